@@ -1,0 +1,396 @@
+"""The command line. Data alone goes to stdout, everything else to stderr.
+
+Exit codes: 0 done, 1 something expected went wrong (one sentence says what), 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from skelrep.poses import Poses
+
+# Nothing heavy is imported before a command needs it: `skelrep --help` must not wait for torch.
+
+EXAMPLES = """\
+examples:
+  skelrep embed clips.npz                           writes clips.embeddings.npy beside it
+  skelrep embed clip.npy --skeleton coco-17 -o -    a .npy to stdout
+  skelrep embed ntu_folder -o ntu.npz               embeddings with ids, labels and info
+  skelrep embed long.npz --window 2 --stride 0.5 -o windows.npz
+  skelrep knn train.npz test.npz -k 1 5 20
+  skelrep probe ntu60_3d.pkl --splits xsub_train xsub_val
+  skelrep info i2md-small
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError, TypeError) as error:
+        if arguments.debug:
+            raise
+        print(f"skelrep: error: {_sentence(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="skelrep",
+        description="Embeddings of human skeleton sequences from self-supervised encoders.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    every = argparse.ArgumentParser(add_help=False)
+    every.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    every.add_argument("-q", "--quiet", action="store_true", help="no progress and no summary")
+    every.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    reading = argparse.ArgumentParser(add_help=False)
+    group = reading.add_argument_group("reading poses")
+    group.add_argument("--format", help="the files' format, if their names do not tell")
+    group.add_argument("--layout", help="axes of an array: letters out of N, M, T, V, C, for example NCTVM")
+    group.add_argument("--skeleton", help="what the joints are: a known skeleton's name")
+    group.add_argument("--fps", type=float, help="frames a second, if the file does not tell")
+
+    embedding = argparse.ArgumentParser(add_help=False)
+    group = embedding.add_argument_group("embedding")
+    group.add_argument(
+        "-m", "--model", default="i2md-small", help="bundled name, folder or Hub id (default: %(default)s)"
+    )
+    group.add_argument("--revision", help="branch, tag or commit of a Hub model")
+    group.add_argument("--streams", nargs="+", metavar="STREAM", help="some of the encoder's: joint, bone, motion")
+    group.add_argument("--batch-size", type=int, metavar="N", help="clips at once")
+    group.add_argument("--device", help="cpu, cuda, cuda:1 (default: the best there is)")
+
+    command = commands.add_parser("embed", parents=[every, reading, embedding], help="poses to embeddings")
+    command.add_argument("poses", nargs="+", help="files or folders that hold poses")
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="OUT.npy, OUT.npz (with ids, labels, times), a folder, or - for .npy on stdout; "
+        "by default POSES.embeddings.npy beside each input",
+    )
+    command.add_argument("--split", help="only this split of a file that has several")
+    command.add_argument("--normalize", action="store_true", help="rows of length 1")
+    command.add_argument("--window", type=float, metavar="SECONDS", help="one row a window instead of one a clip")
+    command.add_argument("--stride", type=float, metavar="SECONDS", help="from window to window (default: no overlap)")
+    command.set_defaults(run=_embed)
+
+    judging = argparse.ArgumentParser(add_help=False)
+    judging.add_argument("train", help="labelled poses, or an .npz that `skelrep embed` wrote")
+    judging.add_argument("test", nargs="?", help="likewise; or give --splits")
+    judging.add_argument("--splits", nargs=2, metavar=("TRAIN", "TEST"), help="two splits of the one file")
+
+    command = commands.add_parser(
+        "knn", parents=[every, judging, reading, embedding], help="nearest-neighbour accuracy of embeddings"
+    )
+    command.add_argument("-k", nargs="+", type=int, default=[1, 5, 20], help="neighbours (default: 1 5 20)")
+    command.add_argument("--metric", default="cosine", help="cosine or euclidean")
+    command.add_argument("--weights", default="uniform", help="votes: uniform or softmax")
+    command.add_argument("--leave-one-out", action="store_true", help="judge every clip of TRAIN by all others")
+    command.set_defaults(run=_knn)
+
+    command = commands.add_parser(
+        "probe", parents=[every, judging, reading, embedding], help="linear-probe accuracy of embeddings"
+    )
+    command.add_argument("--groups", metavar="COLUMN", help="info column kept together in cross-validation: subject")
+    command.set_defaults(run=_probe)
+
+    command = commands.add_parser("info", parents=[every, reading], help="what a model or a file holds")
+    command.add_argument("what", metavar="MODEL|FILE")
+    command.set_defaults(run=_info)
+
+    command = commands.add_parser(
+        "convert-cmd", parents=[every], help="a training checkpoint of the public CMD code to a model folder"
+    )
+    command.add_argument("checkpoint", help="checkpoint_0450.pth.tar or the like; no pickle in it is executed")
+    command.add_argument("output", metavar="FOLDER", help="gets config.json, model.safetensors and README.md")
+    command.set_defaults(run=_convert_cmd)
+    return parser
+
+
+class _Version(argparse.Action):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, nargs=0, help="show the version and exit", **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from skelrep import __version__
+
+        print(__version__)
+        parser.exit()
+
+
+# -- commands -------------------------------------------------------------------------------------------------------
+
+
+def _embed(arguments: argparse.Namespace) -> None:
+    output = arguments.output
+    if output and output != "-" and not _is_folder(output) and Path(output).suffix not in (".npy", ".npz"):
+        raise ValueError(f"-o takes a .npy or .npz file, a folder or -, got {output!r}")
+    if arguments.json and output == "-":
+        raise ValueError("--json and -o - both want stdout; choose one")
+    encoder = _encoder(arguments)
+
+    def rows_of(poses: Poses) -> tuple[Poses, np.ndarray]:
+        if arguments.window is not None:
+            poses = poses.windows(arguments.window, arguments.stride)
+        elif arguments.stride is not None:
+            raise ValueError("--stride needs --window")
+        return poses, encoder.embed(poses, **_embedding_options(arguments), normalize=arguments.normalize)
+
+    written = []
+    if output is None or _is_folder(output):  # a file each
+        for name in arguments.poses:
+            path = Path(name)
+            folder = path.parent if output is None else Path(output)
+            target = folder / f"{path.name if path.is_dir() else path.stem}.embeddings.npy"
+            poses, rows = rows_of(_read(name, arguments, arguments.split))
+            folder.mkdir(parents=True, exist_ok=True)
+            _save_rows(target, [poses], rows, encoder)
+            written.append((str(target), rows.shape))
+    else:
+        parts = [rows_of(_read(name, arguments, arguments.split)) for name in arguments.poses]
+        import numpy as np
+
+        rows = np.concatenate([rows for _, rows in parts])
+        _save_rows(output, [poses for poses, _ in parts], rows, encoder)
+        written.append((output, rows.shape))
+    if arguments.json:
+        outputs = [{"path": path, "rows": shape[0], "dim": shape[1]} for path, shape in written]
+        _print_json({"model": encoder.source.name, "commit": encoder.source.commit, "outputs": outputs})
+    elif not arguments.quiet:
+        for path, shape in written:
+            target = "stdout" if path == "-" else path
+            print(f"{shape[0]} clip{'s' * (shape[0] != 1)} -> {target} {shape[0]} x {shape[1]}", file=sys.stderr)
+
+
+def _knn(arguments: argparse.Namespace) -> None:
+    from skelrep.evaluate import knn_eval
+
+    options = {"k": tuple(arguments.k), "metric": arguments.metric, "weights": arguments.weights}
+    if arguments.leave_one_out:
+        if arguments.test or arguments.splits:
+            raise ValueError("--leave-one-out judges TRAIN by itself; give no TEST and no --splits")
+        rows, poses = _labelled(arguments.train, arguments, None, {})
+        result = knn_eval(rows, poses.labels, leave_one_out=True, **options)
+    else:
+        (train, train_poses), (test, test_poses) = _train_and_test(arguments)
+        result = knn_eval(train, train_poses.labels, test, test_poses.labels, **options)
+    _print_result(result, arguments)
+
+
+def _probe(arguments: argparse.Namespace) -> None:
+    from skelrep.evaluate import linear_eval
+
+    (train, train_poses), (test, test_poses) = _train_and_test(arguments)
+    groups = None
+    if arguments.groups is not None:
+        if arguments.groups not in train_poses.info:
+            raise ValueError(
+                f"no info column {arguments.groups!r} in {arguments.train}; it has {', '.join(train_poses.info) or 'none'}"
+            )
+        groups = train_poses.info[arguments.groups]
+    result = linear_eval(train, train_poses.labels, test, test_poses.labels, groups=groups)
+    _print_result(result, arguments)
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    path = Path(arguments.what).expanduser()
+    if path.exists() and not (path / "config.json").exists():
+        poses = _read(str(path), arguments, None)
+        frames = [clip.shape[1] for clip in poses.clips]
+        facts: dict[str, Any] = {
+            "clips": len(poses),
+            "persons": sorted({clip.shape[0] for clip in poses.clips}),
+            "frames": [min(frames), max(frames)],
+            "channels": poses.channels,
+            "skeleton": poses.skeleton.name,
+            "joints": list(poses.skeleton.joints),
+            "fps": poses.fps,
+            "labels": None if poses.labels is None else sorted(set(poses.labels.tolist())),
+            "info": list(poses.info),
+            "missing": float(_missing(poses)),
+        }
+    else:
+        from skelrep.hub import load_pretrained
+
+        encoder = load_pretrained(arguments.what, device="cpu")
+        facts = {
+            "model": encoder.source.name,
+            "commit": encoder.source.commit,
+            "dim": encoder.dim,
+            "parameters": sum(parameter.numel() for parameter in encoder.parameters()),
+            **encoder.config.to_dict(),
+        }
+    if arguments.json:
+        _print_json(facts)
+    else:
+        print(_outline(facts))
+
+
+def _convert_cmd(arguments: argparse.Namespace) -> None:
+    from skelrep.hub import convert_cmd
+
+    encoder = convert_cmd(arguments.checkpoint, arguments.output)
+    if arguments.json:
+        _print_json({"output": arguments.output, "dim": encoder.dim, "streams": list(encoder.config.modalities)})
+    elif not arguments.quiet:
+        print(f"{arguments.checkpoint} -> {arguments.output}: {encoder!r}", file=sys.stderr)
+
+
+# -- parts of commands ------------------------------------------------------------------------------------------------
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith(os.sep) or Path(output).is_dir()
+
+
+def _encoder(arguments: argparse.Namespace) -> Any:
+    from skelrep.hub import load_pretrained
+
+    return load_pretrained(arguments.model, revision=arguments.revision, device=arguments.device)
+
+
+def _embedding_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "streams": arguments.streams,
+        "batch_size": arguments.batch_size,
+        "show_progress": False if arguments.quiet else None,
+    }
+
+
+def _read(path: str, arguments: argparse.Namespace, split: str | None) -> Poses:
+    from skelrep.io import read
+
+    return read(
+        path,
+        format=arguments.format,
+        layout=arguments.layout,
+        skeleton=arguments.skeleton,
+        split=split,
+        fps=arguments.fps,
+    )
+
+
+def _missing(poses: Poses) -> float:
+    import numpy as np
+
+    return sum(np.isnan(clip).sum() for clip in poses.clips) / sum(clip.size for clip in poses.clips)
+
+
+def _columns(parts: Sequence[Poses]) -> dict[str, np.ndarray]:
+    """What is known of each row: ids, labels, info; columns that not all parts have are left out."""
+    import numpy as np
+
+    tables = [
+        {"ids": np.asarray(part.ids), **{f"info_{key}": column for key, column in part.info.items()}}
+        | ({} if part.labels is None else {"labels": part.labels})
+        for part in parts
+    ]
+    return {key: np.concatenate([t[key] for t in tables]) for key in tables[0] if all(key in t for t in tables)}
+
+
+def _save_rows(output: str | Path, parts: Sequence[Poses], rows: np.ndarray, encoder: Any) -> None:
+    """An .npy of the rows, or an .npz with what is known of each of them."""
+    import numpy as np
+
+    from skelrep.poses import replacing
+
+    if output == "-":
+        np.save(sys.stdout.buffer, rows)
+        return
+    with replacing(output) as file:
+        if Path(output).suffix == ".npy":
+            np.save(file, rows)
+        else:
+            model = "@".join(filter(None, encoder.source))
+            np.savez(file, embeddings=rows, model=model, **_columns(parts))
+
+
+def _train_and_test(arguments: argparse.Namespace) -> list[tuple[np.ndarray, Any]]:
+    if (arguments.test is None) == (arguments.splits is None):
+        raise ValueError("give two files, TRAIN and TEST, or one file and --splits TRAIN TEST")
+    splits = arguments.splits or (None, None)
+    cache: dict[str, Any] = {}
+    files = (arguments.train, arguments.test or arguments.train)
+    return [_labelled(name, arguments, split, cache) for name, split in zip(files, splits)]
+
+
+def _labelled(name: str, arguments: argparse.Namespace, split: str | None, cache: dict[str, Any]) -> Any:
+    """Embeddings of a file and what is known of its clips; an .npz of `skelrep embed` is taken as it is."""
+    stored = _stored_rows(name)
+    if stored is not None:
+        rows, known = stored
+    else:
+        known = _read(name, arguments, split)
+        if known.labels is None:
+            raise ValueError(f"{name} holds no labels to judge by; an .npz written by Poses.save can")
+        if "encoder" not in cache:
+            cache["encoder"] = _encoder(arguments)
+        rows = cache["encoder"].embed(known, **_embedding_options(arguments))
+    return rows, known
+
+
+def _stored_rows(name: str) -> tuple[np.ndarray, argparse.Namespace] | None:
+    import numpy as np
+
+    if Path(name).suffix != ".npz" or not Path(name).is_file():
+        return None
+    with np.load(name, allow_pickle=False) as file:
+        if "embeddings" not in file.files:
+            return None
+        if "labels" not in file.files:
+            raise ValueError(f"{name} holds embeddings without labels")
+        info = {key.removeprefix("info_"): file[key] for key in file.files if key.startswith("info_")}
+        return file["embeddings"], argparse.Namespace(labels=file["labels"], info=info)
+
+
+def _print_result(result: Any, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        _print_json(result.to_dict())
+    else:
+        print(result)
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=2, default=str))
+
+
+def _outline(facts: dict[str, Any], indent: str = "") -> str:
+    """Nested facts as indented lines; a list stays on its line."""
+    lines = []
+    for key, value in facts.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{key}:", _outline(value, indent + "  ")]
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            lines.append(f"{indent}{key}: {text}")
+    return "\n".join(lines)

@@ -1,0 +1,236 @@
+"""Embeddings of clips, of windows over long recordings, and of a live stream of frames."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from skelrep.encoder import Encoder, as_device
+from skelrep.hub import load_pretrained
+from skelrep.io import read
+from skelrep.modalities import modality
+from skelrep.poses import Poses, as_poses
+from skelrep.preprocess import map_joints, normalise
+from skelrep.recurrent import RecurrentStack
+from skelrep.skeletons import Skeleton, mapping
+
+logger = logging.getLogger(__name__)
+
+# Clips a batch by kind of device: on a CPU larger ones leave the cache, on a GPU smaller ones leave it idle.
+BATCH_SIZES = {"cpu": 64, "cuda": 1024}
+
+
+def embed(
+    poses: Any,
+    model: Encoder | str | os.PathLike = "i2md-small",
+    *,
+    skeleton: Skeleton | str | Sequence[str] | None = None,
+    layout: str | None = None,
+    fps: float | None = None,
+    streams: str | Sequence[str] | None = None,
+    batch_size: int | None = None,
+    device: torch.device | str | None = None,
+    normalize: bool = False,
+    window: float | None = None,
+    stride: float | None = None,
+    show_progress: bool | None = None,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """One vector for every clip.
+
+    Args:
+        poses: `Poses`, a file or folder that `skelrep.read` knows, an array (T, V, C), (M, T, V, C) or
+            (N, M, T, V, C), or a list of clips of different lengths. NaN marks joints that were not seen. Metres or
+            any other unit for an encoder that scales, as the one in the box does.
+        model: An `Encoder`, or what `load_pretrained` takes.
+        skeleton: What the joints of an array are: a `Skeleton`, a known name, or V joint names.
+        layout: The axes of an array in another order, for example "NCTVM".
+        fps: Frames a second; only `window` needs it.
+        streams: Some of the encoder's modalities, for example "joint"; by default all.
+        batch_size: Clips at once; by default 64 on a CPU and 1024 on a GPU. The result does not depend on it beyond
+            rounding (1e-5).
+        device: Where to compute; by default where the model is. The model is moved back afterwards.
+        normalize: Scale every row to length 1.
+        window: Seconds; cuts every clip into windows, one row each (see `Poses.windows`, which tells their times).
+        stride: Seconds between the starts of windows; by default `window`.
+        show_progress: A bar on stderr; by default only in a terminal or notebook, and only for work of over a second.
+        out: A float32 array or memory map (N, D) to write into, for more rows than memory holds.
+
+    Returns:
+        (N, D) float32, one row a clip, in the order of the input; `out` if that was given.
+
+    Raises:
+        ValueError: if an input does not fit (the message says what was expected), a clip shows nobody (it is named),
+            the skeleton cannot be mapped, or `out` has another shape.
+        OSError: if a file or the model cannot be read.
+    """
+    encoder = model if isinstance(model, Encoder) else load_pretrained(model)
+    if isinstance(poses, (str, os.PathLike)):
+        poses = read(poses, layout=layout, skeleton=skeleton, fps=fps)
+    else:
+        poses = as_poses(poses, skeleton=skeleton, layout=layout, fps=fps)
+    if window is not None:
+        poses = poses.windows(window, stride)
+    elif stride is not None:
+        raise ValueError("stride needs window: the seconds that one row covers")
+
+    names = _streams(encoder, streams)
+    home = encoder.device
+    place = home if device is None else as_device(device)
+    if batch_size is None:
+        batch_size = BATCH_SIZES.get(place.type, 64)
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+
+    training = encoder.training
+    encoder.eval().to(place)
+    try:
+        done = 0
+        with (
+            torch.inference_mode(),
+            tqdm(
+                total=len(poses),
+                desc="embed",
+                unit="clip",
+                delay=1,
+                disable=None if show_progress is None else not show_progress,
+            ) as bar,
+        ):
+            while done < len(poses):
+                try:
+                    prepared = encoder.prepare(poses[done : done + batch_size])
+                    rows = encoder.fuse(encoder.features(prepared, names)).float()
+                except torch.cuda.OutOfMemoryError:
+                    if batch_size == 1:
+                        raise
+                    batch_size //= 2
+                    logger.info("out of GPU memory: going on with batches of %d", batch_size)
+                    continue
+                if normalize:
+                    rows = torch.nn.functional.normalize(rows, dim=1)
+                if out is None:
+                    out = np.empty((len(poses), rows.shape[1]), dtype=np.float32)
+                if done == 0:
+                    _check_out(out, (len(poses), rows.shape[1]))
+                out[done : done + len(rows)] = rows.cpu().numpy()
+                done += len(rows)
+                bar.update(len(rows))
+    finally:
+        encoder.to(home).train(training)
+    assert out is not None  # there is at least one clip: as_poses and read refuse none
+    return out
+
+
+def _streams(encoder: Encoder, streams: str | Sequence[str] | None) -> tuple[str, ...]:
+    known = encoder.config.modalities
+    if streams is None:
+        return known
+    wanted = (streams,) if isinstance(streams, str) else tuple(streams)
+    if not wanted or any(name not in known for name in wanted):
+        raise ValueError(
+            f"streams must be some of this encoder's {', '.join(known)}; got {', '.join(wanted) or 'none'}"
+        )
+    return wanted
+
+
+def _check_out(out: np.ndarray, shape: tuple[int, int]) -> None:
+    if out.shape != shape or out.dtype != np.float32:
+        raise ValueError(f"out must be a float32 array of shape {shape}, got {out.dtype} {out.shape}")
+
+
+class EmbeddingStream:
+    """Embeds a live stream: give it frames, get the embedding of everything so far, at constant cost a frame.
+
+    The causal recurrent backbone makes this exact: after t frames the embedding is that of a prepared clip of these t
+    frames. Only resampling and cropping are left out, for they need the end; so feed frames at about the rate of the
+    encoder's training clips. Until the first frame in which somebody is seen there is nothing to turn the others by,
+    and the embedding is None.
+
+        stream = encoder.stream(skeleton="ntu-25")
+        for frame in camera:            # (M, V, 3) or (V, 3)
+            embedding = stream.step(frame)
+    """
+
+    def __init__(self, encoder: Encoder, skeleton: Skeleton, streams: str | Sequence[str] | None = None) -> None:
+        """Begins a recording; see `Encoder.stream`.
+
+        Raises:
+            ValueError: for an encoder without a recurrent backbone (embed windows with it), for one whose normalisation
+                needs the whole clip, or if the skeleton cannot be mapped.
+        """
+        preprocess = encoder.config.preprocess
+        self.backbones: dict[str, RecurrentStack] = {}
+        for name in _streams(encoder, streams):
+            backbone = encoder.streams[name]
+            if not isinstance(backbone, RecurrentStack) or preprocess.align != "first" or preprocess.scale is not None:
+                raise ValueError(
+                    "this encoder sees whole clips, not frame by frame; embed the last seconds again and again with "
+                    "embed(frames, encoder), or embed a recording with window= and stride="
+                )
+            self.backbones[name] = backbone
+        self.encoder = encoder
+        self.skeleton = skeleton
+        self.matrix = torch.from_numpy(mapping(skeleton, encoder.skeleton)).to(encoder.device)
+        self.states = {name: backbone.start(1) for name, backbone in self.backbones.items()}
+        self.first: torch.Tensor | None = None  # (M, W, 3) the first frame, by which all are turned
+        self.last_seen: torch.Tensor | None = None  # (M, W, 3) for bridging joints that are not seen
+        self.previous: torch.Tensor | None = None  # (1, M, W, 3) the frame before, prepared, for motion
+
+    @torch.inference_mode()
+    def step(self, frame: Any) -> np.ndarray | None:
+        """One frame on.
+
+        Args:
+            frame: (M, V, 3) or (V, 3), NaN where a joint was not seen: it then stays where it was seen last.
+
+        Returns:
+            (D,) float32, the embedding so far; None until somebody was seen.
+
+        Raises:
+            ValueError: for a frame of another shape.
+        """
+        pose = torch.as_tensor(np.asarray(frame, dtype=np.float32), device=self.encoder.device)
+        pose = pose[None] if pose.ndim == 2 else pose
+        persons = self.encoder.config.preprocess.persons
+        if pose.shape[1:] != (len(self.skeleton), 3) or not 1 <= len(pose) <= persons:
+            raise ValueError(
+                f"a frame must be (persons, {len(self.skeleton)} joints of {self.skeleton.name!r}, 3) with at most "
+                f"{persons} persons, got {tuple(pose.shape)}"
+            )
+        mapped = map_joints(pose, self.matrix)
+        absent = mapped.new_full((persons - len(mapped), *mapped.shape[1:]), torch.nan)
+        mapped = torch.cat([mapped, absent])
+        if self.last_seen is not None:
+            mapped = torch.where(mapped.isnan(), self.last_seen, mapped)
+        if mapped.isnan().all():
+            return None
+        self.last_seen = mapped
+        if self.first is None:
+            self.first = mapped
+        config = self.encoder.config.preprocess
+        seen = [i for i in range(persons) if not self.first[i].isnan().all()]
+        leaders = torch.full((persons,), seen[0]) if not config.per_person else None
+        prepared = normalise(mapped[:, None], self.encoder.skeleton, config, first=self.first, leaders=leaders)
+        current = prepared[None, :, 0].nan_to_num(nan=0.0)  # (1, M, W, 3)
+        features = {name: self._advance(name, current) for name in self.backbones}
+        self.previous = current
+        return self.encoder.fuse(features)[0].cpu().numpy()
+
+    def _advance(self, name: str, current: torch.Tensor) -> torch.Tensor:
+        backbone, state = self.backbones[name], self.states[name]
+        if name == "motion":
+            # A frame's motion is known when the next frame comes. So the state waits one frame behind, and the last
+            # frame, whose motion is zero by definition, is only peeked at.
+            if self.previous is not None:
+                _, state = backbone.step(current - self.previous, state)
+                self.states[name] = state
+            return backbone.step(torch.zeros_like(current), state)[0]
+        view = modality(name, current[:, :, None], self.encoder.skeleton.parents)[:, :, 0]
+        feature, self.states[name] = backbone.step(view, state)
+        return feature

@@ -1,0 +1,288 @@
+"""The encoder: preprocessing, a backbone for each modality, fusion, and the config that says all of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skelrep.convolution import ConvolutionConfig, TemporalConvolution
+from skelrep.modalities import MODALITIES, modality
+from skelrep.poses import Poses
+from skelrep.preprocess import PreprocessConfig, prepare
+from skelrep.recurrent import RecurrentConfig, RecurrentStack
+from skelrep.skeletons import SKELETONS, Skeleton, resolve
+
+if TYPE_CHECKING:
+    from skelrep.embedding import EmbeddingStream
+
+FORMAT_VERSION = 1  # of config.json; raised only when the meaning of a key changes
+MOST_PARAMETERS = 2_000_000_000  # 30 times CMD's three streams: a config that asks for more is a mistake or an attack
+MOST_LAYERS = 1000  # every one costs memory before its first weight does
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Everything between raw poses and the embedding; what `config.json` holds.
+
+    Attributes:
+        skeleton: The encoder's own; input of another one is mapped to it by joint name.
+        modalities: Its streams, in the order of the embedding.
+        preprocess: How clips are cut, resampled, centred, turned and scaled.
+        backbone: Kind and sizes of the network of each stream.
+        fusion: How the streams' features become one vector. "concatenate": each L2-normalised, one after the other;
+            "mean": the arithmetic mean, as CMD's code offers it.
+        training: Where the weights come from: data, licence, recipe, results. Free-form, for people and model cards.
+    """
+
+    skeleton: Skeleton = SKELETONS["common-15"]
+    modalities: tuple[str, ...] = MODALITIES
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    backbone: ConvolutionConfig | RecurrentConfig = field(default_factory=ConvolutionConfig)
+    fusion: Literal["concatenate", "mean"] = "concatenate"
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses what no encoder can be built from."""
+        if not self.modalities or len(set(self.modalities)) != len(self.modalities):
+            raise ValueError(f"modalities must be one or more of {', '.join(MODALITIES)}, got {self.modalities}")
+        if unknown := [name for name in self.modalities if name not in MODALITIES]:
+            raise ValueError(f"no modality is called {unknown[0]!r}; there are {', '.join(MODALITIES)}")
+        preprocess = self.preprocess
+        for directions in (preprocess.up, preprocess.right, preprocess.scale or (), (preprocess.center,)):
+            if not all(directions):
+                raise ValueError("preprocessing goes by no joint at all in one of center, up, right and scale")
+            if lost := [joint for joints in directions for joint in joints if joint not in self.skeleton.joints]:
+                raise ValueError(f"preprocessing goes by the joint {lost[0]!r}, which {self.skeleton.name!r} lacks")
+        if not (0 < preprocess.crop <= 1):
+            raise ValueError(f"crop is the share of a clip that is kept, above 0 and at most 1; got {preprocess.crop}")
+        sizes = [preprocess.frames, preprocess.persons, *dataclasses.asdict(self.backbone).values()]
+        if min(sizes) < 1 or max(sizes) > MOST_PARAMETERS:
+            raise ValueError(
+                f"every size in a config must be 1 to {MOST_PARAMETERS:.0e}: {preprocess}, {self.backbone}"
+            )
+        if (depth := getattr(self.backbone, "blocks", 0) or getattr(self.backbone, "layers", 0)) > MOST_LAYERS:
+            raise ValueError(f"the config asks for {depth} layers, more than {MOST_LAYERS}: refused")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `config.json` has it: plain lists, strings and numbers."""
+        kind = next(name for name, cls in BACKBONES.items() if isinstance(self.backbone, cls))
+        plain = dataclasses.asdict(self) | {"backbone": {"kind": kind, **dataclasses.asdict(self.backbone)}}
+        return {"format_version": FORMAT_VERSION, **plain}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> EncoderConfig:
+        """Reads `to_dict`'s form, strictly.
+
+        Raises:
+            ValueError: for an unknown or a missing key, a value of the wrong type, or a newer format version.
+        """
+        if not isinstance(plain, dict):
+            raise ValueError(f"a config must be a JSON object, got {type(plain).__name__}")
+        plain = dict(plain)
+        version = plain.pop("format_version", None)
+        if version != FORMAT_VERSION or not isinstance(version, int) or isinstance(version, bool):
+            raise ValueError(
+                f"the config's format_version is {version!r}, this skelrep reads {FORMAT_VERSION}: "
+                "it belongs to another version of skelrep, or is no skelrep config"
+            )
+        backbone = plain.get("backbone")
+        kind = backbone.get("kind") if isinstance(backbone, dict) else None
+        if not isinstance(kind, str) or kind not in BACKBONES:
+            raise ValueError(f"the config's backbone kind is {kind!r}, not one of {', '.join(BACKBONES)}")
+        plain["backbone"] = {key: value for key, value in backbone.items() if key != "kind"}  # type: ignore[union-attr]
+        parts = {"skeleton": Skeleton, "preprocess": PreprocessConfig, "backbone": BACKBONES[kind]}
+        built = {key: _strict(part, plain.get(key), key) for key, part in parts.items()}
+        return _strict(cls, {**plain, **built}, "config")
+
+
+BACKBONES: dict[str, type] = {"convolution": ConvolutionConfig, "recurrent": RecurrentConfig}
+
+
+def _strict(cls: type, plain: Any, where: str) -> Any:
+    """A dataclass from a JSON object that has exactly its fields, each of its type."""
+    if not isinstance(plain, dict):
+        raise ValueError(f"the config's {where} must be an object, got {plain!r}")
+    hints = get_type_hints(cls)
+    names = [item.name for item in dataclasses.fields(cls)]
+    if unknown := sorted(set(plain) - set(names)):
+        raise ValueError(
+            f"unknown key {unknown[0]!r} in the config's {where}; a newer skelrep may know it: update skelrep"
+        )
+    if missing := [name for name in names if name not in plain]:
+        raise ValueError(f"the config's {where} lacks {', '.join(missing)}")
+    return cls(**{name: _typed(hints[name], plain[name], f"{where}.{name}") for name in names})
+
+
+def _typed(hint: Any, value: Any, where: str) -> Any:
+    """A JSON value as the type that a field asks for: lists become tuples, and nothing else is converted."""
+    if dataclasses.is_dataclass(value):  # the parts come built
+        return value
+    kind, args = get_origin(hint) or hint, get_args(hint)
+    if kind in (Union, UnionType):  # `... | None`
+        return None if value is None else _typed(args[0], value, where)
+    if kind is Literal:
+        if value not in args:
+            raise ValueError(f"the config's {where} must be one of {', '.join(args)}, got {value!r}")
+        return value
+    if kind is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"the config's {where} must be a list, got {value!r}")
+        items = args[:1] * len(value) if args[-1] is Ellipsis else args
+        if len(items) != len(value):
+            raise ValueError(f"the config's {where} must have {len(items)} items, got {value!r}")
+        return tuple(_typed(item, part, where) for item, part in zip(items, value))
+    if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) is not (kind is bool):
+        raise ValueError(f"the config's {where} must be of type {kind.__name__}, got {value!r}")
+    return value
+
+
+def as_device(device: torch.device | str | None) -> torch.device:
+    """The device meant: by default a GPU if there is one.
+
+    Raises:
+        ValueError: if there is no such device here.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        usable = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise ValueError(f"there is no device {str(device)!r} here; there is {', '.join(usable)}") from error
+    return place
+
+
+class Source(NamedTuple):
+    """Where an encoder's weights came from."""
+
+    name: str  # bundled name, folder or Hub id
+    commit: str | None = None  # of the Hub repository
+
+
+class Encoder(nn.Module):
+    """Turns clips of skeletons into vectors.
+
+    Made by `skelrep.load_pretrained`, or from a config with untrained weights. Always in evaluation mode unless
+    someone calls `train()`.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        """Builds the network that a config describes, with random weights.
+
+        Raises:
+            ValueError: if its sizes are absurd or do not fit each other.
+        """
+        super().__init__()
+        self.config = config
+        self.source = Source("untrained")
+        if (size := _parameters(config)) > MOST_PARAMETERS:
+            raise ValueError(f"the config asks for {size:.1e} parameters, more than {MOST_PARAMETERS:.0e}: refused")
+        if (size := 3 * len(config.skeleton) * config.preprocess.frames * config.preprocess.persons) > MOST_PARAMETERS:
+            raise ValueError(f"the config asks for {size:.1e} numbers a clip, more than {MOST_PARAMETERS:.0e}: refused")
+        self.streams = nn.ModuleDict({name: _backbone(config) for name in config.modalities})
+        self.eval()
+
+    def forward(self, poses: Tensor) -> dict[str, Tensor]:
+        """Features of prepared clips, one tensor a stream.
+
+        Args:
+            poses: (N, M, T, V, 3), normalised, at the encoder's T, M and V, as `prepare` returns them.
+
+        Returns:
+            For each modality a tensor (N, D of a stream).
+        """
+        return self.features(poses, self.config.modalities)
+
+    def features(self, poses: Tensor, streams: Sequence[str]) -> dict[str, Tensor]:
+        """`forward` for some of the streams."""
+        present = (poses != 0).flatten(2).any(dim=2)
+        parents = self.config.skeleton.parents
+        return {name: self.streams[name](modality(name, poses, parents), present) for name in streams}
+
+    def prepare(self, poses: Poses, device: torch.device | str | None = None) -> Tensor:
+        """Raw poses as `forward` takes them, (N, M, T, V, 3), by the config's preprocessing.
+
+        Raises:
+            ValueError: if the skeleton cannot be mapped, or a clip has no frame in which anybody was seen.
+        """
+        empty = [name for name, clip in zip(poses.ids, poses.clips) if np.isnan(clip).any(axis=-1).all()]
+        if empty:
+            raise ValueError(
+                f"nobody is seen in {len(empty)} of {len(poses)} clips: {', '.join(empty[:5])}"
+                f"{', ...' if len(empty) > 5 else ''}; leave them out"
+            )
+        config = self.config
+        return prepare(poses.clips, poses.skeleton, config.skeleton, config.preprocess, device or self.device)
+
+    def fuse(self, features: dict[str, Tensor]) -> Tensor:
+        """One vector a clip, (N, D), out of the streams' features, as the config's `fusion` says."""
+        parts = list(features.values())
+        if self.config.fusion == "mean":
+            return torch.stack(parts).mean(dim=0)
+        return torch.cat([nn.functional.normalize(part, dim=1) for part in parts], dim=1)
+
+    def embed(self, poses: Any, **options: Any) -> np.ndarray:
+        """`skelrep.embed(poses, self, ...)`; see there."""
+        from skelrep.embedding import embed
+
+        return embed(poses, self, **options)
+
+    def stream(self, skeleton: Skeleton | str | Sequence[str] | None = None, **options: Any) -> EmbeddingStream:
+        """Frame-by-frame embedding; see `skelrep.embedding.EmbeddingStream`."""
+        from skelrep.embedding import EmbeddingStream
+
+        return EmbeddingStream(self, resolve(skeleton or self.config.skeleton), **options)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The encoder's own skeleton."""
+        return self.config.skeleton
+
+    @property
+    def dim(self) -> int:
+        """D of the embedding over all streams."""
+        sizes = [stream.dim for stream in self.streams.values()]
+        return sum(sizes) if self.config.fusion == "concatenate" else sizes[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def __repr__(self) -> str:
+        """What it is, where it came from and what it takes, on one line."""
+        kind = self.config.to_dict()["backbone"]["kind"]
+        size = sum(parameter.numel() for parameter in self.parameters())
+        commit = f"@{self.source.commit[:8]}" if self.source.commit else ""
+        return (
+            f"Encoder({self.source.name}{commit}: {kind}, {'+'.join(self.config.modalities)}, "
+            f"{self.skeleton.name} x {self.config.preprocess.frames} frames -> {self.dim}, {size / 1e6:.2f} M parameters, "
+            f"{self.device})"
+        )
+
+
+def _backbone(config: EncoderConfig) -> TemporalConvolution | RecurrentStack:
+    joints, preprocess = len(config.skeleton), config.preprocess
+    if isinstance(config.backbone, RecurrentConfig):
+        return RecurrentStack(joints, preprocess.persons, config.backbone)
+    return TemporalConvolution(joints, preprocess.frames, config.backbone)
+
+
+def _parameters(config: EncoderConfig) -> int:
+    """Number of weights, counted without allocating any."""
+    if isinstance(config.backbone, RecurrentConfig):
+        hidden, layers = config.backbone.hidden, config.backbone.layers
+        inputs = len(config.skeleton) * 3 * config.preprocess.persons
+        stream = 6 * hidden * (inputs + hidden) + (layers - 1) * 6 * hidden * 3 * hidden
+    else:
+        width, blocks, kernel = config.backbone.width, config.backbone.blocks, config.backbone.kernel
+        stream = 3 * len(config.skeleton) * width * kernel + blocks * (4 * width * width + width * kernel)
+    return stream * len(config.modalities)

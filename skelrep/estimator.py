@@ -1,0 +1,138 @@
+"""SkeletonEmbedder: poses in, embeddings out, as a step of a scikit-learn pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from skelrep.embedding import embed
+from skelrep.encoder import Encoder
+from skelrep.hub import load_pretrained
+from skelrep.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    import torch
+    from sklearn.utils import Tags
+
+
+class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A transformer from clips to (N, D) float32 embeddings by a frozen encoder.
+
+    Nothing is learned in `fit`, so that no label and no test clip can leak; cross-validation is honest as it stands.
+    It takes whatever `embed` takes with one clip an entry: a list of ragged clips (T, V, C) or (M, T, V, C), an object
+    array of them, `Poses`, or a dense (N, M, T, V, C) array.
+
+        make_pipeline(SkeletonEmbedder(), StandardScaler(), LogisticRegression()).fit(clips, labels)
+
+    A grid search embeds the same clips again for every candidate and fold: embed once beforehand if only later steps
+    vary, or give the pipeline a `memory=`.
+
+    Args:
+        model: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`. A name is loaded when it
+            is first needed and kept; clones share the encoder rather than copy it.
+        skeleton: The clips' skeleton, its name or its joint names; not needed for `Poses`.
+        layout: The axes of the clips in letters, for arrays that stand otherwise; see `embed`.
+        fps: Frames a second of the clips.
+        streams: Which of the encoder's streams to use; by default all of them.
+        batch_size: Clips at once; never changes the result.
+        device: Where to compute; by default where the encoder is.
+        normalize: Whether to scale every embedding to length 1.
+    """
+
+    def __init__(
+        self,
+        model: Encoder | str | os.PathLike = "i2md-small",
+        *,
+        skeleton: Skeleton | str | Sequence[str] | None = None,
+        layout: str | None = None,
+        fps: float | None = None,
+        streams: str | Sequence[str] | None = None,
+        batch_size: int | None = None,
+        device: str | torch.device | None = None,
+        normalize: bool = False,
+    ) -> None:
+        """Keeps the parameters as they are, as scikit-learn asks."""
+        self.model = model
+        self.skeleton = skeleton
+        self.layout = layout
+        self.fps = fps
+        self.streams = streams
+        self.batch_size = batch_size
+        self.device = device
+        self.normalize = normalize
+
+    def fit(self, X: Any, y: Any = None) -> SkeletonEmbedder:
+        """Does nothing: the encoder is trained already.
+
+        Args:
+            X: N clips, not looked at.
+            y: Not looked at.
+        """
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embeddings of N clips, (N, D) float32, in their order.
+
+        Raises:
+            ValueError: if X is not one clip an entry, or what `embed` raises.
+        """
+        embeddings = embed(
+            X,
+            self._encoder(),
+            skeleton=self.skeleton,
+            layout=self.layout,
+            fps=self.fps,
+            streams=self.streams,
+            batch_size=self.batch_size,
+            device=self.device,
+            normalize=self.normalize,
+        )
+        if len(embeddings) != len(X):  # a single clip, whose persons scikit-learn would take for samples
+            raise ValueError(
+                f"X has {len(X)} entries but holds {len(embeddings)} clips; pass a list of clips, Poses, a dense "
+                '(N, M, T, V, C) array, or say layout="NTVC"'
+            )
+        return embeddings
+
+    def _encoder(self) -> Encoder:
+        if isinstance(self.model, Encoder):
+            return self.model
+        name, encoder = getattr(self, "_loaded", (None, None))
+        if encoder is None or name != self.model:
+            encoder = load_pretrained(self.model)
+            self._loaded = (self.model, encoder)
+        return encoder
+
+    @property
+    def _n_features_out(self) -> int:
+        """D, of which `get_feature_names_out` makes skeletonembedder0, skeletonembedder1 ..."""
+        encoder = self._encoder()
+        chosen = encoder.config.modalities if self.streams is None else np.atleast_1d(self.streams)
+        sizes: list[Any] = [stream.dim for name, stream in encoder.streams.items() if name in chosen]
+        return sum(sizes) if encoder.config.fusion == "concatenate" else sizes[0]
+
+    def __sklearn_clone__(self) -> SkeletonEmbedder:
+        """A copy that shares the encoder: there is no fitted state, and a deep copy at every fold would be waste."""
+        clone = type(self).__new__(type(self))
+        clone.__dict__.update(
+            {name: dict(value) if isinstance(value, dict) else value for name, value in self.__dict__.items()}
+        )
+        return clone
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What to pickle: an encoder that came by its name is loaded again rather than written into the file."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_loaded"}
+
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn may expect: no fitting, no tables, NaN welcome."""
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.no_validation = True  # embed does it
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags

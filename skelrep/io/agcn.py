@@ -1,0 +1,126 @@
+"""Arrays as the AGCN line prepares them: 2s-AGCN, CMD and their relatives."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.arrays import opened, seen
+from skelrep.io.ntu import columns_of
+from skelrep.io.unpickler import load_pickle
+from skelrep.poses import Poses, missing_as_nan
+from skelrep.skeletons import resolve
+
+_DERIVED = ("data_bone", "data_motion", "data_joint_motion", "data_bone_motion")  # of joints; poses no more
+
+
+def read_agcn(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+    """Reads `train_data_joint.npy` (N, C, T, V, M) with `train_label.pkl` and `train_num_frame.npy` beside it.
+
+    The label file holds (names, labels); it and the frame counts may be absent. These arrays have one length for all
+    clips, often 300: a short clip is tiled over its end by AGCN's normalisation, or followed by zeros. The true length
+    is the one in `*_num_frame.npy`; without that file it is the smallest exact period, else what is left without the
+    zeros at the end. (Two persons of different lengths were tiled each with its own; such a clip keeps all frames.)
+
+    Args:
+        path: The `.npy` file. It is memory-mapped.
+        layout: Not used; the format fixes the axes.
+        skeleton: As `skelrep.skeletons.resolve` takes it; by default NTU's for 25 joints in 3-D.
+        split: Not used; the column `split` says what the file's name begins with ("train", "val").
+
+    Returns:
+        Clips (M, T, V, C) without persons that are never seen. Channels are taken for x, y, z (or x, y). Coordinates
+        are as the file has them, for NTU commonly relative to the first person's spine in every frame.
+
+    Raises:
+        ValueError: if the array is of another shape, or the files beside it do not belong to it.
+    """
+    prefix, label_path, frames_path = _files(path)
+    if path.stem.endswith(_DERIVED):
+        raise ValueError(f"{path} holds bones or motions, not joints; read {prefix}_data_joint.npy instead")
+    with opened(path) as array:
+        if not _is_agcn(array):
+            raise ValueError(
+                f"{path} has shape {getattr(array, 'shape', None)}; expected the AGCN layout (clips, 2 or 3 channels, "
+                "frames, joints, 1 or 2 persons); pass layout= instead of format= for another"
+            )
+        table = resolve("ntu-25" if skeleton is None and array.shape[3] == 25 else skeleton, array.shape[3])
+        names, labels = _labels(label_path, len(array)) if label_path.is_file() else (None, None)
+        frames = None
+        if frames_path.is_file():
+            with opened(frames_path) as counts:
+                frames = np.asarray(counts).reshape(-1).astype(np.int64)
+            if len(frames) != len(array):
+                raise ValueError(f"{frames_path} counts the frames of {len(frames)} clips, but {path} has {len(array)}")
+        clips = []
+        for i, rows in enumerate(array):
+            clip = np.array(rows.transpose(3, 1, 2, 0), dtype=np.float32)  # (M, T, V, C)
+            length = _true_length(clip) if frames is None else int(frames[i])
+            clip = missing_as_nan(clip[:, : max(length, 1)])
+            clips.append(clip[seen(clip)])
+    return Poses(
+        clips,
+        table,
+        names or [],
+        labels,
+        info={"split": np.full(len(clips), prefix)} | columns_of(names or []),
+    )
+
+
+def is_agcn(path: Path) -> bool:
+    """Whether a `.npy` is of this kind: its shape fits, and its labels stand beside it."""
+    if not _files(path)[1].is_file():
+        return False
+    with opened(path) as array:
+        return _is_agcn(array)
+
+
+def companions(path: Path) -> set[Path]:
+    """The files that belong to a data file and are no poses of their own."""
+    prefix, *beside = _files(path)
+    return {*beside, *(path.with_name(f"{prefix}_{kind}.npy") for kind in _DERIVED)}
+
+
+def _files(path: Path) -> tuple[str, Path, Path]:
+    """The prefix of a data file ("train"), and where its labels and its frame counts would be."""
+    prefix = re.sub(r"_(data(_\w+)?|joint|position)$", "", path.stem)
+    return prefix, path.with_name(f"{prefix}_label.pkl"), path.with_name(f"{prefix}_num_frame.npy")
+
+
+def _is_agcn(array: Any) -> bool:
+    return (
+        isinstance(array, np.ndarray)
+        and array.ndim == 5
+        and array.dtype.kind in "fiu"
+        and array.shape[1] in (2, 3)
+        and array.shape[4] in (1, 2)
+        and array.size > 0
+    )
+
+
+def _labels(path: Path, count: int) -> tuple[list[str], np.ndarray]:
+    content = load_pickle(path)
+    if not isinstance(content, (tuple, list)) or len(content) != 2:
+        raise ValueError(f"{path} holds a {type(content).__name__}; expected the pair (names, labels)")
+    names, labels = np.ravel(content[0]), np.asarray(content[1])
+    if len(names) != count or labels.shape != (count,) or labels.dtype.kind not in "fiubU":
+        raise ValueError(
+            f"{path} has {len(names)} names and labels of shape {labels.shape} ({labels.dtype}), but its data file "
+            f"{count} clips; expected one of each"
+        )
+    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():  # PKU-MMD's are class numbers as floats
+        labels = labels.astype(np.int64)
+    return [str(name).removesuffix(".skeleton") for name in names], labels
+
+
+def _true_length(clip: np.ndarray) -> int:
+    """Frames of a (M, T, V, C) clip before it was tiled, or padded with zeros, to T."""
+    frames = clip.transpose(1, 0, 2, 3).reshape(clip.shape[1], -1)
+    for period in np.flatnonzero((frames[1:] == frames[0]).all(axis=1)) + 1:
+        if np.array_equal(frames[period:], frames[:-period]):
+            return int(period)
+    filled = np.flatnonzero(frames.any(axis=1))
+    return int(filled[-1]) + 1 if len(filled) else 1

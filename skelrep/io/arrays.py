@@ -1,0 +1,122 @@
+"""Arrays in numpy's own files: `.npy`, and the kinds of `.npz` met with skeletons."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.poses import Poses
+from skelrep.skeletons import Skeleton, resolve
+
+
+def read_numpy(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+    """Reads `.npy` and `.npz` without ever executing a pickle.
+
+    - `.npy`, or a `.npz` of a single array: (T, V, C) or (M, T, V, C) one clip, (N, M, T, V, C) a batch, anything
+      else with `layout` (see `Poses.from_array`).
+    - skelrep's own `.npz` (`Poses.save`).
+    - CTR-GCN's `.npz`: `x_train`, `x_test` (N, T, M·V·C) with `y_train`, `y_test` one-hot (N, classes) or (N,).
+
+    Args:
+        path: The file.
+        layout: Axes of the array, for example "NCTVM".
+        skeleton: As `skelrep.skeletons.resolve` takes it.
+        split: "train" or "test", to load that half of a CTR-GCN file only.
+
+    Raises:
+        ValueError: if the file is something else or damaged, or the array's shape does not fit.
+    """
+    with opened(path) as content:
+        if isinstance(content, np.ndarray):
+            return _from_one(content, path, layout, skeleton)
+        if len(content.files) == 1:
+            return _from_one(content[content.files[0]], path, layout, skeleton)
+        if layout is not None:
+            raise ValueError(f"layout= describes a single array, but {path} holds {', '.join(content.files)}")
+        if "format_version" in content.files:
+            poses = Poses.load(path)
+            return poses if skeleton is None else replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
+        if {"x_train", "x_test"} & set(content.files):
+            return _ctrgcn(content, skeleton, split)
+        raise ValueError(
+            f"{path} holds the arrays {', '.join(content.files) or 'none'}; expected a single array, skelrep's own "
+            "(Poses.save) or CTR-GCN's (x_train, y_train, x_test, y_test)"
+        )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """The memory-mapped array of a `.npy` or the open archive of a `.npz`; pickled objects are refused."""
+    try:
+        content = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            yield content
+        else:
+            with content:
+                yield content
+    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged or no file of numpy's ({error})") from error
+    except ValueError as error:
+        # numpy takes whatever it does not recognise for a pickle, and says so.
+        if "allow_pickle" not in str(error):
+            raise
+        raise ValueError(
+            f"{path} holds Python objects or is no file of numpy's; only arrays of numbers are read "
+            "(save ragged clips as .npz with skelrep.write)"
+        ) from error
+
+
+def _from_one(array: np.ndarray, path: Path, layout: str | None, skeleton: Any) -> Poses:
+    if layout is None and array.ndim == 5 and array.shape[1] == 3 and array.shape[4] == 2:
+        raise ValueError(
+            f"an array of shape {array.shape} may be (N, M, T, V, C) of three persons in 2-D or (N, C, T, V, M) of the "
+            'AGCN line; pass format="agcn", or layout="NMTVC"'
+        )
+    poses = Poses.from_array(array, skeleton=skeleton, layout=layout)
+    return replace(poses, ids=[path.stem]) if len(poses) == 1 else poses
+
+
+def _ctrgcn(content: Any, skeleton: Skeleton | str | None, split: str | None) -> Poses:
+    table = resolve("ntu-25" if skeleton is None else skeleton)
+    halves = [half for half in ("train", "test") if f"x_{half}" in content.files]
+    parts = []
+    for half in halves if split not in halves else [split]:
+        rows = content[f"x_{half}"]
+        if rows.ndim != 3 or rows.shape[2] % (3 * len(table)):
+            raise ValueError(
+                f"x_{half} has shape {rows.shape}; expected (clips, frames, persons x {len(table)} joints x 3) as "
+                "CTR-GCN writes it for NTU; pass skeleton= for other joints"
+            )
+        poses = Poses.from_array(
+            rows.reshape(*rows.shape[:2], -1, len(table), 3),
+            skeleton=table,
+            layout="NTMVC",
+            ids=[f"{half}-{i}" for i in range(len(rows))],
+        )
+        labels = content[f"y_{half}"] if f"y_{half}" in content.files else None
+        parts.append(
+            replace(
+                poses,
+                clips=[clip[seen(clip)] for clip in poses.clips],
+                labels=labels.argmax(axis=1) if labels is not None and labels.ndim == 2 else labels,
+                info={"split": np.full(len(poses), half)},
+            )
+        )
+    return Poses.concatenate(parts)
+
+
+def seen(clip: np.ndarray) -> np.ndarray:
+    """Which persons of a (M, T, V, C) clip were ever seen, as (M,) booleans: the others are padding.
+
+    Where nobody was, the first counts as seen, since a clip has at least one person.
+    """
+    present = np.asarray(~np.isnan(clip).all(axis=(1, 2, 3)))
+    present[0] |= not present.any()
+    return present

@@ -1,0 +1,174 @@
+"""NTU RGB+D: the `.skeleton` text files of Kinect v2, and what their names tell.
+
+How bodies are chosen changes the numbers one gets, so: Kinect gives each body it tracks an id. The AGCN line (2s-AGCN,
+CMD and their relatives) ignores it, takes the bodies of each frame in file order into four slots and keeps the two
+slots of highest motion energy, so that two people may swap places within a clip when one of them is lost. Here a body
+is followed by its id through the whole recording, and the two bodies of highest motion energy are kept. With the same
+bodies in the same order in every frame, the usual case, both give the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.poses import Poses, motion_energy
+from skelrep.skeletons import resolve
+
+logger = logging.getLogger(__name__)
+
+JOINTS = 25
+FIELDS = 12  # x y z, depth x y, colour x y, orientation w x y z, tracking state
+BODIES = 2  # no action of the data set needs more; further ones are passers-by and ghosts
+
+# Liu et al., NTU RGB+D 120 (TPAMI 2020). Those up to 40 are the training subjects of NTU RGB+D (60).
+TRAINING_SUBJECTS = (
+    *(1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38, 45, 46, 47, 49, 50, 52, 53, 54, 55, 56),
+    *(57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103),
+)
+_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+
+
+def read_ntu(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+    """Reads one `.skeleton` file, or every one in a folder and the folders in it.
+
+    Args:
+        path: The file or folder.
+        layout: Not used; the format fixes the axes.
+        skeleton: Another name for the 25 joints, if "ntu-25" does not fit.
+        split: Of a folder, read only the files in this split ("xsub_train", "xview_val" ...).
+
+    Returns:
+        Clips (M, T, 25, 3) in metres at 30 frames a second, M up to two bodies by falling motion energy. T counts
+        every frame of the file, NaN where a body or joint was not seen. Where all names are of NTU's pattern
+        SsssCcccPpppRrrrAaaa: labels (aaa - 1, from 0) and the columns of `columns_of`.
+
+    Raises:
+        ValueError: for a malformed file, with path and line; if no file holds a body. Of a folder, files without any
+            body are left out with a warning that names them.
+    """
+    table = resolve("ntu-25" if skeleton is None else skeleton, JOINTS)
+    files = sorted(path.glob("**/*.skeleton")) if path.is_dir() else [path]
+    if split is not None:
+        members = columns_of([file.stem for file in files]).get(split)
+        if members is not None and not members.any():
+            raise ValueError(f"no clip of {path} is in the split {split!r}")
+        files = files if members is None else [file for file, member in zip(files, members, strict=True) if member]
+    clips, kept, empty = [], [], []
+    for file in files:
+        clip = read_bodies(file)
+        if len(clip):
+            clips.append(clip)
+            kept.append(file)
+        else:
+            empty.append(file)
+            logger.info("%s holds no body and is left out", file)
+    if not clips:
+        raise ValueError(f"no frame of {path} holds a body" if len(files) == 1 else f"no file in {path} holds a body")
+    if empty:
+        names = ", ".join(file.name for file in empty[:10]) + (", ..." if len(empty) > 10 else "")
+        # The fourth frame up is the caller of skelrep.io.read.
+        warnings.warn(f"{len(empty)} of {len(files)} files hold no body and are left out: {names}", stacklevel=4)
+    stems = ids = [file.stem for file in kept]
+    if len(set(stems)) < len(stems):
+        ids = [file.relative_to(path).with_suffix("").as_posix() for file in kept]
+    return Poses(clips, table, ids, labels_of(stems), 30.0, info=columns_of(stems))
+
+
+def labels_of(names: Sequence[str]) -> np.ndarray | None:
+    """Class numbers (N,), from 0, told by NTU names; None if a name is of another pattern."""
+    matches = [_NAME.fullmatch(name) for name in names]
+    if not names or not all(matches):
+        return None
+    return np.array([int(match[5]) - 1 for match in matches if match])
+
+
+def columns_of(names: Sequence[str]) -> dict[str, np.ndarray]:
+    """What NTU names tell, N each: setup, camera, subject, replication, and membership of the official splits.
+
+    `xsub_train` / `xsub_val` are the benchmark of both NTU-60 and NTU-120, `xview_*` of NTU-60 (cameras 2 and 3
+    train), `xset_*` of NTU-120 (even setups train). Empty if a name is of another pattern.
+    """
+    matches = [_NAME.fullmatch(name) for name in names]
+    if not names or not all(matches):
+        return {}
+    setup, camera, subject, replication, _ = np.array([list(map(int, match.groups())) for match in matches if match]).T
+    training = {
+        "xsub": np.isin(subject, TRAINING_SUBJECTS),
+        "xview": np.isin(camera, (2, 3)),
+        "xset": setup % 2 == 0,
+    }
+    columns = {"setup": setup, "camera": camera, "subject": subject, "replication": replication}
+    for benchmark, members in training.items():
+        columns |= {f"{benchmark}_train": members, f"{benchmark}_val": ~members}
+    return columns
+
+
+def read_bodies(path: Path) -> np.ndarray:
+    """The bodies of one file by falling motion energy, (M, T, 25, 3) with M from 0 to `BODIES`.
+
+    Raises:
+        ValueError: for a malformed file, with path and line.
+    """
+    lines = path.read_text(encoding="ascii", errors="replace").rstrip().splitlines()
+    at = 0  # lines read so far
+
+    def line(what: str) -> str:
+        nonlocal at
+        if at == len(lines):
+            raise ValueError(f"{path}, line {at + 1}: the file ends where {what} should stand; it is cut short")
+        at += 1
+        return lines[at - 1].strip()
+
+    def number(what: str) -> int:
+        if not (text := line(what)).isdecimal():
+            raise ValueError(f"{path}, line {at}: got {text[:40]!r} where {what} should stand, a whole number")
+        return int(text)
+
+    frames = number("the number of frames")
+    rows: list[str] = []  # the joints' lines, 25 after 25
+    first: list[int] = []  # the line number of each 25's first
+    bodies: dict[str, int] = {}  # id to place; 17 digits, so never through a float
+    places: list[tuple[int, int]] = []  # (body, frame) of each 25
+    for frame in range(frames):
+        for _ in range(number(f"frame {frame}'s number of bodies")):
+            body = line("a body's id").partition(" ")[0]
+            if (joints := number("the number of joints")) != JOINTS:
+                raise ValueError(f"{path}, line {at}: a body of {joints} joints; NTU's have {JOINTS}")
+            first.append(at + 1)
+            rows += lines[at : at + JOINTS]
+            at += JOINTS
+            if at > len(lines):
+                raise ValueError(f"{path}, line {len(lines) + 1}: the file ends within frame {frame}; it is cut short")
+            places.append((bodies.setdefault(body, len(bodies)), frame))
+    if at < len(lines):
+        raise ValueError(f"{path}, line {at + 1}: more lines follow the {frames} frames that the file announces")
+    if not rows:
+        return np.empty((0, frames, JOINTS, 3), np.float32)
+
+    def fault(row: int, what: str) -> ValueError:
+        return ValueError(f"{path}, line {first[row // JOINTS] + row % JOINTS}: {what}")
+
+    for row, text in enumerate(rows):
+        if len(text.split()) != FIELDS:
+            raise fault(row, f"a joint of {len(text.split())} numbers; NTU's have {FIELDS}")
+    try:  # numpy's parser, since a file holds some 40 000 numbers of which these are a quarter
+        points = np.loadtxt(rows, dtype=np.float32, comments=None, usecols=(0, 1, 2), ndmin=2)
+    except ValueError:
+        for row, text in enumerate(rows):
+            try:
+                np.array(text.split()[:3], dtype=np.float32)
+            except ValueError:
+                raise fault(row, f"got {text[:60]!r} where a joint's x, y, z should stand") from None
+        raise
+    clip = np.full((len(bodies), frames, JOINTS, 3), np.nan, dtype=np.float32)
+    clip[tuple(np.array(places).T)] = points.reshape(-1, JOINTS, 3)
+    clip[(clip == 0).all(axis=-1)] = np.nan  # Kinect writes the origin, its own place, for a joint it does not know
+    clip = clip[~np.isnan(clip).all(axis=(1, 2, 3))]
+    return clip[np.argsort(-motion_energy(clip), kind="stable")[:BODIES]]

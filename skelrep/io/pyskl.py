@@ -1,0 +1,107 @@
+"""The annotation pickles of pyskl and mmaction2, read without executing them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.arrays import seen
+from skelrep.io.ntu import columns_of
+from skelrep.io.unpickler import load_pickle
+from skelrep.poses import Poses, missing_as_nan
+from skelrep.skeletons import resolve
+
+# What a `keypoint` of V joints in C dimensions is in the files that pyskl and mmaction2 publish.
+_KNOWN = {(17, 2): "coco-17", (25, 3): "ntu-25"}
+
+
+def read_pyskl(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+    """Reads `{"split": {name: [frame_dir, ...]}, "annotations": [...]}`, a list of annotations, or a single one.
+
+    An annotation is a dict with `keypoint` (M, T, V, C), and perhaps `keypoint_score` (M, T, V), `frame_dir` (or
+    `filename`), `label`, `total_frames`. A joint of score zero and a person's frame of zeros were not seen and become
+    NaN; persons that are never seen are padding and are left out.
+
+    Args:
+        path: The file.
+        layout: Not used; the format fixes the axes.
+        skeleton: As `skelrep.skeletons.resolve` takes it; by default COCO's for 17 joints in 2-D, NTU's for 25 in 3-D.
+        split: Convert only the members of this split.
+
+    Returns:
+        Clips with a boolean column in `info` for each split, and what NTU names tell (`ntu.columns_of`). Coordinates
+        are as in the file: metres for NTU, pixels for COCO.
+
+    Raises:
+        ValueError: if the pickle is refused (see `load_pickle`) or holds something else.
+    """
+    data = load_pickle(path)
+    splits: Any = {}
+    if isinstance(data, dict) and "annotations" in data:
+        data, splits = data["annotations"], data.get("split") or {}
+    elif isinstance(data, dict):
+        data = [{"frame_dir": path.stem, **data}]
+    if not isinstance(data, (list, tuple)) or not data or not all(isinstance(entry, dict) for entry in data):
+        raise ValueError(
+            f"{path} holds a {type(data).__name__} where annotations should stand; expected a dict "
+            '{"split": ..., "annotations": [...]}, a list of annotations, or one: each a dict with a keypoint array'
+        )
+    if not isinstance(splits, dict) or not all(isinstance(members, (list, tuple)) for members in splits.values()):
+        raise ValueError(f'the "split" of {path} is not a dict of lists of names')
+    members = {str(name): set(map(str, split_names)) for name, split_names in splits.items()}
+    entries = [(str(entry.get("frame_dir", entry.get("filename", i))), entry) for i, entry in enumerate(data)]
+    if split in members:
+        entries = [(name, entry) for name, entry in entries if name in members[split]]
+    if not entries:
+        raise ValueError(f"no clip of {path} is in the split {split!r}")
+    clips, scores = [], []
+    for name, entry in entries:
+        clip, score = _clip(entry, name)
+        clips.append(clip)
+        scores.append(score)
+    sizes = clips[0].shape[2:]
+    if skeleton is None and sizes not in _KNOWN:
+        known = ", ".join(f"{v} in {c}-D ({name})" for (v, c), name in _KNOWN.items())
+        raise ValueError(f"{path} has {sizes[0]} joints in {sizes[1]}-D; known are {known}: pass skeleton= for others")
+    names = [name for name, _ in entries]
+    labels = [entry.get("label") for _, entry in entries]
+    return Poses(
+        clips,
+        resolve(_KNOWN[sizes] if skeleton is None else skeleton, sizes[0]),
+        names,
+        labels=np.array(labels) if all(np.isscalar(label) for label in labels) else None,
+        scores=scores if all(score is not None for score in scores) else None,
+        info=columns_of(names) | {key: np.array([name in those for name in names]) for key, those in members.items()},
+    )
+
+
+def _clip(entry: dict, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """The clip (M, T, V, C) and the scores (M, T, V) of one annotation."""
+    if "keypoint" not in entry:
+        raise ValueError(
+            f"annotation {name!r} has no 'keypoint' but {', '.join(map(str, entry))}; pyskl's Kinetics annotations "
+            "keep the keypoints in files of their own, which are not read here"
+        )
+    keypoint, score, frames = (entry.get(key) for key in ("keypoint", "keypoint_score", "total_frames"))
+    keypoint = np.asarray(keypoint)
+    if keypoint.dtype.kind not in "fiu" or keypoint.ndim != 4 or 0 in keypoint.shape:
+        raise ValueError(
+            f"the keypoint of annotation {name!r} is {keypoint.dtype} of shape {keypoint.shape}; "
+            "expected numbers (persons, frames, joints, channels)"
+        )
+    if not isinstance(frames, (int, np.integer)) or frames < 1:
+        frames = keypoint.shape[1]
+    clip = missing_as_nan(np.array(keypoint[:, :frames], dtype=np.float32))
+    if score is not None:
+        score = np.asarray(score)
+        if score.dtype.kind not in "fiu" or score.shape != keypoint.shape[:3]:
+            raise ValueError(
+                f"the keypoint_score of annotation {name!r} is {score.dtype} of shape {score.shape}; "
+                f"expected {keypoint.shape[:3]}, one for each keypoint"
+            )
+        score = score[:, :frames].astype(np.float32)
+        clip[score == 0] = np.nan
+    present = seen(clip)
+    return clip[present], None if score is None else score[present]

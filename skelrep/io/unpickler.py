@@ -1,0 +1,258 @@
+"""Reading foreign pickles without executing anything.
+
+An allow-list of *names* is not enough for numpy: with the real `numpy.ndarray` and `numpy.dtype` in hand a pickle can
+lay an object array over bytes of its own (`ndarray((1,), object, buffer)`) or give a dtype fields beyond its item size,
+and so forge pointers. So neither is ever given to the file. Every name it may ask for stands for one of the small
+functions below, which check their arguments and build plain arrays; REDUCE calls these and nothing else, BUILD fills
+arrays made here and nothing else, and opcodes that data does not need (extension codes and their cache, persistent
+ids, NEWOBJ, INST, OBJ, out-of-band buffers, sets) are refused.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+import types
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_OPCODES = (
+    "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT "
+    "BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES "
+    "BINBYTES8 BYTEARRAY8 EMPTY_LIST LIST APPEND APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT "
+    "SETITEM SETITEMS GET BINGET LONG_BINGET PUT BINPUT LONG_BINPUT MEMOIZE GLOBAL STACK_GLOBAL REDUCE BUILD"
+)
+_SCALARS = (str, bytes, int, float, bool, type(None))
+
+
+class _Refused(Exception):
+    """What the file wants is not data; the message continues a sentence that begins with its path."""
+
+
+def load_pickle(path: str | PathLike) -> Any:
+    """What a pickle holds, if it is data: numpy arrays and scalars, numbers, strings, bytes, lists, tuples and dicts.
+
+    Protocols 0 to 5, written by Python 2 (its strings are taken for latin-1) or 3 and by numpy 1 or 2. An ordered
+    dict becomes a dict; arrays may be read-only; arrays of objects may hold numbers and strings only.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file asks for anything else (the name is given) or is damaged. Nothing of it was executed.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        try:
+            return _Unpickler(file, path.stat().st_size).load()
+        except _Refused as refusal:
+            raise ValueError(
+                f"{path} {refusal}; only numpy arrays, numbers, strings, lists, tuples and dicts are read from a "
+                "pickle, and nothing of this one was executed (save the data as such, or as .npz)"
+            ) from None
+        # A damaged stream fails in as many ways as there are opcodes: they all mean the same to the reader.
+        except Exception as error:
+            raise ValueError(f"{path} is damaged or no pickle ({type(error).__name__}: {str(error)[:200]})") from error
+
+
+# -- what the allowed names stand for ---------------------------------------------------------------------------------
+
+_NDARRAY = object()  # the place of numpy.ndarray: a word to compare with, nothing to call
+
+
+@dataclass
+class _DType:
+    """A numpy dtype on its way: BUILD adds the byte order, and only then it is needed."""
+
+    code: str
+    order: str = "="
+
+    def numpy(self) -> np.dtype:
+        if self.code.startswith("O"):
+            return np.dtype(object)
+        dtype = np.dtype(self.code).newbyteorder(self.order)  # type: ignore[arg-type]
+        if dtype.itemsize == 0:  # any shape at all would fit no bytes
+            raise _Refused("holds an array of zero-sized items")
+        return dtype
+
+
+def _dtype(code: Any, *_: Any) -> _DType:
+    if type(code) is not str or not re.fullmatch(r"[biufc]\d{1,2}|[SU]\d{1,6}|O[48]?", code):
+        raise _Refused("holds an array of a dtype that is neither numbers nor strings")
+    return _DType(code)
+
+
+def _size(shape: Any) -> int:
+    if type(shape) is not tuple or len(shape) > 32 or not all(type(axis) is int and axis >= 0 for axis in shape):
+        raise _Refused("holds an array of impossible shape")
+    return math.prod(shape)  # in Python's integers, which do not overflow
+
+
+def _bytes(raw: Any) -> bytes:
+    if type(raw) is str:  # as Python 2 wrote it
+        return raw.encode("latin1")
+    if type(raw) not in (bytes, bytearray):
+        raise _Refused("holds an array without its bytes")
+    return raw
+
+
+def _reconstruct(kind: Any, *_: Any) -> np.ndarray:
+    if kind is not _NDARRAY:
+        raise _Refused("holds a kind of array that is not numpy.ndarray")
+    return np.empty(0, np.int8)
+
+
+def _from_buffer(raw: Any, dtype: _DType, shape: Any, order: str = "C", axes: Any = None) -> np.ndarray:
+    resolved = dtype.numpy()
+    if resolved.hasobject:
+        raise _Refused("lays an array of objects over bytes")
+    raw = _bytes(raw)
+    if len(raw) != _size(shape) * resolved.itemsize:
+        raise _Refused("holds an array whose shape does not fit its bytes")
+    if order == "K" and axes is not None:
+        return np.ndarray(shape, resolved, raw).transpose(axes)
+    return np.ndarray(shape, resolved, raw, order="F" if order == "F" else "C")
+
+
+def _scalar(dtype: _DType, raw: Any = b"") -> Any:
+    return _from_buffer(raw, dtype, ())[()]
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if type(text) is not str or encoding not in ("latin1", "latin-1"):
+        raise _Refused("asks for another encoding than latin1")
+    return text.encode("latin1")
+
+
+def _no_bytes() -> bytes:
+    return b""  # how protocols 0 to 2 write empty bytes
+
+
+def _dict(pairs: Any = ()) -> dict:
+    return _filled({}, [part for key, value in pairs for part in (key, value)])
+
+
+_GLOBALS: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _dtype,
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+    ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _no_bytes,
+    ("builtins", "bytes"): _no_bytes,
+    ("collections", "OrderedDict"): _dict,
+}
+
+
+def _filled(mapping: Any, items: list) -> dict:
+    """Puts key, value, key, value ... into a dict."""
+    if type(mapping) is not dict:
+        raise _Refused("sets items of something that is no dict")
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        # Hashing a tuple nested a million deep would overflow the C stack, so no tuples.
+        if not isinstance(key, (*_SCALARS, np.generic)):
+            raise _Refused(f"has a {type(key).__name__} as key of a dict")
+        mapping[key] = value
+    return mapping
+
+
+def _fill_array(array: np.ndarray, state: Any) -> None:
+    """What `ndarray.__setstate__` does, once its arguments have been looked at."""
+    _, shape, dtype, fortran, raw = state
+    resolved, count = dtype.numpy(), _size(shape)
+    if resolved.hasobject:
+        if type(raw) is not list or len(raw) != count or not all(type(item) in _SCALARS for item in raw):
+            raise _Refused("holds an array of objects that are not numbers or strings")
+    else:
+        raw = bytes(_bytes(raw))
+        if len(raw) != count * resolved.itemsize:
+            raise _Refused("holds an array whose shape does not fit its bytes")
+    array.__setstate__((1, shape, resolved, bool(fortran), raw))  # type: ignore[arg-type]
+
+
+# The interpreter written in Python, not the one in C: here the opcodes can be chosen, and every one is open to reading.
+class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
+    stack: list
+    dispatch: dict = {}
+
+    def __init__(self, file: Any, size: int) -> None:
+        super().__init__(file, encoding="latin1")
+        self.blank: dict[int, np.ndarray] = {}  # made by _reconstruct and not filled yet, by id
+        # What calls may make in bytes, so that a memoised string is not copied without end: an honest file spells
+        # every byte of data out, and a reference in an array of objects (eight bytes) by at least one.
+        self.budget = 8 * size
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _GLOBALS[module, name]
+        except KeyError:
+            raise _Refused(f"asks for {ascii(f'{module}.{name}'[:100])}") from None
+
+    def load_reduce(self) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if type(function) is not types.FunctionType or type(arguments) is not tuple:
+            raise _Refused(f"calls a {type(function).__name__}")
+        made = function(*arguments)
+        if function is _reconstruct:
+            self.blank[id(made)] = made
+        self.spend(made)
+        self.stack.append(made)
+
+    def load_build(self) -> None:
+        state, target = self.stack.pop(), self.stack[-1]
+        if type(target) is _DType and type(state) is tuple and len(state) >= 5:
+            if state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
+                raise _Refused("holds a structured array")
+            target.order = state[1]
+        elif (array := self.blank.pop(id(target), None)) is not None and type(state) is tuple and len(state) == 5:
+            _fill_array(array, state)
+            self.spend(array)
+        else:
+            raise _Refused(f"sets the state of a {type(target).__name__}")
+
+    def spend(self, made: Any) -> None:
+        if isinstance(made, (np.ndarray, np.generic)):
+            self.budget -= made.nbytes
+        elif isinstance(made, (bytes, dict)):
+            self.budget -= len(made)
+        if self.budget < 0:
+            raise _Refused("makes more data than it has bytes")
+
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        _filled(self.stack[-1], [key, value])
+
+    def load_setitems(self) -> None:
+        items = self.pop_mark()  # type: ignore[attr-defined]
+        _filled(self.stack[-1], items)
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()  # type: ignore[attr-defined]
+        self.stack.append(_filled({}, items))
+
+
+def _refuse(code: int):
+    def refuse(_: Any) -> None:
+        raise _Refused(f"uses pickle opcode {bytes([code])!r}, which data does not need")
+
+    return refuse
+
+
+_ALLOWED = {getattr(pickle, name)[0] for name in _OPCODES.split()}
+_Unpickler.dispatch = {
+    code: load if code in _ALLOWED else _refuse(code)
+    for code, load in pickle._Unpickler.dispatch.items()  # type: ignore[attr-defined]
+} | {
+    pickle.REDUCE[0]: _Unpickler.load_reduce,
+    pickle.BUILD[0]: _Unpickler.load_build,
+    pickle.SETITEM[0]: _Unpickler.load_setitem,
+    pickle.SETITEMS[0]: _Unpickler.load_setitems,
+    pickle.DICT[0]: _Unpickler.load_dict,
+}

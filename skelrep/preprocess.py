@@ -1,0 +1,274 @@
+"""From raw clips of any length to the tensor that an encoder takes, as its checkpoint's config says.
+
+All clips of a batch are laid end to end as *tracks* (one person of one clip, frame after frame), so that every step
+is one operation over all of them. A *missing* value is NaN until the very last step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skelrep.poses import motion_energy
+from skelrep.skeletons import Skeleton, mapping
+
+Joints = tuple[str, ...]  # where several are named, their mean position is meant, of those that were seen
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """What happens between raw poses and the encoder's input; part of every checkpoint.
+
+    Attributes:
+        frames: T that every clip is resampled to.
+        crop: Share of the clip that is kept, in its middle; the CMD line embeds 0.95.
+        persons: M; of more persons the most active are kept, absent ones are zero.
+        per_person: Whether every person is centred, turned and scaled by its own joints (True), or all by the first
+            person's, so that their relative position is kept (False, the CMD line).
+        center: The origin of every frame.
+        up: The way from the one to the other is turned to +z.
+        right: Then the way from the one to the other (left to right shoulder) is turned to +x.
+        align: What these two ways are taken from. "first": the first frame, and the second turn is the smallest one
+            even if it tilts +z again (2s-AGCN's `pre_normalization`, which the CMD line uses). "mean": their mean over
+            the clip, and the second turn is about z alone; on raw poses one frame's noise costs 2 to 6 points of 1-NN.
+        scale: The mean distance of the two becomes 1; None keeps the unit.
+    """
+
+    frames: int = 64
+    crop: float = 1.0
+    persons: int = 2
+    per_person: bool = True
+    center: Joints = ("mid_hips", "mid_shoulders")
+    # Legs seldom lean as the trunk does; where they were not seen the hips stand in for them.
+    up: tuple[Joints, Joints] = (
+        ("mid_hips", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+        ("mid_shoulders",),
+    )
+    right: tuple[Joints, Joints] = (("left_shoulder",), ("right_shoulder",))
+    align: Literal["first", "mean"] = "mean"
+    scale: tuple[Joints, Joints] | None = (("mid_hips",), ("mid_shoulders",))
+
+
+def prepare(
+    clips: list[np.ndarray],
+    source: Skeleton,
+    target: Skeleton,
+    config: PreprocessConfig,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Raw clips as an encoder's input.
+
+    Args:
+        clips: N float arrays (M, T, V, C) on `source`, NaN where a joint was not seen; C is 2 or 3.
+        source: The skeleton of the clips.
+        target: The encoder's skeleton, of W joints.
+        config: See `PreprocessConfig`.
+        device: Where to work and where the result lies.
+
+    Returns:
+        (N, config.persons, config.frames, W, 3) float32. Two-dimensional poses are taken for what a camera facing the
+        person sees: image x becomes the left-right axis, image y the height, and the depth is 0.
+
+    Raises:
+        ValueError: if `source` cannot be mapped to `target` (both lists of names are given).
+    """
+    matrix = torch.from_numpy(mapping(source, target)).to(device)
+    tracks = _Tracks.of(clips, config.persons)
+    dropped = ((1 - config.crop) * tracks.lengths / 2).astype(np.int64)  # at either end; float64, as CMD counts them
+    rows, starts, lengths, dropped, slots, leaders = (
+        torch.from_numpy(part).to(device)
+        for part in (tracks.rows, tracks.starts, tracks.lengths, dropped, tracks.slots, tracks.leaders)
+    )
+    poses = map_joints(resample(rows, starts + dropped, lengths - 2 * dropped, config.frames), matrix)
+    poses = normalise(
+        poses, target, config, first=map_joints(rows[starts], matrix), leaders=None if config.per_person else leaders
+    )
+    prepared = poses.new_zeros(len(clips) * config.persons, *poses.shape[1:])
+    prepared[slots] = poses.nan_to_num(nan=0.0)
+    return prepared.view(len(clips), config.persons, *poses.shape[1:])
+
+
+@dataclass(frozen=True)
+class _Tracks:
+    """The persons of all clips end to end, gaps in time already bridged."""
+
+    rows: np.ndarray  # (sum of lengths, V, C)
+    starts: np.ndarray  # (R,) where a track begins in rows
+    lengths: np.ndarray  # (R,)
+    slots: np.ndarray  # (R,) clip * persons + person: where it goes in the result
+    leaders: np.ndarray  # (R,) the track of its clip's first person
+
+    @classmethod
+    def of(cls, clips: list[np.ndarray], persons: int) -> _Tracks:
+        chosen = [_most_active(clip, persons) for clip in clips]
+        counts = np.array([len(clip) for clip in chosen])
+        rows = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in chosen]).astype(np.float32, copy=False)
+        lengths = np.repeat([clip.shape[1] for clip in chosen], counts)
+        starts = np.cumsum(lengths) - lengths
+        firsts = np.cumsum(counts) - counts
+        within = np.arange(len(lengths)) - np.repeat(firsts, counts)
+        rows = fill_gaps(rows, starts, lengths)
+        # A person who was never seen is no track: its slot stays zero.
+        seen = np.logical_or.reduceat(~np.isnan(rows).any(axis=2).all(axis=1), starts)
+        renumbered = np.cumsum(seen) - 1
+        leader_of_clip = np.array([first + seen[first : first + n].argmax() for first, n in zip(firsts, counts)])
+        return cls(
+            rows=rows,
+            starts=starts[seen],
+            lengths=lengths[seen],
+            slots=(np.repeat(np.arange(len(clips)), counts) * persons + within)[seen],
+            leaders=renumbered[np.repeat(leader_of_clip, counts)][seen],
+        )
+
+
+def _most_active(clip: np.ndarray, persons: int) -> np.ndarray:
+    """At most `persons` of a clip's persons, by motion energy: the rule of the NTU RGB+D readers of the AGCN line."""
+    if len(clip) <= persons:
+        return clip
+    return clip[np.argsort(-motion_energy(clip), kind="stable")[:persons]]
+
+
+def fill_gaps(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Bridges missing joints in time: linear between two sightings, the nearest one before the first and after the last.
+
+    Args:
+        rows: (sum of lengths, V, C) tracks end to end, NaN = missing.
+        starts: (R,) first row of each track.
+        lengths: (R,) rows of each track.
+
+    Returns:
+        The same rows where nothing was missing, else a filled copy. A joint never seen in its track stays NaN.
+    """
+    seen = ~np.isnan(rows).any(axis=-1)  # (F, V)
+    if seen.all():
+        return rows
+    position = np.arange(len(rows))
+    begin, end = (np.repeat(bound, lengths)[:, None] for bound in (starts, starts + lengths))
+    before = np.maximum.accumulate(np.where(seen, position[:, None], -1), axis=0)
+    after = np.minimum.accumulate(np.where(seen, position[:, None], len(rows))[::-1], axis=0)[::-1]
+    has_before, has_after = before >= begin, after < end
+    before = np.where(has_before, before, np.where(has_after, after, position[:, None]))
+    after = np.where(has_after, after, before)
+    weight = (position[:, None] - before) / np.maximum(after - before, 1)
+    columns = np.arange(rows.shape[1])
+    left, right = rows[before, columns], rows[after, columns]
+    return np.where(seen[..., None], rows, left + (right - left) * weight[..., None].astype(rows.dtype))
+
+
+def resample(rows: Tensor, starts: Tensor, lengths: Tensor, frames: int) -> Tensor:
+    """Stretches of tracks, linearly resampled in time.
+
+    Equal to `torch.nn.functional.interpolate(mode="linear", align_corners=False)` on each stretch alone.
+
+    Args:
+        rows: (F, V, C) poses of all tracks, one after the other.
+        starts: (R,) first row of every stretch.
+        lengths: (R,) its rows.
+        frames: T of the result.
+
+    Returns:
+        (R, frames, V, C).
+    """
+    last = (lengths - 1)[:, None]
+    # (i + 1/2) length / frames - 1/2, in units of 1 / (2 frames), so that integers hold it exactly.
+    time = (2 * torch.arange(frames, device=rows.device) + 1) * lengths[:, None] - frames
+    time = torch.minimum(time.clamp(min=0), 2 * frames * last)
+    left = time // (2 * frames)
+    weight = ((time % (2 * frames)).to(rows.dtype) / (2 * frames))[..., None, None]
+    right = torch.minimum(left + 1, last)
+    begin = starts[:, None]
+    return torch.lerp(rows[begin + left], rows[begin + right], weight)
+
+
+def map_joints(poses: Tensor, matrix: Tensor) -> Tensor:
+    """Poses (..., V, C) on another skeleton: (..., W, C). A joint made from a missing one is missing."""
+    missing = poses.isnan().any(dim=-1)
+    mapped = torch.einsum("wv,...vc->...wc", matrix, poses.nan_to_num(nan=0.0))
+    if missing.any():
+        lost = torch.einsum("wv,...v->...w", (matrix != 0).to(poses.dtype), missing.to(poses.dtype)) > 0
+        mapped = mapped.masked_fill(lost[..., None], torch.nan)
+    return mapped
+
+
+def normalise(
+    poses: Tensor, skeleton: Skeleton, config: PreprocessConfig, *, first: Tensor, leaders: Tensor | None = None
+) -> Tensor:
+    """Centres, turns and scales tracks.
+
+    Args:
+        poses: (R, T, W, C) resampled tracks on `skeleton`, NaN where missing.
+        skeleton: The encoder's.
+        config: See `PreprocessConfig`.
+        first: (R, W, C) each track's first frame before resampling; what `align="first"` goes by.
+        leaders: (R,) index of the track by which each is moved; by default its own.
+
+    Returns:
+        (R, T, W, 3), still NaN where missing.
+    """
+
+    def place(pose: Tensor, joints: Joints) -> Tensor:  # (..., W, C) -> (..., C)
+        return pose[..., [skeleton.joints.index(joint) for joint in joints], :].nanmean(dim=-2)
+
+    def way(pose: Tensor, ends: tuple[Joints, Joints]) -> Tensor:  # (..., W, C) -> (..., C)
+        return place(pose, ends[1]) - place(pose, ends[0])
+
+    if config.align == "first":
+        up, right = way(first, config.up), way(first, config.right)
+    else:
+        up, right = way(poses, config.up).nanmean(dim=1), way(poses, config.right).nanmean(dim=1)
+    turn = _facing_camera(up, right) if poses.shape[-1] == 2 else _upright(up, right, config.align == "mean")
+    origin = place(poses, config.center)[:, :, None]
+    if (unknown := origin.isnan()).any():  # the middle of what was seen, rather than nobody
+        origin = torch.where(unknown, poses.nanmean(dim=2, keepdim=True), origin)
+    size = poses.new_ones(len(poses))
+    if config.scale is not None:
+        length = torch.linalg.vector_norm(way(poses, config.scale), dim=-1).nanmean(dim=1)
+        size = torch.where(length > SHORTEST, length, size)  # a person of no size, or of none known, keeps its unit
+    if leaders is not None:
+        turn, origin, size = turn[leaders], origin[leaders], size[leaders]
+    return (poses - origin) @ (turn / size[:, None, None]).mT[:, None]
+
+
+SHORTEST = 1e-6  # metres or pixels: below this a direction means nothing
+
+
+def _upright(up: Tensor, right: Tensor, keep_up: bool) -> Tensor:
+    """Rotations (R, 3, 3) that take `up` (R, 3) to +z and then `right` (R, 3) to +x, or as near as z allows."""
+    first = _rotation_between(up, up.new_tensor([0.0, 0.0, 1.0]))
+    across = (first @ right[:, :, None])[:, :, 0]
+    if keep_up:
+        across = across * across.new_tensor([1.0, 1.0, 0.0])
+    return _rotation_between(across, up.new_tensor([1.0, 0.0, 0.0])) @ first
+
+
+def _rotation_between(directions: Tensor, goal: Tensor) -> Tensor:
+    """The smallest rotations that take (R, 3) directions to one unit vector along an axis: (R, 3, 3).
+
+    By Rodrigues' formula. A direction that is missing or has no length turns nothing.
+    """
+    length = torch.linalg.vector_norm(directions, dim=-1, keepdim=True)
+    unit = torch.where(length > SHORTEST, directions / length, goal)  # a comparison with NaN is False
+    x, y, z = torch.linalg.cross(unit, goal.expand_as(unit)).unbind(-1)  # the axis, as long as the angle's sine
+    # 1 + cosine, in a form that keeps its digits near opposite directions: |unit + goal|^2 / 2.
+    above = ((unit + goal).square().sum(dim=-1) / 2)[:, None, None]
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).view(-1, 3, 3)
+    rotation = torch.eye(3, device=unit.device) + cross + cross @ cross / above.clamp(min=1e-12)
+    # Opposite directions leave the axis open: half a turn, about y for z and about z for x, which keeps up what is up.
+    return torch.where(above < 1e-12, torch.diag(2 * goal.roll(-1) - 1), rotation)
+
+
+def _facing_camera(up: Tensor, right: Tensor) -> Tensor:
+    """For two-dimensional tracks the maps (R, 3, 2) from image x, y to left-right, depth and height.
+
+    Signs are such that the person stands upright (image y usually points down) and has its right on +x: a view from
+    behind and the mirror image of one from the front cast the same shadow.
+    """
+    turn = up.new_zeros(len(up), 3, 2)
+    turn[:, 0, 0] = torch.where(right[:, 0] < 0, -1.0, 1.0)
+    turn[:, 2, 1] = torch.where(up[:, 1] < 0, -1.0, 1.0)
+    return turn

@@ -1,0 +1,410 @@
+"""Named skeletons, and how poses of one become poses of another.
+
+Every table names its joints from one vocabulary (``left_wrist`` is ``left_wrist`` in all of them), so that
+mapping is a matter of names. Foreign spellings ("LeftUpLeg", "r_elbow", "SpineBase") are understood by
+`canonical_name`. A joint that a source lacks is derived from its neighbours by the rules in `DERIVATIONS`;
+where no rule applies the mapping is refused with both lists of names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Joint names and the tree that connects them.
+
+    Attributes:
+        name: What to call it; one of `SKELETONS` or any name of the user's.
+        joints: V joint names, in the order of the arrays' joint axis.
+        parents: V indices into `joints`; the root is its own parent, so that its bone is zero.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuses tables that would only fail later, and less clearly."""
+        if len(set(self.joints)) != len(self.joints):
+            twice = sorted({joint for joint in self.joints if self.joints.count(joint) > 1})
+            raise ValueError(f"skeleton {self.name!r} names a joint twice: {', '.join(twice)}")
+        if len(self.parents) != len(self.joints):
+            raise ValueError(
+                f"skeleton {self.name!r} has {len(self.joints)} joints but {len(self.parents)} parents; give one each"
+            )
+        if not all(0 <= parent < len(self.joints) for parent in self.parents):
+            raise ValueError(f"skeleton {self.name!r} has a parent outside 0..{len(self.joints) - 1}: {self.parents}")
+
+    def __len__(self) -> int:
+        """Number of joints, V."""
+        return len(self.joints)
+
+    def __repr__(self) -> str:
+        """Short: the table itself is in `joints`."""
+        return f"Skeleton({self.name!r}, {len(self)} joints)"
+
+    @property
+    def mirror(self) -> tuple[int, ...]:
+        """For every joint the index of its left/right twin (itself where it has none)."""
+        index = {joint: i for i, joint in enumerate(self.joints)}
+        return tuple(index.get(_other_side(joint), i) for i, joint in enumerate(self.joints))
+
+
+def _other_side(joint: str) -> str:
+    for side, other in (("left_", "right_"), ("right_", "left_")):
+        if joint.startswith(side):
+            return other + joint.removeprefix(side)
+    return joint
+
+
+# Spellings met in the wild, after `canonical_name` has taken the side off and turned the rest to snake case; without
+# its underscores each is understood as well. Of several in one skeleton the one that stands first here has the name.
+_ALIASES = {
+    "pelvis": "hips hip_center hip_centre spine_base root mid_hip hip_mid center_hip hip",
+    "spine": "spine_mid torso belly spine_navel spine_naval abdomen waist spine_1 spine_01 lower_back",
+    "chest": "spine_shoulder spine_chest spine_3 spine_03 spine_2 spine_02 thorax upper_back",
+    "neck": "neck_1 neck_01 shoulder_center shoulder_centre lower_neck mid_shoulder",
+    "head": "face",
+    "head_top": "head_end top_of_head head_site head_top_end",
+    "nose": "",
+    "hip": "up_leg upper_leg thigh femur hip_joint up_hip",
+    "knee": "leg lower_leg shin tibia calf",
+    "ankle": "foot_ankle",
+    "foot": "",
+    "toe": "toe_base toes foot_index ball big_toe",
+    "small_toe": "pinky_toe little_toe",
+    "collar": "clavicle",
+    "shoulder": "arm upper_arm humerus up_arm",
+    "elbow": "fore_arm lower_arm radius",
+    "wrist": "",
+    "hand": "palm",
+    "hand_tip": "fingers finger hand_end",
+    "thumb": "",
+    "eye": "",
+    "ear": "",
+    "heel": "",
+}
+_FROM_ALIAS = {
+    spelling: name
+    for name, aliases in _ALIASES.items()
+    for alias in (name, *aliases.split())
+    for spelling in (alias, alias.replace("_", ""))
+}
+# Without a side "hip" can only be the middle one; with a side it is the joint of that leg.
+_FROM_ALIAS["hip"] = "hip"
+_SIDES = {"left": "left_", "l": "left_", "right": "right_", "r": "right_"}
+
+
+@functools.lru_cache(maxsize=4096)
+def canonical_name(joint: str) -> str:
+    """The vocabulary's name for a joint name in any common spelling.
+
+    CamelCase, separators, "l"/"left"/"_L" in front or behind, and exporters' prefixes ("mixamorig:") are
+    understood; a name that means nothing to us is returned in snake case, so that equal names still match.
+    """
+    side, rest = _side_and_rest(joint)
+    if not side and rest == "hip":
+        return "pelvis"
+    return side + _FROM_ALIAS.get(rest, rest)
+
+
+def _side_and_rest(joint: str) -> tuple[str, str]:
+    """("left_", "right_" or "", the rest in snake case)."""
+    text = re.sub(r"^.*:", "", joint.strip())
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
+    words = [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word]
+    side = ""
+    for position in (0, -1):
+        if len(words) > 1 and words[position] in _SIDES:
+            side = _SIDES[words.pop(position)]
+            break
+    rest = "_".join(words)
+    if not side and rest not in _FROM_ALIAS:  # "lhip", "rfemur", "leftshoulder"
+        for prefix in ("left", "right", "l", "r"):
+            if rest.startswith(prefix) and rest.removeprefix(prefix) in _FROM_ALIAS:
+                side, rest = _SIDES[prefix], rest.removeprefix(prefix)
+                break
+    return side, rest
+
+
+def custom(joints: Sequence[str], parents: Sequence[int] | None = None, name: str = "custom") -> Skeleton:
+    """A skeleton of the user's own.
+
+    Where two joints mean the same ("Spine" and "Spine1", "LHipJoint" and "LeftUpLeg"), the plainer has the
+    vocabulary's name and the other keeps its own, in snake case.
+
+    Args:
+        joints: V names, in any common spelling (see `canonical_name`).
+        parents: V indices; -1 or its own index marks a root. Left out, every joint hangs on the first:
+            enough for embedding, since the bones are taken after mapping to the encoder's skeleton.
+        name: What to call it.
+    """
+    names = [canonical_name(joint) for joint in joints]
+    spelled = [_side_and_rest(joint) for joint in joints]
+    for side in ("left_", "right_"):  # Mixamo's and Bandai-Namco's "Shoulder" beside an "Arm" is the collar bone
+        if names.count(side + "shoulder") > 1 and side + "collar" not in names and (side, "shoulder") in spelled:
+            names[spelled.index((side, "shoulder"))] = side + "collar"
+    ranks = {spelling: rank for rank, spelling in enumerate(_FROM_ALIAS)}
+    for twice in {name for name in names if names.count(name) > 1}:
+        rivals = [i for i, name in enumerate(names) if name == twice]
+        rivals.remove(min(rivals, key=lambda i: ranks.get(spelled[i][1], 0)))
+        for i in rivals:
+            names[i] = "".join(spelled[i])
+    if parents is None:
+        parents = [0] * len(names)
+    tree = tuple(i if parent < 0 else int(parent) for i, parent in enumerate(parents))
+    return Skeleton(name, tuple(names), tree)
+
+
+def _table(name: str, text: str) -> Skeleton:
+    """Reads ``joint<parent`` pairs in array order; a joint without ``<`` is a root. `-` swaps for `left_`/`right_`."""
+    pairs = [(entry + "<" + entry).split("<")[:2] if "<" not in entry else entry.split("<") for entry in text.split()]
+    joints = tuple(_side(joint) for joint, _ in pairs)
+    return Skeleton(name, joints, tuple(joints.index(_side(parent)) for _, parent in pairs))
+
+
+def _side(joint: str) -> str:
+    return re.sub(r"^([lr])\.", lambda match: _SIDES[match[1]], joint)
+
+
+_LIMBS = (  # the part that every layout shares, in the order of the encoder in the box
+    "l.shoulder<mid_shoulders l.elbow<l.shoulder l.wrist<l.elbow r.shoulder<mid_shoulders r.elbow<r.shoulder "
+    "r.wrist<r.elbow l.hip<mid_hips l.knee<l.hip l.ankle<l.knee r.hip<mid_hips r.knee<r.hip r.ankle<r.knee"
+)
+
+#: Every known skeleton by name. Joint orders are those of the formats' own documentation.
+SKELETONS: dict[str, Skeleton] = {
+    skeleton.name: skeleton
+    for skeleton in (
+        # What every sensor and pose estimator gives, directly or by rule: the skeleton of the encoder in the box.
+        # Midpoints stand for pelvis and neck, which sensors place differently (neck to head: 0.19 m in Kinect v1,
+        # 0.07 m in motion capture).
+        _table("common-15", "mid_hips mid_shoulders<mid_hips head<mid_shoulders " + _LIMBS),
+        # Kinect v2 as in NTU RGB+D; the parents are the bone pairs of the AGCN / CMD line.
+        _table(
+            "ntu-25",
+            "pelvis<spine spine<chest neck<chest head<neck l.shoulder<chest l.elbow<l.shoulder l.wrist<l.elbow "
+            "l.hand<l.wrist r.shoulder<chest r.elbow<r.shoulder r.wrist<r.elbow r.hand<r.wrist l.hip<pelvis "
+            "l.knee<l.hip l.ankle<l.knee l.foot<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.foot<r.ankle "
+            "chest l.hand_tip<l.thumb l.thumb<l.hand r.hand_tip<r.thumb r.thumb<r.hand",
+        ),
+        # Kinect v1 in the order of its SDK (JointType); the neck is the SDK's ShoulderCenter.
+        _table(
+            "kinect-20",
+            "pelvis spine<pelvis neck<spine head<neck l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow l.hand<l.wrist "
+            "r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow r.hand<r.wrist l.hip<pelvis l.knee<l.hip l.ankle<l.knee "
+            "l.foot<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.foot<r.ankle",
+        ),
+        # The same joints from the head downwards: UTD-MHAD.
+        _table(
+            "utd-mhad-20",
+            "head<neck neck<spine spine<pelvis pelvis l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow l.hand<l.wrist "
+            "r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow r.hand<r.wrist l.hip<pelvis l.knee<l.hip l.ankle<l.knee "
+            "l.foot<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.foot<r.ankle",
+        ),
+        # MSR Action3D; its joint 1 is the left shoulder by geometry.
+        _table(
+            "msr-action3d-20",
+            "l.shoulder<neck r.shoulder<neck neck<spine spine<pelvis l.hip<pelvis r.hip<pelvis pelvis l.elbow<l.shoulder "
+            "r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow l.hand<l.wrist r.hand<r.wrist l.knee<l.hip r.knee<r.hip "
+            "l.ankle<l.knee r.ankle<r.knee l.foot<l.ankle r.foot<r.ankle head<neck",
+        ),
+        _table(
+            "coco-17",
+            "nose l.eye<nose r.eye<nose l.ear<l.eye r.ear<r.eye l.shoulder<nose r.shoulder<nose l.elbow<l.shoulder "
+            "r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow l.hip<l.shoulder r.hip<r.shoulder l.knee<l.hip "
+            "r.knee<r.hip l.ankle<l.knee r.ankle<r.knee",
+        ),
+        # Human3.6M's seventeen in the order of VideoPose3D and MotionBERT.
+        _table(
+            "h36m-17",
+            "pelvis r.hip<pelvis r.knee<r.hip r.ankle<r.knee l.hip<pelvis l.knee<l.hip l.ankle<l.knee spine<pelvis "
+            "neck<spine nose<neck head<nose l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow r.shoulder<neck "
+            "r.elbow<r.shoulder r.wrist<r.elbow",
+        ),
+        _table(
+            "smpl-22",
+            "pelvis l.hip<pelvis r.hip<pelvis spine<pelvis l.knee<l.hip r.knee<r.hip spine_2<spine l.ankle<l.knee "
+            "r.ankle<r.knee chest<spine_2 l.foot<l.ankle r.foot<r.ankle neck<chest l.collar<chest r.collar<chest head<neck "
+            "l.shoulder<l.collar r.shoulder<r.collar l.elbow<l.shoulder r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow",
+        ),
+        _table(
+            "smpl-24",
+            "pelvis l.hip<pelvis r.hip<pelvis spine<pelvis l.knee<l.hip r.knee<r.hip spine_2<spine l.ankle<l.knee "
+            "r.ankle<r.knee chest<spine_2 l.foot<l.ankle r.foot<r.ankle neck<chest l.collar<chest r.collar<chest head<neck "
+            "l.shoulder<l.collar r.shoulder<r.collar l.elbow<l.shoulder r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow "
+            "l.hand<l.wrist r.hand<r.wrist",
+        ),
+        _table(
+            "mediapipe-33",
+            "nose l.eye_inner<nose l.eye<l.eye_inner l.eye_outer<l.eye r.eye_inner<nose r.eye<r.eye_inner "
+            "r.eye_outer<r.eye l.ear<l.eye_outer r.ear<r.eye_outer l.mouth<nose r.mouth<nose l.shoulder<nose "
+            "r.shoulder<nose l.elbow<l.shoulder r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow l.pinky<l.wrist "
+            "r.pinky<r.wrist l.index<l.wrist r.index<r.wrist l.thumb<l.wrist r.thumb<r.wrist l.hip<l.shoulder "
+            "r.hip<r.shoulder l.knee<l.hip r.knee<r.hip l.ankle<l.knee r.ankle<r.knee l.heel<l.ankle r.heel<r.ankle "
+            "l.toe<l.ankle r.toe<r.ankle",
+        ),
+        _table(
+            "openpose-25",
+            "nose<neck neck r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow l.shoulder<neck l.elbow<l.shoulder "
+            "l.wrist<l.elbow pelvis<neck r.hip<pelvis r.knee<r.hip r.ankle<r.knee l.hip<pelvis l.knee<l.hip "
+            "l.ankle<l.knee r.eye<nose l.eye<nose r.ear<r.eye l.ear<l.eye l.toe<l.ankle l.small_toe<l.toe l.heel<l.ankle "
+            "r.toe<r.ankle r.small_toe<r.toe r.heel<r.ankle",
+        ),
+        # CMU motion capture reduced to the joints that its BVH and AMC releases share; hands and feet are wrists and ankles.
+        _table(
+            "cmu-17",
+            "pelvis spine<pelvis chest<spine neck<chest head<neck l.shoulder<chest l.elbow<l.shoulder l.wrist<l.elbow "
+            "r.shoulder<chest r.elbow<r.shoulder r.wrist<r.elbow l.hip<pelvis l.knee<l.hip l.ankle<l.knee r.hip<pelvis "
+            "r.knee<r.hip r.ankle<r.knee",
+        ),
+        # Bandai-Namco Research motion data sets 1 and 2: their Shoulder is the collar, UpperArm the shoulder, and so on.
+        _table(
+            "bandai-namco-21",
+            "pelvis spine<pelvis chest<spine neck<chest head<neck l.collar<chest l.shoulder<l.collar l.elbow<l.shoulder "
+            "l.wrist<l.elbow r.collar<chest r.shoulder<r.collar r.elbow<r.shoulder r.wrist<r.elbow l.hip<pelvis "
+            "l.knee<l.hip l.ankle<l.knee l.toe<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.toe<r.ankle",
+        ),
+        # HDM05's ASF names a position after the segment that ends there: "lhumerus" is the left elbow.
+        _table(
+            "hdm05-31",
+            "pelvis l.hip<pelvis r.hip<pelvis spine<pelvis l.knee<l.hip r.knee<r.hip spine_2<spine l.ankle<l.knee "
+            "r.ankle<r.knee chest<spine_2 l.foot<l.ankle r.foot<r.ankle neck<chest l.shoulder<chest r.shoulder<chest "
+            "l.toe<l.foot r.toe<r.foot upper_neck<neck l.elbow<l.shoulder r.elbow<r.shoulder head<upper_neck "
+            "l.forearm<l.elbow r.forearm<r.elbow l.wrist<l.forearm r.wrist<r.forearm l.hand<l.wrist l.thumb<l.wrist "
+            "r.hand<r.wrist r.thumb<r.wrist l.hand_tip<l.hand r.hand_tip<r.hand",
+        ),
+        # JHMDB's fifteen, 2-D.
+        _table(
+            "jhmdb-15",
+            "neck<spine spine head<neck r.shoulder<neck l.shoulder<neck r.hip<spine l.hip<spine r.elbow<r.shoulder "
+            "l.elbow<l.shoulder r.knee<r.hip l.knee<l.hip r.wrist<r.elbow l.wrist<l.elbow r.ankle<r.knee l.ankle<l.knee",
+        ),
+    )
+}
+
+#: Rules for joints that a source lacks, tried in order: every term is "weight joint", and each joint named may itself
+#: be derived. Weights beyond 0..1 extrapolate along a bone, with proportions measured on Kinect v1 recordings.
+DERIVATIONS: dict[str, tuple[str, ...]] = {
+    "mid_hips": ("0.5 left_hip 0.5 right_hip", "1 pelvis"),
+    "mid_shoulders": ("0.5 left_shoulder 0.5 right_shoulder", "1 neck"),
+    "pelvis": ("1 mid_hips",),
+    "neck": ("1 mid_shoulders",),
+    "chest": ("1 mid_shoulders",),
+    "spine": ("0.5 pelvis 0.5 mid_shoulders",),
+    "spine_2": ("0.5 spine 0.5 chest",),
+    "head": (
+        "0.5 left_ear 0.5 right_ear",
+        "0.5 left_eye 0.5 right_eye",
+        "1 nose",
+        "1 head_top",
+        "1.4 mid_shoulders -0.4 mid_hips",
+    ),
+    "head_top": ("1 head",),
+    "nose": ("1 head",),
+    "left_eye": ("1 nose",),
+    "left_ear": ("1 head",),
+    "left_collar": ("0.5 mid_shoulders 0.5 left_shoulder",),
+    "left_wrist": ("1 left_hand",),
+    "left_hand": ("1.35 left_wrist -0.35 left_elbow",),
+    "left_hand_tip": ("1.7 left_wrist -0.7 left_elbow",),
+    "left_thumb": ("1 left_hand",),
+    "left_index": ("1 left_hand",),
+    "left_pinky": ("1 left_hand",),
+    "left_ankle": ("1 left_foot", "1 left_heel"),
+    "left_foot": ("1 left_toe", "1 left_ankle"),
+    "left_toe": ("1 left_foot",),
+    "left_small_toe": ("1 left_toe",),
+    "left_heel": ("1 left_ankle",),
+}
+DERIVATIONS |= {
+    _other_side(joint): tuple(rule.replace("left_", "right_") for rule in rules)
+    for joint, rules in DERIVATIONS.items()
+    if joint.startswith("left_")
+}
+
+
+@functools.lru_cache(maxsize=256)
+def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
+    """The linear map from one skeleton to another, by joint name.
+
+    Args:
+        source: The skeleton of the poses at hand, V joints.
+        target: The skeleton wanted, W joints.
+
+    Returns:
+        A (W, V) float32 matrix whose rows sum to one: `target_pose = matrix @ source_pose` for a (V, C) pose.
+
+    Raises:
+        ValueError: if a joint of `target` is neither in `source` nor derivable; both lists of names are given.
+    """
+    index = {joint: i for i, joint in enumerate(source.joints)}
+
+    def row(joint: str, pending: tuple[str, ...] = ()) -> np.ndarray | None:
+        if joint in index:
+            return np.eye(len(source), dtype=np.float32)[index[joint]]
+        if joint in pending:  # "hand from wrist" must not be answered by "wrist from hand"
+            return None
+        for rule in DERIVATIONS.get(joint, ()):
+            terms = rule.split()
+            parts = [row(name, (*pending, joint)) for name in terms[1::2]]
+            if all(part is not None for part in parts):
+                return sum(np.float32(weight) * part for weight, part in zip(terms[::2], parts))  # type: ignore[return-value]
+        return None
+
+    rows = [row(joint) for joint in target.joints]
+    missing = [joint for joint, found in zip(target.joints, rows) if found is None]
+    if missing:
+        raise ValueError(
+            f"skeleton {source.name!r} cannot be mapped to {target.name!r}: no joint and no rule for "
+            f"{', '.join(missing)}. Joints given: {', '.join(source.joints)}. Joints needed: {', '.join(target.joints)}. "
+            "Name the joints with skelrep.skeletons.custom(joints), or pass another skeleton."
+        )
+    return np.stack(rows)  # type: ignore[arg-type]
+
+
+def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None = None) -> Skeleton:
+    """The skeleton meant by a name, a list of joint names, a `Skeleton`, or a bare joint count.
+
+    Args:
+        skeleton: A `Skeleton`, a name in `SKELETONS`, V joint names, or None to go by the count.
+        joints: V of the array at hand; checked against the skeleton if both are given.
+
+    Raises:
+        ValueError: for an unknown name (the nearest is offered), a wrong joint count, or a count that fits no known
+            skeleton or more than one (the candidates are listed).
+    """
+    if skeleton is None:
+        if joints is None:
+            raise ValueError("neither a skeleton nor a number of joints was given; pass skeleton=")
+        fitting = [known for known in SKELETONS.values() if len(known) == joints]
+        if len(fitting) == 1:
+            return fitting[0]
+        known = ", ".join(f"{s.name} ({len(s)})" for s in SKELETONS.values()) if not fitting else None
+        raise ValueError(
+            f"an array of {joints} joints fits no known skeleton (known: {known}); pass skeleton= a list of joint names"
+            if known
+            else f"an array of {joints} joints could be {' or '.join(s.name for s in fitting)}; say which with skeleton="
+        )
+    if isinstance(skeleton, str):
+        if skeleton not in SKELETONS:
+            near = difflib.get_close_matches(skeleton.lower().replace("_", "-"), SKELETONS, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no skeleton is called {skeleton!r}{hint} (known: {', '.join(SKELETONS)})")
+        skeleton = SKELETONS[skeleton]
+    elif not isinstance(skeleton, Skeleton):
+        skeleton = custom(skeleton)
+    if joints is not None and len(skeleton) != joints:
+        raise ValueError(
+            f"skeleton {skeleton.name!r} has {len(skeleton)} joints but the array has {joints}; "
+            "check the axis order (a clip is (persons, frames, joints, channels)) or pass another skeleton"
+        )
+    return skeleton

@@ -1,0 +1,39 @@
+"""The memory banks: what the streams saw lately, first in, first out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Memory(nn.Module):
+    """Index-aligned banks of S streams with the clip that each slot came from.
+
+    Attributes:
+        bank: (S, K, P) unit vectors.
+        clip: (K,) clip ids; -1 in slots not yet written, which hold random directions.
+        cursor: () the next slot to write.
+    """
+
+    bank: Tensor
+    clip: Tensor
+    cursor: Tensor
+
+    def __init__(self, streams: int, slots: int, width: int) -> None:
+        """Starts with random directions, as MoCo."""
+        super().__init__()
+        self.register_buffer("bank", nn.functional.normalize(torch.randn(streams, slots, width), dim=-1))
+        self.register_buffer("clip", torch.full((slots,), -1))
+        self.register_buffer("cursor", torch.zeros((), dtype=torch.long))
+
+    def own(self, clip: Tensor) -> Tensor:
+        """(B, K) True where a slot holds one of the given (B,) clips."""
+        return clip[:, None] == self.clip
+
+    @torch.no_grad()
+    def write(self, keys: Tensor, clip: Tensor) -> None:
+        """Replaces the oldest slots by (S, B, P) keys of (B,) clips; wraps, and never synchronises with the host."""
+        slots = (self.cursor + torch.arange(len(clip), device=clip.device)) % len(self.clip)
+        self.bank.index_copy_(1, slots, keys.to(self.bank.dtype))
+        self.clip.index_copy_(0, slots, clip)
+        self.cursor.copy_((self.cursor + len(clip)) % len(self.clip))

@@ -1,0 +1,115 @@
+"""Real motion data for judging and training encoders, where a copy of it is at hand.
+
+It is nobody's to publish and not part of this repository. `FOLDER` (the environment variable SKELREP_MOTION_DATA, or
+`../shared/data`) holds a `read.py` with `load(name)` and `folds(name)`; where it does not exist, what needs it is skipped.
+
+    python -m tests.motion_data OUT      writes every set as a skelrep .npz, for `python -m skelrep.train --data`
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from skelrep import Poses
+from skelrep.skeletons import SKELETONS
+
+FOLDER = Path(os.environ.get("SKELREP_MOTION_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+PRETRAINING = ("msrc12", "bandai_namco_1", "bandai_namco_2", "cmu_subset")
+SKELETON = {
+    "msrc12": "kinect-20",
+    "bandai_namco_1": "bandai-namco-21",
+    "bandai_namco_2": "bandai-namco-21",
+    "cmu_subset": "cmu-17",
+    "utd_mhad": "utd-mhad-20",
+    "msr_action3d": "msr-action3d-20",
+    "utkinect": "kinect-20",
+    "hdm05_11": "hdm05-31",
+    "jhmdb_2d": "jhmdb-15",
+}
+# What a nearest neighbour among raw poses reaches (root-centred in every frame, 64 frames), as the data's README says.
+FLOORS = {
+    "utd_mhad": 81.9,
+    "msr_action3d": 70.3,
+    "msr_action3d, 10 splits": 70.8,
+    "utkinect": 85.9,
+    "hdm05_11": 99.0,
+    "jhmdb_2d": 62.4,
+    "cmu_subset, 8 classes": 45.2,
+    "msrc12 segments": 93.1,
+}
+
+
+@lru_cache(maxsize=1)
+def _reader():
+    spec = importlib.util.spec_from_file_location("motion_data_read", FOLDER / "read.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@lru_cache(maxsize=4)
+def _raw(name: str) -> dict:
+    return _reader().load(name)
+
+
+def load(name: str) -> Poses:
+    """One set; its clips are stored (T, M, V, C)."""
+    data = _raw(name)
+    return Poses(
+        [clip.transpose(1, 0, 2, 3) for clip in data["clips"]],
+        SKELETONS[SKELETON[name]],
+        ids=[str(item) for item in data["names"]] if "names" in data else [],
+        labels=data["labels"],
+        fps=float(data["fps"]),
+        info={"subject": data["subjects"]},
+    )
+
+
+def protocols() -> dict[str, tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]]:
+    """For every protocol the poses and its (train, test) index arrays."""
+    found = {name: (load(name), _reader().folds(name)) for name in ("utd_mhad", "msr_action3d", "utkinect")}
+    msr = _raw("msr_action3d")
+    good, subject = msr["used557"], msr["subjects"]
+    splits = zip(msr["split10_train_subjects"], msr["split10_test_subjects"])
+    halves = [tuple(np.flatnonzero(np.isin(subject, half) & good) for half in split) for split in splits]
+    found["msr_action3d, 10 splits"] = (found["msr_action3d"][0], halves)
+    found |= {name: (load(name), _reader().folds(name)) for name in ("hdm05_11", "jhmdb_2d")}
+    found["cmu_subset, 8 classes"] = _cmu()
+    found["msrc12 segments"] = _msrc12()
+    return found
+
+
+def _cmu() -> tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]:
+    """The eight coarse classes of at least eight trials, each subject judged by all others, as one fold."""
+    poses = load("cmu_subset")
+    labels, counts = np.unique(poses.labels, return_counts=True)
+    poses = poses.select(labels=labels[counts >= 8].tolist())
+    subject = poses.info["subject"]
+    return poses, [(np.flatnonzero(subject != s), np.flatnonzero(subject == s)) for s in np.unique(subject)]
+
+
+def _msrc12() -> tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]:
+    """Two seconds around each marked gesture, subjects 1 to 15 against 16 to 30."""
+    data = _raw("msrc12")
+    with np.load(FOLDER / "msrc12_segments_index.npz", allow_pickle=False) as index:
+        index = dict(index)
+    rows = np.concatenate([clip[:, 0] for clip in data["clips"]])
+    clips = [rows[a : a + n][None] for a, n in zip(index["start"], index["lengths"])]
+    poses = Poses(clips, SKELETONS["kinect-20"], labels=index["labels"], fps=float(data["fps"]))
+    first = index["subjects"] <= 15
+    return poses, [(np.flatnonzero(first), np.flatnonzero(~first))]
+
+
+if __name__ == "__main__":
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    for name in SKELETON:
+        load(name).save(out / f"{name}.npz")

@@ -1,0 +1,164 @@
+"""The commands as a user meets them: what goes to stdout, what to stderr, which exit code, what an error says."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from skelrep import save_pretrained
+from skelrep.cli import main
+from skelrep.poses import Poses
+from skelrep.skeletons import SKELETONS
+
+KINECT = SKELETONS["kinect-20"]
+
+
+@pytest.fixture
+def model(tiny_encoder, tmp_path):
+    save_pretrained(tiny_encoder, tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+@pytest.fixture
+def poses():
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(size=(3, 1, 1, 20, 3))
+    clips = [kinds[i % 3] + 0.1 * rng.normal(size=(1, int(rng.integers(5, 60)), 20, 3)) for i in range(24)]
+    labels = np.array(["sit", "run", "bow"])[np.arange(24) % 3]
+    return Poses(clips, KINECT, labels=labels, fps=30.0, info={"subject": np.arange(24) // 6})
+
+
+@pytest.fixture
+def files(poses, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    poses.select(subject=[0, 1]).save("train.npz")
+    poses.select(subject=[2, 3]).save("test.npz")
+    np.save("clip.npy", poses.clips[0])
+    return tmp_path
+
+
+def test_embed_writes_beside_its_input(files, model, capsys):
+    assert main(["embed", "clip.npy", "-m", model, "--skeleton", "kinect-20"]) == 0
+    rows = np.load("clip.embeddings.npy")
+    assert rows.shape[0] == 1 and rows.dtype == np.float32
+    captured = capsys.readouterr()
+    assert captured.out == "" and "clip.embeddings.npy" in captured.err
+
+
+def test_embed_many_into_a_folder_and_into_one_file(files, model, tiny_encoder, capsys):
+    assert main(["embed", "train.npz", "test.npz", "-m", model, "-o", "out/", "-q"]) == 0
+    parts = [np.load(f"out/{name}.embeddings.npy") for name in ("train", "test")]
+    assert main(["embed", "train.npz", "test.npz", "-m", model, "-o", "all.npz", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["outputs"] == [{"path": "all.npz", "rows": 24, "dim": tiny_encoder.dim}]
+    with np.load("all.npz", allow_pickle=False) as stored:
+        np.testing.assert_allclose(stored["embeddings"], np.concatenate(parts), atol=1e-6)
+        assert stored["labels"].shape == (24,) and stored["info_subject"].tolist() == sorted(np.arange(24) // 6)
+        assert len(stored["ids"]) == 24 and str(stored["model"]) == model
+
+
+def test_embed_windows_keep_their_times(files, model):
+    assert main(["embed", "train.npz", "-m", model, "-o", "w.npz", "--window", "0.5", "--stride", "0.25", "-q"]) == 0
+    with np.load("w.npz", allow_pickle=False) as stored:
+        assert len(stored["embeddings"]) == len(stored["info_start"]) > 12
+        assert (stored["info_end"] - stored["info_start"] <= 0.5 + 1e-6).all()
+
+
+def test_embed_to_a_pipe(files, model):
+    command = [sys.executable, "-m", "skelrep", "embed", "train.npz", "-m", model, "-o", "-"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert np.load(io.BytesIO(done.stdout), allow_pickle=False).shape[0] == 12
+    assert b"%|" not in done.stderr  # no progress bar in a pipe
+
+
+def test_knn_and_probe(files, model, capsys):
+    assert main(["knn", "train.npz", "test.npz", "-m", model, "-k", "1", "3", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["accuracy"]["1"] == 1.0
+    assert main(["probe", "train.npz", "test.npz", "-m", model, "--groups", "subject"]) == 0
+    assert "linear probe" in capsys.readouterr().out
+    main(["embed", "train.npz", "-m", model, "-o", "a.npz", "-q"])
+    main(["embed", "test.npz", "-m", model, "-o", "b.npz", "-q"])
+    assert main(["knn", "a.npz", "b.npz", "-k", "1", "3", "--json"]) == 0  # embeddings stored before: no model needed
+    again = json.loads(capsys.readouterr().out)
+    assert again["accuracy"] == document["accuracy"]
+    assert main(["knn", "train.npz", "--leave-one-out", "-m", model, "-k", "1"]) == 0
+
+
+def test_knn_of_two_splits_of_a_file(poses, files, model, capsys):
+    subject = poses.info["subject"]
+    from dataclasses import replace
+
+    replace(poses, info={"a": subject < 2, "b": subject >= 2}).save("both.npz")
+    assert main(["knn", "both.npz", "--splits", "a", "b", "-m", model, "-k", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["protocol"]["n_train"] == document["protocol"]["n_test"] == 12
+
+
+def test_info_of_a_file_and_of_a_model(files, model, capsys):
+    assert main(["info", "train.npz", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["clips"] == 12 and facts["skeleton"] == "kinect-20" and facts["labels"] == ["bow", "run", "sit"]
+    assert main(["info", model]) == 0
+    assert "common-15" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("embed nowhere.npz", "nowhere.npz"),
+        ("embed train.npz -m i2md-smal", "i2md-small"),
+        ("embed clip.npy", "kinect-20 or utd-mhad-20 or msr-action3d-20"),
+        ("embed clip.npy --skeleton kinect20", "did you mean 'kinect-20'"),
+        ("embed train.npz -o out.txt", "-o takes a .npy or .npz file"),
+        ("embed train.npz -o nowhere/out.npz", "does not exist"),
+        ("embed train.npz --device tpu", "there is no device 'tpu' here"),
+        ("embed train.npz --stride 1", "--stride needs --window"),
+        ("embed train.npz --streams bones", "streams must be some of"),
+        ("knn train.npz", "give two files"),
+        ("knn clip.npy clip.npy --skeleton kinect-20", "holds no labels"),
+        ("knn train.npz test.npz -k 0", "k"),
+        ("knn train.npz test.npz -k 100", "100"),
+        ("probe train.npz test.npz --groups actor", "no info column 'actor'"),
+        ("info nowhere.npz", "nowhere.npz"),
+        ("convert-cmd clip.npy out", "clip.npy"),
+    ],
+)
+def test_errors_are_one_sentence_and_exit_1(files, model, capsys, command, message):
+    arguments = command.split()
+    if "-m" not in arguments and arguments[0] in ("embed", "knn", "probe"):
+        arguments += ["-m", model]
+    before = set(files.rglob("*"))
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("skelrep: error: ") and captured.err.count("\n") == 1
+    assert message in captured.err
+    assert set(files.rglob("*")) == before  # nothing half-written
+
+
+def test_usage_errors_exit_2_and_help_has_examples(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["embedd"])
+    assert stopped.value.code == 2
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    assert "skelrep embed clips.npz" in capsys.readouterr().out
+
+
+def test_interruption_exits_130(monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skelrep.cli._info", interrupt)
+    assert main(["info", "x"]) == 130
+
+
+def test_debug_shows_the_traceback(files):
+    with pytest.raises(FileNotFoundError):
+        main(["info", str(files / "nowhere.npz"), "--debug"])
