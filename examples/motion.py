@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,106 +30,96 @@ PARTS = {
 }
 BENDING_ONE_WAY = [3, 7, 10, 14]  # elbows and knees
 # How freely each angle varies between people and moments: legs and trunk carry weight, and the floor stays where it is.
-FREEDOM = np.repeat([1.0, 0.4, 0.6, 0.0], [8, 8, 4, 1])
+FREEDOM = np.repeat([1.0, 0.4, 0.4, 0.0], [8, 8, 4, 1])
+BOTH_SIDES = np.r_[0:4, 0:4, 8:12, 8:12, 16:21]  # where a row says for both sides what it says for the leading one
 
-Parts = dict[str, tuple[float, ...]]  # also "arms" and "legs" for both sides
-
-
-def _other_side(parts: Parts) -> Parts:
-    """The same pose with the sides exchanged."""
-    twins = {"arm": "other_arm", "other_arm": "arm", "leg": "other_leg", "other_leg": "leg"}
-    swapped = {twins.get(part, part): angles for part, angles in parts.items()}
-    if "trunk" in parts:
-        bend, lean, turn, nod = parts["trunk"]
-        swapped["trunk"] = (bend, -lean, -turn, nod)
-    return swapped
+Parts = dict[str, tuple[float, ...]]  # "arms" and "legs" stand for both sides
+Key = tuple[float, Parts]
+Spans = list[tuple[float, float]]  # seconds, from and to
 
 
-def _both_steps(*keys: tuple[float, Parts]) -> list[tuple[float, Parts]]:
+def _key(seconds: float, **parts: tuple[float, ...]) -> Key:
+    return seconds, parts
+
+
+def _both_steps(*keys: Key) -> list[Key]:
     """A step and the same with the other leg."""
-    return [*keys, *((seconds, _other_side(parts)) for seconds, parts in keys)]
+    twins = {"arm": "other_arm", "other_arm": "arm", "leg": "other_leg", "other_leg": "leg"}
+    mirrored = []
+    for seconds, parts in keys:
+        swapped = {twins.get(part, part): angles for part, angles in parts.items()}
+        bend, lean, turn, nod = parts["trunk"]
+        mirrored.append((seconds, swapped | {"trunk": (bend, -lean, -turn, nod)}))
+    return [*keys, *mirrored]
 
 
 # For each action its loop: seconds to reach a key pose, and the parts that differ from the performer's rest.
-ACTIONS: dict[str, list[tuple[float, Parts]]] = {
-    "wave": [(0.3, {"arm": (20, 85, 80, 55)}), (0.3, {"arm": (20, 85, 80, 120)})],
-    "clap": [(0.25, {"arms": (35, 15, 20, 80)}), (0.25, {"arms": (42, 8, -60, 85)})],
+ACTIONS: dict[str, list[Key]] = {
+    "wave": [_key(0.3, arm=(20, 85, 80, 55)), _key(0.3, arm=(20, 85, 80, 120))],
+    "clap": [_key(0.25, arms=(35, 15, 20, 80)), _key(0.25, arms=(42, 8, -60, 85))],
     "drink": [
-        (0.8, {"arm": (55, 22, -48, 138), "trunk": (-4, 0, 0, -12)}),
-        (0.7, {"arm": (62, 24, -48, 138), "trunk": (-6, 0, 0, -25)}),
-        (0.7, {"arm": (15, 5, -10, 80)}),
+        _key(0.8, arm=(55, 22, -48, 138), trunk=(-4, 0, 0, -12)),
+        _key(0.7, arm=(62, 24, -48, 138), trunk=(-6, 0, 0, -25)),
+        _key(0.7, arm=(15, 5, -10, 80)),
     ],
     "punch": [
-        (0.35, {"arms": (25, 15, -10, 135), "trunk": (8, 0, -15, 0)}),
-        (0.25, {"arm": (85, -5, -10, 8), "other_arm": (25, 15, -10, 135), "trunk": (12, 0, 35, 0)}),
+        _key(0.35, arms=(25, 15, -10, 135), trunk=(8, 0, -15, 0)),
+        _key(0.25, arm=(85, -5, -10, 8), other_arm=(25, 15, -10, 135), trunk=(12, 0, 35, 0)),
     ],
     "throw": [
-        (0.6, {"arm": (-10, 95, 85, 95), "other_arm": (60, 20, 0, 20), "trunk": (-8, 5, -40, 0)}),
-        (0.3, {"arm": (130, 30, 10, 25), "trunk": (5, -8, 20, 0), "other_leg": (25, 3, 20, 0)}),
-        (0.3, {"arm": (35, -15, 0, 15), "trunk": (25, -5, 40, -10), "other_leg": (15, 3, 25, 0)}),
-        (0.6, {"trunk": (5, 0, 0, 0)}),
+        _key(0.6, arm=(-10, 95, 85, 95), other_arm=(60, 20, 0, 20), trunk=(-8, 5, -40, 0)),
+        _key(0.3, arm=(130, 30, 10, 25), trunk=(5, -8, 20, 0), other_leg=(25, 3, 20, 0)),
+        _key(0.3, arm=(35, -15, 0, 15), trunk=(25, -5, 40, -10), other_leg=(15, 3, 25, 0)),
+        _key(0.6, trunk=(5, 0, 0, 0)),
     ],
-    "raise arms": [(0.8, {"arms": (20, 160, 60, 10)}), (0.4, {"arms": (20, 165, 60, 10)}), (0.7, {})],
+    "raise arms": [_key(0.8, arms=(20, 160, 60, 10)), _key(0.4, arms=(20, 165, 60, 10)), _key(0.7)],
     "bow": [
-        (0.9, {"trunk": (65, 0, 0, 15), "legs": (8, 3, 0, 0), "arms": (35, 5, 0, 12)}),
-        (0.5, {"trunk": (68, 0, 0, 15), "legs": (8, 3, 0, 0), "arms": (38, 5, 0, 12)}),
-        (0.9, {}),
+        _key(0.9, trunk=(65, 0, 0, 15), legs=(8, 3, 0, 0), arms=(35, 5, 0, 12)),
+        _key(0.5, trunk=(68, 0, 0, 15), legs=(8, 3, 0, 0), arms=(38, 5, 0, 12)),
+        _key(0.9),
     ],
     "squat": [
-        (0.8, {"legs": (80, 12, 115, 0), "trunk": (40, 0, 0, -20), "arms": (75, 5, 0, 10)}),
-        (0.2, {"legs": (82, 12, 117, 0), "trunk": (40, 0, 0, -20), "arms": (78, 5, 0, 10)}),
-        (0.7, {}),
+        _key(0.8, legs=(80, 12, 115, 0), trunk=(40, 0, 0, -20), arms=(75, 5, 0, 10)),
+        _key(0.2, legs=(82, 12, 117, 0), trunk=(40, 0, 0, -20), arms=(78, 5, 0, 10)),
+        _key(0.7),
     ],
     "jump": [
-        (0.45, {"legs": (50, 5, 85, 0), "trunk": (35, 0, 0, -10), "arms": (-35, 8, 0, 15)}),
-        (0.22, {"legs": (0, 3, 3, 35), "trunk": (0, 0, 0, 0), "arms": (120, 15, 0, 20), "lift": (0.12,)}),
-        (0.2, {"legs": (8, 3, 15, 30), "trunk": (5, 0, 0, 0), "arms": (130, 20, 0, 25), "lift": (0.38,)}),
-        (0.2, {"legs": (10, 3, 15, 15), "trunk": (8, 0, 0, 0), "arms": (70, 20, 0, 25), "lift": (0.0,)}),
-        (0.25, {"legs": (35, 5, 60, 0), "trunk": (25, 0, 0, -10), "arms": (15, 15, 0, 30)}),
-        (0.5, {}),
+        _key(0.45, legs=(50, 5, 85, 0), trunk=(35, 0, 0, -10), arms=(-35, 8, 0, 15)),
+        _key(0.22, legs=(0, 3, 3, 35), trunk=(0, 0, 0, 0), arms=(120, 15, 0, 20), lift=(0.12,)),
+        _key(0.2, legs=(8, 3, 15, 30), trunk=(5, 0, 0, 0), arms=(130, 20, 0, 25), lift=(0.38,)),
+        _key(0.2, legs=(10, 3, 15, 15), trunk=(8, 0, 0, 0), arms=(70, 20, 0, 25)),
+        _key(0.25, legs=(35, 5, 60, 0), trunk=(25, 0, 0, -10), arms=(15, 15, 0, 30)),
+        _key(0.5),
     ],
     "kick": [
-        (0.4, {"leg": (-30, 3, 70, 10), "trunk": (8, 0, -15, 0), "other_arm": (30, 15, 0, 30)}),
-        (0.3, {"leg": (95, 0, 5, 25), "trunk": (-14, -4, 20, 10), "arm": (-25, 25, 0, 20), "other_arm": (35, 30, 0, 30)}),
-        (0.1, {"leg": (95, 0, 5, 25), "trunk": (-14, -4, 20, 10), "arm": (-25, 25, 0, 20), "other_arm": (35, 30, 0, 30)}),
-        (0.35, {"leg": (30, 3, 50, 5)}),
-        (0.4, {}),
+        _key(0.4, leg=(-30, 3, 70, 10), trunk=(8, 0, -15, 0), other_arm=(30, 15, 0, 30)),
+        _key(0.3, leg=(95, 0, 5, 25), trunk=(-14, -4, 20, 10), arm=(-25, 25, 0, 20), other_arm=(35, 30, 0, 30)),
+        _key(0.1, leg=(95, 0, 5, 25), trunk=(-14, -4, 20, 10), arm=(-25, 25, 0, 20), other_arm=(35, 30, 0, 30)),
+        _key(0.35, leg=(30, 3, 50, 5)),
+        _key(0.4),
     ],
     "walk": _both_steps(
-        (
+        _key(
             0.27,
-            {
-                "leg": (25, 1, 4, -8),
-                "other_leg": (-20, 1, 22, 25),
-                "arm": (-22, 6, 0, 10),
-                "other_arm": (24, 4, -8, 25),
-                "trunk": (3, 0, -6, 0),
-            },
+            leg=(25, 1, 4, -8),
+            other_leg=(-20, 1, 22, 25),
+            arm=(-22, 6, 0, 10),
+            other_arm=(24, 4, -8, 25),
+            trunk=(3, 0, -6, 0),
         ),
-        (
-            0.27,
-            {
-                "leg": (4, 1, 8, 0),
-                "other_leg": (18, 1, 58, 5),
-                "arm": (2, 5, 0, 15),
-                "other_arm": (2, 5, 0, 15),
-                "trunk": (4, 0, 0, 0),
-            },
-        ),
+        _key(0.27, leg=(4, 1, 8, 0), other_leg=(18, 1, 58, 5), arms=(2, 5, 0, 15), trunk=(4, 0, 0, 0)),
     ),
     "run in place": _both_steps(
-        (
+        _key(
             0.2,
-            {
-                "leg": (55, 2, 85, 10),
-                "other_leg": (2, 2, 8, 12),
-                "arm": (-30, 10, 0, 85),
-                "other_arm": (35, 5, -10, 95),
-                "trunk": (7, 0, -8, 0),
-                "lift": (0.06,),
-            },
+            leg=(55, 2, 85, 10),
+            other_leg=(2, 2, 8, 12),
+            arm=(-30, 10, 0, 85),
+            other_arm=(35, 5, -10, 95),
+            trunk=(7, 0, -8, 0),
+            lift=(0.06,),
         ),
-        (0.14, {"legs": (22, 2, 42, 5), "arms": (5, 8, -5, 90), "trunk": (7, 0, 0, 0), "lift": (0.0,)}),
+        _key(0.14, legs=(22, 2, 42, 5), arms=(5, 8, -5, 90), trunk=(7, 0, 0, 0)),
     ),
 }
 
@@ -185,9 +175,9 @@ def _performer(rng: np.random.Generator) -> _Performer:
     return _Performer(
         bones=np.array(bones),
         habits=FREEDOM * rng.normal(0, 3, 21),
-        manners={action: FREEDOM * rng.normal(0, 12, 21) for action in ACTIONS},
+        manners={action: (FREEDOM * rng.normal(0, 12, 21))[BOTH_SIDES] for action in ACTIONS},
         pace=rng.uniform(0.75, 1.3),
-        vigour=rng.uniform(0.7, 1.1),
+        vigour=rng.uniform(0.75, 1.1),
         left_handed=rng.random() < 0.3,  # more than among people, so that the left has its examples
     )
 
@@ -200,10 +190,12 @@ def _pose(rest: np.ndarray, parts: Parts) -> np.ndarray:
     return pose
 
 
-def _act(performer: _Performer, actions: Sequence[str], fps: float, rng: np.random.Generator) -> tuple[Any, Any]:
+def _act(
+    performer: _Performer, actions: Sequence[str], fps: float, rng: np.random.Generator
+) -> tuple[np.ndarray, Spans]:
     """Angles (T, 21) of actions done one after the other, and for each of them its first and last second."""
     rest = _pose(np.zeros(21), RESTS[rng.choice(len(RESTS), p=REST_SHARES)]) + performer.habits
-    pace, vigour = performer.pace * rng.uniform(0.85, 1.15), performer.vigour * rng.uniform(0.85, 1.15)
+    pace, vigour = performer.pace * rng.uniform(0.85, 1.15), performer.vigour * rng.uniform(0.9, 1.1)
     time, times, poses, spans = 0.0, [0.0], [rest], []
     for action in actions:
         begin, loop = time, ACTIONS[action]
@@ -321,7 +313,7 @@ def make_clips(
         noise: Metres of the sensor's error; 0 also keeps it from losing joints. 0.01 is about a Kinect's.
 
     Returns:
-        The clips, 2 to 5 seconds each, in metres with y up; `info` has the columns `subject` (integers) and the splits
+        The clips, 1 to 6 seconds each, in metres with y up; `info` has the columns `subject` (integers) and the splits
         `train` and `test` (no performer is in both).
 
     Raises:
@@ -352,7 +344,7 @@ def make_clips(
 
 def make_recording(
     actions: Sequence[str], *, seed: int = 0, skeleton: str = "kinect-20", fps: float = 30.0, noise: float = 0.01
-) -> tuple[Poses, list[tuple[float, float]]]:
+) -> tuple[Poses, Spans]:
     """One long clip of a stranger who does several actions in turn, and the seconds in which each begins and ends."""
     rng = np.random.default_rng((seed, 2))
     performer = _performer(rng)
@@ -366,11 +358,14 @@ def main() -> None:
     """Writes clips to a file."""
     parser = argparse.ArgumentParser(description="Make labelled clips of people in motion.")
     parser.add_argument("output", help="an .npz file, as `skelrep` reads it")
-    parser.add_argument("--clips", type=int, default=120)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--skeleton", default="kinect-20")
+    parser.add_argument("--clips", type=int, default=120, help="how many (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="another one, other people (default: %(default)s)")
+    parser.add_argument("--skeleton", default="kinect-20", help="whose joints to write (default: %(default)s)")
     arguments = parser.parse_args()
-    clips = make_clips(arguments.clips, seed=arguments.seed, skeleton=arguments.skeleton)
+    try:
+        clips = make_clips(arguments.clips, seed=arguments.seed, skeleton=arguments.skeleton)
+    except ValueError as error:
+        parser.error(str(error))
     clips.save(arguments.output)
     print(f"{arguments.output}: {clips}", file=sys.stderr)
 

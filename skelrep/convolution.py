@@ -59,9 +59,9 @@ class TemporalConvolution(nn.Module):
         )
         self.blocks = nn.Sequential(*(_Block(config.width, config.kernel) for _ in range(config.blocks)))
         # Not learnt by gradient: the identity until pretraining is over, then fitted to the features' covariance
-        # (skelrep.train.whiten), so that cosines are not ruled by the few directions in which all clips differ most.
+        # (train/whiten.py), so that cosines are not ruled by the few directions in which all clips differ most.
         self.whiten = nn.Linear(self.dim, self.dim).requires_grad_(False)
-        nn.init.eye_(self.whiten.weight)
+        self.whiten.weight.zero_().fill_diagonal_(1.0)  # nn.init.eye_ is slow to start on the meta device
         nn.init.zeros_(self.whiten.bias)
 
     def forward(self, poses: Tensor, present: Tensor) -> Tensor:

@@ -284,5 +284,6 @@ def _parameters(config: EncoderConfig) -> int:
         stream = 6 * hidden * (inputs + hidden) + (layers - 1) * 6 * hidden * 3 * hidden
     else:
         width, blocks, kernel = config.backbone.width, config.backbone.blocks, config.backbone.kernel
-        stream = 3 * len(config.skeleton) * width * kernel + blocks * (4 * width * width + width * kernel)
+        whiten = (width * config.backbone.spans) ** 2
+        stream = 3 * len(config.skeleton) * width * kernel + blocks * (4 * width * width + width * kernel) + whiten
     return stream * len(config.modalities)

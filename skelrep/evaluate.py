@@ -6,8 +6,9 @@ that carries its protocol along.
 Neighbours are exact. Float32 products differ in their last bits with the shape of the block they are computed in, so
 equal similarities would come out unequal and their order would hang on the block size. Rows are therefore put on a
 grid of 2^-24 of their length and multiplied in float64, where sums of such numbers are integers below 2^53 and
-nothing is ever rounded: the neighbours are the same for every block size, number of threads and device, at about 1.8
-times the cost of float32 (measured on a CPU; where N is large and D is 256, sorting weighs more than multiplying).
+nothing is ever rounded: the neighbours are the same for every block size, number of threads and device. On a CPU the
+products take 1.8 times as long as in float32. Measured for 4096 test and 40 000 training rows, k = 20, one thread, in
+seconds, against scikit-learn by brute force: 3.5 and 6.8 at D = 256, 15.7 and 12.9 at D = 2048, in a tenth the memory.
 """
 
 from __future__ import annotations
@@ -238,7 +239,7 @@ def knn_eval(
         groups: N subjects, recordings or the like, with `leave_one_out`: a row is judged by the rows of all other
             groups ("leave one subject out").
         device: Where to multiply; by default where `train` lies. (MPS has no float64: there the CPU does it.)
-        block_bytes: Bound of the working memory, whatever N and Q; results and labels come on top.
+        block_bytes: Bound of the blocks that are held at once, whatever N and Q; results and labels come on top.
 
     Raises:
         ValueError: for rows that are not (N, D), not finite or of unequal D; for labels that are missing or not one
@@ -447,8 +448,8 @@ def retrieve(
         bank_labels: N labels; with `query_labels`.
         leave_one_out: Query and bank are the same rows: row i is no answer to query i.
         device: Where to multiply; by default where `bank` lies. (MPS has no float64: there the CPU does it.)
-        block_bytes: Bound of the working memory, whatever N and Q; results come on top. Only the ranking for the
-            average precision needs 48 N bytes, if that is more.
+        block_bytes: Bound of the blocks that are held at once, whatever N and Q; results come on top. Only the ranking
+            for the average precision needs 48 N bytes, if that is more.
 
     Raises:
         ValueError: for rows that are not (N, D), not finite or of unequal D; if k is larger than the bank; for labels
@@ -613,7 +614,7 @@ def _search(
         metric: One of `METRICS`.
         excluded: (Q,) and (N,) codes; a bank row is no neighbour of a query with the same code.
         device: Where to compute.
-        block_bytes: Bound of the working memory.
+        block_bytes: Bound of the blocks held at once.
 
     Returns:
         (Q, k) int64 rows of the bank, nearest first and lower rows first among equals; (Q, k) float32 similarities.
@@ -698,7 +699,8 @@ def _block_side(dim: int, k: int, block_bytes: int) -> int:
 
     A placed row costs 8 D bytes and once more while it is made. An entry of the comparison costs 8, and where a stable
     sort settles ties 32 more: its copy, the sorted values, their indices and the sort's own room. A row's running
-    best costs 16 k, and about four times that while it is merged.
+    best costs 16 k, and about four times that while it is merged. Not counted are the matrix library's own buffers:
+    with ties everywhere, 180 MiB were measured at a budget of 256 MiB, and 75 to 90 MiB at 64 MiB.
     """
     row, entry = 2 * 16 * dim + 64 * k, 40
     return max(1, int((math.sqrt(row**2 + 4 * entry * block_bytes) - row) / (2 * entry)))

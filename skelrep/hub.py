@@ -175,9 +175,13 @@ def _explained(repo_id: str, revision: str | None = None) -> Iterator[None]:
         if error.response is not None and error.response.status_code in (401, 403):
             raise PermissionError(f"the Hub refuses this token for {repo_id}: {log_in}") from error
         raise ConnectionError(f"the Hub answered with an error about {repo_id}: {_one_line(error)}") from error
-    except (OSError, ValueError):
-        raise
-    except Exception as error:  # the client's transport was requests, then httpx, then httpx2, which know no OSError
+    except errors.LocalTokenNotFoundError as error:
+        raise PermissionError(f"no token is stored for the Hub: {log_in}") from error
+    except (
+        Exception
+    ) as error:  # the client's transport was requests, then httpx, then httpx2, all with their own errors
+        if isinstance(error, ValueError) or getattr(error, "errno", None) is not None:  # a bad name; a full disk
+            raise
         kind = type(error).__name__
         raise ConnectionError(f"no proper answer from the Hub about {repo_id} ({kind}: {_one_line(error)})") from error
 

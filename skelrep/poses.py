@@ -343,13 +343,13 @@ class Poses:
                 arrays = {key: file[key] for key in file.files}
         except (ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is no skelrep .npz, or damaged ({error})") from error
-        needed = {"format_version", "poses", "persons", "frames", "skeleton", "joints", "parents", "ids"}
-        if missing := sorted(needed - set(arrays)):
-            raise ValueError(f"{path} is no skelrep .npz: it lacks {', '.join(missing)}")
-        if (version := int(arrays["format_version"])) > FORMAT_VERSION:
+        if (version := int(arrays.get("format_version", 0))) > FORMAT_VERSION:
             raise ValueError(
                 f"{path} has format version {version}, this skelrep reads up to {FORMAT_VERSION}: update it"
             )
+        needed = {"format_version", "poses", "persons", "frames", "skeleton", "joints", "parents", "ids"}
+        if missing := sorted(needed - set(arrays)):
+            raise ValueError(f"{path} is no skelrep .npz: it lacks {', '.join(missing)}")
         skeleton = Skeleton(
             str(arrays["skeleton"]), tuple(map(str, arrays["joints"])), tuple(int(p) for p in arrays["parents"])
         )

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 
-from hub_server import TOKEN, HubServer
+from tests.hub_server import TOKEN, HubServer
 
 SERVER = HubServer()
 HOME = tempfile.mkdtemp(prefix="skelrep-tests-")

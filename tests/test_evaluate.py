@@ -202,6 +202,18 @@ def test_threads_and_kinds_of_input_change_no_bit(data, metric, tmp_path):
         assert (other.similarities == reference.similarities).all()
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_a_gpu_changes_no_bit(data, metric):
+    bank, bank_labels, query, query_labels = data
+    options = {"k": 9, "metric": metric, "query_labels": query_labels, "bank_labels": bank_labels}
+    reference = retrieve(query, bank, **options)
+    other = retrieve(torch.from_numpy(query).cuda(), torch.from_numpy(bank).cuda(), block_bytes=TINY, **options)
+    assert (other.indices == reference.indices).all()
+    assert (other.similarities == reference.similarities).all()
+    assert other.mean_average_precision == pytest.approx(reference.mean_average_precision)
+
+
 def test_half_precision_and_integers_are_taken():
     train = torch.eye(4)
     for kind in (torch.float16, torch.bfloat16, torch.int64):
@@ -446,8 +458,8 @@ def test_the_probe_is_scikit_learns_pipeline_and_grid_search(data):
 
 def test_the_probe_never_looks_at_the_test_labels(data):
     train, labels, test, test_labels = data
-    one = linear_eval(train, labels, test, test_labels, folds=2)
-    other = linear_eval(train, labels, test, test_labels[::-1], folds=2)
+    one = linear_eval(train, labels, test, test_labels, C=[0.01, 1], folds=2)
+    other = linear_eval(train, labels, test, test_labels[::-1], C=[0.01, 1], folds=2)
     assert one.C == other.C
     assert (one.predictions == other.predictions).all()
 
@@ -508,7 +520,7 @@ def test_without_folds_c_is_one_and_said_so(labels, groups, of):
 def test_a_probe_that_did_not_converge_says_so(data):
     train, labels, test, test_labels = data
     with pytest.warns(UserWarning, match="had not converged after max_iter=1 iterations; raise it") as caught:
-        linear_eval(train, labels, test, test_labels, max_iter=1, folds=2)
+        linear_eval(train, labels, test, test_labels, max_iter=1, C=1)
     assert len(caught) == 1
 
 

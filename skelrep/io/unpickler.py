@@ -38,7 +38,7 @@ def load_pickle(path: str | PathLike) -> Any:
     """What a pickle holds, if it is data: numpy arrays and scalars, numbers, strings, bytes, lists, tuples and dicts.
 
     Protocols 0 to 5, written by Python 2 (its strings are taken for latin-1) or 3 and by numpy 1 or 2. An ordered
-    dict becomes a dict; arrays may be read-only; arrays of objects may hold numbers and strings only.
+    dict becomes a dict, a bytearray bytes; arrays may be read-only; arrays of objects hold numbers and strings only.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -94,7 +94,7 @@ def _size(shape: Any) -> int:
 def _bytes(raw: Any) -> bytes:
     if type(raw) is str:  # as Python 2 wrote it
         return raw.encode("latin1")
-    if type(raw) not in (bytes, bytearray):
+    if type(raw) is not bytes:
         raise _Refused("holds an array without its bytes")
     return raw
 
@@ -171,7 +171,7 @@ def _fill_array(array: np.ndarray, state: Any) -> None:
         if type(raw) is not list or len(raw) != count or not all(type(item) in _SCALARS for item in raw):
             raise _Refused("holds an array of objects that are not numbers or strings")
     else:
-        raw = bytes(_bytes(raw))
+        raw = _bytes(raw)
         if len(raw) != count * resolved.itemsize:
             raise _Refused("holds an array whose shape does not fit its bytes")
     array.__setstate__((1, shape, resolved, bool(fortran), raw))  # type: ignore[arg-type]
@@ -255,4 +255,6 @@ _Unpickler.dispatch = {
     pickle.SETITEM[0]: _Unpickler.load_setitem,
     pickle.SETITEMS[0]: _Unpickler.load_setitems,
     pickle.DICT[0]: _Unpickler.load_dict,
+    # As bytes, since a bytearray is filled with as many zeros as the file claims before a byte of it is read.
+    pickle.BYTEARRAY8[0]: pickle._Unpickler.load_binbytes8,  # type: ignore[attr-defined]
 }

@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
             data=[{"name": Path(path).stem} for path in arguments.data],
             hyper_parameters={k: v for k, v in dataclasses.asdict(recipe).items() if k != "encoder"},
         )
-        save_pretrained(encoder.cpu(), arguments.output / "encoder")
+        save_pretrained(encoder.cpu(), arguments.output / "encoder", replace_card=True)
     except KeyboardInterrupt:
         return 130
     except (ValueError, OSError) as error:

@@ -1,0 +1,219 @@
+"""The examples run as a newcomer runs them, and the people they make up move like people."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skelrep
+from skelrep import SKELETONS, knn_eval
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+WALK_THROUGHS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "motion")
+
+
+@pytest.fixture(scope="module")
+def motion():
+    spec = importlib.util.spec_from_file_location("motion", EXAMPLES / "motion.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def clips(motion):
+    return motion.make_clips(120)
+
+
+@pytest.fixture(scope="module")
+def exact(motion):
+    """Without the sensor's errors."""
+    return motion.make_clips(120, noise=0)
+
+
+def run(script, folder, *arguments):
+    scratch = folder / "tmp"
+    scratch.mkdir()
+    environment = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",  # the encoder is in the box
+        "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": str(scratch),
+        "TMPDIR": str(scratch),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    command = [sys.executable, EXAMPLES / f"{script}.py", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def bones(clip, skeleton=SKELETONS["kinect-20"]):
+    """(T, V) lengths."""
+    return np.linalg.norm(clip[0] - clip[0][:, list(skeleton.parents)], axis=-1)
+
+
+def joint(clip, name):
+    """(T, 3)."""
+    return clip[0][:, SKELETONS["kinect-20"].joints.index(name)]
+
+
+# -- the scripts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", WALK_THROUGHS)
+def test_walk_through(script, tmp_path):
+    done = run(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["tmp"], "leaves nothing where it was started"
+    if importlib.util.find_spec("matplotlib"):
+        [picture] = re.findall(r"drawn: (.+\.png)", done.stdout)
+        assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    if script == "knn_and_linear_probe":  # what the page is for
+        scores = {
+            name: float(score) for name, score in re.findall(r"^([\w, ]+): kNN .*?1-NN ([\d.]+) %", done.stdout, re.M)
+        }
+        assert scores["embeddings"] > scores["poses, prepared"] > scores["poses"] > 100 / 12
+
+
+@pytest.mark.parametrize("script", WALK_THROUGHS)
+def test_walk_throughs_are_notebooks_in_percent_format(script):
+    cells = re.split(r"^# %%", (EXAMPLES / f"{script}.py").read_text(), flags=re.M)
+    assert cells[0] == "", "nothing stands before the first cell"
+    assert cells[1].startswith(" [markdown]\n# # "), "the first cell is the title"
+    for cell in cells:
+        if cell.startswith(" [markdown]\n"):
+            assert all(line.startswith("#") for line in cell.strip().splitlines()[1:])
+
+
+def test_motion_writes_what_skelrep_reads(motion, tmp_path):
+    done = run("motion", tmp_path, "clips.npz", "--clips", "24", "--seed", "5", "--skeleton", "ntu-25")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("clips.npz: Poses(24 clips, ")
+    read, made = skelrep.read(tmp_path / "clips.npz"), motion.make_clips(24, seed=5, skeleton="ntu-25")
+    assert read.skeleton == made.skeleton == SKELETONS["ntu-25"]
+    assert (read.ids, read.labels.tolist(), read.fps) == (made.ids, made.labels.tolist(), 30)
+    assert read.info.keys() == {"subject", "train", "test"}
+    assert read.select(split="train").ids == made.select(split="train").ids
+    for one, other in zip(read.clips, made.clips, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--clips", "5"], "at least 24"), (["--skeleton", "kinect"], "did you mean 'kinect-20'")],
+)
+def test_motion_refuses_in_a_sentence(arguments, message, tmp_path):
+    done = run("motion", tmp_path, "clips.npz", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "clips.npz").exists()
+
+
+# -- the made-up people -----------------------------------------------------------------------------------------------
+
+
+def test_motion_is_deterministic(motion, clips):
+    for one, other in zip(clips.clips, motion.make_clips(120).clips, strict=True):
+        np.testing.assert_array_equal(one, other)
+    fewer, others = motion.make_clips(24), motion.make_clips(24, seed=1)
+    assert fewer.ids == clips.ids[:24], "a longer set begins with the shorter one"
+    np.testing.assert_array_equal(fewer.clips[-1], clips.clips[23])
+    assert any(one.shape != other.shape for one, other in zip(fewer.clips, others.clips))
+
+
+def test_labels_and_splits(clips):
+    labels, counts = np.unique(clips.labels, return_counts=True)
+    assert len(labels) >= 8
+    assert set(counts) == {120 // len(labels)}
+    train, test = clips.select(split="train"), clips.select(split="test")
+    assert len(train) + len(test) == len(clips)
+    assert set(train.labels) == set(test.labels) == set(labels)
+    assert not set(train.info["subject"]) & set(test.info["subject"])
+
+
+@pytest.mark.parametrize("skeleton", ["kinect-20", "ntu-25", "common-15", "coco-17"])
+def test_skeletons(motion, skeleton):
+    clips = motion.make_clips(24, skeleton=skeleton)
+    assert clips.skeleton == SKELETONS[skeleton]
+    assert clips.fps == 30
+    for clip in clips.clips:
+        assert clip.shape[0] == 1
+        assert 1.0 < clip.shape[1] / clips.fps < 7.0
+        assert clip.shape[2:] == (len(SKELETONS[skeleton]), 3)
+
+
+def test_bodies_keep_their_size(exact, clips):
+    sizes = {}
+    for clip, subject in zip(exact.clips, exact.info["subject"]):
+        lengths = bones(clip)
+        assert lengths.std(axis=0).max() < 1e-5
+        sizes.setdefault(subject, []).append(lengths.mean(axis=0))
+    for subject, lengths in sizes.items():  # left-handers are mirrored, and people have two equal sides
+        assert np.ptp(lengths, axis=0).max() < 1e-5, subject
+    assert np.std([lengths[0].sum() for lengths in sizes.values()]) > 0.05, "people differ"
+    for clip in clips.clips:  # the sensor errs by a centimetre, slowly by two
+        assert np.nanmedian(np.abs(bones(clip) - np.nanmedian(bones(clip), axis=0))) < 0.04
+
+
+def test_bodies_are_as_tall_as_adults(exact):
+    for clip in exact.select(labels="wave").clips:
+        feet = np.minimum(joint(clip, "left_foot")[:, 1], joint(clip, "right_foot")[:, 1])
+        eyes = (joint(clip, "head")[:, 1] - feet).max()
+        assert 1.4 < eyes / 0.936 < 2.0  # eye level as a share of height, after Drillis and Contini
+
+
+def test_bodies_are_no_mirror_images(exact):
+    """Left is left of where one looks, and knees bend that way."""
+    for clip, label in zip(exact.clips, exact.labels):
+        left = joint(clip, "left_hip") - joint(clip, "right_hip")
+        ahead = np.cross(left, [0.0, 1.0, 0.0])
+        assert (ahead[:, 2] < 0).all(), "people face the sensor, which looks along +z"
+        if label == "squat":
+            knee = joint(clip, "left_knee") - (joint(clip, "left_hip") + joint(clip, "left_ankle")) / 2
+            assert (knee * ahead).sum(axis=1).max() > 0.02
+
+
+def test_who_stands_does_not_slide(exact):
+    for label, most in {"clap": 0.1, "drink": 0.1, "bow": 0.25, "squat": 0.25}.items():
+        for clip in exact.select(labels=label).clips:
+            assert np.ptp(joint(clip, "left_foot"), axis=0).max() < most
+    for clip in exact.select(labels="walk").clips:
+        feet = np.stack([joint(clip, "left_foot"), joint(clip, "right_foot")])
+        speed = np.linalg.norm(np.diff(feet, axis=1), axis=-1) * 30  # metres a second
+        assert 3 * np.median(speed.min(axis=0)) < np.median(speed.max(axis=0)), "one foot stands while the other swings"
+
+
+def test_only_the_sensor_loses_joints(exact, clips):
+    assert not any(np.isnan(clip).any() for clip in exact.clips)
+    lossy = [np.isnan(clip).any() for clip in clips.clips]
+    assert 0.1 < np.mean(lossy) < 0.6
+    assert all((~np.isnan(clip)).any(axis=1).all() for clip in clips.clips), "but never for a whole clip"
+
+
+def test_actions_are_neither_trivial_nor_impossible(clips):
+    rows = []
+    for clip in clips.clips:
+        frames = np.linspace(0, clip.shape[1] - 1, 32).round().astype(int)
+        rows.append(np.nan_to_num(clip[0, frames] - clip[0, frames, :1]).ravel())
+    rows, train, test = np.stack(rows), clips.info["train"], clips.info["test"]
+    accuracy = knn_eval(rows[train], clips.labels[train], rows[test], clips.labels[test], k=1).accuracy[1]
+    assert 0.4 < accuracy < 0.9
+
+
+def test_recording_tells_when_what_happens(motion):
+    actions = ["walk", "wave", "walk"]
+    recording, spans = motion.make_recording(actions, seed=3)
+    times = np.array(spans)
+    assert len(recording) == 1
+    assert times.shape == (len(actions), 2)
+    assert (np.diff(times.ravel()) > 0).all()
+    assert times[-1, 1] < recording.clips[0].shape[1] / recording.fps
