@@ -215,7 +215,8 @@ def _probe(arguments: argparse.Namespace) -> None:
     if arguments.groups is not None:
         if arguments.groups not in train_poses.info:
             raise ValueError(
-                f"no info column {arguments.groups!r} in {arguments.train}; it has {', '.join(train_poses.info) or 'none'}"
+                f"no info column {arguments.groups!r} in {arguments.train}; "
+                f"it has {', '.join(train_poses.info) or 'none'}"
             )
         groups = train_poses.info[arguments.groups]
     result = linear_eval(train, train_poses.labels, test, test_poses.labels, groups=groups)
@@ -332,7 +333,7 @@ def _save_rows(output: str | Path, parts: Sequence[Poses], rows: np.ndarray, enc
             np.save(file, rows)
         else:
             model = "@".join(filter(None, encoder.source))
-            np.savez(file, embeddings=rows, model=model, **_columns(parts))
+            np.savez(file, embeddings=rows, model=np.asarray(model), **_columns(parts))  # type: ignore[arg-type]
 
 
 def _train_and_test(arguments: argparse.Namespace) -> list[tuple[np.ndarray, Any]]:

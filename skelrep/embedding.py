@@ -15,7 +15,7 @@ from skelrep.encoder import Encoder, as_device
 from skelrep.hub import load_pretrained
 from skelrep.io import read
 from skelrep.modalities import modality
-from skelrep.poses import Poses, as_poses
+from skelrep.poses import as_poses
 from skelrep.preprocess import map_joints, normalise
 from skelrep.recurrent import RecurrentStack
 from skelrep.skeletons import Skeleton, mapping

@@ -249,7 +249,7 @@ class Encoder(nn.Module):
     @property
     def dim(self) -> int:
         """D of the embedding over all streams."""
-        sizes = [stream.dim for stream in self.streams.values()]
+        sizes: list[int] = [stream.dim for stream in self.streams.values()]  # type: ignore[misc]
         return sum(sizes) if self.config.fusion == "concatenate" else sizes[0]
 
     @property
@@ -264,8 +264,8 @@ class Encoder(nn.Module):
         commit = f"@{self.source.commit[:8]}" if self.source.commit else ""
         return (
             f"Encoder({self.source.name}{commit}: {kind}, {'+'.join(self.config.modalities)}, "
-            f"{self.skeleton.name} x {self.config.preprocess.frames} frames -> {self.dim}, {size / 1e6:.2f} M parameters, "
-            f"{self.device})"
+            f"{self.skeleton.name} x {self.config.preprocess.frames} frames -> {self.dim}, "
+            f"{size / 1e6:.2f} M parameters, {self.device})"
         )
 
 

@@ -260,8 +260,8 @@ class Poses:
             layout = {3: "TVC", 4: "MTVC", 5: "NMTVC"}.get(array.ndim)
             if layout is None:
                 raise ValueError(
-                    f"an array of shape {array.shape} is no clip (T, V, C) or (M, T, V, C) and no batch (N, M, T, V, C); "
-                    "pass layout= with its axes' letters"
+                    f"an array of shape {array.shape} is no clip (T, V, C) or (M, T, V, C) and no batch "
+                    "(N, M, T, V, C); pass layout= with its axes' letters"
                 )
             if layout == "MTVC" and array.shape[0] > MOST_PERSONS:
                 raise ValueError(

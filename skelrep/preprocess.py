@@ -113,7 +113,7 @@ class _Tracks:
         within = np.arange(len(lengths)) - np.repeat(firsts, counts)
         rows = fill_gaps(rows, starts, lengths)
         # A person who was never seen is no track: its slot stays zero.
-        seen = np.logical_or.reduceat(~np.isnan(rows).any(axis=2).all(axis=1), starts)
+        seen = np.logical_or.reduceat(~np.isnan(rows).any(axis=-1).all(axis=-1), starts)
         renumbered = np.cumsum(seen) - 1
         leader_of_clip = np.array([first + seen[first : first + n].argmax() for first, n in zip(firsts, counts)])
         return cls(
@@ -133,7 +133,7 @@ def _most_active(clip: np.ndarray, persons: int) -> np.ndarray:
 
 
 def fill_gaps(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Bridges missing joints in time: linear between two sightings, the nearest one before the first and after the last.
+    """Bridges missing joints in time: linear between two sightings, the nearest before the first and after the last.
 
     Args:
         rows: (sum of lengths, V, C) tracks end to end, NaN = missing.
@@ -153,10 +153,10 @@ def fill_gaps(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.n
     has_before, has_after = before >= begin, after < end
     before = np.where(has_before, before, np.where(has_after, after, position[:, None]))
     after = np.where(has_after, after, before)
-    weight = (position[:, None] - before) / np.maximum(after - before, 1)
+    weight: np.ndarray = (position[:, None] - before) / np.maximum(after - before, 1)
     columns = np.arange(rows.shape[1])
     left, right = rows[before, columns], rows[after, columns]
-    return np.where(seen[..., None], rows, left + (right - left) * weight[..., None].astype(rows.dtype))
+    return np.where(np.expand_dims(seen, -1), rows, left + (right - left) * weight[..., None].astype(rows.dtype))
 
 
 def resample(rows: Tensor, starts: Tensor, lengths: Tensor, frames: int) -> Tensor:

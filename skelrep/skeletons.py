@@ -199,23 +199,23 @@ SKELETONS: dict[str, Skeleton] = {
         # Kinect v1 in the order of its SDK (JointType); the neck is the SDK's ShoulderCenter.
         _table(
             "kinect-20",
-            "pelvis spine<pelvis neck<spine head<neck l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow l.hand<l.wrist "
-            "r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow r.hand<r.wrist l.hip<pelvis l.knee<l.hip l.ankle<l.knee "
-            "l.foot<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.foot<r.ankle",
+            "pelvis spine<pelvis neck<spine head<neck l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow "
+            "l.hand<l.wrist r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow r.hand<r.wrist l.hip<pelvis "
+            "l.knee<l.hip l.ankle<l.knee l.foot<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.foot<r.ankle",
         ),
         # The same joints from the head downwards: UTD-MHAD.
         _table(
             "utd-mhad-20",
-            "head<neck neck<spine spine<pelvis pelvis l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow l.hand<l.wrist "
-            "r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow r.hand<r.wrist l.hip<pelvis l.knee<l.hip l.ankle<l.knee "
-            "l.foot<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.foot<r.ankle",
+            "head<neck neck<spine spine<pelvis pelvis l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow "
+            "l.hand<l.wrist r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow r.hand<r.wrist l.hip<pelvis "
+            "l.knee<l.hip l.ankle<l.knee l.foot<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.foot<r.ankle",
         ),
         # MSR Action3D; its joint 1 is the left shoulder by geometry.
         _table(
             "msr-action3d-20",
-            "l.shoulder<neck r.shoulder<neck neck<spine spine<pelvis l.hip<pelvis r.hip<pelvis pelvis l.elbow<l.shoulder "
-            "r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow l.hand<l.wrist r.hand<r.wrist l.knee<l.hip r.knee<r.hip "
-            "l.ankle<l.knee r.ankle<r.knee l.foot<l.ankle r.foot<r.ankle head<neck",
+            "l.shoulder<neck r.shoulder<neck neck<spine spine<pelvis l.hip<pelvis r.hip<pelvis pelvis "
+            "l.elbow<l.shoulder r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow l.hand<l.wrist r.hand<r.wrist "
+            "l.knee<l.hip r.knee<r.hip l.ankle<l.knee r.ankle<r.knee l.foot<l.ankle r.foot<r.ankle head<neck",
         ),
         _table(
             "coco-17",
@@ -233,15 +233,16 @@ SKELETONS: dict[str, Skeleton] = {
         _table(
             "smpl-22",
             "pelvis l.hip<pelvis r.hip<pelvis spine<pelvis l.knee<l.hip r.knee<r.hip spine_2<spine l.ankle<l.knee "
-            "r.ankle<r.knee chest<spine_2 l.foot<l.ankle r.foot<r.ankle neck<chest l.collar<chest r.collar<chest head<neck "
-            "l.shoulder<l.collar r.shoulder<r.collar l.elbow<l.shoulder r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow",
+            "r.ankle<r.knee chest<spine_2 l.foot<l.ankle r.foot<r.ankle neck<chest l.collar<chest r.collar<chest "
+            "head<neck l.shoulder<l.collar r.shoulder<r.collar l.elbow<l.shoulder r.elbow<r.shoulder l.wrist<l.elbow "
+            "r.wrist<r.elbow",
         ),
         _table(
             "smpl-24",
             "pelvis l.hip<pelvis r.hip<pelvis spine<pelvis l.knee<l.hip r.knee<r.hip spine_2<spine l.ankle<l.knee "
-            "r.ankle<r.knee chest<spine_2 l.foot<l.ankle r.foot<r.ankle neck<chest l.collar<chest r.collar<chest head<neck "
-            "l.shoulder<l.collar r.shoulder<r.collar l.elbow<l.shoulder r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow "
-            "l.hand<l.wrist r.hand<r.wrist",
+            "r.ankle<r.knee chest<spine_2 l.foot<l.ankle r.foot<r.ankle neck<chest l.collar<chest r.collar<chest "
+            "head<neck l.shoulder<l.collar r.shoulder<r.collar l.elbow<l.shoulder r.elbow<r.shoulder l.wrist<l.elbow "
+            "r.wrist<r.elbow l.hand<l.wrist r.hand<r.wrist",
         ),
         _table(
             "mediapipe-33",
@@ -256,22 +257,24 @@ SKELETONS: dict[str, Skeleton] = {
             "openpose-25",
             "nose<neck neck r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow l.shoulder<neck l.elbow<l.shoulder "
             "l.wrist<l.elbow pelvis<neck r.hip<pelvis r.knee<r.hip r.ankle<r.knee l.hip<pelvis l.knee<l.hip "
-            "l.ankle<l.knee r.eye<nose l.eye<nose r.ear<r.eye l.ear<l.eye l.toe<l.ankle l.small_toe<l.toe l.heel<l.ankle "
-            "r.toe<r.ankle r.small_toe<r.toe r.heel<r.ankle",
+            "l.ankle<l.knee r.eye<nose l.eye<nose r.ear<r.eye l.ear<l.eye l.toe<l.ankle l.small_toe<l.toe "
+            "l.heel<l.ankle r.toe<r.ankle r.small_toe<r.toe r.heel<r.ankle",
         ),
-        # CMU motion capture reduced to the joints that its BVH and AMC releases share; hands and feet are wrists and ankles.
+        # CMU motion capture reduced to the joints that its BVH and AMC releases share; hands and feet are wrists and
+        # ankles.
         _table(
             "cmu-17",
             "pelvis spine<pelvis chest<spine neck<chest head<neck l.shoulder<chest l.elbow<l.shoulder l.wrist<l.elbow "
             "r.shoulder<chest r.elbow<r.shoulder r.wrist<r.elbow l.hip<pelvis l.knee<l.hip l.ankle<l.knee r.hip<pelvis "
             "r.knee<r.hip r.ankle<r.knee",
         ),
-        # Bandai-Namco Research motion data sets 1 and 2: their Shoulder is the collar, UpperArm the shoulder, and so on.
+        # Bandai-Namco Research motion data sets 1 and 2: their Shoulder is the collar, UpperArm the shoulder and so on.
         _table(
             "bandai-namco-21",
-            "pelvis spine<pelvis chest<spine neck<chest head<neck l.collar<chest l.shoulder<l.collar l.elbow<l.shoulder "
-            "l.wrist<l.elbow r.collar<chest r.shoulder<r.collar r.elbow<r.shoulder r.wrist<r.elbow l.hip<pelvis "
-            "l.knee<l.hip l.ankle<l.knee l.toe<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.toe<r.ankle",
+            "pelvis spine<pelvis chest<spine neck<chest head<neck l.collar<chest l.shoulder<l.collar "
+            "l.elbow<l.shoulder l.wrist<l.elbow r.collar<chest r.shoulder<r.collar r.elbow<r.shoulder r.wrist<r.elbow "
+            "l.hip<pelvis l.knee<l.hip l.ankle<l.knee l.toe<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee "
+            "r.toe<r.ankle",
         ),
         # HDM05's ASF names a position after the segment that ends there: "lhumerus" is the left elbow.
         _table(
@@ -286,7 +289,8 @@ SKELETONS: dict[str, Skeleton] = {
         _table(
             "jhmdb-15",
             "neck<spine spine head<neck r.shoulder<neck l.shoulder<neck r.hip<spine l.hip<spine r.elbow<r.shoulder "
-            "l.elbow<l.shoulder r.knee<r.hip l.knee<l.hip r.wrist<r.elbow l.wrist<l.elbow r.ankle<r.knee l.ankle<l.knee",
+            "l.elbow<l.shoulder r.knee<r.hip l.knee<l.hip r.wrist<r.elbow l.wrist<l.elbow r.ankle<r.knee "
+            "l.ankle<l.knee",
         ),
     )
 }
@@ -365,7 +369,8 @@ def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
     if missing:
         raise ValueError(
             f"skeleton {source.name!r} cannot be mapped to {target.name!r}: no joint and no rule for "
-            f"{', '.join(missing)}. Joints given: {', '.join(source.joints)}. Joints needed: {', '.join(target.joints)}. "
+            f"{', '.join(missing)}. Joints given: {', '.join(source.joints)}. "
+            f"Joints needed: {', '.join(target.joints)}. "
             "Name the joints with skelrep.skeletons.custom(joints), or pass another skeleton."
         )
     return np.stack(rows)  # type: ignore[arg-type]
@@ -388,11 +393,12 @@ def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None 
         fitting = [known for known in SKELETONS.values() if len(known) == joints]
         if len(fitting) == 1:
             return fitting[0]
-        known = ", ".join(f"{s.name} ({len(s)})" for s in SKELETONS.values()) if not fitting else None
+        if fitting:
+            names = " or ".join(known.name for known in fitting)
+            raise ValueError(f"an array of {joints} joints could be {names}; say which with skeleton=")
+        names = ", ".join(f"{known.name} ({len(known)})" for known in SKELETONS.values())
         raise ValueError(
-            f"an array of {joints} joints fits no known skeleton (known: {known}); pass skeleton= a list of joint names"
-            if known
-            else f"an array of {joints} joints could be {' or '.join(s.name for s in fitting)}; say which with skeleton="
+            f"an array of {joints} joints fits no known skeleton (known: {names}); pass skeleton= a list of joint names"
         )
     if isinstance(skeleton, str):
         if skeleton not in SKELETONS:

@@ -1,7 +1,8 @@
 """Real motion data for judging and training encoders, where a copy of it is at hand.
 
-It is nobody's to publish and not part of this repository. `FOLDER` (the environment variable SKELREP_MOTION_DATA, or
-`../shared/data`) holds a `read.py` with `load(name)` and `folds(name)`; where it does not exist, what needs it is skipped.
+It is not ours to publish and not part of this repository. `FOLDER` (the environment variable SKELREP_MOTION_DATA, or
+`../shared/data`) holds a `read.py` with `load(name)` and `folds(name)`; where it does not exist, what needs it is
+skipped.
 
     python -m tests.motion_data OUT      writes every set as a skelrep .npz, for `python -m skelrep.train --data`
 """

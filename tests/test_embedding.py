@@ -40,9 +40,7 @@ def test_rows_do_not_depend_on_the_batch(tiny_encoder, batch_size):
 def test_rows_keep_the_order_of_the_input(tiny_encoder, tiny_recurrent_encoder):
     poses, order = ragged(), np.array([3, 1, 6, 0, 2, 5, 4])
     for encoder in (tiny_encoder, tiny_recurrent_encoder):
-        np.testing.assert_allclose(
-            embed(poses[order], encoder), embed(poses, encoder)[order], rtol=1e-5, atol=1e-5
-        )
+        np.testing.assert_allclose(embed(poses[order], encoder), embed(poses, encoder)[order], rtol=1e-5, atol=1e-5)
 
 
 def test_every_way_in_gives_the_same_rows(tiny_encoder, tmp_path):
@@ -107,7 +105,9 @@ def test_training_mode_and_device_are_given_back(tiny_encoder):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gives_the_same_rows(tiny_encoder):
     poses = ragged()
-    np.testing.assert_allclose(embed(poses, tiny_encoder, device="cuda"), embed(poses, tiny_encoder), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        embed(poses, tiny_encoder, device="cuda"), embed(poses, tiny_encoder), rtol=1e-3, atol=1e-4
+    )
     assert tiny_encoder.device.type == "cpu"
 
 
@@ -149,7 +149,9 @@ def test_a_stream_equals_the_whole_sequence(causal_encoder, persons):
         config = causal_encoder.config
         same = dataclasses.replace(config, preprocess=dataclasses.replace(config.preprocess, frames=t + 1, crop=1.0))
         causal_encoder.config = same
-        expected = causal_encoder.fuse(causal_encoder(causal_encoder.prepare(Poses([clip[:, : t + 1]], SKELETONS["ntu-25"]))))
+        expected = causal_encoder.fuse(
+            causal_encoder(causal_encoder.prepare(Poses([clip[:, : t + 1]], SKELETONS["ntu-25"])))
+        )
         causal_encoder.config = config
         np.testing.assert_allclose(got, expected[0].detach().numpy(), rtol=1e-5, atol=2e-6)
 

@@ -15,11 +15,11 @@ import skelrep
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "skelrep"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # Each module may import only those before it.
-ORDER = (
-    "skeletons poses io preprocess modalities recurrent convolution encoder hub embedding evaluate estimator cli".split()
-)
+ORDER = ["skeletons", "poses", "io", "preprocess", "modalities", "recurrent", "convolution", "encoder"]
+ORDER += ["hub", "embedding", "evaluate", "estimator", "cli"]
 
 
 def imported(path: Path) -> set[str]:
@@ -84,12 +84,10 @@ def test_no_module_prints():
             assert not [n for n in calls if isinstance(n.func, ast.Name) and n.func.id == "print"], file
 
 
-def snippets():
+def snippets() -> list:
     """Python blocks of the documents; those of one document run one after the other in one namespace."""
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        blocks = re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)
-        if blocks:
-            yield pytest.param(blocks, id=path.name)
+    found = [(path, re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)) for path in DOCUMENTS]
+    return [pytest.param(blocks, id=path.name) for path, blocks in found if blocks]
 
 
 @pytest.mark.parametrize("blocks", snippets())
@@ -104,7 +102,7 @@ def test_snippets_run(blocks, tmp_path, monkeypatch):
         exec(compile(block, "snippet", "exec"), namespace)  # noqa: S102 - our own documents
 
 
-@pytest.mark.parametrize("document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_shell_lines_run(document, tmp_path, monkeypatch):
     """Every `skelrep ...` line of a document's shell blocks, in order."""
     monkeypatch.chdir(tmp_path)

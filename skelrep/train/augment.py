@@ -51,8 +51,8 @@ def mirror(first: Tensor, second: Tensor, skeleton: Skeleton, share: float) -> t
     chosen = torch.rand(len(first), device=first.device) < share
     flip = first.new_tensor([-1.0, 1.0, 1.0])
     twins = list(skeleton.mirror)
-    views = (torch.where(chosen[:, None, None, None], view[:, :, twins] * flip, view) for view in (first, second))
-    return *views, chosen
+    one, two = (torch.where(chosen[:, None, None, None], view[:, :, twins] * flip, view) for view in (first, second))
+    return one, two, chosen
 
 
 def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig) -> Tensor:

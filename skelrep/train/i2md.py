@@ -53,7 +53,7 @@ class Method(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = encoder
-        sizes = {name: stream.dim for name, stream in encoder.streams.items()}
+        sizes: dict[str, int] = {name: stream.dim for name, stream in encoder.streams.items()}  # type: ignore[misc]
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, config.projection))

@@ -12,7 +12,9 @@ SMALLEST = 1e-4  # of the largest variance: directions below it are taken for no
 
 
 @torch.no_grad()
-def whiten(encoder: Encoder, corpus: Corpus, window: tuple[float, float], crop: tuple[float, float], clips: int) -> None:
+def whiten(
+    encoder: Encoder, corpus: Corpus, window: tuple[float, float], crop: tuple[float, float], clips: int
+) -> None:
     """Fits the whitening of every stream, in place, on random views of the corpus.
 
     A contrastive head may ignore directions in which all clips differ much (the viewpoint, the body's size); the

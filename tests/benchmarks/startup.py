@@ -1,6 +1,6 @@
 """How long does it take to start? Medians of whole processes, beside a bare interpreter in the same run.
 
-    python -m tests.benchmarks.startup [--json]
+python -m tests.benchmarks.startup [--json]
 """
 
 from __future__ import annotations
