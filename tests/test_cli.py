@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from skelrep import save_pretrained
 from skelrep.cli import main
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS
+from tests.test_io import agcn_folder, annotation, dump, moving, skeleton_text
 
 KINECT = SKELETONS["kinect-20"]
+FIXTURES = Path(__file__).parents[2] / "shared" / "fixtures"
 
 
 @pytest.fixture
@@ -60,6 +63,44 @@ def test_embed_many_into_a_folder_and_into_one_file(files, model, tiny_encoder, 
         np.testing.assert_allclose(stored["embeddings"], np.concatenate(parts), atol=1e-6)
         assert stored["labels"].shape == (24,) and stored["info_subject"].tolist() == sorted(np.arange(24) // 6)
         assert len(stored["ids"]) == 24 and str(stored["model"]) == model
+
+
+def test_embed_a_file_of_each_format(tmp_path, tiny_encoder, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    agcn_folder(tmp_path, lengths=(7, 20, 12))
+    bodies = moving(9, 0.1)
+    Path("S001C002P003R002A013.skeleton").write_text(skeleton_text([{"1": points} for points in bodies]))
+    dump(Path("flat.pkl"), {"split": {"train": ["a"]}, "annotations": [annotation("a", frames=9), annotation("b")]})
+    x = np.random.default_rng(0).normal(size=(4, 10, 150))
+    np.savez("ctrgcn.npz", x_train=x, y_train=np.eye(4), x_test=x, y_test=np.eye(4))
+    np.save("one.npy", bodies)
+    np.save("batch.npy", np.stack([bodies[None]] * 3))
+    np.save("turned.npy", np.stack([bodies[None]] * 5).transpose(0, 4, 2, 3, 1))
+    Poses([bodies[None]] * 2, SKELETONS["ntu-25"]).save("own.npz")
+    expected = {
+        "train_data_joint.npy": 3,
+        "S001C002P003R002A013.skeleton": 1,
+        "flat.pkl": 2,
+        "flat.pkl --split train": 1,
+        "ctrgcn.npz": 8,
+        "ctrgcn.npz --split test": 4,
+        "one.npy --skeleton ntu-25": 1,
+        "batch.npy --skeleton ntu-25": 3,
+        "turned.npy --skeleton ntu-25 --layout NCTVM": 5,
+        "own.npz": 2,
+    }
+    for arguments, rows in expected.items():
+        assert main(["embed", *arguments.split(), "-m", model, "-o", "rows.npy", "-q"]) == 0, arguments
+        stored = np.load("rows.npy")
+        assert stored.shape == (rows, tiny_encoder.dim) and np.isfinite(stored).all(), arguments
+
+
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason="needs real NTU files, which are not ours to publish")
+def test_embed_a_folder_of_real_ntu_files(tmp_path, tiny_encoder, model):
+    assert main(["embed", str(FIXTURES / "ntu"), "-m", model, "-o", str(tmp_path / "ntu.npz"), "-q"]) == 0
+    with np.load(tmp_path / "ntu.npz", allow_pickle=False) as stored:
+        assert stored["embeddings"].shape == (5, tiny_encoder.dim)
+        assert stored["labels"].tolist() == [0, 1, 2, 3, 4] and stored["info_camera"].tolist() == [1] * 5
 
 
 def test_embed_windows_keep_their_times(files, model):

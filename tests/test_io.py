@@ -497,6 +497,7 @@ def test_folder_of_single_clips(tmp_path):
     write(Poses([np.ones((2, 4, 3, 3))], THREE, ["c"]), tmp_path / "c.npz")
     (tmp_path / "notes.txt").write_text("not poses")
     (tmp_path / ".hidden.npy").write_text("not poses")
+    save(tmp_path / "a.embeddings.npy", np.ones((1, 9)))
     poses = read(tmp_path, skeleton=THREE, fps=50)
     assert (poses.ids, [clip.shape[1] for clip in poses.clips], poses.fps) == (["a", "b", "c"], [5, 3, 4], 50)
     assert read(tmp_path, skeleton=THREE, format="npy").ids == ["a", "b"]

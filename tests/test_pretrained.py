@@ -38,7 +38,7 @@ def test_its_card_names_the_data_and_the_licence():
 def test_it_is_as_good_as_promised():
     from tests.benchmarks.accuracy import measure
 
-    table = {line["protocol"]: line for line in measure("i2md-small", linear=False, streams=False)}
+    table = {line["protocol"]: line for line in measure("i2md-small")}
     for name, line in table.items():
         if name != "jhmdb_2d":  # two-dimensional: reported in the card, not promised
             assert line["1-NN"] >= motion_data.FLOORS[name], line

@@ -48,7 +48,8 @@ def read(
 
     Args:
         path: A file of a known suffix, or a folder. A folder with NTU `.skeleton` files anywhere in it is read as that;
-            of any other folder every file of a known suffix directly in it is read, in the order of their names.
+            of any other folder every file of a known suffix directly in it is read, in the order of their names, save
+            the `.embeddings.npy` of `skelrep embed`.
         format: A name in `FORMATS`, where suffix and content do not tell.
         layout: The axes of a bare array in its own order, such as "NCTVM" (see `Poses.from_array`).
         skeleton: A `Skeleton`, a name of one or V joint names, where the file does not tell.
@@ -144,6 +145,7 @@ def _read_folder(folder: Path, format: str | None, layout: str | None, skeleton:
         and format in (None, *formats)
         and file.is_file()
         and not file.name.startswith(".")
+        and file.suffixes[-2:-1] != [".embeddings"]  # what `skelrep embed` wrote beside its inputs
     )
     beside = set().union(*(agcn.companions(file) for file in files if file.suffix.lower() == ".npy"))
     parts = [(file, _read_one(file, format, layout, skeleton, None)) for file in files if file not in beside]

@@ -1,6 +1,6 @@
 """How good are an encoder's embeddings? Frozen 1-NN (cosine) and linear probe on real labelled sets, beside raw poses.
 
-    python -m tests.benchmarks.accuracy [--model i2md-small] [--linear] [--json]
+    python -m tests.benchmarks.accuracy [--model i2md-small] [--linear] [--streams] [--flat] [--json]
 
 A protocol of several folds gives the mean over folds and their standard deviation; accuracies are weighted by test
 clips where a fold is one subject. Needs the motion data (see tests/motion_data.py).
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,7 +40,12 @@ def over_folds(rows: np.ndarray, labels: np.ndarray, folds: list, judge) -> tupl
     return float((accuracies * weights).sum() / weights.sum()), float(accuracies.std())
 
 
-def measure(model: str, linear: bool, streams: bool) -> list[dict]:
+def seen_by_one_camera(poses: Poses) -> Poses:
+    """The same clips without their depth, as an estimator on single images would give them at best."""
+    return replace(poses, clips=[clip[..., :2] for clip in poses.clips])
+
+
+def measure(model: str, linear: bool = False, streams: bool = False, flat: bool = False) -> list[dict]:
     encoder = load_pretrained(model)
 
     def nearest(*sets, metric="cosine"):
@@ -60,6 +66,8 @@ def measure(model: str, linear: bool, streams: bool) -> list[dict]:
             for stream in encoder.config.modalities:
                 part = encoder.embed(poses, streams=stream)
                 line[f"1-NN {stream}"], _ = over_folds(part, poses.labels, folds, nearest)
+        if flat and poses.channels == 3:
+            line["1-NN flat"], _ = over_folds(encoder.embed(seen_by_one_camera(poses)), poses.labels, folds, nearest)
         if linear and "cmu" not in name:  # some of its classes have one subject only
             line["linear"], line["linear sd"] = over_folds(
                 rows, poses.labels, folds, lambda *s: linear_eval(*s).accuracy
@@ -73,9 +81,10 @@ def main() -> None:
     parser.add_argument("--model", default="i2md-small")
     parser.add_argument("--linear", action="store_true", help="also a linear probe (minutes)")
     parser.add_argument("--streams", action="store_true", help="also each stream alone")
+    parser.add_argument("--flat", action="store_true", help="also without depth")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    table = measure(arguments.model, arguments.linear, arguments.streams)
+    table = measure(arguments.model, arguments.linear, arguments.streams, arguments.flat)
     if arguments.json:
         print(json.dumps(table, indent=2))
         return
