@@ -89,10 +89,15 @@ def protocols() -> dict[str, tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]]:
 
 
 def _cmu() -> tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]:
-    """The eight coarse classes of at least eight trials, each subject judged by all others, as one fold."""
+    """The eight coarse classes of at least six trials by at least two subjects; each subject judged by all others."""
     poses = load("cmu_subset")
-    labels, counts = np.unique(poses.labels, return_counts=True)
-    poses = poses.select(labels=labels[counts >= 8].tolist())
+    subject, labels = poses.info["subject"], poses.labels
+    assert labels is not None
+    trials, subjects = (
+        np.bincount(pairs[0], minlength=labels.max() + 1)
+        for pairs in (labels[None], np.unique(np.stack([labels, subject]), axis=1))
+    )
+    poses = poses.select(labels=np.flatnonzero((trials >= 6) & (subjects >= 2)).tolist())
     subject = poses.info["subject"]
     return poses, [(np.flatnonzero(subject != s), np.flatnonzero(subject == s)) for s in np.unique(subject)]
 
