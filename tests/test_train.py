@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from skelrep import embed, load_pretrained
 from skelrep.convolution import ConvolutionConfig
 from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.poses import Poses
 from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS
+from skelrep.train.__main__ import main
 from skelrep.train.augment import AugmentConfig, augment, mirror
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method, MethodConfig
@@ -21,6 +23,7 @@ from skelrep.train.loop import pretrain
 from skelrep.train.losses import info_nce, mutual_distillation
 from skelrep.train.memory import Memory
 from skelrep.train.recipes import RECIPES, Recipe
+from skelrep.train.whiten import whiten
 
 COMMON = SKELETONS["common-15"]
 
@@ -264,6 +267,41 @@ def test_steps_on_one_batch_lower_its_loss(name, weights):
         history.append(losses[name].sum().item())
     # Keys and banks stand still, so the queries can come as near to their goals as they like.
     assert history[-1] < 0.5 * history[0]
+
+
+def test_whitening_takes_half_of_the_spread_away():
+    torch.manual_seed(0)
+    encoder = Encoder(tiny_recipe().encoder)
+    corpus = Corpus.of([recordings(count=12)], encoder.config)
+    torch.manual_seed(1)
+    views = torch.cat([corpus.views(256, (1.0, 2.0), (0.3, 1.0), encoder.config)[0][:, None] for _ in range(2)])
+    with torch.inference_mode():
+        before = encoder(views)
+    torch.manual_seed(1)  # the same views again
+    whiten(encoder, corpus, (1.0, 2.0), (0.3, 1.0), 512)
+    with torch.inference_mode():
+        after = encoder(views)
+    for name in encoder.config.modalities:
+        assert after[name].mean(dim=0).abs().max() < 1e-3 * after[name].std()
+        old, new = (torch.linalg.eigvalsh(torch.cov(features[name].double().T)) for features in (before, after))
+        large = old > 1e-3 * old.max()  # smaller ones are left alone
+        # Variances are now the square roots of what they were, but for one common factor.
+        factor = (new[large] / old[large].sqrt()).log()
+        assert factor.max() - factor.min() < 1e-2
+    with pytest.raises(ValueError, match="whitened already"):
+        whiten(encoder, corpus, (1.0, 2.0), (0.3, 1.0), 512)
+
+
+def test_the_command_writes_an_encoder_that_loads(tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES, "i2md_small", lambda: tiny_recipe(whiten=256))
+    recordings().save(tmp_path / "moves.npz")
+    arguments = ["i2md_small", "--data", str(tmp_path / "moves.npz"), "-o", str(tmp_path / "run"), "--steps", "3"]
+    assert main(arguments) == 0
+    encoder = load_pretrained(tmp_path / "run" / "encoder")
+    assert encoder.config.training["data"] == [{"name": "moves"}]
+    assert encoder.config.training["hyper_parameters"]["steps"] == 3
+    assert embed(recordings(), encoder).shape == (6, encoder.dim)
+    assert main([*arguments[:2], str(tmp_path / "nowhere.npz"), *arguments[3:]]) == 1
 
 
 def test_every_recipe_builds():

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from skelrep.poses import Poses, motion_energy
 from skelrep.skeletons import resolve
@@ -61,7 +62,7 @@ def read_ntu(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
             raise ValueError(f"no clip of {path} is in the split {split!r}")
         files = files if members is None else [file for file, member in zip(files, members, strict=True) if member]
     clips, kept, empty = [], [], []
-    for file in files:
+    for file in tqdm(files, desc="read", unit="file", delay=1, disable=None):
         clip = read_bodies(file)
         if len(clip):
             clips.append(clip)
