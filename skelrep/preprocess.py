@@ -35,7 +35,8 @@ class PreprocessConfig:
         align: What these two ways are taken from. "first": the first frame, and the second turn is the smallest one
             even if it tilts +z again (2s-AGCN's `pre_normalization`, which the CMD line uses). "mean": their mean over
             the clip, and the second turn is about z alone; on raw poses one frame's noise costs 2 to 6 points of 1-NN.
-        scale: The mean distance of the two becomes 1; None keeps the unit.
+        scale: The mean distance of the two becomes 1 (where it was never seen: the root of the joints' mean squared
+            distance from the origin); None keeps the unit.
     """
 
     frames: int = 64
@@ -227,7 +228,10 @@ def normalise(
     size = poses.new_ones(len(poses))
     if config.scale is not None:
         length = torch.linalg.vector_norm(way(poses, config.scale), dim=-1).nanmean(dim=1)
-        size = torch.where(length > SHORTEST, length, size)  # a person of no size, or of none known, keeps its unit
+        if not (known := length > SHORTEST).all():  # the joints' spread stands in, so that pixels do not stay pixels
+            spread = (poses - origin).square().sum(dim=-1).nanmean(dim=(1, 2)).sqrt()
+            length = torch.where(known, length, spread)
+        size = torch.where(length > SHORTEST, length, size)  # a person of no size keeps its unit
     if leaders is not None:
         turn, origin, size = turn[leaders], origin[leaders], size[leaders]
     return (poses - origin) @ (turn / size[:, None, None]).mT[:, None]

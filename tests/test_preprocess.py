@@ -592,3 +592,15 @@ def test_normalise_by_the_first_frame_alone():
     torch.testing.assert_close(one[:, 3:], two)
     other = normalise(poses, NTU, CMD, first=first @ turn.T)
     assert not torch.allclose(one, other, atol=1e-2)
+
+
+@pytest.mark.parametrize("unit", [1.0, 640.0])
+def test_without_the_joints_that_are_scaled_by(unit):
+    clip = moving(20)[None] * unit
+    hips = [NTU.joints.index(joint) for joint in ("left_hip", "right_hip")]
+    clip[:, :, hips] = np.nan
+    got = run([clip], DEFAULT, target=SKELETONS["common-15"])[0, 0]
+    seen = [
+        i for i, joint in enumerate(SKELETONS["common-15"].joints) if joint not in ("mid_hips", "left_hip", "right_hip")
+    ]
+    np.testing.assert_allclose((got[:, seen] ** 2).sum(axis=-1).mean(), 1, rtol=1e-4)  # whatever the unit
