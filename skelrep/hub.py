@@ -177,9 +177,8 @@ def _explained(repo_id: str, revision: str | None = None) -> Iterator[None]:
         raise ConnectionError(f"the Hub answered with an error about {repo_id}: {_one_line(error)}") from error
     except errors.LocalTokenNotFoundError as error:
         raise PermissionError(f"no token is stored for the Hub: {log_in}") from error
-    except (
-        Exception
-    ) as error:  # the client's transport was requests, then httpx, then httpx2, all with their own errors
+    except Exception as error:
+        # The client's transport was requests, then httpx, then httpx2, all with errors of their own.
         if isinstance(error, ValueError) or getattr(error, "errno", None) is not None:  # a bad name; a full disk
             raise
         kind = type(error).__name__
