@@ -15,7 +15,7 @@ import numpy as np
 from skelrep.skeletons import Skeleton, resolve
 
 FORMAT_VERSION = 1  # of the .npz files; raised only when the meaning of a stored array changes
-MOST_PERSONS = 16  # more than this in one clip is taken for a mistaken axis order
+MOST_PERSONS = 6  # that a 4-D array may hold unless its layout is said: as many as a Kinect tracks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -266,7 +266,7 @@ class Poses:
             if layout == "MTVC" and array.shape[0] > MOST_PERSONS:
                 raise ValueError(
                     f"a 4-D array is one clip (persons, frames, joints, channels), but {array.shape} would hold "
-                    f'{array.shape[0]} persons; for a batch of one-person clips pass layout="NTVC"'
+                    f'{array.shape[0]} persons; pass layout="NTVC" for a batch of one-person clips, or layout="MTVC"'
                 )
         layout = layout.upper()
         if len(set(layout)) != len(layout) or not set("TVC") <= set(layout) <= set("NMTVC"):
