@@ -6,12 +6,14 @@ Exit codes: 0 done, 1 something expected went wrong (one sentence says what), 2 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,12 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
-        sys.stdout.flush()
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            arguments.run(arguments)
+        if sys.stdout is not None:  # closed by `>&-`
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (ValueError, OSError, TypeError) as error:
         if arguments.debug:
@@ -49,6 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"skelrep: error: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    """A warning as a user wants it: without the line of code that gave it."""
+    print(f"skelrep: warning: {message}", file=sys.stderr)
 
 
 def _sentence(error: Exception) -> str:
@@ -90,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--device", help="cpu, cuda, cuda:1 (default: the best there is)")
 
     command = commands.add_parser("embed", parents=[every, reading, embedding], help="poses to embeddings")
-    command.add_argument("poses", nargs="+", help="files or folders that hold poses")
+    command.add_argument("poses", nargs="+", help="files or folders that hold poses (*.embeddings.npy are passed over)")
     command.add_argument(
         "-o",
         "--output",
@@ -152,12 +162,21 @@ class _Version(argparse.Action):
 
 
 def _embed(arguments: argparse.Namespace) -> None:
-    output = arguments.output
+    output: Any = arguments.output
     if output and output != "-" and not _is_folder(output) and Path(output).suffix not in (".npy", ".npz"):
         raise ValueError(f"-o takes a .npy or .npz file, a folder or -, got {output!r}")
     if arguments.json and output == "-":
         raise ValueError("--json and -o - both want stdout; choose one")
+    # `skelrep embed folder/*` a second time meets what the first time wrote.
+    inputs = [name for name in arguments.poses if not name.endswith(".embeddings.npy")] or arguments.poses
+    each = output is None or _is_folder(output)
+    targets = [_target(Path(name), output) for name in inputs] if each else []
+    if twice := sorted({str(target) for target in targets if targets.count(target) > 1}):
+        raise ValueError(f"several inputs would be written to {', '.join(twice)}; name one -o FILE.npz for all of them")
+    if output not in (None, "-") and not each and not Path(output).parent.is_dir():
+        raise ValueError(f"cannot write {output}: the folder {Path(output).parent} does not exist")
     encoder = _encoder(arguments)
+    maker = _maker(encoder, arguments.streams)
 
     def rows_of(poses: Poses) -> tuple[Poses, np.ndarray]:
         if arguments.window is not None:
@@ -167,21 +186,18 @@ def _embed(arguments: argparse.Namespace) -> None:
         return poses, encoder.embed(poses, **_embedding_options(arguments), normalize=arguments.normalize)
 
     written = []
-    if output is None or _is_folder(output):  # a file each
-        for name in arguments.poses:
-            path = Path(name)
-            folder = path.parent if output is None else Path(output)
-            target = folder / f"{path.name if path.is_dir() else path.stem}.embeddings.npy"
+    if each:
+        for name, target in zip(inputs, targets):
             poses, rows = rows_of(_read(name, arguments, arguments.split))
-            folder.mkdir(parents=True, exist_ok=True)
-            _save_rows(target, [poses], rows, encoder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _save_rows(target, [poses], rows, maker)
             written.append((str(target), rows.shape))
     else:
-        parts = [rows_of(_read(name, arguments, arguments.split)) for name in arguments.poses]
+        parts = [rows_of(_read(name, arguments, arguments.split)) for name in inputs]
         import numpy as np
 
         rows = np.concatenate([rows for _, rows in parts])
-        _save_rows(output, [poses for poses, _ in parts], rows, encoder)
+        _save_rows(str(output), [poses for poses, _ in parts], rows, maker)
         written.append((output, rows.shape))
     if arguments.json:
         outputs = [{"path": path, "rows": shape[0], "dim": shape[1]} for path, shape in written]
@@ -199,27 +215,22 @@ def _knn(arguments: argparse.Namespace) -> None:
     if arguments.leave_one_out:
         if arguments.test or arguments.splits:
             raise ValueError("--leave-one-out judges TRAIN by itself; give no TEST and no --splits")
-        rows, poses = _labelled(arguments.train, arguments, None, {})
-        result = knn_eval(rows, poses.labels, leave_one_out=True, **options)
+        only = _labelled(arguments.train, arguments, None, {})
+        result = knn_eval(only.rows, only.labels, leave_one_out=True, **options)
     else:
-        (train, train_poses), (test, test_poses) = _train_and_test(arguments)
-        result = knn_eval(train, train_poses.labels, test, test_poses.labels, **options)
+        train, test = _train_and_test(arguments)
+        result = knn_eval(train.rows, train.labels, test.rows, test.labels, **options)
     _print_result(result, arguments)
 
 
 def _probe(arguments: argparse.Namespace) -> None:
     from skelrep.evaluate import linear_eval
 
-    (train, train_poses), (test, test_poses) = _train_and_test(arguments)
-    groups = None
-    if arguments.groups is not None:
-        if arguments.groups not in train_poses.info:
-            raise ValueError(
-                f"no info column {arguments.groups!r} in {arguments.train}; "
-                f"it has {', '.join(train_poses.info) or 'none'}"
-            )
-        groups = train_poses.info[arguments.groups]
-    result = linear_eval(train, train_poses.labels, test, test_poses.labels, groups=groups)
+    train, test = _train_and_test(arguments)
+    if (column := arguments.groups) is not None and column not in train.info:
+        raise ValueError(f"no info column {column!r} in {arguments.train}; it has {', '.join(train.info) or 'none'}")
+    groups = None if column is None else train.info[column]
+    result = linear_eval(train.rows, train.labels, test.rows, test.labels, groups=groups)
     _print_result(result, arguments)
 
 
@@ -274,6 +285,13 @@ def _is_folder(output: str) -> bool:
     return output.endswith(os.sep) or Path(output).is_dir()
 
 
+def _target(path: Path, output: str | None) -> Path:
+    """Where the embeddings of one input go: beside it, or into the folder `output`."""
+    stem = path.resolve().name if path.is_dir() else path.stem  # "." has no name of its own
+    folder = path.resolve().parent if path.is_dir() else path.parent
+    return (folder if output is None else Path(output)) / f"{stem}.embeddings.npy"
+
+
 def _encoder(arguments: argparse.Namespace) -> Any:
     from skelrep.hub import load_pretrained
 
@@ -319,59 +337,80 @@ def _columns(parts: Sequence[Poses]) -> dict[str, np.ndarray]:
     return {key: np.concatenate([t[key] for t in tables]) for key in tables[0] if all(key in t for t in tables)}
 
 
-def _save_rows(output: str | Path, parts: Sequence[Poses], rows: np.ndarray, encoder: Any) -> None:
+def _save_rows(output: str | Path, parts: Sequence[Poses], rows: np.ndarray, maker: str) -> None:
     """An .npy of the rows, or an .npz with what is known of each of them."""
     import numpy as np
 
     from skelrep.poses import replacing
 
     if output == "-":
-        np.save(sys.stdout.buffer, rows)
+        content = io.BytesIO()  # numpy would write to the pipe by its number, and fail in its own words
+        np.save(content, rows)
+        sys.stdout.buffer.write(content.getbuffer())
         return
     with replacing(output) as file:
         if Path(output).suffix == ".npy":
             np.save(file, rows)
         else:
-            model = "@".join(filter(None, encoder.source))
-            np.savez(file, embeddings=rows, model=np.asarray(model), **_columns(parts))  # type: ignore[arg-type]
+            np.savez(file, embeddings=rows, model=np.asarray(maker), **_columns(parts))  # type: ignore[arg-type]
 
 
-def _train_and_test(arguments: argparse.Namespace) -> list[tuple[np.ndarray, Any]]:
+class _Labelled(NamedTuple):
+    """Embeddings to judge, and what is known of them."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+    info: dict[str, np.ndarray]
+    maker: str  # the encoder and its streams
+
+
+def _train_and_test(arguments: argparse.Namespace) -> tuple[_Labelled, _Labelled]:
     if (arguments.test is None) == (arguments.splits is None):
         raise ValueError("give two files, TRAIN and TEST, or one file and --splits TRAIN TEST")
-    splits = arguments.splits or (None, None)
+    train_split, test_split = arguments.splits or (None, None)
     cache: dict[str, Any] = {}
-    files = (arguments.train, arguments.test or arguments.train)
-    return [_labelled(name, arguments, split, cache) for name, split in zip(files, splits)]
+    train = _labelled(arguments.train, arguments, train_split, cache)
+    test = _labelled(arguments.test or arguments.train, arguments, test_split, cache)
+    if train.maker != test.maker:
+        raise ValueError(f"embeddings of {train.maker} and of {test.maker} cannot be compared; embed both alike")
+    return train, test
 
 
-def _labelled(name: str, arguments: argparse.Namespace, split: str | None, cache: dict[str, Any]) -> Any:
-    """Embeddings of a file and what is known of its clips; an .npz of `skelrep embed` is taken as it is."""
-    stored = _stored_rows(name)
-    if stored is not None:
-        rows, known = stored
-    else:
-        known = _read(name, arguments, split)
-        if known.labels is None:
-            raise ValueError(f"{name} holds no labels to judge by; an .npz written by Poses.save can")
-        if "encoder" not in cache:
-            cache["encoder"] = _encoder(arguments)
-        rows = cache["encoder"].embed(known, **_embedding_options(arguments))
-    return rows, known
+def _labelled(name: str, arguments: argparse.Namespace, split: str | None, cache: dict[str, Any]) -> _Labelled:
+    """Embeddings of a file of poses; of an .npz that `skelrep embed` wrote, those in it."""
+    if (stored := _stored(name)) is not None:
+        if split is None:
+            return stored
+        from skelrep.io import members
+
+        keep = members(stored.info, split, name)
+        info = {key: column[keep] for key, column in stored.info.items()}
+        return stored._replace(rows=stored.rows[keep], labels=stored.labels[keep], info=info)
+    poses = _read(name, arguments, split)
+    if poses.labels is None:
+        raise ValueError(f"{name} holds no labels to judge by; an .npz written by Poses.save can")
+    if "encoder" not in cache:
+        cache["encoder"] = _encoder(arguments)
+    rows = cache["encoder"].embed(poses, **_embedding_options(arguments))
+    return _Labelled(rows, poses.labels, poses.info, _maker(cache["encoder"], arguments.streams))
 
 
-def _stored_rows(name: str) -> tuple[np.ndarray, argparse.Namespace] | None:
-    import numpy as np
+def _stored(name: str) -> _Labelled | None:
+    from skelrep.io.arrays import opened
 
     if Path(name).suffix != ".npz" or not Path(name).is_file():
         return None
-    with np.load(name, allow_pickle=False) as file:
-        if "embeddings" not in file.files:
+    with opened(Path(name)) as file:
+        if "embeddings" not in getattr(file, "files", ()):
             return None
         if "labels" not in file.files:
             raise ValueError(f"{name} holds embeddings without labels")
         info = {key.removeprefix("info_"): file[key] for key in file.files if key.startswith("info_")}
-        return file["embeddings"], argparse.Namespace(labels=file["labels"], info=info)
+        return _Labelled(file["embeddings"], file["labels"], info, str(file["model"]))
+
+
+def _maker(encoder: Any, streams: Sequence[str] | None) -> str:
+    return "@".join(filter(None, encoder.source)) + (f" ({', '.join(streams)})" if streams else "")
 
 
 def _print_result(result: Any, arguments: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from skelrep.encoder import Encoder, as_device
 from skelrep.hub import load_pretrained
 from skelrep.io import read
 from skelrep.modalities import modality
-from skelrep.poses import as_poses
+from skelrep.poses import as_poses, missing_as_nan
 from skelrep.preprocess import map_joints, normalise
 from skelrep.recurrent import RecurrentStack
 from skelrep.skeletons import Skeleton, mapping
@@ -46,8 +46,9 @@ def embed(
 
     Args:
         poses: `Poses`, a file or folder that `skelrep.read` knows, an array (T, V, C), (M, T, V, C) or
-            (N, M, T, V, C), or a list of clips of different lengths. NaN marks joints that were not seen. Metres or
-            any other unit for an encoder that scales, as the one in the box does.
+            (N, M, T, V, C), or a list of clips of different lengths. NaN marks joints that were not seen. Axes are
+            right-handed, in any orientation, for a mirrored room swaps left and right; images are as usual, with y up
+            or down. Metres, or any unit for an encoder that scales, as the one in the box does.
         model: An `Encoder`, or what `load_pretrained` takes.
         skeleton: What the joints of an array are: a `Skeleton`, a known name, or V joint names.
         layout: The axes of an array in another order, for example "NCTVM".
@@ -132,7 +133,7 @@ def _streams(encoder: Encoder, streams: str | Sequence[str] | None) -> tuple[str
     if streams is None:
         return known
     wanted = (streams,) if isinstance(streams, str) else tuple(streams)
-    if not wanted or any(name not in known for name in wanted):
+    if not wanted or len(set(wanted)) < len(wanted) or any(name not in known for name in wanted):
         raise ValueError(
             f"streams must be some of this encoder's {', '.join(known)}; got {', '.join(wanted) or 'none'}"
         )
@@ -148,8 +149,9 @@ class EmbeddingStream:
     """Embeds a live stream: give it frames, get the embedding of everything so far, at constant cost a frame.
 
     The causal recurrent backbone makes this exact: after t frames the embedding is that of a prepared clip of these t
-    frames. Only resampling and cropping are left out, for they need the end; so feed frames at about the rate of the
-    encoder's training clips. Until the first frame in which somebody is seen there is nothing to turn the others by,
+    frames. Only what needs the future is left out: resampling and cropping, so feed frames at about the rate of the
+    encoder's training clips; and bridging gaps towards the next sighting, so a joint that is not seen stays where it
+    was seen last. Until the first frame in which somebody is seen there is nothing to turn the others by,
     and the embedding is None.
 
         stream = encoder.stream(skeleton="ntu-25")
@@ -195,15 +197,15 @@ class EmbeddingStream:
         Raises:
             ValueError: for a frame of another shape.
         """
-        pose = torch.as_tensor(np.asarray(frame, dtype=np.float32), device=self.encoder.device)
+        pose = np.array(frame, dtype=np.float32)
         pose = pose[None] if pose.ndim == 2 else pose
         persons = self.encoder.config.preprocess.persons
-        if pose.shape[1:] != (len(self.skeleton), 3) or not 1 <= len(pose) <= persons:
+        if pose.shape[1:] != (len(self.skeleton), 3) or not 1 <= len(pose) <= persons or np.isinf(pose).any():
             raise ValueError(
                 f"a frame must be (persons, {len(self.skeleton)} joints of {self.skeleton.name!r}, 3) with at most "
-                f"{persons} persons, got {tuple(pose.shape)}"
+                f"{persons} persons and no infinity, got {pose.shape}"
             )
-        mapped = map_joints(pose, self.matrix)
+        mapped = map_joints(torch.from_numpy(missing_as_nan(pose)).to(self.encoder.device), self.matrix)
         absent = mapped.new_full((persons - len(mapped), *mapped.shape[1:]), torch.nan)
         mapped = torch.cat([mapped, absent])
         if self.last_seen is not None:

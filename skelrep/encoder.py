@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1  # of config.json; raised only when the meaning of a key changes
 MOST_PARAMETERS = 2_000_000_000  # 30 times CMD's three streams: a config that asks for more is a mistake or an attack
-MOST_LAYERS = 1000  # every one costs memory before its first weight does
+MOST_INPUTS = 10_000_000  # numbers a clip, a thousand times CMD's 9600: a batch of 64 then still fits into memory
+MOST_LAYERS = 100  # every one costs time and memory before its first weight does
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,8 @@ class Encoder(nn.Module):
         self.source = Source("untrained")
         if (size := _parameters(config)) > MOST_PARAMETERS:
             raise ValueError(f"the config asks for {size:.1e} parameters, more than {MOST_PARAMETERS:.0e}: refused")
-        if (size := 3 * len(config.skeleton) * config.preprocess.frames * config.preprocess.persons) > MOST_PARAMETERS:
-            raise ValueError(f"the config asks for {size:.1e} numbers a clip, more than {MOST_PARAMETERS:.0e}: refused")
+        if (size := 3 * len(config.skeleton) * config.preprocess.frames * config.preprocess.persons) > MOST_INPUTS:
+            raise ValueError(f"the config asks for {size:.1e} numbers a clip, more than {MOST_INPUTS:.0e}: refused")
         self.streams = nn.ModuleDict({name: _backbone(config) for name in config.modalities})
         self.eval()
 
@@ -211,16 +212,17 @@ class Encoder(nn.Module):
         """Raw poses as `forward` takes them, (N, M, T, V, 3), by the config's preprocessing.
 
         Raises:
-            ValueError: if the skeleton cannot be mapped, or a clip has no frame in which anybody was seen.
+            ValueError: if the skeleton cannot be mapped, or a clip shows nobody, or of nobody two of the joints that
+                the encoder looks at.
         """
-        empty = [name for name, clip in zip(poses.ids, poses.clips) if np.isnan(clip).any(axis=-1).all()]
-        if empty:
+        config = self.config
+        prepared = prepare(poses.clips, poses.skeleton, config.skeleton, config.preprocess, device or self.device)
+        if empty := [name for name, seen in zip(poses.ids, (prepared != 0).flatten(1).any(dim=1).tolist()) if not seen]:
             raise ValueError(
                 f"nobody is seen in {len(empty)} of {len(poses)} clips: {', '.join(empty[:5])}"
                 f"{', ...' if len(empty) > 5 else ''}; leave them out"
             )
-        config = self.config
-        return prepare(poses.clips, poses.skeleton, config.skeleton, config.preprocess, device or self.device)
+        return prepared
 
     def fuse(self, features: dict[str, Tensor]) -> Tensor:
         """One vector a clip, (N, D), out of the streams' features, as the config's `fusion` says."""

@@ -15,7 +15,7 @@ import numpy as np
 from skelrep.skeletons import Skeleton, resolve
 
 FORMAT_VERSION = 1  # of the .npz files; raised only when the meaning of a stored array changes
-MOST_PERSONS = 6  # that a 4-D array may hold unless its layout is said: as many as a Kinect tracks
+MOST_PERSONS = 2  # in a 4-D array whose layout is not said; more are taken for a batch of one-person clips
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,7 +105,7 @@ class Poses:
         if self.fps is not None:
             parts.append(f"{self.fps:g} fps")
         if self.labels is not None:
-            parts.append(f"{len(np.unique(self.labels))} labels")
+            parts.append(f"{len(set(self.labels.tolist()))} labels")
         if self.info:
             parts.append("info: " + ", ".join(self.info))
         return f"Poses({', '.join(parts)})"
@@ -153,6 +153,8 @@ class Poses:
     def windows(self, window: float, stride: float | None = None) -> Poses:
         """Cuts long recordings into windows of equal duration.
 
+        Windows in which nobody is seen are left out; the times tell.
+
         Args:
             window: Seconds of a window.
             stride: Seconds from one window's start to the next; by default `window`, so that they do not overlap.
@@ -177,6 +179,9 @@ class Poses:
             begins = list(range(0, last + 1, step))
             if begins[-1] != last:
                 begins.append(last)
+            seen = np.logical_not(np.isnan(clip).all(axis=(0, 2, 3)))
+            # Of a recording that shows nobody one window stays, for embedding to refuse by its name.
+            begins = [begin for begin in begins if seen[begin : begin + length].any()] or begins[:1]
             source += [i] * len(begins)
             starts += begins
             ends += [min(begin + length, clip.shape[1]) for begin in begins]
@@ -268,6 +273,11 @@ class Poses:
                     f"a 4-D array is one clip (persons, frames, joints, channels), but {array.shape} would hold "
                     f'{array.shape[0]} persons; pass layout="NTVC" for a batch of one-person clips, or layout="MTVC"'
                 )
+            if layout == "NMTVC" and array.shape[1] == 3 and array.shape[4] == 2:
+                raise ValueError(
+                    f"an array of shape {array.shape} may be (N, M, T, V, C) of three persons in 2-D or "
+                    '(N, C, T, V, M) of the AGCN line; pass layout="NMTVC" or layout="NCTVM"'
+                )
         layout = layout.upper()
         if len(set(layout)) != len(layout) or not set("TVC") <= set(layout) <= set("NMTVC"):
             raise ValueError(f"layout {layout!r} must name each of T, V, C once, and N and M at most once")
@@ -283,6 +293,11 @@ class Poses:
             )
         if 0 in batch.shape:
             raise ValueError(f"an array of shape {array.shape} holds no pose")
+        if batch.shape[4] == 3 and _confidences(batch):
+            raise ValueError(
+                "the third channel lies within 0 and 1 and the others beyond 50: a confidence beside pixels, no depth; "
+                "pass array[..., :2], with NaN where the confidence is low, or Poses with scores"
+            )
         clips = []
         for clip in batch:
             clip = missing_as_nan(np.array(clip, dtype=np.float32))
@@ -375,9 +390,28 @@ class Poses:
 
 
 def missing_as_nan(clip: np.ndarray) -> np.ndarray:
-    """Marks (..., V, C) poses whose every coordinate is exactly zero as not seen, in place: sensors write them so."""
-    clip[(clip == 0).all(axis=(-2, -1))] = np.nan
+    """Marks as NaN, in place, what sensors and estimators write as zeros because they did not see it.
+
+    That is every person's frame (V, C) of a (..., V, C) array in which all coordinates are exactly zero; and in a
+    two-dimensional clip (M, T, V, 2) every joint at exactly (0, 0), the corner of an image, unless a single joint lies
+    there all the time: the origin of centred poses.
+    """
+    zero = (clip == 0).all(axis=-1)
+    absent = zero.all(axis=-1)
+    if clip.ndim == 4 and clip.shape[-1] == 2:
+        always = (zero | absent[..., None]).all(axis=(0, 1))
+        if always.sum() == 1:
+            zero[..., always] = False
+        clip[zero] = np.nan
+    clip[absent] = np.nan
     return clip
+
+
+def _confidences(array: np.ndarray) -> bool:
+    """Whether the third channel is a confidence beside pixels: no room is 50 metres wide and within one metre deep."""
+    third, pixels = array[..., 2], array[..., :2]
+    third, pixels = third[~np.isnan(third)], pixels[~np.isnan(pixels)]
+    return bool(third.size and third.min() >= 0 and third.max() <= 1 and np.abs(pixels).max(initial=0) > 50)
 
 
 def motion_energy(clip: np.ndarray) -> np.ndarray:
@@ -406,9 +440,12 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
         """The temporary file, open for writing bytes."""
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"cannot write {self.path}: the folder {self.path.parent} does not exist")
-        self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
-            dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
-        )
+        try:
+            self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
+                dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
+            )
+        except OSError as error:  # named after the file that the caller knows of
+            raise type(error)(error.errno, error.strerror, str(self.path)) from error
         return self.file
 
     def __exit__(self, kind: Any, *rest: Any) -> None:
@@ -456,7 +493,7 @@ def as_poses(
             raise ValueError("there is no clip in these poses")
         return poses if fps is None else replace(poses, fps=fps)
     if hasattr(poses, "detach"):  # a torch tensor, without importing torch to say so
-        poses = poses.detach().cpu().numpy()
+        poses = poses.detach().cpu().float().numpy()  # numpy knows no bfloat16
     if isinstance(poses, np.ndarray) and poses.dtype != object:
         return Poses.from_array(poses, skeleton=skeleton, layout=layout, fps=fps)
     if isinstance(poses, (list, tuple, np.ndarray)):

@@ -376,6 +376,10 @@ def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
     return np.stack(rows)  # type: ignore[arg-type]
 
 
+#: Standards whose joint count no other layout in use shares; 21 joints, say, may also be a hand.
+TOLD_BY_COUNT = ("mediapipe-33", "smpl-22", "smpl-24")
+
+
 def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None = None) -> Skeleton:
     """The skeleton meant by a name, a list of joint names, a `Skeleton`, or a bare joint count.
 
@@ -391,7 +395,7 @@ def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None 
         if joints is None:
             raise ValueError("neither a skeleton nor a number of joints was given; pass skeleton=")
         fitting = [known for known in SKELETONS.values() if len(known) == joints]
-        if len(fitting) == 1:
+        if len(fitting) == 1 and fitting[0].name in TOLD_BY_COUNT:
             return fitting[0]
         if fitting:
             names = " or ".join(known.name for known in fitting)

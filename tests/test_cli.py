@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,12 +134,53 @@ def test_knn_and_probe(files, model, capsys):
 
 def test_knn_of_two_splits_of_a_file(poses, files, model, capsys):
     subject = poses.info["subject"]
-    from dataclasses import replace
-
     replace(poses, info={"a": subject < 2, "b": subject >= 2}).save("both.npz")
     assert main(["knn", "both.npz", "--splits", "a", "b", "-m", model, "-k", "1", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["protocol"]["n_train"] == document["protocol"]["n_test"] == 12
+
+
+def test_splits_of_stored_embeddings_and_models_that_differ(poses, files, model, capsys):
+    subject = poses.info["subject"]
+    replace(poses, info={"a": subject < 2, "b": subject >= 2}).save("both.npz")
+    assert main(["embed", "both.npz", "-m", model, "-o", "rows.npz", "-q"]) == 0
+    assert main(["knn", "rows.npz", "--splits", "a", "b", "-k", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["protocol"]["n_train"] == document["protocol"]["n_test"] == 12
+    main(["embed", "test.npz", "-m", model, "-o", "joint.npz", "--streams", "joint", "-q"])
+    assert main(["knn", "rows.npz", "joint.npz"]) == 1
+    assert "cannot be compared; embed both alike" in capsys.readouterr().err
+    (files / "broken.npz").write_bytes((files / "rows.npz").read_bytes()[:999])
+    assert main(["knn", "broken.npz", "rows.npz"]) == 1
+    assert "broken.npz is damaged" in capsys.readouterr().err
+
+
+def test_two_inputs_are_never_written_to_one_file(files, model, capsys):
+    (files / "one").mkdir()
+    (files / "one" / "train.npz").write_bytes((files / "train.npz").read_bytes())
+    assert main(["embed", "train.npz", "one/train.npz", "-m", model, "-o", "out/"]) == 1
+    assert "several inputs would be written to" in capsys.readouterr().err
+    assert not (files / "out").exists()
+
+
+def test_a_folder_is_named_after_itself_and_embedded_twice(files, model, monkeypatch):
+    (files / "many").mkdir()
+    for name in ("train", "test"):
+        (files / "many" / f"{name}.npz").write_bytes((files / f"{name}.npz").read_bytes())
+    monkeypatch.chdir(files / "many")
+    assert main(["embed", ".", "-m", model, "-q"]) == 0
+    assert np.load(files / "many.embeddings.npy").shape[0] == 24
+    for _ in range(2):
+        assert main(["embed", *map(str, (files / "many").iterdir()), "-m", model, "-q"]) == 0
+    assert sorted(path.name for path in (files / "many").iterdir()) == [
+        *("test.embeddings.npy", "test.npz", "train.embeddings.npy", "train.npz")
+    ]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(files, model):
+    command = f"{sys.executable} -m skelrep embed train.npz -m {model} -o - | head -c 10; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True)
+    assert done.returncode == 0 and len(done.stdout) == 10 and b"error" not in done.stderr
 
 
 def test_info_of_a_file_and_of_a_model(files, model, capsys):

@@ -118,6 +118,24 @@ def test_a_clip_that_shows_nobody_is_named(tiny_encoder):
         embed(poses, tiny_encoder)
 
 
+def test_a_clip_without_a_joint_to_look_at_is_named_too(tiny_encoder):
+    poses = ragged()
+    tips = [poses.skeleton.joints.index(joint) for joint in ("left_foot", "right_foot")]
+    seen = poses.clips[2][:, :, tips].copy()
+    poses.clips[2][:] = np.nan
+    poses.clips[2][:, :, tips] = seen
+    with pytest.raises(ValueError, match="nobody is seen in 1 of 7 clips: clip2"):
+        embed(poses, tiny_encoder)
+
+
+def test_windows_of_nobody_are_left_out(tiny_encoder):
+    clip = np.random.default_rng(0).normal(size=(1, 300, 20, 3))
+    clip[:, 90:210] = np.nan
+    windows = Poses([clip], KINECT, fps=30.0).windows(1.0)
+    assert windows.info["start"].tolist() == [0, 1, 2, 7, 8, 9]
+    assert embed(windows, tiny_encoder).shape[0] == 6
+
+
 def test_two_dimensional_poses(tiny_encoder):
     flat = [clip[..., :2] for clip in ragged().clips]
     rows = embed(flat, tiny_encoder, skeleton="kinect-20")
@@ -168,8 +186,11 @@ def test_a_stream_waits_for_somebody_and_bridges_gaps(causal_encoder):
     again.step(frame)
     np.testing.assert_array_equal(stream.step(hidden), again.step(frame))
     assert first is not None and np.isfinite(first).all()
-    with pytest.raises(ValueError, match="a frame must be"):
-        stream.step(np.zeros((17, 3)))
+    alone, zeros = causal_encoder.stream("ntu-25"), causal_encoder.stream("ntu-25")
+    np.testing.assert_array_equal(alone.step(frame), zeros.step(np.stack([frame, np.zeros_like(frame)])))
+    for wrong in (np.zeros((17, 3)), np.full((25, 3), np.inf)):
+        with pytest.raises(ValueError, match="a frame must be"):
+            stream.step(wrong)
 
 
 def test_only_causal_encoders_stream(tiny_encoder):

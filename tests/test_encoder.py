@@ -244,7 +244,7 @@ def test_the_default_goes_by_joints_that_its_skeleton_has():
     [
         EncoderConfig(backbone=ConvolutionConfig(width=10**6)),
         EncoderConfig(backbone=ConvolutionConfig(width=4, kernel=10**9 + 1)),
-        EncoderConfig(backbone=ConvolutionConfig(width=1000, blocks=MOST_LAYERS)),
+        EncoderConfig(backbone=ConvolutionConfig(width=2000, blocks=MOST_LAYERS)),
         EncoderConfig(preprocess=PreprocessConfig(frames=2**20), backbone=ConvolutionConfig(spans=2**18)),
         EncoderConfig(backbone=RecurrentConfig(hidden=10**5)),
         EncoderConfig(backbone=RecurrentConfig(hidden=1000, layers=MOST_LAYERS)),
@@ -263,7 +263,7 @@ def test_absurd_sizes_are_refused_before_anything_is_allocated(config, monkeypat
         Encoder(config)
 
 
-@pytest.mark.parametrize("size", [{"frames": 2**27}, {"persons": 10**7}])
+@pytest.mark.parametrize("size", [{"frames": 800_000}, {"persons": 10**7}])
 def test_clips_of_absurd_sizes_are_refused(size):
     """The convolution has no more weights for more frames and persons, but `prepare` would make room for all."""
     config = EncoderConfig(preprocess=PreprocessConfig(**size), backbone=ConvolutionConfig(width=4, blocks=1))

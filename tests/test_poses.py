@@ -320,7 +320,7 @@ def test_from_array_in_every_layout(layout):
 
 @pytest.mark.parametrize(
     ("shape", "clips", "inner"),
-    [((6, V, 3), 1, (1, 6)), ((2, 6, V, 2), 1, (2, 6)), ((6, 7, V, 3), 1, (6, 7)), ((5, 2, 6, V, 3), 5, (2, 6))],
+    [((6, V, 3), 1, (1, 6)), ((2, 6, V, 2), 1, (2, 6)), ((1, 7, V, 3), 1, (1, 7)), ((5, 2, 6, V, 3), 5, (2, 6))],
 )
 def test_from_array_knows_three_four_and_five_axes(shape, clips, inner):
     poses = Poses.from_array(np.ones(shape), skeleton=HAND)
@@ -333,7 +333,7 @@ def test_from_array_knows_three_four_and_five_axes(shape, clips, inner):
     [
         (np.ones((6, 12)), {}, r"shape \(6, 12\) is no clip .* pass layout="),
         (np.ones((1, 1, 1, 6, V, 3)), {}, "is no clip"),
-        (np.ones((7, 6, V, 3)), {}, 'would hold 7 persons; pass layout="NTVC" for a batch of one-person clips'),
+        (np.ones((3, 6, V, 3)), {}, 'would hold 3 persons; pass layout="NTVC" for a batch of one-person clips'),
         (np.ones((6, V, 4)), {}, r"axis C .* read as TVC has 4 channels, not 2 or 3; .*a confidence channel"),
         (np.ones((6, V, 3)), {"layout": "NTVC"}, r"'NTVC' has 4 axes but the array has shape \(6, 4, 3\)"),
         (np.ones((6, V, 3)), {"layout": "TVX"}, "'TVX' must name each of T, V, C once"),
@@ -661,3 +661,21 @@ def test_an_empty_list():
 def test_a_list_of_2d_and_3d():
     with pytest.raises(ValueError, match="embed them apart"):
         as_poses([clip(), clip(channels=2)], skeleton=HAND)
+
+
+def test_zeros_of_estimators_on_images_are_missing():
+    clip = np.random.default_rng(0).normal(size=(1, 6, 4, 2)) + 100
+    clip[0, 2:4, 1] = 0  # not found in two frames
+    found = Poses.from_array(clip, skeleton=["a", "b", "c", "d"]).clips[0]
+    assert np.argwhere(np.isnan(found).any(axis=-1)).tolist() == [[0, 2, 1], [0, 3, 1]]
+    clip[0, :, 0] = 0  # the origin of centred poses
+    assert not np.isnan(Poses.from_array(clip, skeleton=["a", "b", "c", "d"]).clips[0][0, :, 0]).any()
+    clip[0, :, 3] = 0  # two joints cannot both be: they were never found
+    assert np.isnan(Poses.from_array(clip, skeleton=["a", "b", "c", "d"]).clips[0][0, :, [0, 3]]).all()
+
+
+def test_a_confidence_is_no_depth():
+    clip = np.random.default_rng(0).uniform(size=(6, 4, 3)) * [640, 480, 1]
+    with pytest.raises(ValueError, match=r"a confidence beside pixels, no depth; pass array\[..., :2\]"):
+        Poses.from_array(clip, skeleton=["a", "b", "c", "d"])
+    assert len(Poses.from_array(clip[..., :2], skeleton=["a", "b", "c", "d"])) == 1

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from skelrep.skeletons import DERIVATIONS, SKELETONS, Skeleton, canonical_name, custom, mapping, resolve
+from skelrep.skeletons import (
+    DERIVATIONS,
+    SKELETONS,
+    TOLD_BY_COUNT,
+    Skeleton,
+    canonical_name,
+    custom,
+    mapping,
+    resolve,
+)
 
 TABLES = pytest.mark.parametrize("table", SKELETONS.values(), ids=lambda table: table.name)
 COMMON = SKELETONS["common-15"]
@@ -424,7 +433,7 @@ def test_mapping_commutes_with_moving_the_body(table, seed):
 @TABLES
 def test_resolve_by_count(table):
     same = [other.name for other in SKELETONS.values() if len(other) == len(table)]
-    if same == [table.name]:
+    if same == [table.name] and table.name in TOLD_BY_COUNT:
         assert resolve(None, len(table)) is table
     else:
         with pytest.raises(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -74,7 +75,7 @@ def read(
     else:
         poses = _read_one(path, format, layout, skeleton, split)
     if split is not None:
-        poses = _members(poses, split, path)
+        poses = poses[members(poses.info, split, path)]
     return poses if fps is None else replace(poses, fps=fps)
 
 
@@ -121,6 +122,8 @@ def _read_one(path: Path, format: str | None, layout: str | None, skeleton: obje
         if f"{path}" in f"{error}":
             raise
         raise ValueError(f"{path}: {error}") from error  # so that readers need not say it themselves
+    except (MemoryError, NotImplementedError, tokenize.TokenError) as error:  # what numpy makes of a damaged header
+        raise ValueError(f"{path} is damaged: what it says of its contents makes no sense ({error})") from error
 
 
 def _format_of(path: Path) -> str:
@@ -160,10 +163,14 @@ def _read_folder(folder: Path, format: str | None, layout: str | None, skeleton:
     return replace(poses, ids=[n if n == file.stem else f"{file.stem}/{n}" for file, part in parts for n in part.ids])
 
 
-def _members(poses: Poses, split: str, path: Path) -> Poses:
-    """The clips in a split: a boolean column of that name says which, or the column `split`."""
-    flags = [key for key, column in poses.info.items() if column.dtype == bool]
-    named = np.asarray(poses.info.get("split", ()), dtype=str)
+def members(info: dict[str, np.ndarray], split: str, path: object) -> np.ndarray:
+    """Which rows are in a split, (N,) bool: a boolean column of that name says it, or the column `split`.
+
+    Raises:
+        ValueError: if there is no such split (those that exist are listed), or nobody in it.
+    """
+    flags = [key for key, column in info.items() if column.dtype == bool]
+    named = np.asarray(info.get("split", ()), dtype=str)
     if split not in flags and split not in named:
         known = [*flags, *np.unique(named).tolist()]
         raise ValueError(
@@ -171,8 +178,8 @@ def _members(poses: Poses, split: str, path: Path) -> Poses:
             if known
             else f"{path} has no splits, so split={split!r} cannot be taken from it"
         )
-    chosen = poses[poses.info[split] if split in flags else named == split]
-    if not len(chosen):
+    chosen = info[split] if split in flags else named == split
+    if not chosen.any():
         raise ValueError(f"no clip of {path} is in the split {split!r}")
     return chosen
 

@@ -74,11 +74,6 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def _from_one(array: np.ndarray, path: Path, layout: str | None, skeleton: Any) -> Poses:
-    if layout is None and array.ndim == 5 and array.shape[1] == 3 and array.shape[4] == 2:
-        raise ValueError(
-            f"an array of shape {array.shape} may be (N, M, T, V, C) of three persons in 2-D or (N, C, T, V, M) of the "
-            'AGCN line; pass format="agcn", or layout="NMTVC"'
-        )
     poses = Poses.from_array(array, skeleton=skeleton, layout=layout)
     return replace(poses, ids=[path.stem]) if len(poses) == 1 else poses
 
