@@ -118,7 +118,7 @@ def canonical_name(joint: str) -> str:
 
 def _side_and_rest(joint: str) -> tuple[str, str]:
     """("left_", "right_" or "", the rest in snake case)."""
-    text = re.sub(r"^.*:", "", joint.strip())
+    text = re.sub(r"^.*:|^(bip\d*|j_bip|k4abt_joint)[ _]+", "", joint.strip(), flags=re.IGNORECASE)
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[0-9])", "_", text)
     words = [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word]
     side = ""

@@ -155,8 +155,8 @@ def test_skeletons_are_short_to_print_and_can_be_keys():
     [
         ("left_wrist", "left_wrist LeftWrist leftWrist wrist_l L_Wrist lWrist lwrist l.wrist LWRIST rig:left-wrist"),
         ("right_elbow", "r_elbow RightForeArm relbow RElbow ElbowRight Elbow.R rradius lower_arm_r right-lower-arm"),
-        ("left_shoulder", "LeftArm lhumerus UpperArm_L upperarm_l LShoulder SHOULDER_LEFT leftshoulder"),
-        ("right_hip", "RightUpLeg right_hip RHip rfemur Thigh_R R_Hip hip_r UpperLeg_R rupleg"),
+        ("left_shoulder", "LeftArm lhumerus upperarm_l LShoulder SHOULDER_LEFT leftshoulder Bip01_L_UpperArm"),
+        ("right_hip", "RightUpLeg right_hip RHip rfemur Thigh_R R_Hip hip_r UpperLeg_R rupleg K4ABT_JOINT_HIP_RIGHT"),
         ("left_knee", "LeftLeg ltibia calf_l LowerLeg_L LKnee KNEE_LEFT shin.L"),
         ("left_toe", "LeftToeBase LBigToe left_foot_index ball_l Toes_L LEFT_FOOT_INDEX ltoes"),
         ("right_hand_tip", "HandTipRight HANDTIP_RIGHT rfingers handtip_r"),
