@@ -27,7 +27,7 @@ from skelrep import __version__
 from skelrep.encoder import Encoder, EncoderConfig, Source, as_device
 from skelrep.modalities import MODALITIES
 from skelrep.poses import replacing
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess import CMD_LINE, PreprocessConfig
 from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS
 
@@ -519,18 +519,6 @@ def _preprocessing(preprocess: PreprocessConfig) -> str:
 
 # -- CMD checkpoints --------------------------------------------------------------------------------------------------
 
-# What CMD's public feeder and the AGCN reader before it do.
-_CMD_PREPROCESS = PreprocessConfig(
-    frames=64,
-    crop=0.95,
-    persons=2,
-    per_person=False,
-    center=("spine",),
-    up=(("pelvis",), ("spine",)),
-    right=(("left_shoulder",), ("right_shoulder",)),
-    align="first",
-    scale=None,
-)
 _CMD_STREAMS = {"joint": "encoder_q", "bone": "encoder_q_bone", "motion": "encoder_q_motion"}
 
 
@@ -587,7 +575,7 @@ def convert_cmd(checkpoint: str | os.PathLike, folder: str | os.PathLike | None 
     config = EncoderConfig(
         skeleton=SKELETONS["ntu-25"],
         modalities=present,
-        preprocess=_CMD_PREPROCESS,
+        preprocess=CMD_LINE,
         backbone=RecurrentConfig(hidden=recurrent.shape[1], layers=max(len(layers), 1)),
         fusion="mean",
         training={

@@ -54,6 +54,20 @@ class PreprocessConfig:
     scale: tuple[Joints, Joints] | None = (("mid_hips",), ("mid_shoulders",))
 
 
+#: What CMD's public feeder and the AGCN reader before it do, on the "ntu-25" skeleton.
+CMD_LINE = PreprocessConfig(
+    frames=64,
+    crop=0.95,
+    persons=2,
+    per_person=False,
+    center=("spine",),
+    up=(("pelvis",), ("spine",)),
+    right=(("left_shoulder",), ("right_shoulder",)),
+    align="first",
+    scale=None,
+)
+
+
 def prepare(
     clips: list[np.ndarray],
     source: Skeleton,

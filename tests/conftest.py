@@ -30,6 +30,7 @@ import socket  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
@@ -38,6 +39,8 @@ from skelrep.convolution import ConvolutionConfig  # noqa: E402
 from skelrep.encoder import Encoder, EncoderConfig  # noqa: E402
 from skelrep.recurrent import RecurrentConfig  # noqa: E402
 
+hypothesis.settings.register_profile("skelrep", deadline=None)  # a busy machine is slow, not wrong
+hypothesis.settings.load_profile("skelrep")
 torch.set_num_threads(1)  # steps this small are not worth sharing, and on a busy machine threads wait for each other
 
 

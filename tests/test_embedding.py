@@ -11,7 +11,7 @@ import torch
 from skelrep import embed
 from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess import CMD_LINE
 from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS
 
@@ -145,15 +145,7 @@ def test_two_dimensional_poses(tiny_encoder):
 @pytest.fixture
 def causal_encoder():
     torch.manual_seed(0)
-    preprocess = PreprocessConfig(
-        crop=0.95,
-        per_person=False,
-        center=("spine",),
-        up=(("pelvis",), ("spine",)),
-        align="first",
-        scale=None,
-    )
-    return Encoder(EncoderConfig(SKELETONS["ntu-25"], preprocess=preprocess, backbone=RecurrentConfig(12, 2)))
+    return Encoder(EncoderConfig(SKELETONS["ntu-25"], preprocess=CMD_LINE, backbone=RecurrentConfig(12, 2)))
 
 
 @pytest.mark.parametrize("persons", [1, 2])

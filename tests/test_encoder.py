@@ -13,26 +13,17 @@ from skelrep.convolution import ConvolutionConfig, TemporalConvolution
 from skelrep.encoder import MOST_LAYERS, MOST_PARAMETERS, Encoder, EncoderConfig, Source, _parameters, as_device
 from skelrep.modalities import MODALITIES, modality
 from skelrep.poses import Poses
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess import CMD_LINE, PreprocessConfig
 from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS, Skeleton
 
 COMMON, NTU = SKELETONS["common-15"], SKELETONS["ntu-25"]
-CMD = PreprocessConfig(
-    crop=0.95,
-    per_person=False,
-    center=("spine",),
-    up=(("pelvis",), ("spine",)),
-    right=(("left_shoulder",), ("right_shoulder",)),
-    align="first",
-    scale=None,
-)
 CONFIGS = {
     "convolution": EncoderConfig(
         backbone=ConvolutionConfig(width=16, blocks=1), training={"data": ["a", "b"], "epochs": 3}
     ),
     "recurrent": EncoderConfig(
-        skeleton=NTU, modalities=("joint",), preprocess=CMD, backbone=RecurrentConfig(8, 2), fusion="mean"
+        skeleton=NTU, modalities=("joint",), preprocess=CMD_LINE, backbone=RecurrentConfig(8, 2), fusion="mean"
     ),
 }
 
@@ -277,7 +268,7 @@ def test_clips_of_absurd_sizes_are_refused(size):
         EncoderConfig(),
         EncoderConfig(modalities=("bone",), backbone=ConvolutionConfig(width=64, blocks=5, kernel=5, spans=2)),
         EncoderConfig(backbone=RecurrentConfig(hidden=64, layers=3)),
-        EncoderConfig(NTU, ("joint", "motion"), CMD, RecurrentConfig(hidden=100, layers=1)),
+        EncoderConfig(NTU, ("joint", "motion"), CMD_LINE, RecurrentConfig(hidden=100, layers=1)),
     ],
 )
 def test_the_count_of_weights_is_right(config):

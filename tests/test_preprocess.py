@@ -9,21 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from skelrep.preprocess import PreprocessConfig, fill_gaps, map_joints, normalise, prepare, resample
+from skelrep.preprocess import CMD_LINE, PreprocessConfig, fill_gaps, map_joints, normalise, prepare, resample
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 
 NTU, KINECT, COMMON = SKELETONS["ntu-25"], SKELETONS["kinect-20"], SKELETONS["common-15"]
-CMD = PreprocessConfig(
-    frames=64,
-    crop=0.95,
-    persons=2,
-    per_person=False,
-    center=("spine",),
-    up=(("pelvis",), ("spine",)),
-    right=(("left_shoulder",), ("right_shoulder",)),
-    align="first",
-    scale=None,
-)
 DEFAULT = PreprocessConfig()
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -87,7 +76,7 @@ def ragged(seed: int, skeleton: Skeleton = NTU, clips: int = 4, persons: int = 3
     return made
 
 
-def run(clips, config=CMD, source=NTU, target=None) -> np.ndarray:
+def run(clips, config=CMD_LINE, source=NTU, target=None) -> np.ndarray:
     target = target or (NTU if "spine" in config.center else COMMON)
     prepared = prepare(clips, source, target, config)
     assert prepared.dtype == torch.float32
@@ -191,7 +180,7 @@ def naive_size(poses, skeleton, config):
 @given(SEEDS)
 def test_the_cmd_line_against_the_naive_way(seed):
     clips = ragged(seed)
-    expected = [naive(clip, NTU, NTU, CMD) for clip in clips]
+    expected = [naive(clip, NTU, NTU, CMD_LINE) for clip in clips]
     np.testing.assert_allclose(run(clips), expected, atol=2e-4)
 
 
@@ -210,7 +199,7 @@ def test_the_encoder_in_the_box_against_the_naive_way(seed, persons, per_person)
 def test_a_clip_by_hand():
     """Two frames of a body of four joints, lying on its back with the head towards +x, its right towards +y."""
     body = Skeleton("body", ("pelvis", "spine", "left_shoulder", "right_shoulder"), (0, 0, 1, 1))
-    config = replace(CMD, frames=2, crop=1.0)
+    config = replace(CMD_LINE, frames=2, crop=1.0)
     lying = np.array([[5, 5, 0], [6, 5, 0], [7, 4, 0], [7, 6, 0]], dtype=np.float32)
     clip = np.stack([lying, lying + [0, 0, 3]])[None]
     expected = [[0, 0, -1], [0, 0, 0], [-1, 0, 1], [1, 0, 1]]
@@ -307,7 +296,7 @@ def test_map_joints_against_a_loop():
 # -- batches and persons ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("source", "config"), [(NTU, CMD), (KINECT, DEFAULT), (NTU, DEFAULT)])
+@pytest.mark.parametrize(("source", "config"), [(NTU, CMD_LINE), (KINECT, DEFAULT), (NTU, DEFAULT)])
 def test_a_batch_is_its_clips(source, config):
     clips = ragged(5, source, clips=7, persons=4)
     together = run(clips, config, source)
@@ -337,7 +326,7 @@ def test_of_many_persons_the_most_active_are_kept():
     """They come in the order of their energy; two or fewer stay in their own."""
     quiet, lively, wild = (standing(NTU) + k * (moving(30, seed=int(9 * k)) - standing(NTU)) for k in (0.2, 1, 3))
     absent = np.full_like(quiet, np.nan)
-    for config in (DEFAULT, CMD):
+    for config in (DEFAULT, CMD_LINE):
         one = {name: run([body[None]], config=replace(config, per_person=True)) for name, body in
                {"quiet": quiet, "lively": lively, "wild": wild}.items()}  # fmt: skip
         config = replace(config, per_person=True)
@@ -353,7 +342,7 @@ def test_of_many_persons_the_most_active_are_kept():
 def test_absent_persons_are_zero():
     body = moving(20)
     absent = np.full_like(body, np.nan)
-    for config in (CMD, DEFAULT, replace(DEFAULT, persons=4)):
+    for config in (CMD_LINE, DEFAULT, replace(DEFAULT, persons=4)):
         alone = run([body[None]], config=config)[0]
         assert (alone[1:] == 0).all()
         np.testing.assert_array_equal(run([np.stack([body, absent])], config=config)[0], alone)
@@ -364,7 +353,7 @@ def test_absent_persons_are_zero():
 
 def test_nobody_at_all_is_zero():
     nobody, body = np.full((2, 5, 25, 3), np.nan, np.float32), moving(20)[None]
-    for config in (CMD, DEFAULT):
+    for config in (CMD_LINE, DEFAULT):
         assert (run([nobody], config=config) == 0).all()
         both = run([nobody, body, nobody], config=config)
         assert (both[[0, 2]] == 0).all()
@@ -381,7 +370,7 @@ def test_persons_keep_their_places_unless_each_goes_by_itself():
             np.linalg.norm(resampled[0, :, joint] - resampled[1, :, joint], axis=-1),
             atol=1e-5,
         )
-    apart = run([pair], config=replace(CMD, per_person=True))[0]
+    apart = run([pair], config=replace(CMD_LINE, per_person=True))[0]
     spine = NTU.joints.index("spine")
     np.testing.assert_allclose(apart[:, :, spine], 0, atol=1e-6)
     assert np.abs(together[1, :, spine]).max() > 1
@@ -390,7 +379,7 @@ def test_persons_keep_their_places_unless_each_goes_by_itself():
 def test_the_first_person_seen_leads():
     pair = np.stack([moving(40), moving(40, seed=1) + [0, 1.5, 0]])
     absent = np.full_like(pair[:1], np.nan)
-    config = replace(CMD, persons=3)
+    config = replace(CMD_LINE, persons=3)
     got = run([np.concatenate([absent, pair])], config=config)[0]
     np.testing.assert_array_equal(got[1:], run([pair], config=config)[0, :2])
 
@@ -416,7 +405,7 @@ def test_place_direction_and_size_of_the_world(per_person, seed, shift, size):
 
 @pytest.mark.parametrize("degrees", [180, 180 - 1e-5, 180 - 1e-3, 180 - 0.02, 180 - 0.06, 179.9, 179, 170, 90, -180, 0])
 @pytest.mark.parametrize("axis", range(3))
-@pytest.mark.parametrize("config", [replace(DEFAULT, frames=8), replace(CMD, frames=8)], ids=["mean", "first"])
+@pytest.mark.parametrize("config", [replace(DEFAULT, frames=8), replace(CMD_LINE, frames=8)], ids=["mean", "first"])
 def test_half_turns(axis, degrees, config):
     """People with their back to the camera, and worlds with z down: opposite to where everything is turned to."""
     turn = Rotation.from_rotvec(np.radians(degrees) * np.eye(3)[axis]).as_matrix()
@@ -429,7 +418,7 @@ def test_half_turns(axis, degrees, config):
 
 
 @pytest.mark.parametrize(
-    "config", [CMD, replace(DEFAULT, up=CMD.up, center=CMD.center, scale=None)], ids=["first", "mean"]
+    "config", [CMD_LINE, replace(DEFAULT, up=CMD_LINE.up, center=CMD_LINE.center, scale=None)], ids=["first", "mean"]
 )
 def test_who_stands_stays_upright(config):
     """Whatever the heading, a turn by the shoulders alone leaves heights as they are."""
@@ -493,7 +482,7 @@ DEGENERATE = {
 @pytest.mark.parametrize("name", DEGENERATE)
 @pytest.mark.parametrize(
     "config",
-    [CMD, DEFAULT, replace(CMD, align="mean"), replace(DEFAULT, align="first", per_person=False)],
+    [CMD_LINE, DEFAULT, replace(CMD_LINE, align="mean"), replace(DEFAULT, align="first", per_person=False)],
     ids=["cmd", "default", "cmd mean", "default first"],
 )
 def test_degenerate_bodies_give_numbers(name, config):
@@ -506,7 +495,7 @@ def test_degenerate_bodies_give_numbers(name, config):
         assert (got[0] == 0).all()
 
 
-@pytest.mark.parametrize("config", [CMD, replace(CMD, align="mean")], ids=["first", "mean"])
+@pytest.mark.parametrize("config", [CMD_LINE, replace(CMD_LINE, align="mean")], ids=["first", "mean"])
 def test_shoulders_along_the_spine(config):
     clip = standing(NTU)[None, None].repeat(5, axis=1)
     for side, height in (("left", 1.3), ("right", 1.5)):
@@ -519,7 +508,7 @@ def test_shoulders_along_the_spine(config):
 
 
 @settings(max_examples=40, deadline=None)
-@given(SEEDS, st.floats(0, 1), st.sampled_from([2, 3]), st.sampled_from([CMD, DEFAULT]))
+@given(SEEDS, st.floats(0, 1), st.sampled_from([2, 3]), st.sampled_from([CMD_LINE, DEFAULT]))
 def test_never_a_nan(seed, share, channels, config):
     random = np.random.default_rng(seed)
     clips = []
@@ -587,10 +576,10 @@ def test_normalise_by_the_first_frame_alone():
     poses = torch.from_numpy(moving(5)).float()[None]
     turn = torch.from_numpy(Rotation.from_euler("z", 40, degrees=True).as_matrix()).float()
     first = poses[:, 0]
-    one = normalise(poses, NTU, CMD, first=first)
-    two = normalise(poses[:, 3:], NTU, CMD, first=first)
+    one = normalise(poses, NTU, CMD_LINE, first=first)
+    two = normalise(poses[:, 3:], NTU, CMD_LINE, first=first)
     torch.testing.assert_close(one[:, 3:], two)
-    other = normalise(poses, NTU, CMD, first=first @ turn.T)
+    other = normalise(poses, NTU, CMD_LINE, first=first @ turn.T)
     assert not torch.allclose(one, other, atol=1e-2)
 
 
