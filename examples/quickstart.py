@@ -2,7 +2,7 @@
 # # Quickstart
 #
 # From skeletons to embeddings, and what embeddings are good for. Runs on a CPU in seconds:
-# `pip install skelrep`, then `python examples/quickstart.py`.
+# `pip install .`, then `python examples/quickstart.py`.
 
 # %%
 import importlib.util

@@ -162,19 +162,25 @@ class _Version(argparse.Action):
 
 
 def _embed(arguments: argparse.Namespace) -> None:
+    from skelrep.io import EMBEDDINGS
+
     output: Any = arguments.output
-    if output and output != "-" and not _is_folder(output) and Path(output).suffix not in (".npy", ".npz"):
-        raise ValueError(f"-o takes a .npy or .npz file, a folder or -, got {output!r}")
-    if arguments.json and output == "-":
-        raise ValueError("--json and -o - both want stdout; choose one")
     # `skelrep embed folder/*` a second time meets what the first time wrote.
-    inputs = [name for name in arguments.poses if not name.endswith(".embeddings.npy")] or arguments.poses
-    each = output is None or _is_folder(output)
+    inputs = [name for name in arguments.poses if not name.endswith(f"{EMBEDDINGS}.npy")] or arguments.poses
+    each = not output or output.endswith(os.sep) or Path(output).is_dir()
     targets = [_target(Path(name), output) for name in inputs] if each else []
     if twice := sorted({str(target) for target in targets if targets.count(target) > 1}):
         raise ValueError(f"several inputs would be written to {', '.join(twice)}; name one -o FILE.npz for all of them")
-    if output not in (None, "-") and not each and not Path(output).parent.is_dir():
-        raise ValueError(f"cannot write {output}: the folder {Path(output).parent} does not exist")
+    if output == "-":
+        if arguments.json:
+            raise ValueError("--json and -o - both want stdout; choose one")
+        if sys.stdout is None:
+            raise ValueError("-o - writes to stdout, which is closed")
+    elif not each:  # said before the work, not after it
+        if Path(output).suffix not in (".npy", ".npz"):
+            raise ValueError(f"-o takes a .npy or .npz file, a folder or -, got {output!r}")
+        if not Path(output).parent.is_dir():
+            raise ValueError(f"cannot write {output}: the folder {Path(output).parent} does not exist")
     encoder = _encoder(arguments)
     maker = _maker(encoder, arguments.streams)
 
@@ -281,15 +287,16 @@ def _convert_cmd(arguments: argparse.Namespace) -> None:
 # -- parts of commands ------------------------------------------------------------------------------------------------
 
 
-def _is_folder(output: str) -> bool:
-    return output.endswith(os.sep) or Path(output).is_dir()
-
-
 def _target(path: Path, output: str | None) -> Path:
     """Where the embeddings of one input go: beside it, or into the folder `output`."""
-    stem = path.resolve().name if path.is_dir() else path.stem  # "." has no name of its own
-    folder = path.resolve().parent if path.is_dir() else path.parent
-    return (folder if output is None else Path(output)) / f"{stem}.embeddings.npy"
+    from skelrep.io import EMBEDDINGS
+
+    if path.is_dir():
+        path = path.resolve()  # "." has no name of its own
+        stem = path.name
+    else:
+        stem = path.stem
+    return (path.parent if output is None else Path(output)) / f"{stem}{EMBEDDINGS}.npy"
 
 
 def _encoder(arguments: argparse.Namespace) -> Any:

@@ -204,7 +204,7 @@ class Encoder(nn.Module):
 
     def features(self, poses: Tensor, streams: Sequence[str]) -> dict[str, Tensor]:
         """`forward` for some of the streams."""
-        present = (poses != 0).flatten(2).any(dim=2)
+        present = _present(poses)
         parents = self.config.skeleton.parents
         return {name: self.streams[name](modality(name, poses, parents), present) for name in streams}
 
@@ -217,7 +217,7 @@ class Encoder(nn.Module):
         """
         config = self.config
         prepared = prepare(poses.clips, poses.skeleton, config.skeleton, config.preprocess, device or self.device)
-        if empty := [name for name, seen in zip(poses.ids, (prepared != 0).flatten(1).any(dim=1).tolist()) if not seen]:
+        if empty := [name for name, seen in zip(poses.ids, _present(prepared).any(dim=1).tolist()) if not seen]:
             raise ValueError(
                 f"nobody is seen in {len(empty)} of {len(poses)} clips: {', '.join(empty[:5])}"
                 f"{', ...' if len(empty) > 5 else ''}; leave them out"
@@ -269,6 +269,11 @@ class Encoder(nn.Module):
             f"{self.skeleton.name} x {self.config.preprocess.frames} frames -> {self.dim}, "
             f"{size / 1e6:.2f} M parameters, {self.device})"
         )
+
+
+def _present(prepared: Tensor) -> Tensor:
+    """Which persons of (N, M, T, V, 3) prepared clips are there at all, (N, M): an absent one is all zeros."""
+    return (prepared != 0).flatten(2).any(dim=2)
 
 
 def _backbone(config: EncoderConfig) -> TemporalConvolution | RecurrentStack:

@@ -410,8 +410,9 @@ def missing_as_nan(clip: np.ndarray) -> np.ndarray:
 def _confidences(array: np.ndarray) -> bool:
     """Whether the third channel is a confidence beside pixels: no room is 50 metres wide and within one metre deep."""
     third, pixels = array[..., 2], array[..., :2]
-    third, pixels = third[~np.isnan(third)], pixels[~np.isnan(pixels)]
-    return bool(third.size and third.min() >= 0 and third.max() <= 1 and np.abs(pixels).max(initial=0) > 50)
+    if not (np.fmin.reduce(third, axis=None) >= 0 and np.fmax.reduce(third, axis=None) <= 1):  # False if all are NaN
+        return False
+    return bool(np.fmax.reduce(pixels, axis=None) > 50 or np.fmin.reduce(pixels, axis=None) < -50)
 
 
 def motion_energy(clip: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -540,3 +541,21 @@ def test_skeleton_can_be_said(tmp_path):
 def test_reading_needs_no_torch():
     code = "import skelrep.io, sys; assert not {'torch', 'pandas', 'sklearn'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, (",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000000, 20, 3), }",
+    ],
+)
+def test_a_changed_header_is_one_sentence(tmp_path, header):
+    header = header.ljust(117) + b"\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64)
+    (tmp_path / "a.npy").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("poses.npy", content)
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(ValueError, match=name):
+            read(tmp_path / name)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tokenize
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,8 @@ FORMATS: dict[str, Callable[..., Poses]] = {
     "ntu": ntu.read_ntu,
     "pyskl": pyskl.read_pyskl,
 }
+#: Stands before the suffix of what `skelrep embed` writes beside its inputs.
+EMBEDDINGS = ".embeddings"
 # The formats that a suffix may mean, the usual one first.
 _SUFFIXES = {
     ".npy": ("npy", "agcn"),
@@ -122,8 +123,6 @@ def _read_one(path: Path, format: str | None, layout: str | None, skeleton: obje
         if f"{path}" in f"{error}":
             raise
         raise ValueError(f"{path}: {error}") from error  # so that readers need not say it themselves
-    except (MemoryError, NotImplementedError, tokenize.TokenError) as error:  # what numpy makes of a damaged header
-        raise ValueError(f"{path} is damaged: what it says of its contents makes no sense ({error})") from error
 
 
 def _format_of(path: Path) -> str:
@@ -148,7 +147,7 @@ def _read_folder(folder: Path, format: str | None, layout: str | None, skeleton:
         and format in (None, *formats)
         and file.is_file()
         and not file.name.startswith(".")
-        and file.suffixes[-2:-1] != [".embeddings"]  # what `skelrep embed` wrote beside its inputs
+        and file.suffixes[-2:-1] != [EMBEDDINGS]
     )
     beside = set().union(*(agcn.companions(file) for file in files if file.suffix.lower() == ".npy"))
     parts = [(file, _read_one(file, format, layout, skeleton, None)) for file in files if file not in beside]

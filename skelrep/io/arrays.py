@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,8 @@ def opened(path: Path) -> Iterator[Any]:
         else:
             with content:
                 yield content
-    except (EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (EOFError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError, TokenError) as error:
+        # The last three are what numpy makes of a header that was changed.
         raise ValueError(f"{path} is damaged or no file of numpy's ({error})") from error
     except ValueError as error:
         # numpy takes whatever it does not recognise for a pickle, and says so.
