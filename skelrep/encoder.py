@@ -56,7 +56,13 @@ class EncoderConfig:
         if unknown := [name for name in self.modalities if name not in MODALITIES]:
             raise ValueError(f"no modality is called {unknown[0]!r}; there are {', '.join(MODALITIES)}")
         preprocess = self.preprocess
-        for directions in (preprocess.up, preprocess.right, preprocess.scale or (), (preprocess.center,)):
+        for directions in (
+            preprocess.up,
+            preprocess.up_else or (),
+            preprocess.right,
+            preprocess.scale or (),
+            (preprocess.center,),
+        ):
             if not all(directions):
                 raise ValueError("preprocessing goes by no joint at all in one of center, up, right and scale")
             if lost := [joint for joints in directions for joint in joints if joint not in self.skeleton.joints]:
@@ -118,16 +124,16 @@ def _strict(cls: type, plain: Any, where: str) -> Any:
         )
     if missing := [name for name in names if name not in plain]:
         raise ValueError(f"the config's {where} lacks {', '.join(missing)}")
-    return cls(**{name: _typed(hints[name], plain[name], f"{where}.{name}") for name in names})
+    return cls(**{name: typed(hints[name], plain[name], f"{where}.{name}") for name in names})
 
 
-def _typed(hint: Any, value: Any, where: str) -> Any:
+def typed(hint: Any, value: Any, where: str) -> Any:
     """A JSON value as the type that a field asks for: lists become tuples, and nothing else is converted."""
     if dataclasses.is_dataclass(value):  # the parts come built
         return value
     kind, args = get_origin(hint) or hint, get_args(hint)
     if kind in (Union, UnionType):  # `... | None`
-        return None if value is None else _typed(args[0], value, where)
+        return None if value is None else typed(args[0], value, where)
     if kind is Literal:
         if value not in args:
             raise ValueError(f"the config's {where} must be one of {', '.join(args)}, got {value!r}")
@@ -138,7 +144,7 @@ def _typed(hint: Any, value: Any, where: str) -> Any:
         items = args[:1] * len(value) if args[-1] is Ellipsis else args
         if len(items) != len(value):
             raise ValueError(f"the config's {where} must have {len(items)} items, got {value!r}")
-        return tuple(_typed(item, part, where) for item, part in zip(items, value))
+        return tuple(typed(item, part, where) for item, part in zip(items, value))
     if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) is not (kind is bool):
         raise ValueError(f"the config's {where} must be of type {kind.__name__}, got {value!r}")
     return value
@@ -291,6 +297,5 @@ def _parameters(config: EncoderConfig) -> int:
         stream = 6 * hidden * (inputs + hidden) + (layers - 1) * 6 * hidden * 3 * hidden
     else:
         width, blocks, kernel = config.backbone.width, config.backbone.blocks, config.backbone.kernel
-        whiten = (width * config.backbone.spans) ** 2
-        stream = 3 * len(config.skeleton) * width * kernel + blocks * (4 * width * width + width * kernel) + whiten
+        stream = 3 * len(config.skeleton) * width * kernel + blocks * (4 * width * width + width * kernel)
     return stream * len(config.modalities)

@@ -510,7 +510,9 @@ def _preprocessing(preprocess: PreprocessConfig) -> str:
             f"At most {preprocess.persons} person{'s' * (preprocess.persons > 1)}, the most active ones, "
             + ("each moved by its own joints." if preprocess.per_person else "all moved by the first one's joints."),
             f"Origin of every frame: {place(preprocess.center)}.",
-            f"Turned so that {way(preprocess.up)} is up and {way(preprocess.right)} points to +x, by "
+            f"Turned so that {way(preprocess.up)}"
+            + (f" (or, if never seen, {way(preprocess.up_else)})" if preprocess.up_else else "")
+            + f" is up and {way(preprocess.right)} points to +x, by "
             + ("the first frame." if preprocess.align == "first" else "the mean over the clip."),
             f"Scaled so that {way(preprocess.scale)} is 1." if preprocess.scale else "Not scaled.",
         )

@@ -31,6 +31,7 @@ class PreprocessConfig:
             person's, so that their relative position is kept (False, the CMD line).
         center: The origin of every frame.
         up: The way from the one to the other is turned to +z.
+        up_else: What stands in where that way was never seen, as of people behind a desk; None: they are not turned.
         right: Then the way from the one to the other (left to right shoulder) is turned to +x.
         align: What these two ways are taken from. "first": the first frame, and the second turn is the smallest one
             even if it tilts +z again (2s-AGCN's `pre_normalization`, which the CMD line uses). "mean": their mean over
@@ -49,6 +50,7 @@ class PreprocessConfig:
         ("mid_hips", "left_knee", "right_knee", "left_ankle", "right_ankle"),
         ("mid_shoulders",),
     )
+    up_else: tuple[Joints, Joints] | None = (("mid_shoulders",), ("head",))
     right: tuple[Joints, Joints] = (("left_shoulder",), ("right_shoulder",))
     align: Literal["first", "mean"] = "mean"
     scale: tuple[Joints, Joints] | None = (("mid_hips",), ("mid_shoulders",))
@@ -62,6 +64,7 @@ CMD_LINE = PreprocessConfig(
     per_person=False,
     center=("spine",),
     up=(("pelvis",), ("spine",)),
+    up_else=None,
     right=(("left_shoulder",), ("right_shoulder",)),
     align="first",
     scale=None,
@@ -203,7 +206,7 @@ def map_joints(poses: Tensor, matrix: Tensor) -> Tensor:
     """Poses (..., V, C) on another skeleton: (..., W, C). A joint made from a missing one is missing."""
     missing = poses.isnan().any(dim=-1)
     mapped = torch.einsum("wv,...vc->...wc", matrix, poses.nan_to_num(nan=0.0))
-    if missing.any():
+    if _any(missing):
         lost = torch.einsum("wv,...v->...w", (matrix != 0).to(poses.dtype), missing.to(poses.dtype)) > 0
         mapped = mapped.masked_fill(lost[..., None], torch.nan)
     return mapped
@@ -231,24 +234,32 @@ def normalise(
     def way(pose: Tensor, ends: tuple[Joints, Joints]) -> Tensor:  # (..., W, C) -> (..., C)
         return place(pose, ends[1]) - place(pose, ends[0])
 
-    if config.align == "first":
-        up, right = way(first, config.up), way(first, config.right)
-    else:
-        up, right = way(poses, config.up).nanmean(dim=1), way(poses, config.right).nanmean(dim=1)
+    def direction(ends: tuple[Joints, Joints]) -> Tensor:  # (R, C)
+        return way(first, ends) if config.align == "first" else way(poses, ends).nanmean(dim=1)
+
+    up, right = direction(config.up), direction(config.right)
+    if config.up_else is not None and _any(unknown := up.isnan().any(dim=1, keepdim=True)):
+        up = torch.where(unknown, direction(config.up_else), up)
     turn = _facing_camera(up, right) if poses.shape[-1] == 2 else _upright(up, right, config.align == "mean")
     origin = place(poses, config.center)[:, :, None]
-    if (unknown := origin.isnan()).any():  # the middle of what was seen, rather than nobody
+    if _any(unknown := origin.isnan()):  # the middle of what was seen, rather than nobody
         origin = torch.where(unknown, poses.nanmean(dim=2, keepdim=True), origin)
     size = poses.new_ones(len(poses))
     if config.scale is not None:
         length = torch.linalg.vector_norm(way(poses, config.scale), dim=-1).nanmean(dim=1)
-        if not (known := length > SHORTEST).all():  # the joints' spread stands in, so that pixels do not stay pixels
+        known = length > SHORTEST
+        if _any(~known):  # the joints' spread stands in, so that pixels do not stay pixels
             spread = (poses - origin).square().sum(dim=-1).nanmean(dim=(1, 2)).sqrt()
             length = torch.where(known, length, spread)
         size = torch.where(length > SHORTEST, length, size)  # a person of no size keeps its unit
     if leaders is not None:
         turn, origin, size = turn[leaders], origin[leaders], size[leaders]
     return (poses - origin) @ (turn / size[:, None, None]).mT[:, None]
+
+
+def _any(mask: Tensor) -> bool:
+    """Whether something must be done for the few: on an accelerator, where doing it costs less than asking, always."""
+    return mask.device.type != "cpu" or bool(mask.any())
 
 
 SHORTEST = 1e-6  # metres or pixels: below this a direction means nothing

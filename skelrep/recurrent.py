@@ -42,7 +42,7 @@ class RecurrentStack(nn.Module):
             if parameter.ndim == 2:
                 nn.init.xavier_uniform_(parameter)  # as CMD
 
-    def forward(self, poses: Tensor, present: Tensor) -> Tensor:
+    def forward(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
         """Features of one modality: (N, M, T, V, 3) poses to (N, dim). `present` is told by the poses themselves."""
         x = self.norm(_flatten(poses).transpose(1, 2)).transpose(1, 2)
         for first, second in self.layers:  # type: ignore[misc]

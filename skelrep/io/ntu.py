@@ -9,10 +9,11 @@ bodies in the same order in every frame, the usual case, both give the same.
 
 from __future__ import annotations
 
-import logging
+import functools
+import itertools
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,9 @@ from tqdm.auto import tqdm
 from skelrep.poses import Poses, motion_energy
 from skelrep.skeletons import resolve
 
-logger = logging.getLogger(__name__)
-
 JOINTS = 25
 FIELDS = 12  # x y z, depth x y, colour x y, orientation w x y z, tracking state
+PART = 2000  # files that are in memory at a time, some 100 MB
 BODIES = 2  # no action of the data set needs more; further ones are passers-by and ghosts
 
 # Liu et al., NTU RGB+D 120 (TPAMI 2020). Those up to 40 are the training subjects of NTU RGB+D (60).
@@ -36,8 +36,13 @@ TRAINING_SUBJECTS = (
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 
 
-def read_ntu(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
-    """Reads one `.skeleton` file, or every one in a folder and the folders in it.
+def read_ntu(
+    path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None
+) -> Iterator[Poses]:
+    """Reads one `.skeleton` file, or every one in a folder and the folders in it, `PART` files at a time.
+
+    Of a folder, the samples that the benchmarks leave out (`incomplete`) and files without any body are left out, with
+    one warning that counts them; a single file is read in any case.
 
     Args:
         path: The file or folder.
@@ -45,14 +50,13 @@ def read_ntu(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
         skeleton: Another name for the 25 joints, if "ntu-25" does not fit.
         split: Of a folder, read only the files in this split ("xsub_train", "xview_val" ...).
 
-    Returns:
+    Yields:
         Clips (M, T, 25, 3) in metres at 30 frames a second, M up to two bodies by falling motion energy. T counts
         every frame of the file, NaN where a body or joint was not seen. Where all names are of NTU's pattern
         SsssCcccPpppRrrrAaaa: labels (aaa - 1, from 0) and the columns of `columns_of`.
 
     Raises:
-        ValueError: for a malformed file, with path and line; if no file holds a body. Of a folder, files without any
-            body are left out with a warning that names them.
+        ValueError: for a malformed file, with path and line; if no file holds a body.
     """
     table = resolve("ntu-25" if skeleton is None else skeleton, JOINTS)
     files = sorted(path.glob("**/*.skeleton")) if path.is_dir() else [path]
@@ -61,25 +65,43 @@ def read_ntu(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
         if members is not None and not members.any():
             raise ValueError(f"no clip of {path} is in the split {split!r}")
         files = files if members is None else [file for file, member in zip(files, members, strict=True) if member]
-    clips, kept, empty = [], [], []
-    for file in tqdm(files, desc="read", unit="file", delay=1, disable=None):
-        clip = read_bodies(file)
-        if len(clip):
-            clips.append(clip)
-            kept.append(file)
-        else:
-            empty.append(file)
-            logger.info("%s holds no body and is left out", file)
-    if not clips:
+    complete = [file for file in files if file.stem not in incomplete()] if path.is_dir() else files
+    stems = ids = [file.stem for file in complete]
+    if len(set(stems)) < len(stems):
+        ids = [file.relative_to(path).with_suffix("").as_posix() for file in complete]
+    labels, columns = labels_of(stems), columns_of(stems)
+    empty = []
+    numbered = iter(tqdm(enumerate(complete), total=len(complete), desc="read", unit="file", delay=1, disable=None))
+    while part := [(i, read_bodies(file)) for i, file in itertools.islice(numbered, PART)]:
+        empty += [complete[i] for i, clip in part if not len(clip)]
+        clips = [clip for _, clip in part if len(clip)]
+        rows = [i for i, clip in part if len(clip)]
+        if rows:
+            yield Poses(
+                clips,
+                table,
+                [ids[i] for i in rows],
+                None if labels is None else labels[rows],
+                30.0,
+                info={key: column[rows] for key, column in columns.items()},
+            )
+    if len(empty) == len(complete):
         raise ValueError(f"no frame of {path} holds a body" if len(files) == 1 else f"no file in {path} holds a body")
+    reasons = []
+    if listed := len(files) - len(complete):
+        reasons.append(f"{listed} on the benchmark's list of incomplete skeletons")
     if empty:
         names = ", ".join(file.name for file in empty[:10]) + (", ..." if len(empty) > 10 else "")
-        # The fourth frame up is the caller of skelrep.io.read.
-        warnings.warn(f"{len(empty)} of {len(files)} files hold no body and are left out: {names}", stacklevel=4)
-    stems = ids = [file.stem for file in kept]
-    if len(set(stems)) < len(stems):
-        ids = [file.relative_to(path).with_suffix("").as_posix() for file in kept]
-    return Poses(clips, table, ids, labels_of(stems), 30.0, info=columns_of(stems))
+        reasons.append(f"{len(empty)} without any body ({names})")
+    if reasons:
+        # The fifth frame up is the caller of skelrep.io.read.
+        warnings.warn(f"left out of the {len(files)} files of {path}: {', '.join(reasons)}", stacklevel=5)
+
+
+@functools.cache
+def incomplete() -> frozenset[str]:
+    """Names of the samples that the benchmarks leave out: 302 of NTU RGB+D, and 233 of what NTU RGB+D 120 adds."""
+    return frozenset(Path(__file__).with_name("ntu_missing.txt").read_text(encoding="ascii").splitlines()[1:])
 
 
 def labels_of(names: Sequence[str]) -> np.ndarray | None:
@@ -94,7 +116,8 @@ def columns_of(names: Sequence[str]) -> dict[str, np.ndarray]:
     """What NTU names tell, N each: setup, camera, subject, replication, and membership of the official splits.
 
     `xsub_train` / `xsub_val` are the benchmark of both NTU-60 and NTU-120, `xview_*` of NTU-60 (cameras 2 and 3
-    train), `xset_*` of NTU-120 (even setups train). Empty if a name is of another pattern.
+    train), `xset_*` of NTU-120 (even setups train). `ntu60` tells the clips of NTU-60 (setups 1 to 17) from those that
+    NTU-120 adds. Empty if a name is of another pattern.
     """
     matches = [_NAME.fullmatch(name) for name in names]
     if not names or not all(matches):
@@ -106,6 +129,7 @@ def columns_of(names: Sequence[str]) -> dict[str, np.ndarray]:
         "xset": setup % 2 == 0,
     }
     columns = {"setup": setup, "camera": camera, "subject": subject, "replication": replication}
+    columns["ntu60"] = setup <= 17
     for benchmark, members in training.items():
         columns |= {f"{benchmark}_train": members, f"{benchmark}_val": ~members}
     return columns

@@ -1,6 +1,6 @@
-"""Augmentation for strangers' sensors: batched, on the device, in the encoder's normalised space.
+"""Augmentation: batched, on the device, in the encoder's normalised space.
 
-Lengths are in units of the trunk (mid hips to mid shoulders), about half a metre.
+Two kinds: for strangers' sensors (the encoder in the box), and CMD's (the paper line).
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from skelrep.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How strongly views differ. Every amount is the bound of a uniform draw, made anew for each view.
+    """How strongly views of strangers' sensors differ. Every amount bounds a uniform draw, made anew for each view.
+
+    Lengths are in units of the trunk (mid hips to mid shoulders), about half a metre.
 
     Attributes:
         mirror: Share of clips of which both views are mirrored: new clips, not an invariance, for left is not right.
@@ -43,16 +45,72 @@ class AugmentConfig:
     flat_views: float = 0.1
 
 
+@dataclass(frozen=True)
+class CMDAugmentConfig:
+    """CMD's: every view has either some joints corrupted or is sheared (ECCV 2022, arXiv 2208.12448, and its code).
+
+    Attributes:
+        corrupted_views: Share of views with corrupted joints; the others are sheared.
+        corrupted_joints: How many, the same in all frames and persons: set to zero in half of these views, in the
+            other half multiplied by one matrix of entries from -1 to 1.
+        shear: Off-diagonal entries of a matrix with unit diagonal.
+    """
+
+    corrupted_views: float = 0.5
+    corrupted_joints: int = 15
+    shear: float = 1.0
+
+
 DRIFT_KNOTS = 6  # random positions between which a drift moves: slower than gestures, faster than a clip
 
 
+def distort(
+    first: Tensor, second: Tensor, skeleton: Skeleton, config: AugmentConfig | CMDAugmentConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Two views (B, M, T, V, 3) of the same clips, distorted each in its own way.
+
+    Returns:
+        Both views, absent persons still zero; and (B,) which clips were mirrored left to right: other clips, then.
+    """
+    if isinstance(config, CMDAugmentConfig):
+        return corrupt_or_shear(first, config), corrupt_or_shear(second, config), first.new_zeros(len(first)).bool()
+    first, second, mirrored = mirror(first, second, skeleton, config.mirror)
+    one, two = (
+        augment(view.flatten(0, 1), skeleton, config).view_as(view) * _present(view) for view in (first, second)
+    )
+    return one, two, mirrored
+
+
 def mirror(first: Tensor, second: Tensor, skeleton: Skeleton, share: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Mirrors both (B, T, V, 3) views of some clips left to right; also tells which, (B,)."""
+    """Mirrors both (B, ..., V, 3) views of some clips left to right; also tells which, (B,)."""
     chosen = torch.rand(len(first), device=first.device) < share
     flip = first.new_tensor([-1.0, 1.0, 1.0])
     twins = list(skeleton.mirror)
-    one, two = (torch.where(chosen[:, None, None, None], view[:, :, twins] * flip, view) for view in (first, second))
+    shape = [-1] + [1] * (first.ndim - 1)
+    one, two = (torch.where(chosen.view(shape), view[..., twins, :] * flip, view) for view in (first, second))
     return one, two, chosen
+
+
+def corrupt_or_shear(poses: Tensor, config: CMDAugmentConfig) -> Tensor:
+    """One random distortion for each of (B, M, T, V, 3) views, as `CMDAugmentConfig` says."""
+    batch, joints = len(poses), poses.shape[3]
+    coin = lambda share: torch.rand(batch, device=poses.device) < share  # noqa: E731
+    uniform = torch.rand(2, batch, 3, 3, device=poses.device) * 2 - 1
+    corrupted, zeroed = coin(config.corrupted_views), coin(0.5)
+    order = torch.rand(batch, joints, device=poses.device).argsort(dim=1)
+    hit = (order < config.corrupted_joints) & corrupted[:, None]  # the first so many of a random order
+    matrix = uniform[0].masked_fill(zeroed[:, None, None], 0.0)
+    shear = config.shear * uniform[1]
+    shear.diagonal(dim1=1, dim2=2).fill_(1.0)
+    unit = torch.eye(3, device=poses.device)
+    rest = torch.where(corrupted[:, None, None], unit, shear)
+    linear = torch.where(hit[:, :, None, None], matrix[:, None], rest[:, None])  # (B, V, 3, 3)
+    return torch.einsum("bmtvc,bvdc->bmtvd", poses, linear)
+
+
+def _present(poses: Tensor) -> Tensor:
+    """(B, M, 1, 1, 1): 1 for a person who is there, 0 for one who is not."""
+    return (poses != 0).flatten(2).any(dim=2)[:, :, None, None, None].to(poses.dtype)
 
 
 def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig) -> Tensor:

@@ -1,96 +1,170 @@
-"""The training corpus: recordings laid end to end on the encoder's skeleton, cut into pairs of views at random."""
+"""The training corpus: prepared recordings, mapped into memory and cut into pairs of views at random."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from skelrep.encoder import EncoderConfig
-from skelrep.poses import Poses
-from skelrep.preprocess import fill_gaps, map_joints, normalise, resample
-from skelrep.skeletons import mapping
+from skelrep.preprocess import map_joints, normalise, resample
+from skelrep.skeletons import Skeleton, mapping
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Recordings of one person each, ready to be cut.
+    """Clips ready to be cut: of one person each where the encoder moves every person alone, else of up to M persons.
 
     Attributes:
-        rows: (F, W, 3) poses of all recordings, one after the other, on the encoder's skeleton.
-        starts: (R,) first row of each recording.
-        lengths: (R,) rows of each.
-        seconds: (R,) duration of each.
+        rows: (F, V, 3) poses of all tracks (a person in a clip), one after the other, on the corpus's own skeleton.
+            On the CPU they stay on disk and are mapped into memory.
+        starts: (R, M) first row of each clip's persons; -1 where there is none.
+        lengths: (R,) rows of each person of a clip.
+        seconds: (R,) duration of each clip.
+        matrix: (W, V) from the corpus's skeleton to the encoder's.
+        device: Where views are made; `rows` lie there too unless they are mapped from disk.
+        about: What the corpus was prepared from, and its licence; for model cards.
     """
 
     rows: Tensor
     starts: Tensor
     lengths: Tensor
     seconds: Tensor
+    matrix: Tensor
+    device: torch.device
+    about: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, sets: Sequence[Poses], config: EncoderConfig, device: torch.device | str = "cpu") -> Corpus:
-        """Maps sets of poses (three-dimensional, with fps) to the encoder's skeleton and joins them.
+    def load(cls, folder: str | os.PathLike, config: EncoderConfig, device: torch.device | str = "cpu") -> Corpus:
+        """Opens a folder that `skelrep prepare` wrote.
 
-        Every person is a recording of its own. Gaps are bridged in time; a person with a joint that was never seen
-        is left out, for the augmentation drops joints by itself.
+        Where every person is encoded alone (`per_person`), a person with a joint that was never seen is left out, for
+        the augmentation drops joints by itself.
 
         Raises:
-            ValueError: if a set has no fps, is not three-dimensional, or nothing is left.
+            ValueError: if the folder holds no corpus, its skeleton cannot be mapped to the encoder's, or nobody is
+                left.
         """
-        rows, lengths, seconds = [], [], []
-        for poses in sets:
-            if poses.fps is None or poses.channels != 3:
-                raise ValueError(f"pretraining needs three-dimensional poses with fps, got {poses!r}")
-            matrix = torch.from_numpy(mapping(poses.skeleton, config.skeleton))
-            for clip in poses.clips:
-                for track in clip:
-                    track = fill_gaps(track, np.array([0]), np.array([len(track)]))
-                    mapped = map_joints(torch.from_numpy(track), matrix)
-                    if not mapped.isnan().any():
-                        rows.append(mapped)
-                        lengths.append(len(track))
-                        seconds.append(len(track) / poses.fps)
-        if not rows:
-            raise ValueError("no recording in which every joint is seen at least once")
-        length = torch.tensor(lengths)
-        parts = torch.cat(rows), length.cumsum(0) - length, length, torch.tensor(seconds)
-        return cls(*(part.to(device) for part in parts))
+        folder, device = Path(folder), torch.device(device)
+        if not (folder / "corpus.json").exists():
+            raise ValueError(f"{folder} holds no training corpus (no corpus.json); write one by `skelrep prepare`")
+        about = json.loads((folder / "corpus.json").read_text())
+        if about.get("format_version") != 1:
+            raise ValueError(f"{folder} was prepared by another version of skelrep; prepare it again")
+        skeleton = Skeleton(**{key: _tuples(value) for key, value in about.pop("skeleton").items()})
+        matrix = mapping(skeleton, config.skeleton)
+        with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
+            start, length, clip, seen, fps = (tracks[key] for key in ("start", "length", "clip", "seen", "fps"))
+        if config.preprocess.per_person:
+            chosen = np.flatnonzero((seen @ (matrix != 0).T.astype(int) == (matrix != 0).sum(axis=1)).all(axis=1))
+            starts, first = start[chosen, None], chosen
+        else:
+            first = np.flatnonzero(np.diff(clip, prepend=-1))  # of each clip's tracks
+            counts = np.diff(first, append=len(clip))
+            of, within = np.repeat(np.arange(len(first)), counts), np.arange(len(clip)) - np.repeat(first, counts)
+            keep = within < config.preprocess.persons
+            starts = np.full((len(first), config.preprocess.persons), -1, dtype=np.int64)
+            starts[of[keep], within[keep]] = start[keep]
+        if not len(first):
+            raise ValueError(f"{folder} holds nobody of whom every joint is seen")
+        # Copy-on-write: torch wants memory that it could write to; nothing ever does.
+        rows = torch.from_numpy(np.load(folder / "rows.npy", mmap_mode="c"))
+        rows = rows if device.type == "cpu" or rows.nbytes > _free(device) // 2 else rows.to(device)
+        lengths, seconds = length[first], length[first] / fps[clip[first]]
+        seconds = seconds.astype(np.float32)
+        starts, lengths, seconds = (torch.from_numpy(part).to(rows.device) for part in (starts, lengths, seconds))
+        return cls(rows, starts, lengths, seconds, torch.from_numpy(matrix).to(device), device, about)
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.lengths)
+
+    def windows(self, batch: int) -> Tensor:
+        """Clips drawn in proportion to their duration, (batch,): so that every second of a recording counts alike."""
+        return torch.multinomial(self.seconds, batch, replacement=True)
+
+    def epoch_slice(self, begin: int, batch: int, seed: int) -> Tensor:
+        """(batch,) clips from place `begin` on in an endless series of epochs, each in its own random order."""
+        clips: list[Tensor] = []
+        while (missing := batch - sum(map(len, clips))) > 0:
+            epoch, place = divmod(begin + batch - missing, len(self))
+            order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+            clips.append(order[place : place + missing])
+        return torch.cat(clips).to(self.rows.device)
 
     def views(
-        self, batch: int, window: tuple[float, float], crop: tuple[float, float], config: EncoderConfig
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Two views of each of `batch` random windows.
+        self,
+        clip: Tensor,
+        window: tuple[float, float] | None,
+        crop: tuple[float, float],
+        shortest: int,
+        config: EncoderConfig,
+    ) -> tuple[Tensor, Tensor]:
+        """Two views of a random window of each of (B,) clips.
 
-        A recording is drawn in proportion to its duration, in it a window of a length drawn from `window` (seconds;
-        the whole recording if that is shorter), and in the window two crops, each of a share drawn from `crop`. Every
-        view is normalised by itself, as a stranger's clip will be.
+        In the clip a window of a length drawn from `window` (seconds; the whole clip where it is None or the clip is
+        shorter), and in the window two crops, each of a share drawn from `crop` but of at least `shortest` frames.
+        Every view is normalised by itself, as a stranger's clip will be.
 
         Returns:
-            Both views (B, T, W, 3), and the (B,) recordings they came from. The recording, not the window, is what
-            "own clip" means for the banks: a recording that repeats one gesture must not push its repeats apart.
+            Both views (B, M, T, W, 3), missing joints and absent persons zero.
         """
-        device = self.rows.device
-        recording = torch.multinomial(self.seconds, batch, replacement=True)
-        length = self.lengths[recording]
-        per_second = length / self.seconds[recording]
-        wanted = torch.empty(batch, device=device).uniform_(*window) * per_second
-        size = torch.minimum(wanted.long().clamp(min=2), length)
-        start = self.starts[recording] + _random_below(length - size + 1)
-        first, second = (self._view(start, size, crop, config) for _ in range(2))
-        return first, second, recording
+        length, begin = self.lengths[clip], torch.zeros_like(clip)
+        size = length
+        if window is not None:
+            per_second = length / self.seconds[clip]
+            wanted = torch.empty(len(clip), device=clip.device).uniform_(*window) * per_second
+            size = torch.minimum(wanted.long().clamp(min=2), length)
+            begin = _random_below(length - size + 1)
+        first, second = (self._view(clip, begin, size, crop, shortest, config) for _ in range(2))
+        return first, second
 
-    def _view(self, start: Tensor, size: Tensor, crop: tuple[float, float], config: EncoderConfig) -> Tensor:
-        share = torch.empty(len(size), device=size.device).uniform_(*crop)
-        kept = torch.minimum((size * share).long().clamp(min=16), size)  # 16 frames: half a second of a Kinect
-        begin = start + _random_below(size - kept + 1)
-        poses = resample(self.rows, begin, kept, config.preprocess.frames)
-        return normalise(poses, config.skeleton, config.preprocess, first=self.rows[begin])
+    def _view(
+        self, clip: Tensor, begin: Tensor, size: Tensor, crop: tuple[float, float], shortest: int, config: EncoderConfig
+    ) -> Tensor:
+        share = torch.empty(len(clip), device=clip.device).uniform_(*crop)
+        kept = torch.minimum((size * share).long().clamp(min=shortest), size)
+        begin = begin + _random_below(size - kept + 1)
+        starts = self.starts[clip]  # (B, M)
+        absent = (starts < 0).flatten().to(self.device)
+        track = starts.clamp(min=0)
+        persons = starts.shape[1]
+        poses = resample(
+            self.rows,
+            (track + begin[:, None]).flatten(),
+            kept.repeat_interleave(persons),
+            config.preprocess.frames,
+        )
+        poses = map_joints(poses.to(self.device), self.matrix)
+        opening = map_joints(self.rows[track.flatten()].to(self.device), self.matrix)
+        leaders = torch.arange(len(clip), device=self.device).repeat_interleave(persons) * persons
+        poses = normalise(
+            poses,
+            config.skeleton,
+            config.preprocess,
+            first=opening,
+            leaders=None if config.preprocess.per_person else leaders,
+        )
+        poses = poses.nan_to_num(nan=0.0).masked_fill(absent[:, None, None, None], 0.0)
+        return poses.unflatten(0, (len(clip), persons))
 
 
 def _random_below(bound: Tensor) -> Tensor:
     """A random integer in 0..bound-1 for every bound."""
     return (torch.rand(bound.shape, device=bound.device) * bound).long().clamp(max=bound - 1)
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that a skeleton has."""
+    return tuple(map(_tuples, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _free(device: torch.device) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from skelrep.encoder import Encoder
 from skelrep.modalities import modality
-from skelrep.train.losses import info_nce, mutual_distillation
+from skelrep.train.distributed import gathered
+from skelrep.train.losses import aggregate, info_nce, mutual_distillation, similarity
 from skelrep.train.memory import Memory
 
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """Hyper-parameters of the losses; the defaults are CMD's (ECCV 2022).
+    """Hyper-parameters of the losses. The defaults are CMD's (ECCV 2022) where it has them, else ours.
 
     Attributes:
         projection: P, width of the projected vectors.
         slots: K of every bank.
-        temperature: τ of the instance contrast.
-        neighbours: Slots over which a teacher's neighbourhood is taken.
-        teacher_temperature: τ_t of the distillation.
-        student_temperature: τ_s.
+        temperature: τ of both contrasts.
+        neighbours: Slots over which a teacher's neighbourhood is taken in both distillations.
+        teacher_temperature: τ_t of both.
+        student_temperature: τ_s of both.
         momentum: Of the key copies.
         instance: Weight of the instance contrast.
-        cross_modal: Weight of the cross-modal mutual distillation; 0 leaves plain MoCo on each stream.
+        cross_modal: Weight of the inter-modal mutual distillation (CMD).
+        cluster: Weight of the contrast between local clusters (DNA), on a branch of its own.
+        intra_modal: Weight of the mutual distillation between the two branches (IMD).
+        aggregated: n, neighbours that may join a key's cluster (ours).
+        aggregation_temperature: τ_d of their weights (ours).
+        enqueue: What the cluster branch's bank keeps: the "key" itself or its "centre" (ours).
+        neighbours_are_negatives: Whether a cluster's members are also contrasted against (ours).
+        start: Share of the run after which keys are aggregated. Neighbours of an untrained encoder are noise; until
+            then a cluster is its key alone (ours).
     """
 
     projection: int = 128
@@ -39,10 +49,22 @@ class MethodConfig:
     momentum: float = 0.999
     instance: float = 1.0
     cross_modal: float = 1.0
+    cluster: float = 1.0
+    intra_modal: float = 1.0
+    aggregated: int = 32
+    aggregation_temperature: float = 0.1
+    enqueue: Literal["key", "centre"] = "key"
+    neighbours_are_negatives: bool = False
+    start: float = 0.25
+
+    @property
+    def branches(self) -> int:
+        """1, or 2 where anything needs the cluster branch."""
+        return 2 if self.cluster or self.intra_modal else 1
 
 
 class Method(nn.Module):
-    """Instance contrast in every modality and cross-modal mutual distillation between them.
+    """I²MD, and what it is made of: with some weights 0 it is MoCo on each stream, or CMD.
 
     The key copies follow the weights of the query encoders; their BatchNorm statistics are their own, taken from the
     keys' batches, as in CMD's code. Only the query encoder is kept after training.
@@ -56,57 +78,87 @@ class Method(nn.Module):
         sizes: dict[str, int] = {name: stream.dim for name, stream in encoder.streams.items()}  # type: ignore[misc]
         self.heads = nn.ModuleDict(
             {
-                name: nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, config.projection))
-                for name, d in sizes.items()
+                name: nn.ModuleList(
+                    nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, config.projection))
+                    for _ in range(config.branches)
+                )
+                for name, size in sizes.items()
             }
         )
         self.key = copy.deepcopy(nn.ModuleDict({"streams": encoder.streams, "heads": self.heads})).requires_grad_(False)
-        self.memory = Memory(len(sizes), config.slots, config.projection)
+        self.memory = Memory(config.branches, len(sizes), config.slots, config.projection)
 
-    def forward(self, first: Tensor, second: Tensor, clip: Tensor) -> dict[str, Tensor]:
+    def forward(self, first: Tensor, second: Tensor, clip: Tensor, progress: float = 1.0) -> dict[str, Tensor]:
         """Losses of a batch; call `after_step` once the optimiser has stepped.
 
         Args:
-            first: (B, T, V, 3) augmented views that the query encoders see.
+            first: (B, M, T, V, 3) augmented views that the query encoders see.
             second: The other views, for the key encoders.
             clip: (B,) ids; a clip's own older slots are neither negatives nor neighbours.
+            progress: Share of the run that is over.
 
         Returns:
-            "instance": (S,) and, unless its weight is 0, "cross_modal": (S, S); and "total", weighted and summed.
+            Those whose weight is not 0 of "instance" (S,), "cross_modal" (S, S) of teacher and student, "cluster" (S,)
+            and "intra_modal" (2, S), the instance branch's teaching first; and "total", weighted and summed.
         """
         config, memory = self.config, self.memory
         query = self._project(self.encoder.streams, self.heads, first)
         with torch.no_grad():
             key = self._project(self.key["streams"], self.key["heads"], second)  # type: ignore[arg-type]
-        own = memory.own(clip)
-        losses = {"instance": info_nce(query, key, memory.bank, config.temperature, own)}
-        total = config.instance * losses["instance"].sum()
-        if config.cross_modal:
-            losses["cross_modal"] = mutual_distillation(
-                query,
-                key,
-                memory.bank,
+            own = memory.own(clip)
+            teacher = similarity(key, memory.bank, own)  # (H, S, B, K)
+        student = similarity(query, memory.bank, own)
+        losses, waiting = {}, key
+        if config.instance:
+            losses["instance"] = info_nce((query[0] * key[0]).sum(dim=-1), student[0], config.temperature)
+        if config.cluster:
+            centre, negative = key[1], student[1]
+            if progress >= config.start:
+                centre, members = aggregate(
+                    key[1],
+                    teacher[1],
+                    memory.bank[1],
+                    neighbours=config.aggregated,
+                    temperature=config.aggregation_temperature,
+                )
+                negative = negative if config.neighbours_are_negatives else negative + members
+                if config.enqueue == "centre":
+                    waiting = torch.stack([key[0], centre])
+            losses["cluster"] = info_nce((query[1] * centre).sum(dim=-1), negative, config.temperature)
+        if config.cross_modal or config.intra_modal:  # every branch of every stream teaches every other, in one product
+            taught = slice(2 if config.intra_modal else 1)
+            pairs = mutual_distillation(
+                teacher[taught].flatten(0, 1),
+                student[taught].flatten(0, 1),
                 neighbours=config.neighbours,
                 teacher_temperature=config.teacher_temperature,
                 student_temperature=config.student_temperature,
-                ignore=own,
             )
-            total = total + config.cross_modal * losses["cross_modal"].sum()
-        self._waiting = (key, clip)
-        return losses | {"total": total}
+            streams = len(self.heads)
+            if config.cross_modal:
+                losses["cross_modal"] = pairs[:streams, :streams]
+            if config.intra_modal:
+                across = pairs[:streams, streams:], pairs[streams:, :streams]
+                losses["intra_modal"] = torch.stack([part.diagonal() for part in across])
+        losses["total"] = torch.stack([getattr(config, name) * loss.sum() for name, loss in losses.items()]).sum()
+        self._waiting = (waiting, clip)
+        return losses
 
     def _project(self, streams: nn.ModuleDict, heads: nn.ModuleDict, view: Tensor) -> Tensor:
-        """(B, T, V, 3) to (S, B, P) unit vectors."""
-        poses = view[:, None]  # one person
-        present = torch.ones(len(view), 1, dtype=torch.bool, device=view.device)
+        """(B, M, T, V, 3) to unit vectors (H, S, B, P)."""
         parents = self.encoder.skeleton.parents
-        projected = [heads[name](stream(modality(name, poses, parents), present)) for name, stream in streams.items()]
-        return nn.functional.normalize(torch.stack(projected).float(), dim=-1)
+        present = (view != 0).flatten(2).any(dim=2) if view.shape[1] > 1 else None
+        projected = []
+        for name, stream in streams.items():
+            features = stream(modality(name, view, parents), present)
+            projected.append(torch.stack([head(features) for head in heads[name]]))  # type: ignore[union-attr]
+        return nn.functional.normalize(torch.stack(projected, dim=1).float(), dim=-1)
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Moves the key copies towards the query encoders and writes the step's keys into the banks."""
+        """Moves the key copies towards the query encoders; writes the keys of all processes into the banks."""
         follow = list(self.key.parameters())
         lead = [*self.encoder.streams.parameters(), *self.heads.parameters()]
         torch._foreach_lerp_(follow, lead, 1 - self.config.momentum)  # type: ignore[reportPrivateUsage]
-        self.memory.write(*self._waiting)
+        keys, clip = self._waiting
+        self.memory.write(gathered(keys, dim=2), gathered(clip, dim=0))

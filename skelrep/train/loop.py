@@ -1,25 +1,39 @@
-"""The training loop: reads from top to bottom, stops and resumes anywhere."""
+"""The training loop: reads from top to bottom, stops and resumes anywhere.
+
+Everything random in a step is drawn from a seed that the recipe's seed, the step and the process make. So a checkpoint
+needs no generator's state and no sampler's position: the step says both.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import importlib.util
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
 from skelrep.encoder import Encoder
 from skelrep.poses import replacing
-from skelrep.train.augment import augment, mirror
+from skelrep.train import distributed
+from skelrep.train.augment import distort
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method
 from skelrep.train.recipes import Recipe
-from skelrep.train.whiten import whiten
+
+
+class Stopped(Exception):
+    """The run was asked to stop (SIGTERM); its checkpoint is saved, and the same call goes on with it."""
 
 
 def pretrain(
@@ -35,9 +49,9 @@ def pretrain(
 
     Args:
         recipe: Everything that defines the run.
-        corpus: The recordings, on the device to train on.
-        folder: Gets `recipe.json`, `log.jsonl` and `checkpoint.pt`. A checkpoint of the same recipe in it is resumed:
-            the run then ends as if it had never stopped.
+        corpus: The clips, for the device to train on. In a run of several processes each makes its own views of them.
+        folder: Gets `recipe.json`, `log.jsonl`, `checkpoint.pt`, and TensorBoard's files if that is installed. A
+            checkpoint of the same recipe in it is resumed: the run then ends as if it had never stopped.
         save_every: Steps between checkpoints, log lines and calls of `monitor`.
         monitor: Called with the encoder; its numbers go into the log.
         show_progress: A bar on stderr; by default only in a terminal or notebook.
@@ -46,93 +60,186 @@ def pretrain(
         The trained encoder, in evaluation mode.
 
     Raises:
-        ValueError: if the folder holds another recipe's run, or a loss is no longer finite (the last checkpoint stays).
+        ValueError: if the folder holds another recipe's run, or losses or weights are no longer finite (the last
+            checkpoint, from before, stays).
+        Stopped: after SIGTERM.
     """
+    device, processes, writes = corpus.device, distributed.processes(), distributed.rank() == 0
+    if recipe.batch % processes:
+        raise ValueError(f"a batch of {recipe.batch} does not divide into {processes} processes")
+    steps = recipe.length(len(corpus))
+    if writes:
+        _claim(folder, recipe)
+
+    torch.manual_seed(recipe.seed)  # every process starts with the same weights and banks
+    encoder = Encoder(recipe.encoder).to(device)
+    method = Method(encoder, recipe.method).to(device).train()
+    optimizer = _optimizer(method, recipe)
+    begin = _resume(folder / "checkpoint.pt", method, optimizer)
+    forward: Any = method
+    if processes > 1:
+        distributed.share_statistics(method)
+        forward = DistributedDataParallel(method, broadcast_buffers=False)
+    if recipe.compile:
+        forward = torch.compile(forward)
+
+    log = _Log(folder, begin) if writes else None
+    bar = tqdm(
+        range(begin, steps),
+        initial=begin,
+        total=steps,
+        desc="pretrain",
+        unit="step",
+        disable=True if not writes else None if show_progress is None else not show_progress,
+    )
+    sums: dict[str, Tensor] = {}
+    since, started = begin, time.monotonic()
+    with _asked_to_stop() as asked:
+        for step in bar:
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * _schedule(step, steps, recipe)
+
+            torch.manual_seed((recipe.seed * 10_000_019 + step) * processes + distributed.rank())
+            first, second, clip = _views(recipe, corpus, step)
+            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+                losses = forward(first, second, clip, step / steps)
+            optimizer.zero_grad(set_to_none=True)
+            losses["total"].backward()
+            if recipe.clip_gradient:
+                torch.nn.utils.clip_grad_norm_(_trained(method), recipe.clip_gradient)
+            optimizer.step()
+            method.after_step()
+            sums = {name: sums.get(name, 0) + loss.detach().sum() for name, loss in losses.items()}
+
+            done = step + 1
+            if not bar.disable and done % SHOW_EVERY == 0:
+                bar.set_postfix({name: f"{total.item() / (done - since):.3f}" for name, total in sums.items()})
+            at_interval = done % save_every == 0 or done == steps
+            # Several processes must stop at the same step, so they ask each other, and that only now and then.
+            stopping = distributed.any_process(asked.is_set(), device) if processes == 1 or at_interval else False
+            if not (at_interval or stopping):
+                continue
+            _check_finite(method, sums["total"], done, folder)
+            if log is not None:
+                seconds = time.monotonic() - started
+                line = {"step": done, **{name: total.item() / (done - since) for name, total in sums.items()}}
+                line |= {"clips_per_second": round((done - since) * recipe.batch / seconds, 1)}
+                if monitor is not None and not stopping:
+                    encoder.eval()
+                    line |= monitor(encoder)
+                    encoder.train()
+                log.write(line)
+                _save(folder / "checkpoint.pt", method, optimizer, done)
+            sums, since, started = {}, done, time.monotonic()
+            if stopping and done < steps:
+                raise Stopped(f"stopped at step {done} of {steps}; the same command goes on from {folder}")
+    return encoder.eval()
+
+
+SHOW_EVERY = 20  # steps; reading a loss makes the host wait for the device
+
+
+def _claim(folder: Path, recipe: Recipe) -> None:
+    """Makes the folder this recipe's, or finds that it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    plain = json.dumps(dataclasses.asdict(recipe), indent=2)
-    if (folder / "recipe.json").exists() and (folder / "recipe.json").read_text() != plain:
-        raise ValueError(f"{folder} holds a run of another recipe; give this one a folder of its own")
+    plain = json.dumps(dataclasses.asdict(recipe) | {"encoder": recipe.encoder.to_dict()}, indent=2)
+    if (folder / "recipe.json").exists():
+        if (folder / "recipe.json").read_text() != plain:
+            raise ValueError(f"{folder} holds a run of another recipe; give this one a folder of its own")
+        return
     with replacing(folder / "recipe.json") as file:
         file.write(plain.encode())
 
-    torch.manual_seed(recipe.seed)
-    device = corpus.rows.device
-    encoder = Encoder(recipe.encoder).to(device)
-    method = Method(encoder, recipe.method).to(device).train()
-    trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ],
-        lr=recipe.learning_rate,
-    )
-    begin = _resume(folder / "checkpoint.pt", method, optimizer)
 
-    started = time.monotonic()
-    bar = tqdm(
-        range(begin, recipe.steps),
-        initial=begin,
-        total=recipe.steps,
-        desc="pretrain",
-        unit="step",
-        disable=None if show_progress is None else not show_progress,
-    )
-    for step in bar:
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _schedule(step, recipe)
-
-        first, second, clip = corpus.views(recipe.batch, recipe.window, recipe.crop, recipe.encoder)
-        first, second, mirrored = mirror(first, second, recipe.encoder.skeleton, recipe.augment.mirror)
-        clip = clip + mirrored * len(corpus.lengths)  # a mirrored recording is another recording
-        first, second = (augment(view, recipe.encoder.skeleton, recipe.augment) for view in (first, second))
-
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            losses = method(first, second, clip)
-        optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()
-        optimizer.step()
-        method.after_step()
-
-        done = step + 1
-        if done % save_every == 0 or done == recipe.steps:
-            values = {name: loss.detach().mean().item() for name, loss in losses.items()}
-            if not math.isfinite(values["total"]):
-                raise ValueError(f"the loss is {values['total']} at step {done}; the last checkpoint is kept: {folder}")
-            bar.set_postfix(values)
-            _save(folder / "checkpoint.pt", method, optimizer, done)
-            line = {"step": done, "seconds": round(time.monotonic() - started, 1), **values}
-            if monitor is not None:
-                encoder.eval()
-                line |= monitor(encoder)
-                encoder.train()
-            with (folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-    encoder.eval()
-    if recipe.whiten:
-        whiten(encoder, corpus, recipe.window, recipe.crop, recipe.whiten)
-    return encoder
+def _trained(method: Method) -> list[torch.nn.Parameter]:
+    return [parameter for parameter in method.parameters() if parameter.requires_grad]
 
 
-def _schedule(step: int, recipe: Recipe) -> float:
-    """Share of the highest learning rate: a linear rise, then half a cosine down to zero."""
+def _optimizer(method: Method, recipe: Recipe) -> torch.optim.Optimizer:
+    trained = _trained(method)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(trained, lr=recipe.learning_rate, momentum=0.9, weight_decay=recipe.weight_decay)
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _views(recipe: Recipe, corpus: Corpus, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """This process's part of a step's batch: two distorted views (b, M, T, V, 3), and (b,) ids of their clips."""
+    part = recipe.batch // distributed.processes()
+    if recipe.window is None:
+        begin = step * recipe.batch + distributed.rank() * part
+        clip = corpus.epoch_slice(begin, part, recipe.seed)
+    else:
+        clip = corpus.windows(part)
+    first, second = corpus.views(clip, recipe.window, recipe.crop, recipe.shortest, recipe.encoder)
+    first, second, mirrored = distort(first, second, recipe.encoder.skeleton, recipe.augment)
+    return first, second, clip.to(corpus.device) + mirrored * len(corpus)  # a mirrored clip is another clip
+
+
+def _schedule(step: int, steps: int, recipe: Recipe) -> float:
+    """Share of the highest learning rate."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    if recipe.drop is not None:
+        return 1.0 if step < recipe.drop * steps else 0.1
+    progress = (step - recipe.warmup) / max(1, steps - recipe.warmup)
     return (1 + math.cos(math.pi * progress)) / 2
 
 
+def _check_finite(method: Method, total: Tensor, step: int, folder: Path) -> None:
+    """Raises where a loss or a weight is not a number, before a checkpoint could keep it."""
+    healthy = torch.stack([total.isfinite(), *(p.isfinite().all() for p in _trained(method))]).all()
+    if distributed.any_process(not healthy.item(), total.device):
+        raise ValueError(
+            f"losses or weights are no longer finite at step {step}; the last good checkpoint is kept in {folder}. "
+            "Lower the learning rate, or clip gradients (clip_gradient=1)"
+        )
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, for as long as the block runs."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Log:
+    """`log.jsonl`, and TensorBoard's files if that is installed."""
+
+    def __init__(self, folder: Path, begin: int) -> None:
+        """Forgets lines from after the checkpoint that the run goes on from: those steps will be made again."""
+        self.path, self.board = folder / "log.jsonl", None
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= begin]
+        with replacing(self.path) as file:
+            file.write("".join(f"{line}\n" for line in kept).encode())
+        if importlib.util.find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(folder), purge_step=begin)
+
+    def write(self, line: dict[str, float]) -> None:
+        with self.path.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        if self.board is not None:
+            for name, value in line.items():
+                self.board.add_scalar(name, value, line["step"])
+            self.board.flush()
+
+
 def _save(path: Path, method: Method, optimizer: torch.optim.Optimizer, step: int) -> None:
-    state: dict[str, Any] = {
-        "step": step,
-        "method": method.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "random": torch.get_rng_state(),
-    }
-    if method.memory.bank.is_cuda:
-        state["random_cuda"] = torch.cuda.get_rng_state(method.memory.bank.device)
     with replacing(path) as file:
-        torch.save(state, file)
+        torch.save({"step": step, "method": method.state_dict(), "optimizer": optimizer.state_dict()}, file)
 
 
 def _resume(path: Path, method: Method, optimizer: torch.optim.Optimizer) -> int:
@@ -142,7 +249,4 @@ def _resume(path: Path, method: Method, optimizer: torch.optim.Optimizer) -> int
     state = torch.load(path, map_location="cpu", weights_only=True)
     method.load_state_dict(state["method"])
     optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random"])
-    if "random_cuda" in state:
-        torch.cuda.set_rng_state(state["random_cuda"], method.memory.bank.device)
     return state["step"]

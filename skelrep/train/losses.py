@@ -1,88 +1,135 @@
 """The losses of I²MD as pure functions of tensors.
 
-None synchronises with the host, copies a bank, or sorts. Products and softmaxes are float32 whatever autocast says,
-because differences of similarities divided by temperatures of a few hundredths do not survive bfloat16.
+All of them see the world through `similarity`: cosines between a batch of unit vectors and the slots of a bank, made
+once and shared. None synchronises with the host, copies a bank, or sorts. Products and softmaxes are float32 whatever
+autocast says, because differences of cosines divided by temperatures of a few hundredths do not survive bfloat16.
+
+Letters: S streams (or whatever else stands in front), B clips of the batch, K slots, P projected dimensions.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+# Added to the cosine of a slot that must not count: its exponential is exactly zero in float32 at any temperature in
+# use, and, unlike -inf, zero times it is zero.
+EXCLUDED = -1e4
+LEAST = -2.0  # below every cosine, above every excluded one
 
-def info_nce(query: Tensor, key: Tensor, bank: Tensor, temperature: float, ignore: Tensor | None = None) -> Tensor:
-    """Instance contrast: -log exp(q·k/τ) / (exp(q·k/τ) + Σ_j exp(q·b_j/τ)), the mean over the batch.
 
-    MoCo's loss (He et al., CVPR 2020, arXiv 1911.05722, eq. 1), for S streams at once.
+def similarity(vectors: Tensor, bank: Tensor, exclude: Tensor | None = None) -> Tensor:
+    """Cosines between unit vectors and a bank.
 
     Args:
-        query: (S, B, P) unit vectors, with gradient.
-        key: (S, B, P) unit vectors of the other view, without.
-        bank: (S, K, P) earlier keys.
-        temperature: τ.
-        ignore: (B, K) True where a slot holds the query's own clip and is no negative.
+        vectors: (..., B, P).
+        bank: (..., K, P).
+        exclude: (B, K), `EXCLUDED` where a slot must not count, else 0; see `Memory.own`.
 
     Returns:
-        (S,) one loss a stream.
+        (..., B, K) float32.
     """
-    with torch.autocast(query.device.type, enabled=False):
-        query, key, bank = query.float(), key.float(), bank.float()
-        positive = (query * key).sum(dim=-1) / temperature  # (S, B)
-        negative = query @ bank.mT / temperature  # (S, B, K)
-        if ignore is not None:
-            negative = negative.masked_fill(ignore, -torch.inf)
-        everything = torch.logaddexp(positive, negative.logsumexp(dim=-1))
+    with torch.autocast(vectors.device.type, enabled=False):
+        cosines = vectors.float() @ bank.float().mT
+        return cosines if exclude is None else cosines + exclude
+
+
+def info_nce(positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
+    """Contrast: -log exp(q·k/τ) / (exp(q·k/τ) + Σ_j exp(q·b_j/τ)), the mean over the batch.
+
+    MoCo's loss (He et al., CVPR 2020, arXiv 1911.05722, eq. 1).
+
+    Args:
+        positive: (..., B) cosines q·k of the two views.
+        negative: (..., B, K) cosines q·b.
+        temperature: τ.
+
+    Returns:
+        (...,) one loss a stream.
+    """
+    with torch.autocast(negative.device.type, enabled=False):
+        positive = positive.float() / temperature
+        everything = torch.logaddexp(positive, (negative.float() / temperature).logsumexp(dim=-1))
         return (everything - positive).mean(dim=-1)
 
 
 def mutual_distillation(
-    query: Tensor,
-    key: Tensor,
-    bank: Tensor,
-    *,
-    neighbours: int,
-    teacher_temperature: float,
-    student_temperature: float,
-    ignore: Tensor | None = None,
+    teacher: Tensor, student: Tensor, *, neighbours: int, teacher_temperature: float, student_temperature: float
 ) -> Tensor:
-    """Cross-modal mutual distillation: every stream learns the neighbourhood that every other stream sees.
+    """Each of G views of the same clips and slots learns the neighbourhood that every other view sees.
 
-    KL(softmax(k_a·B_a[S] / τ_t) ‖ softmax(q_b·B_b[S] / τ_s)) with S the teacher's most similar slots, the mean over
-    the batch (CMD: Mao et al., ECCV 2022, arXiv 2208.12448). S enters as a mask by the teacher's threshold, which
-    equals gathering since the order inside S does not matter.
+    KL(softmax(t_a[S] / τ_t) ‖ softmax(s_b[S] / τ_s)) with S the slots most similar to the teacher, the mean over the
+    batch (CMD: Mao et al., ECCV 2022, arXiv 2208.12448). With the modalities as views this is the inter-modal
+    distillation; with a modality's instance and cluster branch as views, the intra-modal one; with all of them as
+    views, both at once. S enters as a mask by the teacher's threshold, which equals gathering since the order inside S
+    does not matter.
 
     Args:
-        query: (S, B, P) the students' unit vectors, with gradient.
-        key: (S, B, P) the teachers', without.
-        bank: (S, K, P) index-aligned: slot i of every stream came from the same clip.
+        teacher: (G, B, K) cosines of the keys to their own banks; a gradient does not pass.
+        student: (G, B, K) cosines of the queries to theirs. Slot i must have come from the same clip in every view.
         neighbours: Size of S; at least K means all slots.
         teacher_temperature: τ_t, the sharper one.
         student_temperature: τ_s.
-        ignore: (B, K) True where a slot holds the query's own clip.
 
     Returns:
-        (S, S): the loss of teacher a and student b at [a, b]; zero on the diagonal.
+        (G, G): the loss of teacher a and student b at [a, b]; zero on the diagonal.
     """
-    with torch.autocast(query.device.type, enabled=False):
-        query, key, bank = query.float(), key.float(), bank.float()
-        teacher = key @ bank.mT  # (S, B, K) cosine similarities
-        student = query @ bank.mT / student_temperature
-        if ignore is not None:
-            teacher = teacher.masked_fill(ignore, -torch.inf)
-        slots = bank.shape[1]
-        if neighbours < slots:
-            threshold = teacher.kthvalue(slots - neighbours + 1, dim=-1, keepdim=True).values
-            teacher = teacher.masked_fill(teacher < threshold, -torch.inf)
-        inside = (teacher > -torch.inf).to(student.dtype)
-        target = (teacher / teacher_temperature).softmax(dim=-1)  # exactly zero outside S
-        entropy = torch.special.entr(target).sum(dim=-1)  # (S, B)
-        # Every sum over S, for each pair of a teacher and a student, is a product of (S, K) by (K, S) in each clip.
-        peak = student.detach().amax(dim=-1, keepdim=True)
-        shifted = student - peak
-        expected = target.transpose(0, 1) @ shifted.permute(1, 2, 0)  # (B, S, S) Σ p_a log-weights of b
+    with torch.autocast(student.device.type, enabled=False):
+        teacher, student = teacher.detach().float(), student.float() / student_temperature
+        inside = (teacher >= _least_of_largest(teacher, neighbours)).to(student.dtype)
+        logits = (teacher - teacher.amax(dim=-1, keepdim=True)) / teacher_temperature
+        weight = logits.exp() * inside
+        total = weight.sum(dim=-1, keepdim=True).clamp(min=SMALLEST)
+        target = weight / total
+        negentropy = (target * logits).sum(dim=-1) - total[..., 0].log()  # (G, B) Σ p log p
+        # Every sum over S, for each pair of a teacher and a student, is a product of (G, K) by (K, G) in each clip.
+        shifted = student - student.detach().amax(dim=-1, keepdim=True)
+        expected = target.transpose(0, 1) @ shifted.permute(1, 2, 0)  # (B, G, G) Σ p_a times the logits of b
         normaliser = (inside.transpose(0, 1) @ shifted.exp().permute(1, 2, 0)).clamp(min=SMALLEST).log()
-        divergence = (normaliser - expected).mean(dim=0) - entropy.mean(dim=1)[:, None]
-        return divergence * (1 - torch.eye(len(query), device=query.device))
+        divergence = negentropy.mean(dim=1)[:, None] + (normaliser - expected).mean(dim=0)
+        return divergence * (1 - torch.eye(len(student), dtype=student.dtype, device=student.device))
 
 
-SMALLEST = 1e-30  # keeps the logarithm finite where a student sees nothing at all of its teacher's neighbourhood
+SMALLEST = 1e-30  # keeps logarithms finite where all slots are a clip's own, so that its neighbourhood is empty
+
+
+def aggregate(
+    key: Tensor, cosines: Tensor, bank: Tensor, *, neighbours: int, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Dynamic neighbours aggregation: the centre of a key and those slots that are really close to it.
+
+    c = normalise(a_0 v + Σ_{i ∈ N} a_i C_i) with N the n most similar slots and a = softmax([1, v·C_N] / τ_d). The
+    abstract of I²MD (arXiv 2310.15568) says that highly correlated neighbours are aggregated adaptively; this formula
+    is our reading. Since c is normalised, the softmax's denominator drops out and a_0 may be 1.
+
+    Args:
+        key: (S, B, P) unit vectors v.
+        cosines: (S, B, K) of the keys to the bank.
+        bank: (S, K, P).
+        neighbours: n.
+        temperature: τ_d.
+
+    Returns:
+        The centres (S, B, P), and (S, B, K) `EXCLUDED` at the slots in N, else 0.
+    """
+    with torch.autocast(key.device.type, enabled=False):
+        cosines = cosines.float()
+        near = (cosines >= _least_of_largest(cosines, neighbours)).to(cosines.dtype)
+        # A product with mostly zeros, but no gather, whose S x B x n x P copies would be larger than the cosines.
+        weight = ((cosines - 1) / temperature).exp() * near
+        centre = torch.nn.functional.normalize(key.float() + weight @ bank.float(), dim=-1)
+        return centre, near * EXCLUDED
+
+
+def _least_of_largest(cosines: Tensor, count: int) -> Tensor:
+    """The least of the `count` largest cosines that are not excluded, (..., 1); of all, where there are fewer."""
+    slots = cosines.shape[-1]
+    if count >= slots:
+        return cosines.new_full((), LEAST)
+    if cosines.device.type == "cpu":  # numpy's vectorised partition, six times as fast as torch's selection
+        split = np.partition(cosines.detach().numpy(), slots - count, axis=-1)[..., slots - count, None]
+        least = torch.from_numpy(split)
+    else:
+        least = cosines.detach().kthvalue(slots - count + 1, dim=-1, keepdim=True).values
+    return least.clamp(min=LEAST)

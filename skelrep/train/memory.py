@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from skelrep.train.losses import EXCLUDED
+
 
 class Memory(nn.Module):
-    """Index-aligned banks of S streams with the clip that each slot came from.
+    """Index-aligned banks with the clip that each slot came from.
 
     Attributes:
-        bank: (S, K, P) unit vectors.
+        bank: (H, S, K, P) unit vectors of H branches and S streams; slot i of each came from the same clip.
         clip: (K,) clip ids; -1 in slots not yet written, which hold random directions.
         cursor: () the next slot to write.
     """
@@ -19,21 +21,21 @@ class Memory(nn.Module):
     clip: Tensor
     cursor: Tensor
 
-    def __init__(self, streams: int, slots: int, width: int) -> None:
+    def __init__(self, branches: int, streams: int, slots: int, width: int) -> None:
         """Starts with random directions, as MoCo."""
         super().__init__()
-        self.register_buffer("bank", nn.functional.normalize(torch.randn(streams, slots, width), dim=-1))
+        self.register_buffer("bank", nn.functional.normalize(torch.randn(branches, streams, slots, width), dim=-1))
         self.register_buffer("clip", torch.full((slots,), -1))
         self.register_buffer("cursor", torch.zeros((), dtype=torch.long))
 
     def own(self, clip: Tensor) -> Tensor:
-        """(B, K) True where a slot holds one of the given (B,) clips."""
-        return clip[:, None] == self.clip
+        """(B, K) `EXCLUDED` where a slot holds one of the given (B,) clips, else 0: what `similarity` excludes."""
+        return (clip[:, None] == self.clip) * EXCLUDED
 
     @torch.no_grad()
     def write(self, keys: Tensor, clip: Tensor) -> None:
-        """Replaces the oldest slots by (S, B, P) keys of (B,) clips; wraps, and never synchronises with the host."""
+        """Replaces the oldest slots by (H, S, B, P) keys of (B,) clips; wraps, and never synchronises with the host."""
         slots = (self.cursor + torch.arange(len(clip), device=clip.device)) % len(self.clip)
-        self.bank.index_copy_(1, slots, keys.to(self.bank.dtype))
+        self.bank.index_copy_(2, slots, keys.to(self.bank.dtype))
         self.clip.index_copy_(0, slots, clip)
         self.cursor.copy_((self.cursor + len(clip)) % len(self.clip))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from skelrep.encoder import EncoderConfig
-from skelrep.train.augment import AugmentConfig
+from skelrep.preprocess import CMD_LINE
+from skelrep.recurrent import RecurrentConfig
+from skelrep.skeletons import SKELETONS
+from skelrep.train.augment import AugmentConfig, CMDAugmentConfig
 from skelrep.train.i2md import MethodConfig
 
 
@@ -18,38 +24,101 @@ class Recipe:
         encoder: What is trained.
         method: By which losses.
         augment: On what views.
-        window: Seconds of recording that are one clip, from and to.
+        window: Seconds of recording that are one clip, from and to, drawn so that every second of the corpus counts
+            alike; None: the whole clip, every clip once an epoch.
         crop: Share of a clip that is one view, from and to.
-        batch: Clips a step.
-        steps: Optimiser steps.
-        learning_rate: AdamW's highest; it rises over the first `warmup` steps and falls as a half cosine to zero.
-        weight_decay: AdamW's, on matrices and kernels, not on biases and norms.
-        warmup: Steps.
-        precision: "float32", or "bfloat16" for the networks' products (losses stay in float32).
-        whiten: Views to which the features' whitening is fitted at the end; 0 for none. Ours, not the paper's.
+        shortest: Frames that a view has at least, if its clip does.
+        batch: Clips a step, over all processes.
+        steps: Optimiser steps; 0 where `epochs` says it.
+        epochs: Times that the run sees the corpus's clips; 0 where `steps` says it.
+        optimizer: "adamw" (weight decay on matrices and kernels, not on biases and norms) or "sgd" (momentum 0.9, decay
+            on everything, as CMD).
+        learning_rate: The highest.
+        weight_decay: Of the optimiser.
+        warmup: Steps over which the learning rate rises linearly.
+        drop: Share of the run after which the learning rate is a tenth; None: it falls as half a cosine to zero.
+        clip_gradient: Longest gradient, of all weights together; longer ones are shortened to it. 0: none is.
+        precision: "float32", or "bfloat16" for the networks' products (losses stay in float32): where the hardware has
+            units for it.
+        compile: Whether `torch.compile` translates the step.
         seed: Of everything random.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     method: MethodConfig = field(default_factory=MethodConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    window: tuple[float, float] = (1.0, 5.0)
+    augment: AugmentConfig | CMDAugmentConfig = field(default_factory=AugmentConfig)
+    window: tuple[float, float] | None = (1.0, 5.0)
     crop: tuple[float, float] = (0.3, 1.0)
+    shortest: int = 16
     batch: int = 256
-    steps: int = 2500
+    steps: int = 0
+    epochs: int = 0
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
-    warmup: int = 200
+    warmup: int = 0
+    drop: float | None = None
+    clip_gradient: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
-    whiten: int = 0
+    compile: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses what no run can be made of."""
+        if (self.steps > 0) == (self.epochs > 0):
+            raise ValueError(f"a recipe has steps or epochs, not both; got steps={self.steps}, epochs={self.epochs}")
+        if self.batch < 2:
+            raise ValueError(f"BatchNorm needs a batch of at least 2, got {self.batch}")
+        method = self.method
+        if method.neighbours < 1 or not 0 < method.aggregated <= method.slots:
+            raise ValueError(f"neighbours and aggregated must be 1 to slots ({method.slots}), got {method}")
+
+    def length(self, clips: int) -> int:
+        """Optimiser steps for a corpus of so many clips."""
+        return self.steps or -(-self.epochs * clips // self.batch)
 
 
 def i2md_small() -> Recipe:
     """The encoder in the box: temporal convolutions, views as strangers' sensors would see them."""
     # Twelve hours of recordings fill no larger bank with anything new. Keys follow faster than CMD's 0.999, whose
     # memory of a thousand steps is nearly half of this run.
-    return Recipe(method=MethodConfig(slots=4096, neighbours=2048, momentum=0.99), precision="bfloat16", whiten=8192)
+    method = MethodConfig(slots=4096, neighbours=2048, momentum=0.99, cluster=0.0, intra_modal=0.0)
+    return Recipe(method=method, steps=2500, warmup=200)
 
 
-RECIPES = {"i2md_small": i2md_small}
+# What the weights of the losses are in each step from MoCo to I²MD.
+LOSSES = {
+    "moco": {"cross_modal": 0.0, "cluster": 0.0, "intra_modal": 0.0},
+    "cmd": {"cluster": 0.0, "intra_modal": 0.0},
+    "dna": {"intra_modal": 0.0},
+    "i2md": {},
+}
+
+
+def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
+    """The paper line, with the hyper-parameters of CMD's public code, for NTU RGB+D 60 and 120 and PKU-MMD."""
+    encoder = EncoderConfig(
+        skeleton=SKELETONS["ntu-25"], preprocess=CMD_LINE, backbone=RecurrentConfig(), fusion="mean"
+    )
+    return Recipe(
+        encoder=encoder,
+        method=dataclasses.replace(MethodConfig(), **LOSSES[losses]),
+        augment=CMDAugmentConfig(),
+        window=None,
+        crop=(0.1, 1.0),
+        shortest=64,
+        batch=64,
+        epochs=epochs,
+        optimizer="sgd",
+        learning_rate=0.01,
+        weight_decay=1e-4,
+        drop=drop / epochs,
+    )
+
+
+#: By the name that `skelrep pretrain` takes. PKU-MMD II has few clips, hence more epochs.
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "i2md_small": i2md_small,
+    **{name: partial(paper, name) for name in ("moco", "cmd", "i2md")},
+    **{f"{name}_pku": partial(paper, name, epochs=1001, drop=801) for name in ("moco", "cmd", "i2md")},
+}

@@ -1,0 +1,184 @@
+"""PKU-MMD, parts I and II: long recordings of Kinect v2 as text files, and labels of intervals in files beside them.
+
+The formats are those of the README that comes with the data and of the data set's page (Liu et al., PKU-MMD,
+arXiv:1703.07475). Part I unpacks to `Data/PKU_Skeleton_Renew/0002-L.txt`, `Label/Train_Label_PKU_final/0002-L.txt` and
+`Split/cross-subject.txt`; part II has names like `A01N01-L.txt` and `cross_subject_v2.txt`. Copies in use have other
+folders, so names and contents of the files decide here, not the folders.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from skelrep.poses import Poses
+from skelrep.skeletons import resolve
+
+JOINTS = 25
+NUMBERS = 2 * JOINTS * 3  # a frame: two persons
+_NAME = re.compile(r"(?:\d{4}|A\d\dN(?P<subject>\d\d))-(?P<camera>[LMR])")  # parts I and II
+_SPLIT = re.compile(r"cross[-_](?P<by>subject|view)\w*", re.IGNORECASE)
+
+
+def read_pku(
+    path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None
+) -> Iterator[Poses]:
+    """Reads all labelled intervals of the recordings in a folder and the folders in it, recording by recording.
+
+    Args:
+        path: The folder; skeletons, labels and lists of the splits may lie anywhere below it.
+        layout: Not used; the format fixes the axes.
+        skeleton: Another name for the 25 joints, if "ntu-25" does not fit.
+        split: Read only the recordings in this split ("xsub_train", "xview_val" ...).
+
+    Yields:
+        Clips (M, T, 25, 3) in metres at 30 frames a second, M the one or two persons seen, NaN where a joint was not
+        seen. A clip has the frames start, ..., end - 1 of its label, counted from 0: the README does not say how they
+        are counted, and this is the slice that public readers take. Labels are the data set's less 1, from 0.
+        In `info`: `recording`, `camera` ("L", "M", "R"), `part` (1 or 2), `subject` if all are of part II, whose names
+        tell it, `xsub_train` / `xsub_val` if the split's list is there, and `xview_train` / `xview_val` by the list or
+        else by camera (M and R train, L validates). Recordings without a label file, or the reverse, and intervals in
+        which nobody is seen are left out with one warning.
+
+    Raises:
+        ValueError: for a malformed file, with path and line; if there is nothing to read.
+    """
+    if not path.is_dir():
+        raise ValueError(f"{path} is a single file; PKU-MMD is read as the folder that holds its skeletons and labels")
+    table = resolve("ntu-25" if skeleton is None else skeleton, JOINTS)
+    skeletons, labels = _files(path)
+    names = sorted(skeletons.keys() & labels.keys())
+    if not names:
+        raise ValueError(
+            f"{path} holds {len(skeletons)} skeleton files and {len(labels)} label files of PKU-MMD, but no two of the "
+            "same name; expected both, such as PKU_Skeleton_Renew/0002-L.txt and Train_Label_PKU_final/0002-L.txt"
+        )
+    columns = _columns(names, _lists(path))
+    if split in columns and not columns[split].any():
+        raise ValueError(f"no clip of {path} is in the split {split!r}")
+    unseen = 0
+    for i, name in enumerate(tqdm(names, desc="read", unit="file", delay=1, disable=None)):
+        if split in columns and not columns[split][i]:
+            continue
+        bodies = _bodies(skeletons[name])
+        clips, classes, ids = [], [], []
+        for label, start, end in _intervals(labels[name]):
+            clip = bodies[:, start:end]
+            clip = clip[~np.isnan(clip).all(axis=(1, 2, 3))]
+            if not clip.size:
+                unseen += 1
+                continue
+            clips.append(clip)
+            classes.append(label)
+            ids.append(f"{name}_{start}")
+        if clips:
+            info = {key: np.repeat(column[i], len(clips)) for key, column in columns.items()}
+            yield Poses(clips, table, ids, np.array(classes), 30.0, info=info)
+    reasons = []
+    if alone := len(skeletons.keys() ^ labels.keys()):
+        reasons.append(f"{alone} recordings of which only skeletons or only labels are there")
+    if unseen:
+        reasons.append(f"{unseen} intervals in which nobody is seen")
+    if reasons:
+        # The fifth frame up is the caller of skelrep.io.read.
+        warnings.warn(f"left out of {path}: {' and '.join(reasons)}", stacklevel=5)
+
+
+def is_pku(folder: Path) -> bool:
+    """Whether a file that is called like a recording lies in a folder or the folders in it."""
+    return any(_NAME.fullmatch(file.stem) for file in folder.glob("**/*.txt"))
+
+
+def _files(path: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The files of skeletons and of labels, by recording; empty ones do not count."""
+    files = [file for file in sorted(path.glob("**/*.txt")) if _NAME.fullmatch(file.stem) and file.stat().st_size]
+    kinds: tuple[dict[str, Path], dict[str, Path]] = {}, {}
+    for _, group in groupby(files, key=lambda file: file.parent):
+        members = {file.stem: file for file in group}
+        with next(iter(members.values())).open(encoding="ascii", errors="replace") as file:
+            kinds["," in file.readline()].update(members)
+    return kinds
+
+
+def _lists(path: Path) -> dict[str, set[str]]:
+    """The recordings of every split whose list is there: "xsub_train", "xsub_val", "xview_train", "xview_val".
+
+    A list has two headings, of training and of validation "videos" (spelled "Validataion"), each before its names.
+    """
+    found: dict[str, set[str]] = {}
+    for file in sorted(path.glob("**/*.txt")):
+        if not (match := _SPLIT.fullmatch(file.stem)):
+            continue
+        benchmark, half = "xsub" if match["by"].lower() == "subject" else "xview", None
+        for number, line in enumerate(file.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+            if heading := re.search("train|valid|test", line, re.IGNORECASE):
+                half = "train" if heading[0].lower() == "train" else "val"
+            if members := {match[0] for match in _NAME.finditer(line)}:
+                if half is None:
+                    raise ValueError(f"{file}, line {number}: names stand before the heading 'Training videos:'")
+                found.setdefault(f"{benchmark}_{half}", set()).update(members)
+    return found
+
+
+def _columns(names: list[str], lists: dict[str, set[str]]) -> dict[str, np.ndarray]:
+    matches = [match for name in names if (match := _NAME.fullmatch(name))]
+    camera = np.array([match["camera"] for match in matches])
+    subjects = [match["subject"] for match in matches]
+    columns = {"recording": np.array(names), "camera": camera, "part": np.array([1 + bool(s) for s in subjects])}
+    if all(subjects):
+        columns["subject"] = np.array(subjects, dtype=int)
+    columns |= {"xview_train": camera != "L", "xview_val": camera == "L"}
+    return columns | {split: np.array([name in members for name in names]) for split, members in lists.items()}
+
+
+def _intervals(path: Path) -> list[tuple[int, int, int]]:
+    """The lines of a label file: (label from 0, start, end); the fourth field, a confidence, is not used."""
+    intervals = []
+    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        fields = [field.strip() for field in line.split(",")]
+        if len(fields) != 4 or not all(field.isdecimal() for field in fields[:3]) or int(fields[0]) < 1:
+            raise ValueError(
+                f"{path}, line {number}: got {line[:40]!r} where the numbers 'label (from 1), start, end, confidence' "
+                "should stand"
+            )
+        label, start, end = map(int, fields[:3])
+        intervals.append((label - 1, start, end))
+    return intervals
+
+
+def _bodies(path: Path) -> np.ndarray:
+    """Both persons of a recording, (2, T, 25, 3), NaN where a joint was not seen."""
+    try:
+        rows = np.loadtxt(path, dtype=np.float32, comments=None, ndmin=2, encoding="ascii")
+    except ValueError:
+        rows = np.empty((0, 0))
+    if rows.shape[1] != NUMBERS:
+        raise _fault(path)
+    bodies = np.ascontiguousarray(rows.reshape(-1, 2, JOINTS, 3).swapaxes(0, 1))
+    bodies[(bodies == 0).all(axis=-1)] = np.nan  # Kinect's own place stands for a joint, or a person, that is not seen
+    return bodies
+
+
+def _fault(path: Path) -> ValueError:
+    """Where a file is no table of 150 numbers a line."""
+    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+        fields = line.split()
+        if fields and len(fields) != NUMBERS:
+            return ValueError(
+                f"{path}, line {number}: a frame of {len(fields)} numbers; PKU-MMD's have {NUMBERS}, two persons of "
+                f"{JOINTS} joints"
+            )
+        try:
+            np.array(fields, dtype=np.float32)
+        except ValueError:
+            return ValueError(f"{path}, line {number}: got {line.strip()[:40]!r} where {NUMBERS} numbers should stand")
+    return ValueError(f"{path} holds no frame")

@@ -1,0 +1,181 @@
+"""From files of poses to a training corpus on disk: a folder that training maps into memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skelrep.io import read_parts
+from skelrep.poses import Poses, motion_energy
+from skelrep.preprocess import fill_gaps, map_joints
+from skelrep.skeletons import Skeleton, mapping, resolve
+
+FORMAT_VERSION = 1
+
+
+def prepare(
+    inputs: Sequence[str | os.PathLike],
+    folder: str | os.PathLike,
+    *,
+    skeleton: Skeleton | str | Sequence[str] | None = None,
+    splits: Sequence[str] = (),
+    licence: str | None = None,
+    reader: Callable[..., Iterable[Poses]] = read_parts,
+) -> dict[str, Any]:
+    """Writes a training corpus.
+
+    A *track* is a person of a clip, all its frames; who was never seen is none, and a clip without tracks is left out.
+    The folder holds
+
+    - `rows.npy` (F, V, 3) float32: all tracks, one after the other; gaps in time are bridged, and NaN is a joint that
+      was never seen in its track. Tracks of a clip stand together, the most active person first.
+    - `tracks.npz`: for R tracks `start` (R,) the first row, `length` (R,) rows, `clip` (R,) the index of the clip,
+      `seen` (R, V) which joints are there; for N clips `ids`, `fps`, and what all inputs have of `labels` and
+      `info_<column>`, each (N,).
+    - `corpus.json`: `format_version`, `skeleton` (name, joints, parents), `sources` (name, clips and hours of each
+      input, in their order), `licence` and the `hours` of all clips.
+
+    It is written under another name and renamed, so that a folder of that name is a whole corpus. What is in memory at
+    a time is what `reader` gives at a time: some 2000 files of an NTU folder.
+
+    Args:
+        inputs: Files and folders of three-dimensional poses.
+        folder: Where the corpus goes; must not exist or be empty.
+        skeleton: What all poses are mapped to, by joint names; by default the inputs' own.
+        splits: Keep the clips that are members of all of these ("ntu60", "xsub_train").
+        licence: Of the data, for the cards of models trained on it.
+        reader: Called with an input and `split=splits`; to say more of the inputs, a partial `skelrep.io.read_parts`.
+
+    Returns:
+        What is in `corpus.json`.
+
+    Raises:
+        FileNotFoundError: if an input, or the folder that `folder` is to stand in, does not exist.
+        FileExistsError: if there is something at `folder`.
+        ValueError: if an input cannot be read, is two-dimensional, has no fps or cannot be mapped; if the inputs'
+            skeletons differ and none is given; if nobody is seen in any.
+    """
+    folder = Path(folder).expanduser().resolve()
+    inputs = [Path(path).expanduser().absolute() for path in inputs]
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {folder}: the folder {folder.parent} does not exist")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists and is not an empty folder; remove it or choose another name")
+    target = None if skeleton is None else resolve(skeleton)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        corpus = Path(scratch) / folder.name
+        corpus.mkdir()
+        about = _write(corpus, inputs, target, splits, reader)
+        about |= {"licence": licence, "hours": sum(source["hours"] for source in about["sources"])}
+        (corpus / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()  # elsewhere than on POSIX a rename does not replace even an empty folder
+        corpus.rename(folder)
+    return about
+
+
+def _write(
+    corpus: Path,
+    inputs: Sequence[Path],
+    target: Skeleton | None,
+    splits: Sequence[str],
+    reader: Callable[..., Iterable[Poses]],
+) -> dict[str, Any]:
+    """Writes rows and tracks; returns the format, the skeleton and the sources."""
+    given = target is not None
+    lengths: list[int] = []  # of each track
+    clip_of: list[int] = []
+    seen: list[np.ndarray] = []  # of each clip
+    columns: list[dict[str, np.ndarray]] = []  # of each part
+    sources: list[dict[str, Any]] = []
+    clips = 0
+    with (corpus / "rows.npy").open("wb") as file:
+        for path in inputs:
+            source = {"name": path.name if path.is_dir() else path.stem, "clips": 0, "hours": 0.0}
+            sources.append(source)
+            for poses in reader(path, split=splits):
+                target = target or poses.skeleton
+                matrix = _matrix(poses, target, given, path)
+                if file.tell() == 0:
+                    _write_header(file, 0, target)
+                kept = []
+                for i, clip in enumerate(poses.clips):
+                    tracks = _tracks(clip, matrix)
+                    if len(tracks):
+                        file.write(np.ascontiguousarray(tracks, dtype="<f4").data)
+                        lengths += [clip.shape[1]] * len(tracks)
+                        clip_of += [clips + len(kept)] * len(tracks)
+                        seen.append(np.asarray(~np.isnan(tracks[:, 0]).any(axis=-1)))
+                        kept.append(i)
+                        source["hours"] += clip.shape[1] / poses.fps / 3600  # type: ignore[operator]
+                columns.append(_columns(poses[kept], path))
+                source["clips"] += len(kept)
+                clips += len(kept)
+        if target is None or not clips:
+            raise ValueError(f"there is nobody in {', '.join(map(str, inputs)) or 'no input'}: nothing to write")
+        _write_header(file, sum(lengths), target)
+    length = np.array(lengths)
+    shared = [key for key in columns[0] if all(key in part for part in columns)]
+    arrays = {key: np.concatenate([part[key] for part in columns]) for key in shared}
+    arrays |= {
+        "start": length.cumsum() - length,
+        "length": length,
+        "clip": np.array(clip_of),
+        "seen": np.concatenate(seen),
+    }
+    np.savez(corpus / "tracks.npz", **arrays)  # type: ignore[arg-type]
+    skeleton = {"name": target.name, "joints": list(target.joints), "parents": list(target.parents)}
+    return {"format_version": FORMAT_VERSION, "skeleton": skeleton, "sources": sources}
+
+
+def _write_header(file: BinaryIO, rows: int, skeleton: Skeleton) -> None:
+    """Writes the header of `rows.npy`; numpy pads it so that it has the same size whatever the number of rows."""
+    file.seek(0)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (rows, len(skeleton), 3)}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _matrix(poses: Poses, target: Skeleton, given: bool, path: Path) -> Tensor | None:
+    """The map to `target`, None if there is nothing to map; refuses what cannot be trained on."""
+    if poses.channels != 3:
+        raise ValueError(f"{path} holds two-dimensional poses; a training corpus needs three dimensions")
+    if poses.fps is None:
+        raise ValueError(f"{path} does not tell its frames a second; give them with --fps")
+    if poses.skeleton.joints == target.joints:
+        return None
+    if not given:
+        raise ValueError(
+            f"{path} is on the skeleton {poses.skeleton.name!r}, the inputs before it on {target.name!r}; give the one "
+            "that all shall be mapped to with --skeleton, such as common-15"
+        )
+    return torch.from_numpy(mapping(poses.skeleton, target))
+
+
+def _tracks(clip: np.ndarray, matrix: Tensor | None) -> np.ndarray:
+    """Those persons of a clip (M, T, V, C) who were seen, the most active first, gaps bridged: (R, T, W, C)."""
+    clip = clip[np.argsort(-motion_energy(clip), kind="stable")]
+    persons, frames, *pose = clip.shape
+    rows = fill_gaps(clip.reshape(-1, *pose), np.arange(persons) * frames, np.full(persons, frames))
+    if matrix is not None:
+        rows = map_joints(torch.from_numpy(rows), matrix).numpy()
+    tracks = rows.reshape(persons, frames, *rows.shape[1:])
+    return tracks[~np.isnan(tracks[:, 0]).any(axis=-1).all(axis=-1)]  # what is seen at all is now in every frame
+
+
+def _columns(poses: Poses, path: Path) -> dict[str, np.ndarray]:
+    """What is known of each clip."""
+    columns = {"ids": np.array(poses.ids, dtype=str), "fps": np.full(len(poses), poses.fps)}
+    columns |= {} if poses.labels is None else {"labels": poses.labels}
+    columns |= {f"info_{key}": column for key, column in poses.info.items()}
+    for key, column in columns.items():
+        if column.dtype.hasobject:
+            raise ValueError(f"{key} of {path} holds Python objects; make them integers or strings")
+    return columns

@@ -1,0 +1,237 @@
+"""A run from a recipe's name to an encoder that can be published: what the commands `pretrain` and `export` do."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import torch
+
+from skelrep.encoder import Encoder, EncoderConfig, Source, as_device, typed
+from skelrep.evaluate import knn_eval
+from skelrep.hub import load_pretrained, save_pretrained
+from skelrep.io import members, read
+from skelrep.poses import Poses
+from skelrep.train import distributed
+from skelrep.train.data import Corpus
+from skelrep.train.loop import pretrain
+from skelrep.train.recipes import RECIPES, Recipe
+
+
+def run(
+    name: str,
+    data: str | os.PathLike,
+    folder: str | os.PathLike,
+    *,
+    changes: Sequence[str] = (),
+    device: str | None = None,
+    monitor: str | os.PathLike | None = None,
+    save_every: int = 200,
+    show_progress: bool | None = None,
+) -> Encoder:
+    """Pretrains by a recipe and writes the encoder into `folder`/encoder; resumes what stopped there.
+
+    Under `torchrun` each process calls this, and they train together.
+
+    Args:
+        name: Of a recipe in `RECIPES`.
+        data: A folder that `skelrep prepare` wrote.
+        folder: Of the run.
+        changes: Of the recipe: "steps=100", "method.slots=2048", "window=None".
+        device: By default the best there is.
+        monitor: Labelled poses on which the frozen encoder is judged at every checkpoint, by 1-NN: test against train
+            if the file has these splits, else each clip against all others.
+        save_every: Steps between checkpoints.
+        show_progress: A bar on stderr; by default only in a terminal or notebook.
+
+    Raises:
+        ValueError: for an unknown recipe or change, or what `Corpus.load` and `pretrain` refuse.
+        Stopped: after SIGTERM.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(RECIPES)}")
+    recipe = RECIPES[name]()
+    for change in changes:
+        recipe = changed(recipe, change)
+    folder = Path(folder)
+    place = distributed.start(as_device(device))
+    try:
+        corpus = Corpus.load(data, recipe.encoder, place)
+        judge = None if monitor is None else _monitor(monitor)
+        encoder = pretrain(
+            recipe, corpus, folder, save_every=save_every, monitor=judge, show_progress=show_progress
+        ).cpu()
+        if distributed.rank() == 0:
+            encoder.config.training.update(_training(name, changes, recipe, corpus, folder, monitor))
+            save_pretrained(encoder, folder / "encoder", replace_card=True)
+            encoder.source = Source(str(folder / "encoder"))
+        return encoder
+    finally:
+        distributed.stop()
+
+
+def changed(recipe: Recipe, change: str) -> Recipe:
+    """A recipe with one field changed, "method.slots=2048"; values are written as in Python.
+
+    Raises:
+        ValueError: if there is no such field, or its value is of another type.
+    """
+    path, equals, text = change.partition("=")
+    if not equals:
+        raise ValueError(f"a change of the recipe is written FIELD=VALUE, got {change!r}")
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text  # a word
+
+    def replaced(part: Any, names: list[str]) -> Any:
+        fields = [field.name for field in dataclasses.fields(part)] if dataclasses.is_dataclass(part) else []
+        if names[0] not in fields:
+            raise ValueError(
+                f"the recipe has no {path!r}; where {names[0]!r} stands there are {', '.join(fields) or 'none'}"
+            )
+        if len(names) > 1:
+            new = replaced(getattr(part, names[0]), names[1:])
+        else:
+            new = typed(get_type_hints(type(part))[names[0]], value, path)
+        # Steps and epochs exclude each other: naming one of them takes the other away.
+        other = {"steps": {"epochs": 0}, "epochs": {"steps": 0}}.get(path, {})
+        return dataclasses.replace(part, **{names[0]: new}, **other)  # type: ignore[arg-type]
+
+    return replaced(recipe, path.split("."))
+
+
+def export(
+    folder: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    licence: str | None = None,
+    results: str | os.PathLike | None = None,
+    notes: Sequence[str] = (),
+) -> Encoder:
+    """A run's encoder as a folder for `load_pretrained` and `push_to_hub`, its model card filled from the run.
+
+    A run that is not over gives the encoder of its last checkpoint, and the card says so.
+
+    Args:
+        folder: Of the run.
+        output: Gets config.json, model.safetensors and README.md; must not exist or be empty. Its name becomes the
+            model's.
+        licence: Of the weights, as the Hub spells it ("cc-by-nc-4.0").
+        results: A JSON file: a list of objects with dataset, protocol, metric, value and, if known, sd.
+        notes: Sentences for the card.
+
+    Raises:
+        ValueError: if the folder holds no run, or a file is not what it should be.
+        FileExistsError: if there is something at `output`.
+    """
+    folder, output = Path(folder), Path(output)
+    if output.exists() and any(output.iterdir()):
+        raise FileExistsError(f"{output} exists and is not empty; remove it or choose another name")
+    if (folder / "encoder" / "config.json").exists():
+        encoder = load_pretrained(folder / "encoder", device="cpu")
+    elif (folder / "checkpoint.pt").exists() and (folder / "recipe.json").exists():
+        encoder = _of_checkpoint(folder)
+    else:
+        raise ValueError(f"{folder} holds no run with a checkpoint; `skelrep pretrain` makes one")
+    training = encoder.config.training
+    if licence is not None:
+        training["license"] = licence
+    if results is not None:
+        try:
+            training["results"] = json.loads(Path(results).read_text())
+        except ValueError as error:
+            raise ValueError(f"{results} is not JSON: {error}") from error
+    if notes:
+        training["notes"] = [*training.get("notes", ()), *notes]
+    save_pretrained(encoder, output, replace_card=True)
+    return encoder
+
+
+def _of_checkpoint(folder: Path) -> Encoder:
+    plain = json.loads((folder / "recipe.json").read_text())
+    encoder = Encoder(EncoderConfig.from_dict(plain["encoder"]))
+    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    prefix = "encoder."
+    encoder.load_state_dict(
+        {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
+    )
+    hyper = {key: value for key, value in plain.items() if key != "encoder"}
+    encoder.config.training.update(
+        recipe=f"A run that is not over: the checkpoint after {state['step']} steps.", hyper_parameters=hyper
+    )
+    return encoder
+
+
+def _training(
+    name: str, changes: Sequence[str], recipe: Recipe, corpus: Corpus, folder: Path, monitor: Any
+) -> dict[str, Any]:
+    """What the model card says of a run."""
+    method, about = recipe.method, corpus.about
+    parts = {
+        "instance contrast": method.instance,
+        "mutual distillation between the streams": method.cross_modal,
+        "dynamic neighbours aggregation": method.cluster,
+        "mutual distillation between each stream's two branches": method.intra_modal,
+    }
+    losses = [part for part, weight in parts.items() if weight]
+    command = " ".join(["skelrep pretrain", name, *(["--set", *changes] if changes else [])])
+    data = [
+        {"name": source["name"], "clips": source["clips"], "hours": round(source["hours"], 2)}
+        | ({"licence": about["licence"]} if about.get("licence") else {})
+        for source in about["sources"]
+    ]
+    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    results = [
+        {
+            "dataset": Path(monitor).stem,
+            "protocol": f"frozen, {stream}",
+            "metric": "1-NN accuracy (%)",
+            "value": last[f"knn/{stream}"],
+        }
+        for stream in ("fused", *recipe.encoder.modalities)
+        if monitor is not None and f"knn/{stream}" in last
+    ]
+    return {
+        "recipe": f"Pretrained without labels by {', '.join(losses)}: `{command}`.",
+        "data": data,
+        "hyper_parameters": {k: v for k, v in dataclasses.asdict(recipe).items() if k != "encoder"},
+        **({"results": results} if results else {}),
+    }
+
+
+def _monitor(path: str | os.PathLike) -> Callable[[Encoder], dict[str, float]]:
+    """A function that judges an encoder by 1-NN on a labelled file, in per cent, by stream."""
+    poses = read(path)
+    if poses.labels is None:
+        raise ValueError(f"{path} holds no labels to judge by; an .npz written by Poses.save can")
+    try:
+        train, test = (members(poses.info, split, path) for split in ("train", "test"))
+    except ValueError:
+        train = test = None
+
+    def accuracy(rows: np.ndarray, poses: Poses) -> float:
+        assert poses.labels is not None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a class of one clip, told at every checkpoint
+            if train is None:
+                result = knn_eval(rows, poses.labels, k=(1,), leave_one_out=True)
+            else:
+                result = knn_eval(rows[train], poses.labels[train], rows[test], poses.labels[test], k=(1,))
+        return round(100 * result.accuracy[1], 2)
+
+    def judge(encoder: Encoder) -> dict[str, float]:
+        streams = {"fused": None} | {name: name for name in encoder.config.modalities}
+        return {
+            f"knn/{name}": accuracy(encoder.embed(poses, streams=stream, show_progress=False), poses)
+            for name, stream in streams.items()
+        }
+
+    return judge
