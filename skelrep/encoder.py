@@ -69,7 +69,10 @@ class EncoderConfig:
                 raise ValueError(f"preprocessing goes by the joint {lost[0]!r}, which {self.skeleton.name!r} lacks")
         if not (0 < preprocess.crop <= 1):
             raise ValueError(f"crop is the share of a clip that is kept, above 0 and at most 1; got {preprocess.crop}")
-        sizes = [preprocess.frames, preprocess.persons, *dataclasses.asdict(self.backbone).values()]
+        backbone = dataclasses.asdict(self.backbone)
+        if not 0.5 <= (reach := backbone.pop("reach", 1.0)) <= MOST_PARAMETERS:  # false for NaN, too
+            raise ValueError(f"windows that reach {reach} spans miss frames or have no end; take 0.5 or a little more")
+        sizes = [preprocess.frames, preprocess.persons, *backbone.values()]
         if min(sizes) < 1 or max(sizes) > MOST_PARAMETERS:
             raise ValueError(
                 f"every size in a config must be 1 to {MOST_PARAMETERS:.0e}: {preprocess}, {self.backbone}"
@@ -297,5 +300,6 @@ def _parameters(config: EncoderConfig) -> int:
         stream = 6 * hidden * (inputs + hidden) + (layers - 1) * 6 * hidden * 3 * hidden
     else:
         width, blocks, kernel = config.backbone.width, config.backbone.blocks, config.backbone.kernel
-        stream = 3 * len(config.skeleton) * width * kernel + blocks * (4 * width * width + width * kernel)
+        windows = config.backbone.spans * config.preprocess.frames // config.backbone.stride
+        stream = 3 * len(config.skeleton) * width * kernel + blocks * (4 * width * width + width * kernel) + windows
     return stream * len(config.modalities)

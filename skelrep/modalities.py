@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from skelrep.preprocess import select_joints
+
 MODALITIES = ("joint", "bone", "motion")
 
 
@@ -25,7 +27,7 @@ def modality(name: str, joints: Tensor, parents: Sequence[int]) -> Tensor:
     if name == "joint":
         return joints
     if name == "bone":
-        return joints - joints[..., list(parents), :]
+        return joints - select_joints(joints, parents)
     if name == "motion":
         return torch.diff(joints, dim=-3, append=joints[..., -1:, :, :])
     raise ValueError(f"no modality is called {name!r}; there are {', '.join(MODALITIES)}")

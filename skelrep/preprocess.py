@@ -6,6 +6,7 @@ is one operation over all of them. A *missing* value is NaN until the very last 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -229,7 +230,7 @@ def normalise(
     """
 
     def place(pose: Tensor, joints: Joints) -> Tensor:  # (..., W, C) -> (..., C)
-        return pose[..., [skeleton.joints.index(joint) for joint in joints], :].nanmean(dim=-2)
+        return select_joints(pose, [skeleton.joints.index(joint) for joint in joints]).nanmean(dim=-2)
 
     def way(pose: Tensor, ends: tuple[Joints, Joints]) -> Tensor:  # (..., W, C) -> (..., C)
         return place(pose, ends[1]) - place(pose, ends[0])
@@ -257,6 +258,14 @@ def normalise(
     return (poses - origin) @ (turn / size[:, None, None]).mT[:, None]
 
 
+def select_joints(poses: Tensor, joints: Sequence[int]) -> Tensor:
+    """Some joints of poses (..., V, C) by their indices: (..., W, C).
+
+    With a list for an index the host would wait for an accelerator until the copy of it is made.
+    """
+    return poses[..., torch.tensor(joints).to(poses.device, non_blocking=True), :]
+
+
 def _any(mask: Tensor) -> bool:
     """Whether something must be done for the few: on an accelerator, where doing it costs less than asking, always."""
     return mask.device.type != "cpu" or bool(mask.any())
@@ -267,11 +276,12 @@ SHORTEST = 1e-6  # metres or pixels: below this a direction means nothing
 
 def _upright(up: Tensor, right: Tensor, keep_up: bool) -> Tensor:
     """Rotations (R, 3, 3) that take `up` (R, 3) to +z and then `right` (R, 3) to +x, or as near as z allows."""
-    first = _rotation_between(up, up.new_tensor([0.0, 0.0, 1.0]))
+    x, _, z = torch.eye(3, dtype=up.dtype, device=up.device)
+    first = _rotation_between(up, z)
     across = (first @ right[:, :, None])[:, :, 0]
     if keep_up:
-        across = across * across.new_tensor([1.0, 1.0, 0.0])
-    return _rotation_between(across, up.new_tensor([1.0, 0.0, 0.0])) @ first
+        across = across * (1 - z)
+    return _rotation_between(across, x) @ first
 
 
 def _rotation_between(directions: Tensor, goal: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ def tiny_recurrent_encoder() -> Encoder:
 
 
 def untrained(config: EncoderConfig, seed: int = 0) -> Encoder:
-    """An encoder whose every weight matters: normalisation and whitening are not the identity, as in a fresh one."""
+    """An encoder whose every weight matters: normalisation is not the identity, as in a fresh one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = Encoder(config)
@@ -115,5 +115,6 @@ def untrained(config: EncoderConfig, seed: int = 0) -> Encoder:
                 module.num_batches_tracked.fill_(7)  # type: ignore[union-attr]
             elif isinstance(module, nn.Linear):
                 module.weight.data += 0.1 * torch.randn_like(module.weight)
-                nn.init.normal_(module.bias, std=0.1)
+                if module.bias is not None:
+                    nn.init.normal_(module.bias, std=0.1)
     return encoder

@@ -209,7 +209,7 @@ DEPTH = "streams.bone.blocks.0.norm.num_batches_tracked"
         (lambda tensors: [tensors.pop(key) for key in list(tensors) if "bone" in key], "missing (streams.bone.norm."),
         (lambda tensors: tensors.clear(), "missing (streams.joint.norm.weight, "),
         (lambda tensors: tensors.update(more=torch.zeros(1)), "1 unknown (more)"),
-        (lambda tensors: tensors.update({ENTRY: torch.zeros(16, 45, 9)}), "(16, 45, 9) instead of (16, 45, 9, 1)"),
+        (lambda tensors: tensors.update({ENTRY: torch.zeros(16, 45, 9)}), "(16, 45, 9) instead of (16, 405)"),
         (lambda tensors: tensors.update({ENTRY: tensors[ENTRY].double()}), f"{ENTRY} torch.float64"),
         (lambda tensors: tensors.update({ENTRY: tensors[ENTRY].long()}), f"{ENTRY} torch.int64"),
         (lambda tensors: tensors.update({DEPTH: tensors[DEPTH].float()}), f"{DEPTH} torch.float32"),
@@ -236,7 +236,7 @@ def test_tensors_that_do_not_fit_are_named(folder, change, message):
         ({"preprocess__frames": "64"}, "must be of type int"),
         ({"modalities": ["joint", "smell"]}, "smell"),
         ({"modalities": ["joint", "bone"]}, "unknown (streams.motion"),
-        ({"backbone__width": 32}, "streams.joint.entry.weight (16, 45, 9, 1) instead of (32, 45, 9, 1)"),
+        ({"backbone__width": 32}, "streams.joint.entry.bias (16,) instead of (32,)"),
         ({"backbone__width": 4000}, "of another shape"),  # 4 GB, of which nothing is allocated
         ({"backbone__width": 10**6}, "parameters"),
         ({"backbone__width": 10**12}, "every size"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from skelrep.preprocess import select_joints
 from skelrep.skeletons import Skeleton
 
 
@@ -26,6 +27,8 @@ class AugmentConfig:
         tilt: Degrees about each horizontal axis.
         shear: Off-diagonal entries of a matrix with unit diagonal, as CMD's shear, but milder.
         limbs: Relative change of each bone's length.
+        offset: Displacement of every joint, the same in all frames: sensors and body models do not agree on where a
+            joint is, nor do people on how they stand.
         drift: Smooth wander of every joint.
         jitter: Standard deviation of white noise at every joint and frame.
         dropped_views: Share of views with missing joints.
@@ -38,6 +41,7 @@ class AugmentConfig:
     tilt: float = 10.0
     shear: float = 0.3
     limbs: float = 0.12
+    offset: float = 0.0
     drift: float = 0.08
     jitter: float = 0.04
     dropped_views: float = 0.5
@@ -84,10 +88,11 @@ def distort(
 def mirror(first: Tensor, second: Tensor, skeleton: Skeleton, share: float) -> tuple[Tensor, Tensor, Tensor]:
     """Mirrors both (B, ..., V, 3) views of some clips left to right; also tells which, (B,)."""
     chosen = torch.rand(len(first), device=first.device) < share
-    flip = first.new_tensor([-1.0, 1.0, 1.0])
-    twins = list(skeleton.mirror)
+    flip = 1 - 2 * torch.eye(3, device=first.device)[0]
     shape = [-1] + [1] * (first.ndim - 1)
-    one, two = (torch.where(chosen.view(shape), view[..., twins, :] * flip, view) for view in (first, second))
+    one, two = (
+        torch.where(chosen.view(shape), select_joints(view, skeleton.mirror) * flip, view) for view in (first, second)
+    )
     return one, two, chosen
 
 
@@ -118,7 +123,8 @@ def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig) -> Tensor:
     batch, frames, joints, _ = poses.shape
     uniform = lambda *shape: torch.rand(*shape, device=poses.device) * 2 - 1  # noqa: E731
     lengths = 1 + config.limbs * uniform(batch, joints)
-    linear = _rotations(uniform(batch, 3) * uniform(1).new_tensor([config.tilt, config.tilt, config.yaw]))
+    about_x, about_y, about_z = uniform(batch, 3).unbind(dim=1)
+    linear = _rotations(torch.stack([config.tilt * about_x, config.tilt * about_y, config.yaw * about_z], dim=1))
     shear = config.shear * uniform(batch, 3, 3)
     shear.diagonal(dim1=1, dim2=2).fill_(1.0)
     poses = _limbs(poses, lengths, skeleton) @ (shear @ linear).mT[:, None]
@@ -127,7 +133,9 @@ def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig) -> Tensor:
     wander = torch.nn.functional.interpolate(knots, size=frames, mode="linear", align_corners=True)
     wander = wander.transpose(1, 2).unflatten(2, (joints, 3))
     amount = lambda most: most * torch.rand(batch, 1, 1, 1, device=poses.device)  # noqa: E731
-    poses = poses + amount(config.drift) * wander + amount(config.jitter) * torch.randn_like(poses)
+    apart = torch.randn(batch, 1, joints, 3, device=poses.device)
+    poses = poses + amount(config.offset) * apart + amount(config.drift) * wander
+    poses = poses + amount(config.jitter) * torch.randn_like(poses)
 
     flat = torch.rand(batch, 1, 1, device=poses.device) < config.flat_views
     poses = torch.stack([poses[..., 0], poses[..., 1].masked_fill(flat, 0.0), poses[..., 2]], dim=-1)
@@ -138,16 +146,17 @@ def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig) -> Tensor:
 
 def _limbs(poses: Tensor, lengths: Tensor, skeleton: Skeleton) -> Tensor:
     """Poses whose bones are longer or shorter by (B, V) factors, rebuilt from the root."""
-    bones = poses - poses[..., list(skeleton.parents), :]
-    chain = torch.zeros(len(skeleton), len(skeleton), device=poses.device)  # chain[v, u]: u is on v's way to the root
+    bones = poses - select_joints(poses, skeleton.parents)
+    chain = torch.zeros(len(skeleton), len(skeleton))  # chain[v, u]: u is on v's way to the root
     for joint in range(len(skeleton)):
         step = joint
         while chain[joint, step] == 0:
             chain[joint, step] = 1
             step = skeleton.parents[step]
     root = [joint for joint, parent in enumerate(skeleton.parents) if joint == parent]
-    rebuilt = torch.einsum("vu,bu,btuc->btvc", chain, lengths, bones)
-    return rebuilt + poses[:, :, root]
+    # Without waiting for an accelerator, as a plain copy would.
+    rebuilt = torch.einsum("vu,bu,btuc->btvc", chain.to(poses.device, non_blocking=True), lengths, bones)
+    return rebuilt + select_joints(poses, root)
 
 
 def _rotations(degrees: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class Corpus:
             epoch, place = divmod(begin + batch - missing, len(self))
             order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
             clips.append(order[place : place + missing])
-        return torch.cat(clips).to(self.rows.device)
+        return torch.cat(clips).to(self.rows.device, non_blocking=True)  # nobody waits for an accelerator
 
     def views(
         self,

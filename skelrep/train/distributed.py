@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.nn.parallel import DistributedDataParallel
 
 
 def start(device: torch.device) -> torch.device:
@@ -55,6 +56,14 @@ def any_process(flag: bool, device: torch.device) -> bool:
     return bool(raised.item())
 
 
+def parallel(module: nn.Module) -> nn.Module:
+    """A module whose gradients and BatchNorm statistics are those of all processes' parts together."""
+    share_statistics(module)
+    wrapped = DistributedDataParallel(module)
+    wrapped.broadcast_buffers = False  # they are the same everywhere; as an argument newer torch deprecates it
+    return wrapped
+
+
 def share_statistics(module: nn.Module) -> None:
     """Makes every BatchNorm in a module take its statistics over all processes' parts, as if the batch were one.
 
@@ -65,6 +74,20 @@ def share_statistics(module: nn.Module) -> None:
             child.__class__ = _SHARED[type(child)]
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, of values forwards and of gradients backwards; torch's own is deprecated."""
+
+    @staticmethod
+    def forward(ctx: Any, part: Tensor) -> Tensor:  # type: ignore[override]
+        total = part.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return _Sum.forward(ctx, gradient.contiguous())
+
+
 class _SharedStatistics(nn.modules.batchnorm._BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or processes() == 1:
@@ -72,9 +95,9 @@ class _SharedStatistics(nn.modules.batchnorm._BatchNorm):
         axes = [axis for axis in range(x.ndim) if axis != 1]
         shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
         count = x.numel() // x.shape[1] * processes()  # parts are of equal size
-        mean = all_reduce(x.float().sum(dim=axes)) / count
+        mean = _Sum.apply(x.float().sum(dim=axes)) / count
         centred = x - mean.view(shape)
-        variance = all_reduce(centred.square().sum(dim=axes)) / count
+        variance = _Sum.apply(centred.square().sum(dim=axes)) / count
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
             self.running_mean.lerp_(mean, self.momentum)

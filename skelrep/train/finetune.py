@@ -125,8 +125,7 @@ def finetune(
     """Trains a copy of an encoder and a linear classifier together, on the encoder's device.
 
     BatchNorm keeps the statistics of pretraining: those of each batch cost 3 to 6 points (measured as in
-    `FinetuneConfig`). The convolution backbone's whitening is not trained: but for the feature's length it is a linear
-    map in front of a linear layer, 0.8 million weights that could say nothing new.
+    `FinetuneConfig`). Weights that pretraining leaves alone are left alone here too.
 
     Args:
         encoder: Where to start from; it is not changed.

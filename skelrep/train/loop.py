@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
 from skelrep.encoder import Encoder
@@ -64,9 +63,12 @@ def pretrain(
             checkpoint, from before, stays).
         Stopped: after SIGTERM.
     """
+    recipe.check()
     device, processes, writes = corpus.device, distributed.processes(), distributed.rank() == 0
     if recipe.batch % processes:
         raise ValueError(f"a batch of {recipe.batch} does not divide into {processes} processes")
+    if recipe.batch > recipe.method.slots:
+        raise ValueError(f"a batch of {recipe.batch} does not fit into banks of {recipe.method.slots} slots")
     steps = recipe.length(len(corpus))
     if writes:
         _claim(folder, recipe)
@@ -76,10 +78,7 @@ def pretrain(
     method = Method(encoder, recipe.method).to(device).train()
     optimizer = _optimizer(method, recipe)
     begin = _resume(folder / "checkpoint.pt", method, optimizer)
-    forward: Any = method
-    if processes > 1:
-        distributed.share_statistics(method)
-        forward = DistributedDataParallel(method, broadcast_buffers=False)
+    forward: Any = distributed.parallel(method) if processes > 1 else method
     if recipe.compile:
         forward = torch.compile(forward)
 

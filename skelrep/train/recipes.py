@@ -63,8 +63,8 @@ class Recipe:
     compile: bool = False
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        """Refuses what no run can be made of."""
+    def check(self) -> None:
+        """Refuses what no run can be made of; not at birth, for changes come one by one."""
         if (self.steps > 0) == (self.epochs > 0):
             raise ValueError(f"a recipe has steps or epochs, not both; got steps={self.steps}, epochs={self.epochs}")
         if self.batch < 2:

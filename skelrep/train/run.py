@@ -133,8 +133,8 @@ def export(
         FileExistsError: if there is something at `output`.
     """
     folder, output = Path(folder), Path(output)
-    if output.exists() and any(output.iterdir()):
-        raise FileExistsError(f"{output} exists and is not empty; remove it or choose another name")
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise FileExistsError(f"{output} exists and is not an empty folder; remove it or choose another name")
     if (folder / "encoder" / "config.json").exists():
         encoder = load_pretrained(folder / "encoder", device="cpu")
     elif (folder / "checkpoint.pt").exists() and (folder / "recipe.json").exists():
