@@ -6,9 +6,11 @@ Exit codes: 0 done, 1 something expected went wrong (one sentence says what), 2 
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import json
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -31,6 +33,13 @@ examples:
   skelrep knn train.npz test.npz -k 1 5 20
   skelrep probe ntu60_3d.pkl --splits xsub_train xsub_val
   skelrep info i2md-small
+  skelrep convert walk.bvh walk.npz
+  skelrep plot clips.npz --clip 3 -o clip.gif
+  skelrep explore clips.npz -o explorer.html
+  skelrep prepare a.npz b.npz --skeleton common-15 -o corpus
+  skelrep pretrain i2md_small --data corpus -o run   again after a stop: goes on
+  skelrep export run my-encoder --licence cc-by-4.0
+  skelrep protocols my-encoder train.npz test.npz --shares 0.05 0.1
 """
 
 
@@ -48,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except (ValueError, OSError, TypeError) as error:
+    except (ValueError, OSError, TypeError, ModuleNotFoundError) as error:
         if arguments.debug:
             raise
         print(f"skelrep: error: {_sentence(error)}", file=sys.stderr)
@@ -86,8 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     group = reading.add_argument_group("reading poses")
     group.add_argument("--format", help="the files' format, if their names do not tell")
     group.add_argument("--layout", help="axes of an array: letters out of N, M, T, V, C, for example NCTVM")
-    group.add_argument("--skeleton", help="what the joints are: a known skeleton's name")
+    group.add_argument("--skeleton", help="what the joints are: a known skeleton's name, or names with commas between")
     group.add_argument("--fps", type=float, help="frames a second, if the file does not tell")
+    group.add_argument(
+        "--scale", nargs="+", type=float, metavar="FACTOR", help="of coordinates, or one an axis: 0.001 for millimetres"
+    )
+    group.add_argument("--min-score", type=float, metavar="SCORE", help="joints of lower confidence are missing")
 
     embedding = argparse.ArgumentParser(add_help=False)
     group = embedding.add_argument_group("embedding")
@@ -138,12 +151,95 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("what", metavar="MODEL|FILE")
     command.set_defaults(run=_info)
 
+    command = commands.add_parser("convert", parents=[every, reading], help="poses of any format to one of skelrep's")
+    command.add_argument("poses", metavar="IN", help="a file or folder that holds poses")
+    command.add_argument(
+        "output", metavar="OUT", help="OUT.npz keeps everything; OUT.parquet, OUT.csv, OUT.npy keep less"
+    )
+    command.add_argument("--split", help="only this split of a file that has several")
+    command.set_defaults(run=_convert)
+
+    command = commands.add_parser("plot", parents=[every, reading], help="draw a clip: its motion or some moments")
+    command.add_argument("poses", metavar="CLIP", help="a file or folder that holds poses")
+    command.add_argument("-o", "--output", required=True, metavar="OUT", help="OUT.gif moves, OUT.png shows moments")
+    command.add_argument("--clip", metavar="ID|INDEX", help="one of several clips (default: the first)")
+    command.add_argument(
+        "--view", type=float, default=30.0, metavar="DEGREES", help="around the person, from the front (default: 30)"
+    )
+    command.add_argument(
+        "--pictures", type=float, metavar="N", help="pictures a second of a .gif (default: 25 at most)"
+    )
+    command.set_defaults(run=_plot)
+
+    command = commands.add_parser(
+        "explore", parents=[every, reading, embedding], help="a page to look through clips by their embeddings"
+    )
+    command.add_argument("poses", help="a file or folder that holds poses")
+    command.add_argument("-o", "--output", required=True, metavar="OUT.html", help="one page that needs no network")
+    command.add_argument("--embeddings", metavar="FILE", help="what `skelrep embed` wrote of the same poses")
+    command.add_argument("--labels", metavar="COLUMN", help="info column to colour by, instead of the labels")
+    command.add_argument("--map", default="pca", help="pca, or umap if umap-learn is installed (default: pca)")
+    command.set_defaults(run=_explore)
+
     command = commands.add_parser(
         "convert-cmd", parents=[every], help="a training checkpoint of the public CMD code to a model folder"
     )
     command.add_argument("checkpoint", help="checkpoint_0450.pth.tar or the like; no pickle in it is executed")
     command.add_argument("output", metavar="FOLDER", help="gets config.json, model.safetensors and README.md")
     command.set_defaults(run=_convert_cmd)
+
+    command = commands.add_parser(
+        "prepare", parents=[every, reading], help="poses to a training corpus that is mapped into memory"
+    )
+    command.add_argument("poses", nargs="+", help="files or folders of three-dimensional poses")
+    command.add_argument("-o", "--output", required=True, metavar="CORPUS", help="a new folder")
+    command.add_argument("--to", metavar="SKELETON", help="map all poses to this one (i2md_small: common-15)")
+    command.add_argument(
+        "--splits", nargs="+", default=[], metavar="SPLIT", help="clips in all of these: ntu60 xsub_train"
+    )
+    command.add_argument("--licence", help="of the data, for model cards")
+    command.set_defaults(run=_prepare)
+
+    command = commands.add_parser("pretrain", parents=[every], help="train an encoder without labels, or go on with it")
+    command.add_argument("recipe", help="i2md_small; moco, cmd, i2md (NTU RGB+D); moco_pku, cmd_pku, i2md_pku")
+    command.add_argument("--data", required=True, metavar="CORPUS", help="a folder that `skelrep prepare` wrote")
+    command.add_argument("-o", "--output", required=True, metavar="RUN", help="gone on with if it holds this run")
+    command.add_argument(
+        "--set", nargs="+", default=[], metavar="FIELD=VALUE", help="of the recipe: steps=100 method.slots=2048"
+    )
+    command.add_argument("--seed", type=int, help="short for --set seed=N")
+    command.add_argument("--monitor", metavar="POSES", help="labelled poses: 1-NN of the frozen encoder on the way")
+    command.add_argument("--save-every", type=int, default=200, metavar="STEPS", help="(default: %(default)s)")
+    command.add_argument("--device", help="cpu, cuda (default: the best there is)")
+    command.add_argument("--threads", type=int, metavar="N", help="of the processor")
+    command.set_defaults(run=_pretrain)
+
+    command = commands.add_parser("export", parents=[every], help="a run's encoder to a model folder, with its card")
+    command.add_argument("folder", metavar="RUN")
+    command.add_argument("output", metavar="MODEL", help="a new folder, for load_pretrained and push_to_hub")
+    command.add_argument("--licence", help="of the weights: cc-by-4.0, cc-by-nc-4.0 ...")
+    command.add_argument("--results", metavar="JSON", help="a list of objects: dataset, protocol, metric, value, sd")
+    command.add_argument("--note", nargs="+", default=[], metavar="SENTENCE", help="what it is good or bad at")
+    command.set_defaults(run=_export)
+
+    command = commands.add_parser(
+        "protocols", parents=[every, reading], help="an encoder by the literature's protocols, with all and few labels"
+    )
+    command.add_argument("model", help="bundled name, folder or Hub id")
+    command.add_argument("train", help="labelled poses")
+    command.add_argument("test", nargs="?", help="likewise; or give --splits")
+    command.add_argument("--splits", nargs=2, metavar=("TRAIN", "TEST"), help="two splits of the one file")
+    command.add_argument(
+        "--which", nargs="+", default=["knn", "linear", "semi", "finetune"], help="(default: %(default)s)"
+    )
+    command.add_argument(
+        "--shares", nargs="+", type=float, default=[0.01, 0.05, 0.1, 0.2], help="of the labels, for semi"
+    )
+    command.add_argument("--seeds", type=int, default=5, help="repetitions of semi and finetune (default: 5)")
+    command.add_argument("--scratch", action="store_true", help="also the same network from random weights")
+    command.add_argument("--groups", metavar="COLUMN", help="info column kept together: subject")
+    command.add_argument("--device", help="cpu, cuda (default: the best there is)")
+    command.set_defaults(run=_protocols)
     return parser
 
 
@@ -233,9 +329,7 @@ def _probe(arguments: argparse.Namespace) -> None:
     from skelrep.evaluate import linear_eval
 
     train, test = _train_and_test(arguments)
-    if (column := arguments.groups) is not None and column not in train.info:
-        raise ValueError(f"no info column {column!r} in {arguments.train}; it has {', '.join(train.info) or 'none'}")
-    groups = None if column is None else train.info[column]
+    groups = _column(train, arguments.groups, arguments.train)
     result = linear_eval(train.rows, train.labels, test.rows, test.labels, groups=groups)
     _print_result(result, arguments)
 
@@ -274,6 +368,49 @@ def _info(arguments: argparse.Namespace) -> None:
         print(_outline(facts))
 
 
+def _convert(arguments: argparse.Namespace) -> None:
+    from skelrep.io import write
+
+    poses = _read(arguments.poses, arguments, arguments.split)
+    write(poses, arguments.output)
+    if arguments.json:
+        _print_json({"output": arguments.output, "clips": len(poses), "skeleton": poses.skeleton.name})
+    elif not arguments.quiet:
+        print(f"{arguments.poses} -> {arguments.output}: {poses!r}", file=sys.stderr)
+
+
+def _plot(arguments: argparse.Namespace) -> None:
+    from skelrep.plot import save
+
+    poses = _read(arguments.poses, arguments, None)
+    clip = poses[_index(poses, arguments.clip)]
+    save(clip, arguments.output, view=arguments.view, pictures=arguments.pictures)
+    if arguments.json:
+        _print_json({"output": arguments.output, "clip": clip.ids[0], "clips": len(poses)})
+    elif not arguments.quiet:
+        others = f", one of {len(poses)} clips," if len(poses) > 1 else ""
+        print(f"{clip.ids[0]}{others} -> {arguments.output}", file=sys.stderr)
+
+
+def _explore(arguments: argparse.Namespace) -> None:
+    from skelrep.explore import page
+    from skelrep.poses import replacing
+
+    poses = _read(arguments.poses, arguments, None)
+    labels = None if arguments.labels is None else _column(poses, arguments.labels, arguments.poses)
+    if arguments.embeddings is None:
+        rows = _encoder(arguments).embed(poses, **_embedding_options(arguments))
+    else:
+        rows = _rows_of(poses, arguments.embeddings)
+    text = page(poses, rows, labels=labels, map=arguments.map, title=Path(arguments.poses).resolve().stem).encode()
+    with replacing(arguments.output) as file:
+        file.write(text)
+    if arguments.json:
+        _print_json({"output": arguments.output, "clips": len(poses), "bytes": len(text)})
+    elif not arguments.quiet:
+        print(f"{len(poses)} clips -> {arguments.output}, {len(text) / 1e6:.1f} MB", file=sys.stderr)
+
+
 def _convert_cmd(arguments: argparse.Namespace) -> None:
     from skelrep.hub import convert_cmd
 
@@ -282,6 +419,93 @@ def _convert_cmd(arguments: argparse.Namespace) -> None:
         _print_json({"output": arguments.output, "dim": encoder.dim, "streams": list(encoder.config.modalities)})
     elif not arguments.quiet:
         print(f"{arguments.checkpoint} -> {arguments.output}: {encoder!r}", file=sys.stderr)
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from functools import partial
+
+    from skelrep.io import read_parts
+
+    reader = partial(read_parts, **_told(arguments))
+    about = _train("prepare").prepare(
+        arguments.poses,
+        arguments.output,
+        skeleton=arguments.to,
+        splits=arguments.splits,
+        licence=arguments.licence,
+        reader=reader,
+    )
+    if arguments.json:
+        _print_json({"output": arguments.output, **about})
+    elif not arguments.quiet:
+        clips = sum(source["clips"] for source in about["sources"])
+        print(f"{clips} clips, {about['hours']:.2f} hours -> {arguments.output}", file=sys.stderr)
+
+
+def _pretrain(arguments: argparse.Namespace) -> None:
+    run = _train("run")
+    if arguments.threads:
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+    changes = arguments.set + ([] if arguments.seed is None else [f"seed={arguments.seed}"])
+    try:
+        encoder = run.run(
+            arguments.recipe,
+            arguments.data,
+            arguments.output,
+            changes=changes,
+            device=arguments.device,
+            monitor=arguments.monitor,
+            save_every=arguments.save_every,
+            show_progress=False if arguments.quiet else None,
+        )
+    except _train("loop").Stopped as stopped:
+        print(f"skelrep: {stopped}", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGTERM) from None
+    if os.environ.get("RANK", "0") != "0":  # of the processes of `torchrun` one speaks for all
+        return
+    if arguments.json:
+        _print_json({"output": str(Path(arguments.output, "encoder")), "dim": encoder.dim})
+    elif not arguments.quiet:
+        print(f"{encoder!r} -> {Path(arguments.output, 'encoder')}", file=sys.stderr)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    encoder = _train("run").export(
+        arguments.folder,
+        arguments.output,
+        licence=arguments.licence,
+        results=arguments.results,
+        notes=arguments.note,
+    )
+    if arguments.json:
+        _print_json({"output": arguments.output, "dim": encoder.dim})
+    elif not arguments.quiet:
+        print(f"{arguments.folder} -> {arguments.output}: {encoder!r}", file=sys.stderr)
+
+
+def _protocols(arguments: argparse.Namespace) -> None:
+    from skelrep.hub import load_pretrained
+
+    if (arguments.test is None) == (arguments.splits is None):
+        raise ValueError("give two files, TRAIN and TEST, or one file and --splits TRAIN TEST")
+    train_split, test_split = arguments.splits or (None, None)
+    train = _read(arguments.train, arguments, train_split)
+    test = _read(arguments.test or arguments.train, arguments, test_split)
+    table = _train("finetune").protocols(
+        load_pretrained(arguments.model, device=arguments.device),
+        train,
+        test,
+        which=arguments.which,
+        shares=arguments.shares,
+        seeds=arguments.seeds,
+        scratch=arguments.scratch,
+        groups=_column(train, arguments.groups, arguments.train),
+        labelled=Path(arguments.train).stem,
+        show_progress=False if arguments.quiet else None,
+    )
+    _print_result(table, arguments)
 
 
 # -- parts of commands ------------------------------------------------------------------------------------------------
@@ -297,6 +521,49 @@ def _target(path: Path, output: str | None) -> Path:
     else:
         stem = path.stem
     return (path.parent if output is None else Path(output)) / f"{stem}{EMBEDDINGS}.npy"
+
+
+def _train(module: str) -> Any:
+    """A module of the training package, which nothing else here knows."""
+    return importlib.import_module(f".train.{module}", __package__)
+
+
+def _column(train: Any, name: str | None, path: str) -> np.ndarray | None:
+    """The info column that says which training clips belong together."""
+    if name is not None and name not in train.info:
+        raise ValueError(f"no info column {name!r} in {path}; it has {', '.join(train.info) or 'none'}")
+    return None if name is None else train.info[name]
+
+
+def _index(poses: Poses, clip: str | None) -> int:
+    """Where a clip stands that is named by its id or its position."""
+    if clip is None:
+        return 0
+    if clip in poses.ids:
+        return poses.ids.index(clip)
+    if clip.isdecimal() and int(clip) < len(poses):
+        return int(clip)
+    import difflib
+
+    near = difflib.get_close_matches(clip, poses.ids, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"no clip {clip!r}: give an id or a position within 0..{len(poses) - 1}{hint}")
+
+
+def _rows_of(poses: Poses, name: str) -> np.ndarray:
+    """Embeddings that `skelrep embed` wrote of these poses; an .npz tells by its ids whether it did."""
+    import numpy as np
+
+    from skelrep.io.arrays import opened
+
+    with opened(Path(name)) as file:
+        if isinstance(file, np.ndarray):
+            return np.array(file)
+        if "embeddings" not in file.files:
+            raise ValueError(f"{name} holds no embeddings; `skelrep embed -o FILE.npz` writes them")
+        if "ids" in file.files and file["ids"].astype(str).tolist() != poses.ids:
+            raise ValueError(f"the embeddings in {name} are of other clips, or in another order; embed these poses")
+        return file["embeddings"]
 
 
 def _encoder(arguments: argparse.Namespace) -> Any:
@@ -316,14 +583,16 @@ def _embedding_options(arguments: argparse.Namespace) -> dict[str, Any]:
 def _read(path: str, arguments: argparse.Namespace, split: str | None) -> Poses:
     from skelrep.io import read
 
-    return read(
-        path,
-        format=arguments.format,
-        layout=arguments.layout,
-        skeleton=arguments.skeleton,
-        split=split,
-        fps=arguments.fps,
-    )
+    return read(path, split=split, **_told(arguments))
+
+
+def _told(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the arguments say of the files to read."""
+    skeleton = arguments.skeleton
+    if skeleton and "," in skeleton:
+        skeleton = [name.strip() for name in skeleton.split(",")]
+    given = ("format", "layout", "fps", "scale", "min_score")
+    return {key: getattr(arguments, key) for key in given} | {"skeleton": skeleton}
 
 
 def _missing(poses: Poses) -> float:

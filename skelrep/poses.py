@@ -477,8 +477,9 @@ def as_poses(
     """The one door: whatever holds poses in memory becomes `Poses`.
 
     Args:
-        poses: `Poses`; an array or tensor as `Poses.from_array` takes it; or a list of clips, each (T, V, C),
-            (M, T, V, C) or `Poses`, of any lengths.
+        poses: `Poses`; an array or tensor as `Poses.from_array` takes it; an xarray of the dimensions time, space,
+            keypoints and perhaps individuals, or a data set of `position` and perhaps `confidence`, as movement has
+            them; or a list of clips, each (T, V, C), (M, T, V, C) or one of these, of any lengths.
         skeleton: As in `Poses.from_array`; for `Poses`, only to contradict what they say of themselves.
         layout: The axes of the array, or of each array in the list.
         fps: Frames a second; overrides what `Poses` say.
@@ -493,6 +494,8 @@ def as_poses(
         if not len(poses):
             raise ValueError("there is no clip in these poses")
         return poses if fps is None else replace(poses, fps=fps)
+    if hasattr(poses, "dims") and hasattr(poses, "coords"):  # an xarray, without importing xarray to say so
+        return as_poses(_from_xarray(poses), skeleton=skeleton, fps=fps)
     if hasattr(poses, "detach"):  # a torch tensor, without importing torch to say so
         poses = poses.detach().cpu().float().numpy()  # numpy knows no bfloat16
     if isinstance(poses, np.ndarray) and poses.dtype != object:
@@ -505,3 +508,31 @@ def as_poses(
             parts = [replace(part, ids=[f"{i}"] if len(part) == 1 else part.ids) for i, part in enumerate(parts)]
         return Poses.concatenate(parts)
     raise TypeError(f"poses must be Poses, an array, a tensor or a list of clips, got {type(poses).__name__}")
+
+
+def _from_xarray(data: Any) -> Poses:
+    """One clip of a data array or of a data set in movement's terms, singular (from 0.17) or plural."""
+    whole = hasattr(data, "data_vars")
+    if whole and "position" not in data:
+        raise ValueError(
+            f"a data set needs the variable position, but this one has {', '.join(map(str, data.data_vars))}"
+        )
+    position = data["position"] if whole else data
+    names = {str(dim).rstrip("s"): dim for dim in position.dims}
+    if set(names) - {"individual"} != {"time", "space", "keypoint"}:
+        raise ValueError(
+            "an xarray of poses has the dimensions time, space, keypoints and perhaps individuals, got "
+            f"{', '.join(map(str, position.dims))}"
+        )
+    order = [names[axis] for axis in ("individual", "time", "keypoint", "space") if axis in names]
+    clip = np.asarray(position.transpose(*order).values, dtype=np.float32)
+    scores = None
+    if whole and "confidence" in data:
+        scores = np.asarray(data["confidence"].transpose(*order[:-1]).values, dtype=np.float32)
+        scores = [scores if "individual" in names else scores[None]]
+    return Poses(
+        [clip if "individual" in names else clip[None]],
+        resolve([str(name) for name in position.coords[names["keypoint"]].values]),
+        fps=data.attrs.get("fps"),
+        scores=scores,
+    )

@@ -260,6 +260,22 @@ SKELETONS: dict[str, Skeleton] = {
             "l.ankle<l.knee r.eye<nose l.eye<nose r.ear<r.eye l.ear<l.eye l.toe<l.ankle l.small_toe<l.toe "
             "l.heel<l.ankle r.toe<r.ankle r.small_toe<r.toe r.heel<r.ankle",
         ),
+        # OpenPose's older model: the order of its POSE_COCO_BODY_PARTS.
+        _table(
+            "openpose-18",
+            "nose<neck neck r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow l.shoulder<neck l.elbow<l.shoulder "
+            "l.wrist<l.elbow r.hip<neck r.knee<r.hip r.ankle<r.knee l.hip<neck l.knee<l.hip l.ankle<l.knee r.eye<nose "
+            "l.eye<nose r.ear<r.eye l.ear<l.eye",
+        ),
+        # Azure Kinect's body tracking in the order of its SDK (k4abt_joint_id_t).
+        _table(
+            "azure-kinect-32",
+            "pelvis spine<pelvis chest<spine neck<chest l.collar<chest l.shoulder<l.collar l.elbow<l.shoulder "
+            "l.wrist<l.elbow l.hand<l.wrist l.hand_tip<l.hand l.thumb<l.wrist r.collar<chest r.shoulder<r.collar "
+            "r.elbow<r.shoulder r.wrist<r.elbow r.hand<r.wrist r.hand_tip<r.hand r.thumb<r.wrist l.hip<pelvis "
+            "l.knee<l.hip l.ankle<l.knee l.foot<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee r.foot<r.ankle "
+            "head<neck nose<head l.eye<head l.ear<head r.eye<head r.ear<head",
+        ),
         # CMU motion capture reduced to the joints that its BVH and AMC releases share; hands and feet are wrists and
         # ankles.
         _table(
@@ -411,7 +427,8 @@ def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None 
             raise ValueError(f"no skeleton is called {skeleton!r}{hint} (known: {', '.join(SKELETONS)})")
         skeleton = SKELETONS[skeleton]
     elif not isinstance(skeleton, Skeleton):
-        skeleton = custom(skeleton)
+        names = tuple(skeleton), custom(skeleton).joints
+        skeleton = next((known for known in SKELETONS.values() if known.joints in names), None) or custom(skeleton)
     if joints is not None and len(skeleton) != joints:
         raise ValueError(
             f"skeleton {skeleton.name!r} has {len(skeleton)} joints but the array has {joints}; "

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from skelrep.io import FORMATS, ntu, read, write
+from skelrep.io import FORMATS, ntu, read, read_parts, write
 from skelrep.io.agcn import _true_length
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, custom
@@ -87,8 +87,8 @@ def test_write_says_what_it_cannot(tmp_path):
     ragged = Poses([np.ones((1, 2, 3, 3)), np.ones((1, 4, 3, 3))], THREE)
     with pytest.raises(ValueError, match=r"2 clips have 2 shapes.*write a\.npz"):
         write(ragged, tmp_path / "a.npy")
-    with pytest.raises(ValueError, match=r"\.npz or \.npy, but .*a\.csv ends in \.csv"):
-        write(ragged, tmp_path / "a.csv")
+    with pytest.raises(ValueError, match=r"\.npz, \.npy, \.csv or \.parquet, but .*a\.mat ends in \.mat"):
+        write(ragged, tmp_path / "a.mat")
     with pytest.raises(FileNotFoundError, match="the folder .*none does not exist"):
         write(ragged, tmp_path / "none" / "a.npz")
     (tmp_path / "a.npz").write_bytes(b"before")
@@ -224,7 +224,7 @@ def test_ntu_bodies_are_followed_by_id_and_ordered_by_motion(tmp_path):
     assert poses.labels is not None
     assert poses.labels.tolist() == [12]
     assert {key: column.item() for key, column in poses.info.items()} == {
-        **{"setup": 1, "camera": 2, "subject": 3, "replication": 2},
+        **{"setup": 1, "camera": 2, "subject": 3, "replication": 2, "ntu60": True},
         **{"xsub_train": False, "xsub_val": True, "xview_train": True, "xview_val": False},
         **{"xset_train": False, "xset_val": True},
     }
@@ -246,21 +246,21 @@ def test_ntu_folder(tmp_path):
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / f"{name}.skeleton").write_text(text)
     (tmp_path / "b" / "S001C001P001R001A002.skeleton").write_text("2\n0\n0\n")
-    with pytest.warns(UserWarning, match="1 of 4 files hold no body and are left out: S001C001P001R001A002") as caught:
+    with pytest.warns(UserWarning, match=r"the 4 files of .*: 1 without any body \(S001C001P001R001A002") as caught:
         poses = read(tmp_path)
     assert caught[0].filename == __file__
     assert poses.ids == ["S001C001P001R001A001", "S002C002P003R001A060", "S018C003P106R001A120"]
     assert poses.labels is not None
     assert poses.labels.tolist() == [0, 59, 119]
     assert read(tmp_path, split="xset_train").ids == poses.ids[1:]
-    with pytest.warns(UserWarning, match="1 of 2 files"):
+    with pytest.warns(UserWarning, match="left out of the 2 files"):
         assert read(tmp_path, split="xview_val", format="ntu").ids == poses.ids[:1]
     with pytest.raises(ValueError, match=r"has no split 'xsub_tran'; did you mean 'xsub_train'\?"):
         read(tmp_path / "a", split="xsub_tran")
     with pytest.raises(ValueError, match=r"no clip of .*a is in the split 'xset_train'"):
         read(tmp_path / "a", split="xset_train")
     (tmp_path / "a" / "S002C002P003R001A060.skeleton").write_text(text)
-    with pytest.warns(UserWarning, match="1 of 5"):
+    with pytest.warns(UserWarning, match="left out of the 5 files"):
         assert read(tmp_path).ids[0] == "a/S001C001P001R001A001"
     with pytest.raises(ValueError, match="no frame of .*A002.skeleton holds a body"):
         read(tmp_path / "b" / "S001C001P001R001A002.skeleton")
@@ -294,6 +294,40 @@ def test_ntu_training_subjects():
     """The numbers that the data set's authors give: 20 of 40 subjects train, and 53 of 106."""
     assert len(set(ntu.TRAINING_SUBJECTS)) == 53
     assert sum(subject <= 40 for subject in ntu.TRAINING_SUBJECTS) == 20
+
+
+def test_ntu_lists_of_incomplete_samples():
+    """The numbers that the data set's authors give: 302 samples of NTU RGB+D, 535 of NTU RGB+D 120."""
+    assert len(ntu.incomplete()) == 535
+    columns = ntu.columns_of(sorted(ntu.incomplete()))  # empty if one name is none of NTU's
+    assert columns["ntu60"].sum() == 302
+    assert (columns["camera"] <= 3).all()
+
+
+def test_ntu_folder_leaves_incomplete_samples_out_as_the_benchmarks_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(ntu, "PART", 2)  # files at a time
+    text = skeleton_text([{"1": points} for points in moving(3, 1.0)])
+    names = [f"S0{setup}C001P001R001A00{action}" for setup in (17, 18) for action in (1, 2, 3)]
+    listed = ["S001C002P005R002A008", "S032C003P067R002A077"]
+    for name in names + listed:
+        (tmp_path / f"{name}.skeleton").write_text(text)
+    (tmp_path / f"{names[1]}.skeleton").write_text("1\n0\n")
+    del names[1]
+    message = r"the 8 files of .*: 2 on the benchmark's list of incomplete skeletons, 1 without any body \(S017.*A002"
+    with pytest.warns(UserWarning, match=message) as caught:
+        poses = read(tmp_path)
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    assert poses.ids == names
+    assert poses.labels is not None
+    assert poses.labels.tolist() == [0, 2, 0, 1, 2]
+    assert poses.info["ntu60"].tolist() == [True, True, False, False, False]
+    with pytest.warns(UserWarning):
+        assert read(tmp_path, split=["ntu60", "xsub_train"]).ids == names[:2]
+    with pytest.warns(UserWarning):
+        assert [part.ids for part in read_parts(tmp_path, split="xset_train")] == [names[2:4], names[4:]]
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="in the splits 'ntu60' and 'xset_train'"):
+        read(tmp_path, split=["ntu60", "xset_train"])
+    assert read(tmp_path / f"{listed[0]}.skeleton").ids == listed[:1]  # who asks for it by name gets it
 
 
 @real_files
@@ -526,7 +560,7 @@ def test_nothing_to_read(tmp_path):
     with pytest.raises(ValueError, match=r"no format is called 'piskl'; did you mean 'pyskl'\? \(known: npy, npz"):
         read(tmp_path / "plain", format="piskl")
     for format in FORMATS:
-        with pytest.raises(ValueError, match="plain"):
+        with pytest.raises((ValueError, ModuleNotFoundError), match=r"plain|pip install 'skelrep\["):
             read(tmp_path / "plain", format=format)
 
 

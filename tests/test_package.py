@@ -19,7 +19,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # Each module may import only those before it.
 ORDER = ["skeletons", "poses", "io", "preprocess", "modalities", "recurrent", "convolution", "encoder"]
-ORDER += ["hub", "embedding", "evaluate", "estimator", "cli"]
+ORDER += ["hub", "embedding", "evaluate", "plot", "explore", "estimator", "cli"]
 
 
 def imported(path: Path) -> set[str]:

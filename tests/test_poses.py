@@ -679,3 +679,28 @@ def test_a_confidence_is_no_depth():
     with pytest.raises(ValueError, match=r"a confidence beside pixels, no depth; pass array\[..., :2\]"):
         Poses.from_array(clip, skeleton=["a", "b", "c", "d"])
     assert len(Poses.from_array(clip[..., :2], skeleton=["a", "b", "c", "d"])) == 1
+
+
+# -- xarray, as movement has it ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("plural", ["s", ""])
+def test_a_data_set_of_movement(plural):
+    xarray = pytest.importorskip("xarray", reason="xarray is not installed")
+    dims = ("time", "space", f"keypoint{plural}", f"individual{plural}")
+    values = np.random.default_rng(0).normal(size=(4, 2, 17, 3)).astype(np.float32)
+    names = {dims[2]: list(SKELETONS["coco-17"].joints), dims[3]: ["a", "b", "c"]}
+    position = xarray.DataArray(values, dims=dims, coords=names)
+    confidence = xarray.DataArray(np.abs(values[:, 0]), dims=(dims[0], *dims[2:]))
+    data = xarray.Dataset({"position": position, "confidence": confidence}, attrs={"fps": 50})
+    poses = as_poses(data)
+    assert (poses.skeleton.name, poses.fps, poses.clips[0].shape) == ("coco-17", 50, (3, 4, 17, 2))
+    np.testing.assert_array_equal(poses.clips[0], values.transpose(3, 0, 2, 1))
+    assert poses.scores is not None
+    np.testing.assert_array_equal(poses.scores[0], np.abs(values[:, 0]).transpose(2, 0, 1))
+    one = as_poses([position.isel({dims[3]: 0})] * 2, fps=25)
+    assert (len(one), one.fps, one.clips[0].shape, one.scores) == (2, 25, (1, 4, 17, 2), None)
+    with pytest.raises(ValueError, match=r"dimensions time, space, keypoints .*got time, space"):
+        as_poses(position[:, :, 0, 0])
+    with pytest.raises(ValueError, match="needs the variable position, but this one has confidence"):
+        as_poses(data[["confidence"]])

@@ -10,10 +10,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from skelrep.io import agcn, arrays, ntu, pku, pyskl
+from skelrep.io import agcn, arrays, containers, estimators, motion_capture, ntu, pku, pyskl, tables
+from skelrep.io.estimators import from_mediapipe as from_mediapipe
 from skelrep.poses import Poses, replacing
 from skelrep.skeletons import Skeleton
 
@@ -25,6 +27,14 @@ FORMATS: dict[str, Callable[..., Poses | Iterator[Poses]]] = {
     "ntu": ntu.read_ntu,
     "pku": pku.read_pku,
     "pyskl": pyskl.read_pyskl,
+    "bvh": motion_capture.read_bvh,
+    "amc": motion_capture.read_amc,
+    "csv": tables.read_csv,
+    "parquet": tables.read_parquet,
+    "json": estimators.read_json,
+    "openpose": estimators.read_openpose,
+    "c3d": containers.read_c3d,
+    "pose": containers.read_pose,
 }
 #: Stands before the suffix of what `skelrep embed` writes beside its inputs.
 EMBEDDINGS = ".embeddings"
@@ -35,7 +45,18 @@ _SUFFIXES = {
     ".skeleton": ("ntu",),
     ".pkl": ("pyskl",),
     ".pickle": ("pyskl",),
+    ".bvh": ("bvh",),
+    ".amc": ("amc",),
+    ".c3d": ("c3d",),
+    ".pose": ("pose",),
+    ".parquet": ("parquet",),
+    ".csv": ("csv",),
+    ".tsv": ("csv",),
+    ".txt": ("csv",),
+    ".json": ("json", "openpose"),
 }
+# Of a folder, these are read only where it holds nothing else: beside data they are lists and notes.
+_COMMON_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".json")
 
 
 def read(
@@ -46,19 +67,25 @@ def read(
     skeleton: Skeleton | str | Sequence[str] | None = None,
     split: str | Sequence[str] | None = None,
     fps: float | None = None,
+    scale: float | Sequence[float] | None = None,
+    min_score: float | None = None,
 ) -> Poses:
     """Reads poses from a file, or from all files in a folder.
 
     Args:
-        path: A file of a known suffix, or a folder. A folder with NTU `.skeleton` files or PKU-MMD's recordings
-            anywhere in it is read as that; of any other folder every file of a known suffix directly in it is read, in
-            the order of their names, save the `.embeddings.npy` of `skelrep embed`.
+        path: A file of a known suffix, or a folder. A folder with NTU `.skeleton` files, PKU-MMD's recordings or
+            OpenPose's `*_keypoints.json` anywhere in it is read as that; of any other folder every file of a known
+            suffix directly in it is read, in the order of their names, save the `.embeddings.npy` of `skelrep embed`,
+            and tables and JSON only where nothing else is there.
         format: A name in `FORMATS`, where suffix and content do not tell.
         layout: The axes of a bare array in its own order, such as "NCTVM" (see `Poses.from_array`).
         skeleton: A `Skeleton`, a name of one or V joint names, where the file does not tell.
         split: Keep the members of this split, where the file has splits ("xsub_train", "train", "test" ...); of
             several, the clips that are members of all.
         fps: Frames a second, where the file does not tell or tells wrong.
+        scale: Coordinates are multiplied by it, or each axis by its own: 0.001 for millimetres, (1920, 1080) for
+            fractions of a picture.
+        min_score: A joint of lower score (confidence, visibility) becomes missing.
 
     Returns:
         The clips; a single clip of a file is called by the file's stem.
@@ -66,9 +93,11 @@ def read(
     Raises:
         FileNotFoundError: if there is nothing at `path`.
         ValueError: for an unknown format, an empty or malformed file, a folder without a readable file, an unknown
-            split; the message names the path and says what was expected.
+            split, or `min_score` for poses without scores; the message names the path and says what was expected.
+        ModuleNotFoundError: if a format needs an extra that is not installed; the message says how to install it.
     """
-    parts = list(read_parts(path, format=format, layout=layout, skeleton=skeleton, split=split, fps=fps))
+    told: dict[str, Any] = {"format": format, "layout": layout, "skeleton": skeleton, "split": split, "fps": fps}
+    parts = list(read_parts(path, **told, scale=scale, min_score=min_score))
     return parts[0] if len(parts) == 1 else Poses.concatenate(parts)
 
 
@@ -80,6 +109,8 @@ def read_parts(
     skeleton: Skeleton | str | Sequence[str] | None = None,
     split: str | Sequence[str] | None = None,
     fps: float | None = None,
+    scale: float | Sequence[float] | None = None,
+    min_score: float | None = None,
 ) -> Iterator[Poses]:
     """As `read`, but a data set of many files comes in parts, so that it need not fit into memory."""
     path = Path(path).expanduser()
@@ -90,9 +121,10 @@ def read_parts(
     splits = [split] if isinstance(split, str) else list(split or ())
     data_set = _data_set_in(path, format) if path.is_dir() else None
     if path.is_dir() and data_set is None:
-        parts = [_read_folder(path, format, layout, skeleton)]
+        parts = [_read_folder(path, format, layout, skeleton, scale is not None)]
     else:  # a reader that knows the first split skips the rest; the others are sorted out below
-        parts = _read_one(path, data_set or format, layout, skeleton, splits[0] if splits else None)
+        first = splits[0] if splits else None
+        parts = _read_one(path, data_set or format, layout, skeleton, first, scale is not None)
     found = False
     for poses in parts:
         keep = np.ones(len(poses), dtype=bool)
@@ -100,20 +132,39 @@ def read_parts(
             keep &= _membership(poses.info, name, path)
         if keep.any() or not splits:
             found = True
-            poses = poses if keep.all() else poses[keep]
-            yield poses if fps is None else replace(poses, fps=fps)
+            yield _declared(poses if keep.all() else poses[keep], path, fps, scale, min_score)
     if not found:
         names = " and ".join(map(repr, splits))
         raise ValueError(f"no clip of {path} is in the split{'s' * (len(splits) > 1)} {names}")
 
 
+def _declared(
+    poses: Poses, path: Path, fps: float | None, scale: float | Sequence[float] | None, min_score: float | None
+) -> Poses:
+    """The poses with what the caller says of them."""
+    if fps is not None:
+        poses = replace(poses, fps=fps)
+    if scale is not None:
+        factors = np.asarray(scale, dtype=np.float32)
+        if factors.shape not in ((), (1,), (poses.channels,)) or not np.isfinite(factors).all() or not factors.any():
+            raise ValueError(f"scale must be a number, or one for each of the {poses.channels} axes, got {scale}")
+        poses = replace(poses, clips=[clip * factors for clip in poses.clips])
+    if min_score is not None:
+        if poses.scores is None:
+            raise ValueError(f"{path} holds no scores, so that min_score={min_score} cannot be asked of them")
+        low = [np.isnan(score) | (score < min_score) for score in poses.scores]
+        poses = replace(poses, clips=[np.where(bad[..., None], np.nan, clip) for bad, clip in zip(low, poses.clips)])
+    return poses
+
+
 def write(poses: Poses, path: str | os.PathLike) -> None:
-    """Writes poses to `.npz`, with everything known about them, or to `.npy`, the coordinates alone.
+    """Writes poses to `.npz`, with everything known about them, or to `.npy`, `.csv` or `.parquet`, with less.
 
     Args:
         poses: What to write.
-        path: Ends in `.npz` (see `Poses.save`), or in `.npy`: one clip becomes (M, T, V, C), several of equal shape
-            (N, M, T, V, C). It is replaced only when all is written.
+        path: Ends in `.npz` (see `Poses.save`); in `.npy`, the coordinates alone: one clip becomes (M, T, V, C),
+            several of equal shape (N, M, T, V, C); in `.csv` or `.parquet`, a row for each person and frame (see
+            `skelrep.io.tables`). It is replaced only when all is written.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -123,6 +174,8 @@ def write(poses: Poses, path: str | os.PathLike) -> None:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         poses.save(path)
+    elif suffix in (".csv", ".parquet"):
+        tables.write_table(poses, path)
     elif suffix == ".npy":
         shapes = sorted({clip.shape for clip in poses.clips})
         if not shapes:
@@ -135,11 +188,13 @@ def write(poses: Poses, path: str | os.PathLike) -> None:
         with replacing(path) as temporary:
             np.save(temporary, poses.clips[0] if len(poses) == 1 else np.stack(poses.clips), allow_pickle=False)
     else:
-        raise ValueError(f"poses are written as .npz or .npy, but {path} ends in {suffix or 'no suffix'}")
+        raise ValueError(
+            f"poses are written as .npz, .npy, .csv or .parquet, but {path} ends in {suffix or 'no suffix'}"
+        )
 
 
 def _read_one(
-    path: Path, format: str | None, layout: str | None, skeleton: object, split: str | None
+    path: Path, format: str | None, layout: str | None, skeleton: object, split: str | None, scaled: bool
 ) -> Iterator[Poses]:
     if path.is_file() and path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
@@ -147,7 +202,8 @@ def _read_one(
         format = format or _format_of(path)
         if layout is not None and FORMATS[format] is not arrays.read_numpy:
             raise ValueError(f"layout= is for bare arrays; the format {format!r} fixes its axes")
-        parts = FORMATS[format](path, layout=layout, skeleton=skeleton, split=split)
+        options = {"scaled": scaled} if format in ("json", "openpose") else {}
+        parts = FORMATS[format](path, layout=layout, skeleton=skeleton, split=split, **options)
         yield from [parts] if isinstance(parts, Poses) else parts
     except ValueError as error:
         if f"{path}" in f"{error}":
@@ -159,7 +215,11 @@ def _data_set_in(folder: Path, format: str | None) -> str | None:
     """The format, if it is `format` or that is None, of a data set that lies in a folder and the folders in it."""
     if format in (None, "ntu") and next(folder.glob("**/*.skeleton"), None):
         return "ntu"
-    return "pku" if format in (None, "pku") and pku.is_pku(folder) else None
+    if format in (None, "pku") and pku.is_pku(folder):
+        return "pku"
+    if format == "openpose" or (format is None and next(folder.glob("**/*_keypoints.json"), None)):
+        return "openpose"
+    return None
 
 
 def _format_of(path: Path) -> str:
@@ -174,7 +234,7 @@ def _format_of(path: Path) -> str:
     return _SUFFIXES[suffix][0]
 
 
-def _read_folder(folder: Path, format: str | None, layout: str | None, skeleton: object) -> Poses:
+def _read_folder(folder: Path, format: str | None, layout: str | None, skeleton: object, scaled: bool) -> Poses:
     files = sorted(
         file
         for file in folder.iterdir()
@@ -186,12 +246,14 @@ def _read_folder(folder: Path, format: str | None, layout: str | None, skeleton:
     )
     beside = set().union(*(agcn.companions(file) for file in files if file.suffix.lower() == ".npy"))
     readable = [file for file in files if file not in beside]
-    parts = [(file, part) for file in readable for part in _read_one(file, format, layout, skeleton, None)]
+    if format is None and (data := [file for file in readable if file.suffix.lower() not in _COMMON_SUFFIXES]):
+        readable = data
+    parts = [(file, part) for file in readable for part in _read_one(file, format, layout, skeleton, None, scaled)]
     if not parts:
         raise ValueError(
             f"the folder {folder} holds no file that can be read{f' as {format}' if format else ''} "
-            f"(known suffixes: {', '.join(_SUFFIXES)}; folders within it are searched for NTU's and PKU-MMD's "
-            "recordings only)"
+            f"(known suffixes: {', '.join(_SUFFIXES)}; folders within it are searched for NTU's, PKU-MMD's and "
+            "OpenPose's recordings only)"
         )
     poses = Poses.concatenate([part for _, part in parts])
     if len(set(poses.ids)) == len(poses):

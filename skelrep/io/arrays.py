@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -107,6 +108,23 @@ def _ctrgcn(content: Any, skeleton: Skeleton | str | None, split: str | None) ->
             )
         )
     return Poses.concatenate(parts)
+
+
+def rate(seconds: float) -> float | None:
+    """Frames a second from the seconds of one; 0.0333333 means 30, written with too few digits."""
+    if not np.isfinite(seconds) or seconds <= 0:
+        return None
+    fps = 1 / seconds
+    return float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps
+
+
+def bounded(*sizes: int) -> None:
+    """Refuses an array that a small or odd file would make larger than memory: 2^28 numbers are a gigabyte."""
+    if math.prod(sizes) > 2**28:
+        raise ValueError(
+            f"its poses would fill an array of {' x '.join(map(str, sizes))} numbers, more than a gigabyte; split the "
+            "recording, or the tracks of the people in it"
+        )
 
 
 def seen(clip: np.ndarray) -> np.ndarray:

@@ -1,0 +1,99 @@
+"""Binary files that libraries kept for them read: C3D (ezc3d) and `.pose` (pose-format)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.tables import optional
+from skelrep.poses import Poses, missing_as_nan
+from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
+
+_METRES = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254}
+
+
+def read_c3d(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+    """Reads the points of a `.c3d`, if their labels are names of joints (the extra `c3d`).
+
+    Args:
+        path: The file.
+        layout: Not used; the format fixes the axes.
+        skeleton: A name for each label, in their order, where the labels are markers. Those that are joints are needed,
+            as others are passed over.
+        split: Not used.
+
+    Returns:
+        One clip (1, T, V, 3) in metres by the file's unit, at its rate.
+
+    Raises:
+        ValueError: if the file is damaged, names no unit, or its labels are no joints (they are listed).
+    """
+    ezc3d = optional("ezc3d", "c3d")
+    try:
+        file = ezc3d.c3d(str(path))
+        about = file["parameters"]["POINT"]
+        labels = [str(label).strip() for label in about["LABELS"]["value"]]
+        points = np.asarray(file["data"]["points"], dtype=np.float32)[:3].T  # (T, V, 3)
+        fps = float(about["RATE"]["value"][0])
+        unit = str(about["UNITS"]["value"][0]).strip().lower()
+    except (OSError, RuntimeError, KeyError, IndexError, MemoryError) as error:
+        raise ValueError(f"{path} is damaged or no C3D file with points ({error})") from error
+    if unit not in _METRES:
+        raise ValueError(f"the unit of {path} is {unit!r}; known are {', '.join(_METRES)}")
+    table = _joints(labels[: points.shape[1]], path) if skeleton is None else resolve(skeleton, points.shape[1])
+    clip = missing_as_nan(points * _METRES[unit])[None]
+    return Poses([clip], table, [path.stem], fps=fps if fps > 0 else None)
+
+
+def _joints(labels: list[str], path: Path) -> Skeleton:
+    try:
+        table = custom(labels, name="c3d")
+        mapping(table, SKELETONS["common-15"])
+    except ValueError:
+        raise ValueError(
+            f"the {len(labels)} points of {path} are no joints by their labels: {', '.join(labels)}; pass skeleton= a "
+            "name for each in this order, with shoulders, elbows, wrists, hips, knees, ankles and a head among them"
+        ) from None
+    return table
+
+
+def read_pose(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+    """Reads the body of a `.pose` file (the extra `pose`): its world landmarks if it has any, else its pose.
+
+    Faces and hands are passed over.
+
+    Args:
+        path: The file.
+        layout: Not used; the format fixes the axes.
+        skeleton: Other names for the body's points.
+        split: Not used.
+
+    Returns:
+        One clip (M, T, V, C) with scores: world landmarks in metres with y up, others in pixels with y down.
+
+    Raises:
+        ValueError: if the file is damaged or holds no body.
+    """
+    optional("pose_format", "pose")
+    from pose_format import Pose  # type: ignore[import-not-found]
+
+    try:
+        pose = Pose.read(path.read_bytes())
+        components = [component.name for component in pose.header.components]
+        bodies = sorted((name for name in components if "POSE" in name.upper()), key=lambda name: "WORLD" not in name)
+        if not bodies:
+            raise ValueError(f"its components are {', '.join(components) or 'none'}, none of them a body's pose")
+        part = next(component for component in pose.header.components if component.name == bodies[0])
+        body = pose.get_components(bodies[:1]).body
+        clip = np.array(np.ma.filled(body.data.astype(np.float32), np.nan)).swapaxes(0, 1)
+        scores = np.array(body.confidence, dtype=np.float32).swapaxes(0, 1)
+        fps = float(body.fps)
+    except Exception as error:  # a damaged file fails in as many ways as there are fields
+        raise ValueError(f"{path} is damaged or no .pose file with a body ({error})") from error
+    clip[scores == 0] = np.nan
+    if "WORLD" in bodies[0]:
+        clip[..., 1:] *= -1
+    table = resolve(part.points if skeleton is None else skeleton, len(part.points))
+    return Poses([missing_as_nan(clip)], table, [path.stem], fps=fps if fps > 0 else None, scores=[scores])

@@ -1,0 +1,105 @@
+"""C3D and .pose, each by its library, and what is said where the library is missing or the file is none."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from skelrep.io import read
+from skelrep.skeletons import SKELETONS
+
+COMMON = SKELETONS["common-15"]
+LABELS = [joint for joint in COMMON.joints if not joint.startswith("mid_")]
+POINTS = np.random.default_rng(0).normal(size=(5, len(LABELS), 3))
+
+
+@pytest.mark.parametrize(("name", "library"), [("a.c3d", "ezc3d"), ("a.pose", "pose_format"), ("a.parquet", "pyarrow")])
+def test_a_missing_library_is_one_sentence(tmp_path, monkeypatch, name, library):
+    (tmp_path / name).write_bytes(b"something")
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ModuleNotFoundError, match=rf"needs {library}: pip install 'skelrep\[{name[2:]}\]'"):
+        read(tmp_path / name)
+
+
+def write_c3d(path, labels, unit="mm") -> None:
+    ezc3d = pytest.importorskip("ezc3d", reason="ezc3d is not installed")
+    file = ezc3d.c3d()
+    file["parameters"]["POINT"]["RATE"]["value"] = [100]
+    file["parameters"]["POINT"]["LABELS"]["value"] = tuple(labels)
+    file["parameters"]["POINT"]["UNITS"]["value"] = (unit,)
+    points = np.ones((4, len(labels), len(POINTS)))
+    points[:3] = 1000 * POINTS[:, : len(labels)].T
+    points[:3, 0, 1] = np.nan
+    file["data"]["points"] = points
+    file.write(str(path))
+
+
+def test_c3d(tmp_path):
+    write_c3d(tmp_path / "a.c3d", [label.upper() for label in LABELS])
+    poses = read(tmp_path / "a.c3d")
+    assert (poses.ids, poses.fps, poses.skeleton.joints) == (["a"], 100, tuple(LABELS))
+    expected = POINTS.copy()
+    expected[1, 0] = np.nan  # not seen
+    np.testing.assert_allclose(poses.clips[0][0], expected, atol=1e-5)
+
+
+def test_c3d_of_markers(tmp_path):
+    markers = ["LFHD", "RFHD", "C7", "LSHO", "RSHO"]
+    write_c3d(tmp_path / "a.c3d", markers)
+    with pytest.raises(
+        ValueError, match=r"5 points of .*a\.c3d are no joints by their labels: LFHD, .* skeleton= a name"
+    ):
+        read(tmp_path / "a.c3d")
+    poses = read(tmp_path / "a.c3d", skeleton=["head", "m1", "m2", "LeftShoulder", "RightShoulder"])
+    assert poses.skeleton.joints[3] == "left_shoulder"
+    write_c3d(tmp_path / "b.c3d", LABELS, unit="furlong")
+    with pytest.raises(ValueError, match=r"the unit of .*b\.c3d is 'furlong'; known are m, dm, cm, mm, in"):
+        read(tmp_path / "b.c3d")
+    (tmp_path / "c.c3d").write_bytes(b"no c3d at all")
+    with pytest.raises(ValueError, match=r"c\.c3d is damaged or no C3D file"):
+        read(tmp_path / "c.c3d")
+
+
+def write_pose(path, components) -> None:
+    pytest.importorskip("pose_format", reason="pose-format is not installed")
+    from pose_format import Pose  # type: ignore[import-not-found]
+    from pose_format.numpy import NumPyPoseBody  # type: ignore[import-not-found]
+    from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions  # type: ignore[import-not-found]
+
+    header = PoseHeader(
+        0.2,
+        PoseHeaderDimensions(640, 480, 0),
+        [PoseHeaderComponent(name, list(points), [], [], "XYZC") for name, points in components.items()],
+    )
+    count = sum(map(len, components.values()))
+    values = np.arange(4 * 2 * count * 3, dtype=np.float32).reshape(4, 2, count, 3) + 1
+    confidence = np.full((4, 2, count), 0.5, dtype=np.float32)
+    confidence[0, 0] = 0
+    with path.open("wb") as file:
+        Pose(header, NumPyPoseBody(25, values, confidence)).write(file)
+
+
+def test_pose(tmp_path):
+    body = [joint.upper() for joint in SKELETONS["mediapipe-33"].joints]
+    write_pose(tmp_path / "a.pose", {"FACE_LANDMARKS": ["0", "1"], "POSE_LANDMARKS": body})
+    poses = read(tmp_path / "a.pose")
+    assert (poses.ids, poses.fps, poses.clips[0].shape) == (["a"], 25, (2, 4, 33, 3))
+    assert poses.skeleton == SKELETONS["mediapipe-33"]
+    assert np.isnan(poses.clips[0][0, 0]).all() and poses.scores is not None and poses.scores[0][1, 0, 0] == 0.5
+    assert poses.clips[0][1, 0, 0].tolist() == [112, 113, 114]  # after a person of 35 points, and two of the face
+    write_pose(tmp_path / "b.pose", {"POSE_LANDMARKS": body, "POSE_WORLD_LANDMARKS": body})
+    assert read(tmp_path / "b.pose").clips[0][1, 0, 0].tolist() == [298, -299, -300]  # the second, y and z turned
+
+
+def test_pose_files_that_are_none(tmp_path):
+    write_pose(tmp_path / "a.pose", {"LEFT_HAND_LANDMARKS": ["WRIST", "THUMB"]})
+    with pytest.raises(
+        ValueError, match=r"a\.pose .*its components are LEFT_HAND_LANDMARKS, none of them a body's pose"
+    ):
+        read(tmp_path / "a.pose")
+    write_pose(tmp_path / "b.pose", {"POSE_LANDMARKS": ["NOSE", "NECK"]})
+    (tmp_path / "b.pose").write_bytes((tmp_path / "b.pose").read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"b\.pose is damaged or no \.pose file"):
+        read(tmp_path / "b.pose")

@@ -1,0 +1,201 @@
+"""CSV and Parquet: what the columns' names mean, round trips, `skelrep convert`, and tables that are none."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skelrep.cli import main
+from skelrep.io import read, write
+from skelrep.io.tables import _joints
+from skelrep.poses import Poses
+from skelrep.skeletons import SKELETONS, custom
+
+FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
+real_files = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no real files at {FIXTURES}")
+COCO = SKELETONS["coco-17"]
+
+
+def example(channels: int = 3) -> Poses:
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(size=(m, t, 17, channels)).astype(np.float32) for m, t in ((1, 4), (2, 3), (1, 7))]
+    clips[1][1, 0] = np.nan
+    clips[2][0, 2, 5:9] = np.nan
+    scores = [rng.uniform(0.1, 1, clip.shape[:3]).astype(np.float32) for clip in clips]
+    return Poses(clips, COCO, ["b, quoted", "a", "c"], np.array(["sit", "run", "sit"]), 29.97, scores)
+
+
+def assert_same(a: Poses, b: Poses) -> None:
+    assert (a.skeleton, a.ids) == (b.skeleton, b.ids)
+    assert a.fps == pytest.approx(b.fps, rel=1e-9)
+    assert a.labels is not None and b.labels is not None and a.labels.tolist() == b.labels.tolist()
+    assert a.scores is not None and b.scores is not None
+    for x, y in zip(a.clips + a.scores, b.clips + b.scores, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("channels", [2, 3])
+def test_round_trip(tmp_path, suffix, channels):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    poses = example(channels)
+    write(poses, tmp_path / f"a{suffix}")
+    assert_same(read(tmp_path / f"a{suffix}"), poses)
+    plain = Poses(poses.clips, custom(["pelvis", "neck", *"abcdefghijklmno"]), labels=np.array([3, 1, 2]))
+    write(plain, tmp_path / f"b{suffix}")
+    again = read(tmp_path / f"b{suffix}")
+    assert again.labels is not None and again.labels.tolist() == [3, 1, 2]
+    assert (again.ids, again.fps, again.scores) == (["0", "1", "2"], None, None)
+    assert again.skeleton.joints == plain.skeleton.joints
+
+
+def test_a_table_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("before")
+    with pytest.raises(ValueError, match="no clip to write"):
+        write(example()[:0], tmp_path / "a.csv")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ModuleNotFoundError, match=r"needs pyarrow: pip install 'skelrep\[parquet\]'"):
+        write(example(), tmp_path / "a.parquet")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
+
+
+@pytest.mark.parametrize(
+    "spelling", ["Hips.{}", "hips_{}", "Hips:{}", "Hips {}", "Hips_pos_{}", "Hips.Position.{}", "{}_hips", "{}.Hips"]
+)
+def test_spellings(spelling):
+    (found,) = _joints([spelling.format(axis) for axis in "yxz"], Path())
+    assert custom([found]).joints == ("pelvis",)
+    (found,) = _joints([spelling.format(axis) for axis in "XYZ"], Path())
+    assert custom([found]).joints == ("pelvis",)
+
+
+def test_more_spellings():
+    names = ["time", "HipsX", "HipsY", "HipsZ", "LeftArm.x", "LeftArm.y", "LeftArm.z", "LeftArm.rot.x", "LeftArm.rot.y"]
+    assert list(_joints(names, Path())) == ["Hips", "LeftArm"]
+    names = ["nose_x", "nose_y", "nose_likelihood", "index", "quality"]
+    assert _joints(names, Path()) == {"nose": {"x": 0, "y": 1, "score": 2}}
+    assert list(_joints(["x0", "y0", "x1", "y1", "x_2", "y_2"], Path())) == ["0", "1", "2"]
+
+
+def test_columns_say_what_a_row_belongs_to(tmp_path):
+    rows = ["Clip;Frame;Person;Nose.x;Nose.y", "b;12;7;1;2", "a;0;0;3;4", "b;10;7;5;6", "b;12;3;;8"]
+    (tmp_path / "a.csv").write_text("\ufeff" + "\n".join(rows) + "\n\n", encoding="utf-8")
+    poses = read(tmp_path / "a.csv")
+    assert (poses.ids, poses.skeleton.joints, poses.fps) == (["b", "a"], ("nose",), None)
+    np.testing.assert_array_equal(poses.clips[0][:, :, 0], [[[5, 6], [1, 2]], [[np.nan] * 2, [np.nan, 8]]])
+    np.testing.assert_array_equal(poses.clips[1], [[[[3, 4]]]])
+    numbered = "".join(f"x{i},y{i}{',' * (i < 16)}" for i in range(17)) + "\n" + ",".join(["1.5"] * 34) + "\n"
+    (tmp_path / "b.csv").write_text(numbered)
+    assert read(tmp_path / "b.csv", skeleton="coco-17").clips[0].shape == (1, 1, 17, 2)
+    with pytest.raises(ValueError, match=r"b\.csv: an array of 17 joints could be coco-17 or .*; say which"):
+        read(tmp_path / "b.csv")
+
+
+def test_columns_without_names(tmp_path):
+    values = np.random.default_rng(0).normal(size=(4, 2, 7))
+    np.savetxt(tmp_path / "a.txt", values.reshape(4, 14))
+    poses = read(tmp_path / "a.txt", skeleton=["hips", "head"], fps=60, scale=0.001)
+    assert (poses.ids, poses.fps) == (["a"], 60)
+    np.testing.assert_allclose(poses.clips[0][0], values[..., :3] / 1000, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"a\.txt holds 14 columns of numbers without names; pass skeleton="):
+        read(tmp_path / "a.txt")
+    with pytest.raises(ValueError, match=r"14 columns .* the 25 joints of 'ntu-25' need 2 .* each"):
+        read(tmp_path / "a.txt", skeleton="ntu-25")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a.x,a.y\n1,2\n1,b\n", "line 3: could not convert string to float: 'b'"),
+        ("a.x,a.y\n1,2,3\n", "line 2: 3 cells where the first line has 2"),
+        ("a.x,a.y\n", "names of columns but no frame"),
+        ("a,b\n1,2\n", "has no columns of joints.* but a, b"),
+        ("a.x,a.y,a.z,b.x,b.y\n1,2,3,4,5\n", "has no column z of b, but of other joints"),
+        ("person,frame,a.x,a.y\n0,1,1,2\n0,1,1,2\n", "two rows of one person and frame"),
+        ("frame,a.x,a.y\none,1,2\n", "a frame or time that is no number"),
+        ("a.x,a.y\n1,inf\n", "infinite coordinates"),
+        ("a.x,a.y\n1," + "9" * 200_000 + "\n", "is no table of text"),
+    ],
+)
+def test_tables_that_are_none(tmp_path, text, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"a\.csv.*{message}|{message}.*a\.csv"):
+        read(tmp_path / "a.csv")
+
+
+def test_a_table_that_would_fill_the_memory(tmp_path):
+    rows = "".join(f"{i},{i},1,2\n" for i in range(20_000))  # everybody once, each in a frame of his own
+    (tmp_path / "a.csv").write_text("person,frame,a.x,a.y\n" + rows)
+    with pytest.raises(ValueError, match=r"a\.csv.*more than a gigabyte"):
+        read(tmp_path / "a.csv")
+
+
+def test_parquet_files_that_are_none(tmp_path):
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no table PAR1")
+    with pytest.raises(ValueError, match=r"a\.parquet is damaged or no Parquet table"):
+        read(tmp_path / "a.parquet")
+    parquet.write_table(arrow.table({"a.x": ["1"], "a.y": ["b"]}), tmp_path / "b.parquet")
+    with pytest.raises(ValueError, match=r"b\.parquet"):
+        read(tmp_path / "b.parquet")
+    parquet.write_table(arrow.table({"a.x": [1.0, None], "a.y": [1, 2]}), tmp_path / "c.parquet")
+    np.testing.assert_array_equal(read(tmp_path / "c.parquet").clips[0][0, :, 0], [[1, 1], [np.nan, 2]])
+
+
+def test_tables_in_a_folder_count_only_by_themselves(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((4, 17, 2)))
+    (tmp_path / "labels.csv").write_text("name,label\na,1\n")
+    assert read(tmp_path, skeleton="coco-17").ids == ["a"]
+    (tmp_path / "a.npy").unlink()
+    write(example(), tmp_path / "labels.csv")
+    assert len(read(tmp_path)) == 3
+
+
+def test_what_is_declared(tmp_path):
+    poses = example()
+    poses.save(tmp_path / "a.npz")
+    assert poses.scores is not None
+    least = read(tmp_path / "a.npz", min_score=0.5)
+    for clip, before, score in zip(least.clips, poses.clips, poses.scores):
+        assert np.isnan(clip[score < 0.5]).all()
+        np.testing.assert_array_equal(clip[score >= 0.5], before[score >= 0.5])
+    stretched = read(tmp_path / "a.npz", scale=(2, 3, 0))
+    np.testing.assert_array_equal(stretched.clips[0], poses.clips[0] * np.array([2, 3, 0], dtype=np.float32))
+    for scale in ((2, 3), 0, np.nan):
+        with pytest.raises(ValueError, match="scale must be a number, or one for each of the 3 axes"):
+            read(tmp_path / "a.npz", scale=scale)
+    Poses(poses.clips, COCO).save(tmp_path / "b.npz")
+    with pytest.raises(ValueError, match=r"b\.npz holds no scores, so that min_score=0.5 cannot be asked"):
+        read(tmp_path / "b.npz", min_score=0.5)
+
+
+def test_convert(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    poses = example()
+    poses.save("a.npz")
+    assert main(["convert", "a.npz", "a.csv", "-q"]) == 0
+    assert_same(read("a.csv"), poses)
+    assert main(["convert", "a.csv", "b.npz", "--min-score", "0.5", "--scale", "2", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"output": "b.npz", "clips": 3, "skeleton": "coco-17"}
+    np.testing.assert_array_equal(read("b.npz").clips[0], read("a.npz", min_score=0.5, scale=2).clips[0])
+    np.savetxt("c.txt", np.ones((4, 6)))
+    assert main(["convert", "c.txt", "c.npy", "--skeleton", "Hips, Head"]) == 0
+    assert np.load("c.npy").shape == (1, 4, 2, 3)
+    assert "c.txt -> c.npy: Poses(1 clip" in capsys.readouterr().err
+    assert main(["convert", "a.npz", "a.mat"]) == 1
+    assert "written as .npz, .npy, .csv or .parquet" in capsys.readouterr().err
+
+
+@real_files
+def test_a_real_csv():
+    poses = read(FIXTURES / "csv" / "0005_2FeetJump001_pos.csv")
+    assert (poses.fps, poses.clips[0].shape) == (120.0, (1, 2575, 25, 3))
+    assert {"pelvis", "left_collar", "left_shoulder", "left_hand", "left_knee", "head"} <= set(poses.skeleton.joints)
+    np.testing.assert_allclose(poses.clips[0][0, 0, 0], [1.1473, 32.8029, 1.7158])
