@@ -36,7 +36,7 @@ examples:
   skelrep convert walk.bvh walk.npz
   skelrep plot clips.npz --clip 3 -o clip.gif
   skelrep explore clips.npz -o explorer.html
-  skelrep prepare a.npz b.npz --skeleton common-15 -o corpus
+  skelrep prepare a.npz b.npz --to common-15 -o corpus
   skelrep pretrain i2md_small --data corpus -o run   again after a stop: goes on
   skelrep export run my-encoder --licence cc-by-4.0
   skelrep protocols my-encoder train.npz test.npz --shares 0.05 0.1
@@ -230,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("test", nargs="?", help="likewise; or give --splits")
     command.add_argument("--splits", nargs=2, metavar=("TRAIN", "TEST"), help="two splits of the one file")
     command.add_argument(
-        "--which", nargs="+", default=["knn", "linear", "semi", "finetune"], help="(default: %(default)s)"
+        "--which", nargs="+", default=["knn", "linear", "semi", "finetune"], help="(default: all four)"
     )
     command.add_argument(
         "--shares", nargs="+", type=float, default=[0.01, 0.05, 0.1, 0.2], help="of the labels, for semi"
@@ -398,12 +398,13 @@ def _explore(arguments: argparse.Namespace) -> None:
 
     poses = _read(arguments.poses, arguments, None)
     labels = None if arguments.labels is None else _column(poses, arguments.labels, arguments.poses)
-    if arguments.embeddings is None:
-        rows = _encoder(arguments).embed(poses, **_embedding_options(arguments))
-    else:
-        rows = _rows_of(poses, arguments.embeddings)
-    text = page(poses, rows, labels=labels, map=arguments.map, title=Path(arguments.poses).resolve().stem).encode()
-    with replacing(arguments.output) as file:
+    with replacing(arguments.output) as file:  # before the work, so that a folder that is not there is told at once
+        if arguments.embeddings is None:
+            rows = _encoder(arguments).embed(poses, **_embedding_options(arguments))
+        else:
+            rows = _rows_of(poses, arguments.embeddings)
+        title = Path(arguments.poses).resolve().stem
+        text = page(poses, rows, labels=labels, map=arguments.map, title=title).encode()
         file.write(text)
     if arguments.json:
         _print_json({"output": arguments.output, "clips": len(poses), "bytes": len(text)})
@@ -444,7 +445,9 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 def _pretrain(arguments: argparse.Namespace) -> None:
     run = _train("run")
-    if arguments.threads:
+    if arguments.threads is not None:
+        if arguments.threads < 1:
+            raise ValueError(f"--threads must be at least 1, got {arguments.threads}")
         import torch
 
         torch.set_num_threads(arguments.threads)

@@ -294,7 +294,6 @@ def save_pretrained(
         ValueError: if a weight is not finite, or the config's `training` holds what JSON cannot.
     """
     folder = Path(folder).expanduser()
-    folder.mkdir(parents=True, exist_ok=True)
     # Copies, because safetensors refuses tensors that share memory or do not lie row by row.
     tensors = {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
@@ -309,6 +308,7 @@ def save_pretrained(
     texts = {CONFIG: config + "\n"}
     if replace_card or not (folder / CARD).exists():
         texts[CARD] = model_card(encoder, name=folder.resolve().name) if card is None else card
+    folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as files:  # on leaving it, all are renamed or none
         for name, text in texts.items():
             files.enter_context(replacing(folder / name)).write(text.encode())

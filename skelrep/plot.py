@@ -243,9 +243,9 @@ def save(
         ModuleNotFoundError: without matplotlib.
     """
     path = Path(path)
-    if path.suffix not in (".gif", ".png"):
+    if (suffix := path.suffix.lower()) not in (".gif", ".png"):
         raise ValueError(f"a picture is a .gif or a .png, got {str(path)!r}")
-    if path.suffix == ".png":
+    if suffix == ".png":
         figure = draw(poses, skeleton=skeleton, view=view, fps=fps)
         with replacing(path) as file:
             figure.savefig(file, format="png")
@@ -288,6 +288,8 @@ class _Scene:
 
     @classmethod
     def of(cls, poses: Any, skeleton: Any, view: float, fps: float | None) -> _Scene:
+        if not np.isfinite(view):
+            raise ValueError(f"view must be a number of degrees, got {view}")
         clip = drawable(as_poses(poses, skeleton=skeleton, fps=fps))
         if len(clip) != 1:
             raise ValueError(f"one clip is drawn at a time, got {len(clip)}; choose one: poses[0]")
@@ -337,8 +339,8 @@ class _Scene:
     def film(self, pictures: float | None) -> tuple[Figure, Callable[[int], list[Any]], np.ndarray, float]:
         """A figure, what shows a frame in it, the frames to show, and how many a second."""
         rate = min(self.fps, 25.0) if pictures is None else pictures  # 25: a .gif counts hundredths of a second
-        if not 0 < rate <= 50:
-            raise ValueError(f"pictures a second must be above 0 and at most 50, which viewers can show, got {rate}")
+        if not 0.01 <= rate <= 50:  # a .gif cannot show a picture for longer than eleven minutes
+            raise ValueError(f"pictures a second must be 0.01 to 50, which viewers can show, got {rate}")
         count = self.poses.shape[1]
         moments = np.arange(0, count, self.fps / rate).round().astype(int).clip(max=count - 1)
         left, right = np.nanmin(self.poses[..., 0]) - self.margin, np.nanmax(self.poses[..., 0]) + self.margin

@@ -441,6 +441,8 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
         """The temporary file, open for writing bytes."""
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"cannot write {self.path}: the folder {self.path.parent} does not exist")
+        if self.path.is_dir():
+            raise IsADirectoryError(f"cannot write {self.path}: it is a folder; give the name of a file")
         try:
             self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
                 dir=self.path.parent, prefix=f".{self.path.name}.", delete=False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,8 +113,14 @@ def test_what_is_no_corpus(folders, tmp_path):
         Corpus.load(tmp_path / "nowhere", SMALL)
     about = json.loads((folders / "one" / "corpus.json").read_text())
     (tmp_path / "corpus.json").write_text(json.dumps(about | {"format_version": 2}))
-    with pytest.raises(ValueError, match="prepared by another version of skelrep; prepare it again"):
+    with pytest.raises(ValueError, match="another version of skelrep wrote it.; prepare it again"):
         Corpus.load(tmp_path, SMALL)
+    for name, damage in (("corpus.json", b"{"), ("corpus.json", b"[]"), ("tracks.npz", b"PK"), ("rows.npy", b"no")):
+        damaged = tmp_path / f"{name}{len(damage)}"
+        shutil.copytree(folders / "one", damaged)
+        (damaged / name).write_bytes(damage)
+        with pytest.raises(ValueError, match=r"cannot be read as a training corpus \(.+\); prepare it again"):
+            Corpus.load(damaged, SMALL)
     three = Poses([np.ones((1, 4, 3, 3))], custom(["pelvis", "neck", "head"], [0, 0, 1], name="three"), fps=30.0)
     with pytest.raises(ValueError, match="'three' cannot be mapped to 'common-15'"):
         Corpus.load(corpus_of(three, tmp_path / "three"), SMALL)

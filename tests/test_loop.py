@@ -74,7 +74,7 @@ def test_a_run_leaves_its_recipe_its_log_and_a_checkpoint(corpus, tmp_path):
     stored = json.loads((tmp_path / "run" / "recipe.json").read_text())
     assert stored["method"]["slots"] == 24 and stored["encoder"] == json.loads(json.dumps(recipe.encoder.to_dict()))
     files = {file.name.split(".")[0] for file in (tmp_path / "run").iterdir()}
-    assert files == {"recipe", "log", "checkpoint"} | (
+    assert files == {"recipe", "corpus", "log", "checkpoint"} | (
         {"events"} if importlib.util.find_spec("tensorboard") is not None else set()
     )
 
@@ -188,10 +188,31 @@ def test_what_no_run_can_be_made_of(corpus, tmp_path):
         small(epochs=2).check()
     with pytest.raises(ValueError, match="batch of at least 2, got 1"):
         small(batch=1).check()
-    with pytest.raises(ValueError, match=r"must be 1 to slots \(24\)"):
+    with pytest.raises(ValueError, match=r"aggregated 1 to slots \(24\), got 12 and 25"):
         small(method=dataclasses.replace(small().method, aggregated=25)).check()
+    with pytest.raises(ValueError, match=r"crop is two shares .* got \(0.5, 2.0\)"):
+        small(crop=(0.5, 2.0)).check()
+    with pytest.raises(ValueError, match=r"window is two durations .* got \(3.0, 1.0\)"):
+        small(window=(3.0, 1.0)).check()
+    with pytest.raises(ValueError, match="warmup must not be negative and learning_rate above 0, got -1 and"):
+        small(warmup=-1).check()
     with pytest.raises(ValueError, match="a batch of 25 does not fit into banks of 24 slots"):
         pretrain(small(batch=25), corpus, tmp_path)
+    with pytest.raises(ValueError, match="save_every must be at least 1 step, got 0"):
+        pretrain(small(), corpus, tmp_path, save_every=0)
+    frames = dataclasses.replace(small().encoder.preprocess, frames=3)
+    with pytest.raises(ValueError, match="do not divide"):
+        pretrain(small(encoder=dataclasses.replace(small().encoder, preprocess=frames)), corpus, tmp_path / "run")
+    assert not list(tmp_path.iterdir())  # no recipe claims a folder that the mended one would want
+
+
+def test_a_run_keeps_its_corpus_and_a_damaged_checkpoint_is_told(corpus, tmp_path):
+    pretrain(small(steps=2), corpus, tmp_path)
+    with pytest.raises(ValueError, match="holds a run of another corpus; give this one a folder of its own"):
+        pretrain(small(steps=2), dataclasses.replace(corpus, about={"sources": []}), tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes((tmp_path / "checkpoint.pt").read_bytes()[:1000])
+    with pytest.raises(ValueError, match="checkpoint.pt is damaged; remove it to begin the run anew"):
+        pretrain(small(steps=2), corpus, tmp_path)
 
 
 # -- stops ------------------------------------------------------------------------------------------------------------

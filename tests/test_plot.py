@@ -195,7 +195,9 @@ def test_animate_gives_matplotlibs_animation():
         (walking(), "clip.jpg", {}, "a .gif or a .png, got"),
         (Poses.concatenate([walking(), walking()]), "clip.png", {}, "one clip is drawn at a time, got 2"),
         (np.full((4, 15, 3), np.nan), "clip.gif", {"skeleton": COMMON}, "clip '0' shows nobody"),
-        (walking(), "clip.gif", {"pictures": 100}, "at most 50, which viewers can show, got 100"),
+        (walking(), "clip.gif", {"pictures": 100}, "must be 0.01 to 50, which viewers can show, got 100"),
+        (walking(), "clip.gif", {"pictures": 1e-9}, "must be 0.01 to 50, which viewers can show, got 1e-09"),
+        (walking(), "clip.png", {"view": float("nan")}, "view must be a number of degrees, got nan"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(poses, path, options, message, tmp_path):

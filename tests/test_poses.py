@@ -571,8 +571,8 @@ def test_writing_replaces_the_old_file(tmp_path):
 
 
 def test_a_failure_to_rename_leaves_no_temporary(tmp_path):
-    (tmp_path / "folder").mkdir()
     with pytest.raises(OSError), replacing(tmp_path / "folder") as file:  # noqa: PT011 - the kind depends on the system
+        (tmp_path / "folder").mkdir()
         file.write(b"new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
 
@@ -580,6 +580,8 @@ def test_a_failure_to_rename_leaves_no_temporary(tmp_path):
 def test_a_missing_folder_is_told_at_once(tmp_path):
     with pytest.raises(FileNotFoundError, match="cannot write .*out.bin: the folder .*nowhere does not exist"):
         replacing(tmp_path / "nowhere" / "out.bin").__enter__()
+    with pytest.raises(IsADirectoryError, match="cannot write .*: it is a folder; give the name of a file"):
+        replacing(tmp_path).__enter__()
 
 
 # -- as_poses ---------------------------------------------------------------------------------------------------------

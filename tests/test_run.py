@@ -196,7 +196,11 @@ def test_a_run_that_is_not_over_can_be_exported(finished, files, tmp_path, monke
     for name, value in encoder.state_dict().items():
         assert torch.equal(trained["method"][f"encoder.{name}"], value), name
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "A run that is not over: the checkpoint after 2 steps." in card and "| batch | 8 |" in card
+    assert (
+        "A run that is not over: the checkpoint after 2 steps." in card
+        and "| batch | 8 |" in card
+        and "CC0-1.0" in card
+    )
 
 
 def test_errors_of_pretrain_are_one_sentence(finished, files, tmp_path, capsys):
@@ -208,6 +212,9 @@ def test_errors_of_pretrain_are_one_sentence(finished, files, tmp_path, capsys):
     assert "the recipe has no 'stebs'" in said("cmd", "--set", "stebs=3")
     assert "there is no device 'abacus' here" in said("cmd", "--device", "abacus")
     assert "moves.npz holds no labels to judge by" in said("i2md_small", "--monitor", files / "moves.npz")
+    read(files / "judged.npz")[:1].save(files / "single.npz")
+    assert "single.npz holds 1 clip" in said("i2md_small", "--monitor", files / "single.npz")
+    assert "--threads must be at least 1, got 0" in said("i2md_small", "--threads", 0)
     assert not (tmp_path / "run").exists()
     assert "holds a run of another recipe" in said("i2md_small", "--set", *SMALL, "steps=5", run=finished)
 
@@ -222,7 +229,7 @@ def test_errors_of_export_are_one_sentence(finished, files, tmp_path, capsys):
         "gone.json": "gone.json: No such file",
     }.items():
         assert words in refused(capsys, "export", finished, model, "--results", tmp_path / results)
-    assert not list(model.glob("*"))
+    assert not model.exists()
     assert "holds no run with a checkpoint" in refused(capsys, "export", files / "corpus", model)
     for taken in (files / "corpus", tmp_path / "words.json"):
         assert "exists and is not an empty folder" in refused(capsys, "export", finished, taken)

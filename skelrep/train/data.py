@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,19 +50,24 @@ class Corpus:
         the augmentation drops joints by itself.
 
         Raises:
-            ValueError: if the folder holds no corpus, its skeleton cannot be mapped to the encoder's, or nobody is
-                left.
+            ValueError: if the folder holds no corpus or a damaged one, its skeleton cannot be mapped to the encoder's,
+                or nobody is left.
         """
         folder, device = Path(folder), torch.device(device)
         if not (folder / "corpus.json").exists():
             raise ValueError(f"{folder} holds no training corpus (no corpus.json); write one by `skelrep prepare`")
-        about = json.loads((folder / "corpus.json").read_text())
-        if about.get("format_version") != 1:
-            raise ValueError(f"{folder} was prepared by another version of skelrep; prepare it again")
-        skeleton = Skeleton(**{key: _tuples(value) for key, value in about.pop("skeleton").items()})
+        try:
+            about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+            if about["format_version"] != 1:
+                raise ValueError("another version of skelrep wrote it")
+            skeleton = Skeleton(**{key: _tuples(value) for key, value in about.pop("skeleton").items()})
+            with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
+                start, length, clip, seen, fps = (tracks[key] for key in ("start", "length", "clip", "seen", "fps"))
+            # Copy-on-write: torch wants memory that it could write to; nothing ever does.
+            rows = torch.from_numpy(np.load(folder / "rows.npy", mmap_mode="c"))
+        except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{folder} cannot be read as a training corpus ({error}); prepare it again") from error
         matrix = mapping(skeleton, config.skeleton)
-        with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
-            start, length, clip, seen, fps = (tracks[key] for key in ("start", "length", "clip", "seen", "fps"))
         if config.preprocess.per_person:
             chosen = np.flatnonzero((seen @ (matrix != 0).T.astype(int) == (matrix != 0).sum(axis=1)).all(axis=1))
             starts, first = start[chosen, None], chosen
@@ -74,8 +80,6 @@ class Corpus:
             starts[of[keep], within[keep]] = start[keep]
         if not len(first):
             raise ValueError(f"{folder} holds nobody of whom every joint is seen")
-        # Copy-on-write: torch wants memory that it could write to; nothing ever does.
-        rows = torch.from_numpy(np.load(folder / "rows.npy", mmap_mode="c"))
         rows = rows if device.type == "cpu" or rows.nbytes > _free(device) // 2 else rows.to(device)
         lengths, seconds = length[first], length[first] / fps[clip[first]]
         seconds = seconds.astype(np.float32)

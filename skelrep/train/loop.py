@@ -49,8 +49,9 @@ def pretrain(
     Args:
         recipe: Everything that defines the run.
         corpus: The clips, for the device to train on. In a run of several processes each makes its own views of them.
-        folder: Gets `recipe.json`, `log.jsonl`, `checkpoint.pt`, and TensorBoard's files if that is installed. A
-            checkpoint of the same recipe in it is resumed: the run then ends as if it had never stopped.
+        folder: Gets `recipe.json`, `corpus.json` (what is known of the corpus), `log.jsonl`, `checkpoint.pt`, and
+            TensorBoard's files if that is installed. A checkpoint of the same recipe and corpus in it is resumed: the
+            run then ends as if it had never stopped.
         save_every: Steps between checkpoints, log lines and calls of `monitor`.
         monitor: Called with the encoder; its numbers go into the log.
         show_progress: A bar on stderr; by default only in a terminal or notebook.
@@ -59,8 +60,8 @@ def pretrain(
         The trained encoder, in evaluation mode.
 
     Raises:
-        ValueError: if the folder holds another recipe's run, or losses or weights are no longer finite (the last
-            checkpoint, from before, stays).
+        ValueError: if the folder holds a run of another recipe or corpus or a damaged checkpoint, or losses or weights
+            are no longer finite (the last checkpoint, from before, stays).
         Stopped: after SIGTERM.
     """
     recipe.check()
@@ -70,13 +71,15 @@ def pretrain(
     if recipe.batch > recipe.method.slots:
         raise ValueError(f"a batch of {recipe.batch} does not fit into banks of {recipe.method.slots} slots")
     steps = recipe.length(len(corpus))
-    if writes:
-        _claim(folder, recipe)
+    if save_every < 1:
+        raise ValueError(f"save_every must be at least 1 step, got {save_every}")
 
     torch.manual_seed(recipe.seed)  # every process starts with the same weights and banks
     encoder = Encoder(recipe.encoder).to(device)
     method = Method(encoder, recipe.method).to(device).train()
     optimizer = _optimizer(method, recipe)
+    if writes:  # not before, so that a recipe of which nothing can be made leaves nothing behind
+        _claim(folder, recipe, corpus.about)
     begin = _resume(folder / "checkpoint.pt", method, optimizer)
     forward: Any = distributed.parallel(method) if processes > 1 else method
     if recipe.compile:
@@ -138,16 +141,18 @@ def pretrain(
 SHOW_EVERY = 20  # steps; reading a loss makes the host wait for the device
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Makes the folder this recipe's, or finds that it is."""
+def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
+    """Makes the folder this recipe's and this corpus's, or finds that it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    plain = json.dumps(dataclasses.asdict(recipe) | {"encoder": recipe.encoder.to_dict()}, indent=2)
-    if (folder / "recipe.json").exists():
-        if (folder / "recipe.json").read_text() != plain:
-            raise ValueError(f"{folder} holds a run of another recipe; give this one a folder of its own")
-        return
-    with replacing(folder / "recipe.json") as file:
-        file.write(plain.encode())
+    parts = {"recipe": dataclasses.asdict(recipe) | {"encoder": recipe.encoder.to_dict()}, "corpus": about}
+    for name, part in parts.items():
+        path, text = folder / f"{name}.json", json.dumps(part, indent=2)
+        if path.exists():
+            if path.read_text() != text:
+                raise ValueError(f"{folder} holds a run of another {name}; give this one a folder of its own")
+        else:
+            with replacing(path) as file:
+                file.write(text.encode())
 
 
 def _trained(method: Method) -> list[torch.nn.Parameter]:
@@ -241,11 +246,25 @@ def _save(path: Path, method: Method, optimizer: torch.optim.Optimizer, step: in
         torch.save({"step": step, "method": method.state_dict(), "optimizer": optimizer.state_dict()}, file)
 
 
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """What `_save` wrote, on the CPU.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # the unpickler has no error of its own: damage shows as anything
+        raise ValueError(f"{path} is damaged; remove it to begin the run anew") from error
+
+
 def _resume(path: Path, method: Method, optimizer: torch.optim.Optimizer) -> int:
     """Restores a checkpoint if there is one; the step to go on with."""
     if not path.exists():
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = load_checkpoint(path)
     method.load_state_dict(state["method"])
     optimizer.load_state_dict(state["optimizer"])
     return state["step"]

@@ -154,7 +154,7 @@ def _matrix(poses: Poses, target: Skeleton, given: bool, path: Path) -> Tensor |
     if not given:
         raise ValueError(
             f"{path} is on the skeleton {poses.skeleton.name!r}, the inputs before it on {target.name!r}; give the one "
-            "that all shall be mapped to with --skeleton, such as common-15"
+            "that all shall be mapped to: --to common-15, or skeleton= in Python"
         )
     return torch.from_numpy(mapping(poses.skeleton, target))
 

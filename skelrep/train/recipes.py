@@ -72,7 +72,18 @@ class Recipe:
             raise ValueError(f"BatchNorm needs a batch of at least 2, got {self.batch}")
         method = self.method
         if method.neighbours < 1 or not 0 < method.aggregated <= method.slots:
-            raise ValueError(f"neighbours and aggregated must be 1 to slots ({method.slots}), got {method}")
+            raise ValueError(
+                f"neighbours must be at least 1 and aggregated 1 to slots ({method.slots}), got {method.neighbours} "
+                f"and {method.aggregated}"
+            )
+        if not 0 < self.crop[0] <= self.crop[1] <= 1:
+            raise ValueError(f"crop is two shares of a clip above 0 and at most 1, from and to; got {self.crop}")
+        if self.window is not None and not 0 < self.window[0] <= self.window[1]:
+            raise ValueError(f"window is two durations in seconds above 0, from and to; got {self.window}")
+        if self.warmup < 0 or self.learning_rate <= 0:
+            raise ValueError(
+                f"warmup must not be negative and learning_rate above 0, got {self.warmup} and {self.learning_rate}"
+            )
 
     def length(self, clips: int) -> int:
         """Optimiser steps for a corpus of so many clips."""
@@ -91,8 +102,8 @@ LOSSES = {
 def i2md_small() -> Recipe:
     """The encoder in the box: temporal convolutions, views as strangers' sensors would see them."""
     # Twelve hours of recordings fill no larger bank with anything new. Keys follow faster than CMD's 0.999, whose
-    # memory of a thousand steps is a quarter of this run. Views differ strongly: that is worth more than any loss
-    # (docs/ablation.md).
+    # memory of a thousand steps is a quarter of this run. Views differ strongly: that lifts single streams and the
+    # linear probe (docs/ablation.md).
     return Recipe(
         encoder=EncoderConfig(backbone=ConvolutionConfig(stride=4)),
         method=MethodConfig(slots=4096, neighbours=2048, momentum=0.99, **LOSSES["cmd"]),

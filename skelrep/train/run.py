@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
-import torch
 
 from skelrep.encoder import Encoder, EncoderConfig, Source, as_device, typed
 from skelrep.evaluate import knn_eval
@@ -21,7 +20,7 @@ from skelrep.io import members, read
 from skelrep.poses import Poses
 from skelrep.train import distributed
 from skelrep.train.data import Corpus
-from skelrep.train.loop import pretrain
+from skelrep.train.loop import load_checkpoint, pretrain
 from skelrep.train.recipes import RECIPES, Recipe
 
 
@@ -64,7 +63,7 @@ def run(
     place = distributed.start(as_device(device))
     try:
         corpus = Corpus.load(data, recipe.encoder, place)
-        judge = None if monitor is None else _monitor(monitor)
+        judge = None if monitor is None else _monitor(monitor, recipe.encoder)
         encoder = pretrain(
             recipe, corpus, folder, save_every=save_every, monitor=judge, show_progress=show_progress
         ).cpu()
@@ -137,7 +136,7 @@ def export(
         raise FileExistsError(f"{output} exists and is not an empty folder; remove it or choose another name")
     if (folder / "encoder" / "config.json").exists():
         encoder = load_pretrained(folder / "encoder", device="cpu")
-    elif (folder / "checkpoint.pt").exists() and (folder / "recipe.json").exists():
+    elif all((folder / name).exists() for name in ("checkpoint.pt", "recipe.json", "corpus.json")):
         encoder = _of_checkpoint(folder)
     else:
         raise ValueError(f"{folder} holds no run with a checkpoint; `skelrep pretrain` makes one")
@@ -158,23 +157,35 @@ def export(
 def _of_checkpoint(folder: Path) -> Encoder:
     plain = json.loads((folder / "recipe.json").read_text())
     encoder = Encoder(EncoderConfig.from_dict(plain["encoder"]))
-    state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+    state = load_checkpoint(folder / "checkpoint.pt")
     prefix = "encoder."
     encoder.load_state_dict(
         {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
     )
     hyper = {key: value for key, value in plain.items() if key != "encoder"}
     encoder.config.training.update(
-        recipe=f"A run that is not over: the checkpoint after {state['step']} steps.", hyper_parameters=hyper
+        recipe=f"A run that is not over: the checkpoint after {state['step']} steps.",
+        data=_data(json.loads((folder / "corpus.json").read_text())),
+        hyper_parameters=hyper,
     )
+    encoder.source = Source(str(folder))
     return encoder
+
+
+def _data(about: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the model card says of a corpus."""
+    return [
+        {"name": source["name"], "clips": source["clips"], "hours": round(source["hours"], 2)}
+        | ({"licence": about["licence"]} if about.get("licence") else {})
+        for source in about.get("sources", ())
+    ]
 
 
 def _training(
     name: str, changes: Sequence[str], recipe: Recipe, corpus: Corpus, folder: Path, monitor: Any
 ) -> dict[str, Any]:
     """What the model card says of a run."""
-    method, about = recipe.method, corpus.about
+    method = recipe.method
     parts = {
         "instance contrast": method.instance,
         "mutual distillation between the streams": method.cross_modal,
@@ -183,12 +194,8 @@ def _training(
     }
     losses = [part for part, weight in parts.items() if weight]
     command = " ".join(["skelrep pretrain", name, *(["--set", *changes] if changes else [])])
-    data = [
-        {"name": source["name"], "clips": source["clips"], "hours": round(source["hours"], 2)}
-        | ({"licence": about["licence"]} if about.get("licence") else {})
-        for source in about["sources"]
-    ]
-    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1]) if lines else {}  # somebody removed it after the last step
     results = [
         {
             "dataset": Path(monitor).stem,
@@ -201,14 +208,17 @@ def _training(
     ]
     return {
         "recipe": f"Pretrained without labels by {', '.join(losses)}: `{command}`.",
-        "data": data,
+        "data": _data(corpus.about),
         "hyper_parameters": {k: v for k, v in dataclasses.asdict(recipe).items() if k != "encoder"},
         **({"results": results} if results else {}),
     }
 
 
-def _monitor(path: str | os.PathLike) -> Callable[[Encoder], dict[str, float]]:
-    """A function that judges an encoder by 1-NN on a labelled file, in per cent, by stream."""
+def _monitor(path: str | os.PathLike, config: EncoderConfig) -> Callable[[Encoder], dict[str, float]]:
+    """A function that judges an encoder by 1-NN on a labelled file, in per cent, by stream.
+
+    What encoders of this config cannot take is refused here, not when the first checkpoint is due.
+    """
     poses = read(path)
     if poses.labels is None:
         raise ValueError(f"{path} holds no labels to judge by; an .npz written by Poses.save can")
@@ -216,6 +226,9 @@ def _monitor(path: str | os.PathLike) -> Callable[[Encoder], dict[str, float]]:
         train, test = (members(poses.info, split, path) for split in ("train", "test"))
     except ValueError:
         train = test = None
+        if len(poses) < 2:
+            raise ValueError(f"{path} holds {len(poses)} clip; judging each against the others takes two") from None
+    Encoder(config).prepare(poses)
 
     def accuracy(rows: np.ndarray, poses: Poses) -> float:
         assert poses.labels is not None
