@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from skelrep.convolution import ConvolutionConfig
 from skelrep.encoder import EncoderConfig
 from skelrep.preprocess import CMD_LINE
 from skelrep.recurrent import RecurrentConfig
@@ -102,16 +101,9 @@ LOSSES = {
 def i2md_small() -> Recipe:
     """The encoder in the box: temporal convolutions, views as strangers' sensors would see them."""
     # Twelve hours of recordings fill no larger bank with anything new. Keys follow faster than CMD's 0.999, whose
-    # memory of a thousand steps is a quarter of this run. Views differ strongly: that lifts single streams and the
-    # linear probe (docs/ablation.md).
-    return Recipe(
-        encoder=EncoderConfig(backbone=ConvolutionConfig(stride=4)),
-        method=MethodConfig(slots=4096, neighbours=2048, momentum=0.99, **LOSSES["cmd"]),
-        augment=AugmentConfig(yaw=60.0, tilt=15.0, shear=0.4, limbs=0.25, offset=0.2, drift=0.1, jitter=0.05),
-        batch=128,
-        steps=4200,
-        warmup=200,
-    )
+    # memory of a thousand steps is nearly half of this run.
+    method = MethodConfig(slots=4096, neighbours=2048, momentum=0.99, **LOSSES["cmd"])
+    return Recipe(method=method, steps=2500, warmup=200, precision="bfloat16")
 
 
 def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
