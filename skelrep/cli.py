@@ -491,9 +491,7 @@ def _export(arguments: argparse.Namespace) -> None:
 def _protocols(arguments: argparse.Namespace) -> None:
     from skelrep.hub import load_pretrained
 
-    if (arguments.test is None) == (arguments.splits is None):
-        raise ValueError("give two files, TRAIN and TEST, or one file and --splits TRAIN TEST")
-    train_split, test_split = arguments.splits or (None, None)
+    train_split, test_split = _splits(arguments)
     train = _read(arguments.train, arguments, train_split)
     test = _read(arguments.test or arguments.train, arguments, test_split)
     table = _train("finetune").protocols(
@@ -643,10 +641,15 @@ class _Labelled(NamedTuple):
     maker: str  # the encoder and its streams
 
 
-def _train_and_test(arguments: argparse.Namespace) -> tuple[_Labelled, _Labelled]:
+def _splits(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
+    """The splits of the one file, or none of two files."""
     if (arguments.test is None) == (arguments.splits is None):
         raise ValueError("give two files, TRAIN and TEST, or one file and --splits TRAIN TEST")
-    train_split, test_split = arguments.splits or (None, None)
+    return arguments.splits or (None, None)
+
+
+def _train_and_test(arguments: argparse.Namespace) -> tuple[_Labelled, _Labelled]:
+    train_split, test_split = _splits(arguments)
     cache: dict[str, Any] = {}
     train = _labelled(arguments.train, arguments, train_split, cache)
     test = _labelled(arguments.test or arguments.train, arguments, test_split, cache)
