@@ -397,7 +397,7 @@ def _explore(arguments: argparse.Namespace) -> None:
     from skelrep.poses import replacing
 
     poses = _read(arguments.poses, arguments, None)
-    labels = None if arguments.labels is None else _column(poses, arguments.labels, arguments.poses)
+    labels = _column(poses, arguments.labels, arguments.poses)
     with replacing(arguments.output) as file:  # before the work, so that a folder that is not there is told at once
         if arguments.embeddings is None:
             rows = _encoder(arguments).embed(poses, **_embedding_options(arguments))
@@ -529,11 +529,11 @@ def _train(module: str) -> Any:
     return importlib.import_module(f".train.{module}", __package__)
 
 
-def _column(train: Any, name: str | None, path: str) -> np.ndarray | None:
-    """The info column that says which training clips belong together."""
-    if name is not None and name not in train.info:
-        raise ValueError(f"no info column {name!r} in {path}; it has {', '.join(train.info) or 'none'}")
-    return None if name is None else train.info[name]
+def _column(known: Any, name: str | None, path: str) -> np.ndarray | None:
+    """The info column of that name; None if none is asked for."""
+    if name is not None and name not in known.info:
+        raise ValueError(f"no info column {name!r} in {path}; it has {', '.join(known.info) or 'none'}")
+    return None if name is None else known.info[name]
 
 
 def _index(poses: Poses, clip: str | None) -> int:

@@ -213,7 +213,7 @@ class Encoder(nn.Module):
 
     def features(self, poses: Tensor, streams: Sequence[str]) -> dict[str, Tensor]:
         """`forward` for some of the streams."""
-        present = _present(poses)
+        present = persons_present(poses)
         parents = self.config.skeleton.parents
         return {name: self.streams[name](modality(name, poses, parents), present) for name in streams}
 
@@ -226,7 +226,7 @@ class Encoder(nn.Module):
         """
         config = self.config
         prepared = prepare(poses.clips, poses.skeleton, config.skeleton, config.preprocess, device or self.device)
-        if empty := [name for name, seen in zip(poses.ids, _present(prepared).any(dim=1).tolist()) if not seen]:
+        if empty := [name for name, seen in zip(poses.ids, persons_present(prepared).any(dim=1).tolist()) if not seen]:
             raise ValueError(
                 f"nobody is seen in {len(empty)} of {len(poses)} clips: {', '.join(empty[:5])}"
                 f"{', ...' if len(empty) > 5 else ''}; leave them out"
@@ -280,7 +280,7 @@ class Encoder(nn.Module):
         )
 
 
-def _present(prepared: Tensor) -> Tensor:
+def persons_present(prepared: Tensor) -> Tensor:
     """Which persons of (N, M, T, V, 3) prepared clips are there at all, (N, M): an absent one is all zeros."""
     return (prepared != 0).flatten(2).any(dim=2)
 

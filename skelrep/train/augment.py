@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from skelrep.encoder import persons_present
 from skelrep.preprocess import select_joints
 from skelrep.skeletons import Skeleton
 
@@ -80,7 +81,8 @@ def distort(
         return corrupt_or_shear(first, config), corrupt_or_shear(second, config), first.new_zeros(len(first)).bool()
     first, second, mirrored = mirror(first, second, skeleton, config.mirror)
     one, two = (
-        augment(view.flatten(0, 1), skeleton, config).view_as(view) * _present(view) for view in (first, second)
+        augment(view.flatten(0, 1), skeleton, config).view_as(view) * persons_present(view)[:, :, None, None, None]
+        for view in (first, second)
     )
     return one, two, mirrored
 
@@ -111,11 +113,6 @@ def corrupt_or_shear(poses: Tensor, config: CMDAugmentConfig) -> Tensor:
     rest = torch.where(corrupted[:, None, None], unit, shear)
     linear = torch.where(hit[:, :, None, None], matrix[:, None], rest[:, None])  # (B, V, 3, 3)
     return torch.einsum("bmtvc,bvdc->bmtvd", poses, linear)
-
-
-def _present(poses: Tensor) -> Tensor:
-    """(B, M, 1, 1, 1): 1 for a person who is there, 0 for one who is not."""
-    return (poses != 0).flatten(2).any(dim=2)[:, :, None, None, None].to(poses.dtype)
 
 
 def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig) -> Tensor:

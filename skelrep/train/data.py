@@ -17,6 +17,7 @@ from torch import Tensor
 from skelrep.encoder import EncoderConfig
 from skelrep.preprocess import map_joints, normalise, resample
 from skelrep.skeletons import Skeleton, mapping
+from skelrep.train.prepare import FORMAT_VERSION
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Corpus:
             raise ValueError(f"{folder} holds no training corpus (no corpus.json); write one by `skelrep prepare`")
         try:
             about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
-            if about["format_version"] != 1:
+            if about["format_version"] != FORMAT_VERSION:
                 raise ValueError("another version of skelrep wrote it")
             skeleton = Skeleton(**{key: _tuples(value) for key, value in about.pop("skeleton").items()})
             with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:

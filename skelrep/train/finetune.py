@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from skelrep import __version__
-from skelrep.encoder import Encoder, Source
+from skelrep.encoder import Encoder, Source, persons_present
 from skelrep.evaluate import knn_eval, linear_eval
 from skelrep.poses import Poses
 from skelrep.train.augment import AugmentConfig, augment
@@ -200,7 +200,7 @@ def _fit(
 
 def _distorted(clips: Tensor, encoder: Encoder, config: AugmentConfig) -> Tensor:
     """Augmented (B, M, T, V, 3) clips: all persons of a clip alike, for one sensor sees them; absent ones stay zero."""
-    present = (clips != 0).flatten(2).any(dim=2)[:, :, None, None, None]
+    present = persons_present(clips)[:, :, None, None, None]
     return augment(clips.flatten(1, 2), encoder.skeleton, config).view_as(clips) * present
 
 

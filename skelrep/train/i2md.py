@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from skelrep.encoder import Encoder
+from skelrep.encoder import Encoder, persons_present
 from skelrep.modalities import modality
 from skelrep.train.distributed import gathered
 from skelrep.train.losses import aggregate, info_nce, mutual_distillation, similarity
@@ -147,7 +147,7 @@ class Method(nn.Module):
     def _project(self, streams: nn.ModuleDict, heads: nn.ModuleDict, view: Tensor) -> Tensor:
         """(B, M, T, V, 3) to unit vectors (H, S, B, P)."""
         parents = self.encoder.skeleton.parents
-        present = (view != 0).flatten(2).any(dim=2) if view.shape[1] > 1 else None
+        present = persons_present(view) if view.shape[1] > 1 else None
         projected = []
         for name, stream in streams.items():
             features = stream(modality(name, view, parents), present)

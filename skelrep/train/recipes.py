@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,7 +112,7 @@ def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
     )
     return Recipe(
         encoder=encoder,
-        method=dataclasses.replace(MethodConfig(), **LOSSES[losses]),
+        method=MethodConfig(**LOSSES[losses]),
         augment=CMDAugmentConfig(),
         window=None,
         crop=(0.1, 1.0),
