@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from skelrep.products import Product
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,37 @@ class TemporalConvolution(nn.Module):
         Returns:
             (N, dim).
         """
+        return self._pooled(poses, present, self.entry, self.blocks)
+
+    def packed(self, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
+        """`forward` as it is at this moment, in evaluation mode on a CPU, with packed products and no BatchNorm."""
+        entry = Product(self.entry.weight, self.entry.bias, precision)
+        blocks = [_packed_block(block, precision) for block in self.blocks]  # type: ignore[arg-type]
+
+        def through(x: Tensor) -> Tensor:
+            x = x.float()  # the residual stream, whatever the products are in
+            for block in blocks:
+                x = block(x)
+            return x
+
+        def features(poses: Tensor, present: Tensor) -> Tensor:
+            return self._pooled(poses, None if present.all() else present, entry, through)
+
+        return features
+
+    def _pooled(
+        self,
+        poses: Tensor,
+        present: Tensor | None,
+        entry: Callable[[Tensor], Tensor],
+        blocks: Callable[[Tensor], Tensor],
+    ) -> Tensor:
         persons = (poses.flatten(0, 1) if present is None else poses[present]).flatten(2)  # (R, T, 3V)
         rows = self.norm(persons.flatten(0, 1)).view_as(persons)
         rows = nn.functional.pad(rows, (0, 0, self.kernel // 2, self.kernel // 2)).flatten(1)
         width = persons.shape[2]
         rows = rows.unfold(1, self.kernel * width, self.stride * width)  # every stretch of `kernel` frames is a row
-        x = self.blocks(self.entry(rows.flatten(0, 1)).unflatten(0, (len(persons), -1)))  # (R, T / stride, width)
+        x = blocks(entry(rows.flatten(0, 1)).unflatten(0, (len(persons), -1)))  # (R, T / stride, width)
         x = (self.windows @ x).flatten(1)  # (R, dim), the spans in order
         if present is None:
             return x.unflatten(0, poses.shape[:2]).mean(dim=1)
@@ -109,6 +137,26 @@ class _Block(nn.Module):
         nn.init.zeros_(self.norm.weight)  # a block starts as the identity: the untrained encoder already averages poses
 
     def forward(self, x: Tensor) -> Tensor:
-        mixed = self.time(x.transpose(1, 2)[..., None])  # (R, width, T, 1) in channels-last memory
-        rows = self.time_norm(mixed[..., 0].transpose(1, 2).flatten(0, 1))
+        rows = self.time_norm(self.mixed(x))
         return x + self.norm(self.reduce(torch.relu(self.expand(rows)))).view_as(x)
+
+    def mixed(self, x: Tensor) -> Tensor:
+        """(R, T, width) to rows (R T, width), mixed in time."""
+        mixed = self.time(x.transpose(1, 2)[..., None])  # (R, width, T, 1) in channels-last memory
+        return mixed[..., 0].transpose(1, 2).flatten(0, 1)
+
+
+def _packed_block(block: _Block, precision: str) -> Callable[[Tensor], Tensor]:
+    """A block with each BatchNorm inside the product beside it."""
+    scale, shift = _affine(block.time_norm)
+    weight = block.expand.weight
+    expand = Product(weight * scale, block.expand.bias + weight @ shift, precision, relu=True)
+    scale, shift = _affine(block.norm)
+    reduce = Product(block.reduce.weight * scale[:, None], shift, precision)
+    return lambda x: x + reduce(expand(block.mixed(x))).view_as(x)
+
+
+def _affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """What a BatchNorm in evaluation multiplies by, and adds."""
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator]
+    return scale, norm.bias - norm.running_mean * scale  # type: ignore[operator]

@@ -17,6 +17,7 @@ from skelrep.io import read
 from skelrep.modalities import modality
 from skelrep.poses import as_poses, missing_as_nan
 from skelrep.preprocess import map_joints, normalise
+from skelrep.products import PRECISIONS
 from skelrep.recurrent import RecurrentStack
 from skelrep.skeletons import Skeleton, mapping
 
@@ -36,6 +37,7 @@ def embed(
     streams: str | Sequence[str] | None = None,
     batch_size: int | None = None,
     device: torch.device | str | None = None,
+    precision: str = "float32",
     normalize: bool = False,
     window: float | None = None,
     stride: float | None = None,
@@ -55,8 +57,11 @@ def embed(
         fps: Frames a second; only `window` needs it.
         streams: Some of the encoder's modalities, for example "joint"; by default all.
         batch_size: Clips at once; by default 64 on a CPU and 1024 on a GPU. The result does not depend on it beyond
-            rounding (1e-5).
+            rounding (1e-5; int8 has one scale for all rows of a product, so there as far as int8 itself changes it).
         device: Where to compute; by default where the model is. The model is moved back afterwards.
+        precision: Of the network's products. "bfloat16" is about twice as fast where the hardware has it and changes
+            an embedding by a cosine of 1e-5 to 1e-4; "int8", for CPUs, three to four times as fast for large encoders,
+            a cosine of 1e-4 to 1e-3. What is returned is always float32.
         normalize: Scale every row to length 1.
         window: Seconds; cuts every clip into windows, one row each (see `Poses.windows`, which tells their times).
         stride: Seconds between the starts of windows; by default `window`.
@@ -81,6 +86,8 @@ def embed(
     elif stride is not None:
         raise ValueError("stride needs window: the seconds that one row covers")
 
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
     names = _streams(encoder, streams)
     home = encoder.device
     place = home if device is None else as_device(device)
@@ -106,7 +113,7 @@ def embed(
             while done < len(poses):
                 try:
                     prepared = encoder.prepare(poses[done : done + batch_size])
-                    rows = encoder.fuse(encoder.features(prepared, names)).float()
+                    rows = encoder.fuse(encoder.features(prepared, names, precision)).float()
                 except torch.cuda.OutOfMemoryError:
                     if batch_size == 1:
                         raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -211,11 +211,46 @@ class Encoder(nn.Module):
         """
         return self.features(poses, self.config.modalities)
 
-    def features(self, poses: Tensor, streams: Sequence[str]) -> dict[str, Tensor]:
-        """`forward` for some of the streams."""
+    def features(self, poses: Tensor, streams: Sequence[str], precision: str | None = None) -> dict[str, Tensor]:
+        """`forward` for some of the streams.
+
+        Args:
+            poses: As `forward` takes them.
+            streams: Names of modalities.
+            precision: None: the modules as they are, which gradients flow through. One of `PRECISIONS`: for inference,
+                with products in it; on a CPU with packed weights, kept for the next call while no weight changes (as
+                much memory again as the weights).
+
+        Raises:
+            ValueError: for int8 on another device than a CPU.
+        """
         present = persons_present(poses)
         parents = self.config.skeleton.parents
-        return {name: self.streams[name](modality(name, poses, parents), present) for name in streams}
+        networks: Any = self.streams
+        if precision is not None and poses.device.type == "cpu":
+            networks = self._packed(streams, precision)
+        elif precision == "int8":
+            raise ValueError(f"int8 products are for CPUs; on {poses.device.type} take float32 or bfloat16")
+        with torch.autocast(
+            poses.device.type, torch.bfloat16, enabled=precision == "bfloat16" and networks is self.streams
+        ):
+            return {name: networks[name](modality(name, poses, parents), present) for name in streams}
+
+    def _packed(self, streams: Sequence[str], precision: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+        """The streams' networks with packed weights."""
+        kept = self.__dict__.setdefault("_packed_streams", {})
+        for name in streams:
+            network = self.streams[name]
+            weights = [*network.parameters(), *network.buffers()]
+            # A tensor born in inference mode has no version; then nobody can tell whether it has changed.
+            state = None if any(w.is_inference() for w in weights) else [(w.data_ptr(), w._version) for w in weights]
+            if state is None or kept.get((name, precision), (None,))[0] != state:
+                kept[name, precision] = state, network.packed(precision)  # type: ignore[operator]
+        return {name: kept[name, precision][1] for name in streams}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What to copy and to pickle: packed weights are made again."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_packed_streams"}
 
     def prepare(self, poses: Poses, device: torch.device | str | None = None) -> Tensor:
         """Raw poses as `forward` takes them, (N, M, T, V, 3), by the config's preprocessing.

@@ -40,6 +40,7 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         streams: Which of the encoder's streams to use; by default all of them.
         batch_size: Clips at once; never changes the result.
         device: Where to compute; by default where the encoder is.
+        precision: Of the network's products: float32, bfloat16 or int8; see `embed`.
         normalize: Whether to scale every embedding to length 1.
     """
 
@@ -53,6 +54,7 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         streams: str | Sequence[str] | None = None,
         batch_size: int | None = None,
         device: str | torch.device | None = None,
+        precision: str = "float32",
         normalize: bool = False,
     ) -> None:
         """Keeps the parameters as they are, as scikit-learn asks."""
@@ -63,6 +65,7 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.streams = streams
         self.batch_size = batch_size
         self.device = device
+        self.precision = precision
         self.normalize = normalize
 
     def fit(self, X: Any, y: Any = None) -> SkeletonEmbedder:
@@ -89,6 +92,7 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             streams=self.streams,
             batch_size=self.batch_size,
             device=self.device,
+            precision=self.precision,
             normalize=self.normalize,
         )
         if len(embeddings) != len(X):  # a single clip, whose persons scikit-learn would take for samples

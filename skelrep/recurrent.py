@@ -7,10 +7,13 @@ the layer below. Written so, whole sequences run in one call a GRU, and an embed
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from skelrep.products import Product
 
 State = list[tuple[Tensor, Tensor]]  # for every layer the two hidden states, each (N, hidden)
 
@@ -49,6 +52,10 @@ class RecurrentStack(nn.Module):
             x = torch.cat([first(x)[0], second(x)[0]], dim=-1)  # (N, T, dim)
         return x[:, -1]
 
+    def packed(self, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
+        """`forward` as it is at this moment, in evaluation mode on a CPU, several times as fast; see `_Packed`."""
+        return _Packed(self, precision)
+
     def start(self, clips: int) -> State:
         """The state before the first frame."""
         zero = self.norm.running_mean.new_zeros(clips, self.dim // 2)  # type: ignore[union-attr]
@@ -63,6 +70,66 @@ class RecurrentStack(nn.Module):
             new.append((a, b))
             x = torch.cat([a, b], dim=-1)
         return x, new
+
+
+CHUNK = 8  # frames that go through all layers before the next: what one layer leaves is in the cache for the next one
+
+
+class _Packed:
+    """A stack whose weights are constants: BatchNorm is part of the first layer, and the products are packed.
+
+    Chunks of frames go through all layers at once, and the products of all their inputs are one.
+
+    With n = tanh(a) = 2 s(2 a) - 1 and the state kept as u = (h + 1) / 2, a GRU step needs no tanh, which costs twice a
+    sigmoid: u' = s + z (u - s). The factors disappear in the weights. Not in bfloat16, which has more digits around
+    h = 0 than around u = 1/2.
+    """
+
+    def __init__(self, stack: RecurrentStack, precision: str) -> None:
+        self.precision = precision
+        self.gain, self.offset = (1.0, 0.0) if precision == "bfloat16" else (2.0, -1.0)  # h = gain u + offset
+        norm = stack.norm
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator]
+        shift = norm.bias - norm.running_mean * scale  # type: ignore[operator]
+        self.layers: list[tuple[Product, list[Product]]] = []
+        for grus in stack.layers:
+            inputs, hidden = zip(*(self._gates(gru) for gru in grus))  # type: ignore[arg-type]
+            weight, bias = (torch.cat(parts) for parts in zip(*inputs))
+            bias = bias + weight @ shift
+            products = [Product(weight, bias, precision) for weight, bias in hidden]
+            self.layers.append((Product(weight * scale, bias, precision), products))
+            scale = torch.full((stack.dim,), self.gain)
+            shift = torch.full((stack.dim,), self.offset)
+        self.hidden = stack.dim // 2
+
+    def _gates(self, gru: nn.GRU) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Weight and bias of a GRU's inputs, and of its states u; rows are the gates r, z, n."""
+        of_input, of_state, input_bias, state_bias = [part.detach() for part in gru.parameters()]
+        rows = torch.ones(len(input_bias))
+        rows[-gru.hidden_size :] = self.gain  # s(2 a), or tanh(a)
+        state_bias = rows * (state_bias + self.offset * of_state.sum(dim=1))
+        return (rows[:, None] * of_input, rows * input_bias), (self.gain * rows[:, None] * of_state, state_bias)
+
+    def __call__(self, poses: Tensor, present: Tensor) -> Tensor:
+        frames = _flatten(poses).transpose(0, 1).contiguous()  # (T, N, F)
+        clips, hidden = len(poses), self.hidden
+        activate = torch.tanh_ if self.gain == 1 else torch.sigmoid_
+        states = [[torch.full((clips, hidden), -self.offset / self.gain)] * 2 for _ in self.layers]
+        for chunk in frames.split(CHUNK):
+            rows = chunk.flatten(0, 1)
+            for (inputs, products), state in zip(self.layers, states):
+                given = inputs(rows).view(len(chunk), clips, 2, 3 * hidden)
+                out = given.new_empty(len(chunk), clips, 2, hidden)
+                for time in range(len(chunk)):
+                    for side, product in enumerate(products):
+                        x, h = given[time, :, side], product(state[side])
+                        gates = torch.sigmoid_(h[:, : 2 * hidden] + x[:, : 2 * hidden])
+                        reset, keep = gates[:, :hidden], gates[:, hidden:]
+                        new = activate(torch.addcmul(x[:, 2 * hidden :], reset, h[:, 2 * hidden :]))
+                        state[side] = torch.lerp(new, state[side].to(new.dtype), keep)
+                        out[time, :, side] = state[side]
+                rows = out.flatten(2).flatten(0, 1)
+        return torch.cat(states[-1], dim=1).float() * self.gain + self.offset
 
 
 def _flatten(poses: Tensor) -> Tensor:
