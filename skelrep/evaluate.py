@@ -6,18 +6,19 @@ that carries its protocol along.
 Neighbours are exact. Float32 products differ in their last bits with the shape of the block they are computed in, so
 equal similarities would come out unequal and their order would hang on the block size. Rows are therefore put on a
 grid of 2^-24 of their length and multiplied in float64, where sums of such numbers are integers below 2^53 and
-nothing is ever rounded: the neighbours are the same for every block size, number of threads and device. The price is
-that of float64 products: against scikit-learn's brute force a gain at a few hundred dimensions and a loss at thousands.
+nothing is ever rounded: the neighbours are the same for every block size, number of threads and device. So that this
+costs no float64 product of everything with everything, a search in float32, of which it is known how far it can be
+wrong, first leaves a few candidates for each query.
 """
 
 from __future__ import annotations
 
-import difflib
 import html
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,6 +26,8 @@ import torch
 from torch import Tensor
 
 from skelrep import __version__
+from skelrep.products import Product
+from skelrep.skeletons import nearest
 
 Rows: TypeAlias = "np.ndarray | Tensor"
 
@@ -32,6 +35,8 @@ METRICS = ("cosine", "euclidean")
 WEIGHTS = ("uniform", "softmax")
 CANDIDATES_OF_C = tuple(float(c) for c in np.logspace(-4, 2, 7))
 BLOCK_BYTES = 2**28  # 256 MiB: blocks of about 1800 x 1800 at D = 2048; larger ones were not faster
+
+SPARE = 16  # candidates kept beyond k: equal rows, and rows that float32 cannot tell apart from the k-th
 
 _GRID = 2.0**24  # steps to the unit length: 24 + 24 bits of a product leave float64 5 bits of headroom
 _NORMAL_975 = 1.959963984540054  # 97.5 % quantile of the normal distribution, for 95 % intervals
@@ -570,8 +575,8 @@ class _Space:
         unit = 2.0 ** math.ceil(math.log2(lengths.median().item())) if len(lengths) else 1.0
         return cls(metric, device, center, unit)
 
-    def place(self, rows: Rows, span: slice) -> Tensor:
-        """Rows of an array as integers on the grid, (S, D) float64."""
+    def place(self, rows: Rows, span: slice | np.ndarray) -> Tensor:
+        """Some rows of an array as integers on the grid, (S, D) float64."""
         block = _block(rows, span, self.device)
         if self.center is not None:
             return block.sub_(self.center).mul_(_GRID / self.unit).round_()
@@ -580,12 +585,37 @@ class _Space:
         return block.mul_(_GRID / torch.where(length > 0, length, 1.0)).round_()
 
     def compare(self, query: Tensor, bank: Tensor) -> Tensor:
-        """(S, D) against (S', D), both placed: (S, S') exact integers, larger for nearer rows."""
-        product = query @ bank.T
+        """(..., S, D) against (..., S', D), both placed: (..., S, S') exact integers, larger for nearer rows."""
+        product = query @ bank.mT
         if self.metric == "cosine":
             return product
         # Minus the squared distance, |q - b|^2 = |q|^2 - 2 q.b + |b|^2.
-        return product.mul_(2).sub_(query.square().sum(dim=1, keepdim=True)).sub_(bank.square().sum(dim=1))
+        product = product.mul_(2).sub_(query.square().sum(dim=-1, keepdim=True))
+        return product.sub_(bank.square().sum(dim=-1)[..., None, :])
+
+    def approximately(self, bank: Tensor) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        """`compare` with placed rows (S', D) in float32, less the query's own length; and the longest of them, ()."""
+        rows = bank.float()
+        nothing = rows.new_zeros(len(rows))
+        run = Product(rows, nothing) if self.device.type == "cpu" else partial(torch.nn.functional.linear, weight=rows)
+        if (
+            self.metric == "cosine"
+        ):  # give or take roundings that `error` has room for
+            return run, torch.full((), _GRID, dtype=torch.float64, device=self.device)
+        square = bank.square().sum(dim=1)
+        less = square.float()
+        return lambda query: run(query).mul_(2).sub_(less), square.max().sqrt()
+
+    def error(self, query: Tensor, bank: Tensor, dim: int) -> Tensor:
+        """The most by which `approximately` errs, (S,), for lengths (S,) of queries and the longest of bank rows, ().
+
+        A sum of D products in any order errs by D u |q| |b| at most (u = 2^-24, D u small), Higham, Accuracy and
+        Stability of Numerical Algorithms, 2002, section 3.1; a few u more for what is rounded before and after.
+        """
+        product = (dim + 4) * query * bank
+        if self.metric == "euclidean":
+            product = 2 * product + 2 * query * bank + 3 * bank.square()
+        return 1.01 * 2.0**-24 * product
 
     def similarity(self, compared: Tensor) -> Tensor:
         """The float32 numbers that users see, for those of `compare`."""
@@ -604,7 +634,7 @@ def _search(
     device: str | torch.device | None,
     block_bytes: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest bank rows of every query, block against block with a running best.
+    """The k nearest bank rows of every query.
 
     Args:
         query: (Q, D).
@@ -619,10 +649,13 @@ def _search(
         (Q, k) int64 rows of the bank, nearest first and lower rows first among equals; (Q, k) float32 similarities.
     """
     space = _Space.of(bank, metric, device)
-    side = _block_side(bank.shape[1], k, block_bytes)
     indices = np.empty((len(query), k), dtype=np.int64)
     similarities = np.empty((len(query), k), dtype=np.float32)
-    for mine in _spans(len(query), side):
+    rest = np.arange(len(query))
+    if 4 * (k + SPARE) < len(bank) and torch.get_float32_matmul_precision() == "highest":
+        rest = _scan(query, bank, space, excluded, block_bytes, indices, similarities)
+    side = _block_side(bank.shape[1], k, block_bytes)
+    for mine in (rest[span] for span in _spans(len(rest), side)):
         placed = space.place(query, mine)
         best = torch.empty((len(placed), 0), dtype=torch.float64, device=space.device)
         found = torch.empty((len(placed), 0), dtype=torch.int64, device=space.device)
@@ -636,6 +669,68 @@ def _search(
         indices[mine] = found.cpu().numpy()
         similarities[mine] = space.similarity(best).cpu().numpy()
     return indices, similarities
+
+
+def _scan(
+    query: Rows,
+    bank: Rows,
+    space: _Space,
+    excluded: tuple[np.ndarray, np.ndarray] | None,
+    block_bytes: int,
+    indices: np.ndarray,
+    similarities: np.ndarray,
+) -> np.ndarray:
+    """`_search` at the speed of float32: the exact comparison is made for a few candidates only.
+
+    Float32 products of grid numbers are wrong by a known bound at most. Of the rows whose float32 comparison is within
+    twice the bound of the k-th best none may be missed; they are compared exactly. Queries with more such rows than
+    are kept (equal rows in great number, mostly) are left to others.
+
+    Returns:
+        The queries left, (R,); the results of all others are written into (Q, k) `indices` and `similarities`.
+    """
+    k, dim = indices.shape[1], bank.shape[1]
+    keep, share = k + SPARE, block_bytes // 4
+    tall = max(1, share // (4 * dim + 36 * keep))  # queries: their float32 rows and the best so far, twice in a merge
+    wide = max(keep, share // (24 * dim))  # bank rows: in float64 twice, in float32 twice
+    low = max(1, share // (12 * wide))  # queries at once
+    left = []
+    for chunk in _spans(len(query), tall):
+        parts = [slice(begin, min(begin + low, chunk.stop)) for begin in range(chunk.start, chunk.stop, low)]
+        placed = [space.place(query, part) for part in parts]
+        length = torch.cat([torch.linalg.vector_norm(rows, dim=1) for rows in placed])
+        placed = [rows.float() for rows in placed]
+        best = torch.full((len(length), keep), -math.inf, device=space.device)
+        found = torch.zeros((len(length), keep), dtype=torch.int64, device=space.device)
+        longest = torch.zeros((), dtype=torch.float64, device=space.device)
+        for theirs in _spans(len(bank), wide):
+            multiply, far = space.approximately(space.place(bank, theirs))
+            longest = torch.maximum(longest, far)
+            for part, rows in zip(parts, placed):
+                compared = multiply(rows)
+                _exclude(compared, part, theirs, excluded)
+                value, column = compared.topk(min(keep, compared.shape[1]), dim=1)
+                here = slice(part.start - chunk.start, part.stop - chunk.start)
+                best[here], order = torch.cat([best[here], value], dim=1).topk(keep, dim=1)
+                found[here] = torch.cat([found[here], column + theirs.start], dim=1).gather(1, order)
+        floor = best[:, k - 1].double() - 2 * space.error(length, longest, dim)
+        settled = best[:, -1] < floor  # false for NaN, too
+        left.append(np.arange(chunk.start, chunk.stop)[~settled.cpu().numpy()])
+        candidate = best >= floor[:, None]
+        if not settled.any():
+            continue
+        most = int(candidate[settled].sum(dim=1).max())
+        for some in settled.nonzero()[:, 0].split(max(1, share // (16 * dim * most))):
+            # In the order of the bank, so that lower rows come first among equals.
+            theirs, order = found[some, :most].sort(dim=1)
+            mine = some.cpu().numpy() + chunk.start
+            others = space.place(bank, theirs.flatten().cpu().numpy()).unflatten(0, theirs.shape)
+            compared = space.compare(space.place(query, mine)[:, None], others)[:, 0]
+            compared.masked_fill_(~candidate[some, :most].gather(1, order), -math.inf)
+            value, column = _largest(compared, k)
+            indices[mine] = theirs.gather(1, column).cpu().numpy()
+            similarities[mine] = space.similarity(value).cpu().numpy()
+    return np.concatenate(left)
 
 
 def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -686,7 +781,9 @@ def _average_precision(
     return result
 
 
-def _exclude(compared: Tensor, mine: slice, theirs: slice, excluded: tuple[np.ndarray, np.ndarray] | None) -> None:
+def _exclude(
+    compared: Tensor, mine: slice | np.ndarray, theirs: slice, excluded: tuple[np.ndarray, np.ndarray] | None
+) -> None:
     """Sets pairs with equal codes to minus infinity."""
     if excluded is not None:
         query, bank = (torch.from_numpy(codes[span]) for codes, span in zip(excluded, (mine, theirs), strict=True))
@@ -709,7 +806,7 @@ def _spans(rows: int, side: int) -> list[slice]:
     return [slice(start, min(start + side, rows)) for start in range(0, rows, side)]
 
 
-def _block(rows: Rows, span: slice, device: torch.device) -> Tensor:
+def _block(rows: Rows, span: slice | np.ndarray, device: torch.device) -> Tensor:
     """A fresh float64 copy of some rows."""
     if isinstance(rows, Tensor):
         # In two steps, because a tensor on MPS cannot become float64 before it has moved.
@@ -909,9 +1006,7 @@ def _warn_unseen(classes: np.ndarray, train_codes: np.ndarray, test_codes: np.nd
 
 def _one_of(name: str, value: Any, known: Sequence[str]) -> None:
     if value not in known:
-        near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, known))}{hint}")
+        raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, known))}{nearest(value, known)}")
 
 
 def _whole(value: Any) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -422,9 +422,9 @@ def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None 
         )
     if isinstance(skeleton, str):
         if skeleton not in SKELETONS:
-            near = difflib.get_close_matches(skeleton.lower().replace("_", "-"), SKELETONS, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"no skeleton is called {skeleton!r}{hint} (known: {', '.join(SKELETONS)})")
+            raise ValueError(
+                f"no skeleton is called {skeleton!r}{nearest(skeleton, SKELETONS)} (known: {', '.join(SKELETONS)})"
+            )
         skeleton = SKELETONS[skeleton]
     elif not isinstance(skeleton, Skeleton):
         names = tuple(skeleton), custom(skeleton).joints
@@ -435,3 +435,10 @@ def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None 
             "check the axis order (a clip is (persons, frames, joints, channels)) or pass another skeleton"
         )
     return skeleton
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: "; did you mean 'coco-17'?", or nothing if no known one is near."""
+    plain = {item.lower().replace("_", "-"): item for item in known}
+    near = difflib.get_close_matches(str(name).lower().replace("_", "-"), plain, n=1, cutoff=0.5)
+    return f"; did you mean {plain[near[0]]!r}?" if near else ""

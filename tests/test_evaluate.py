@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import warnings
+import weakref
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from skelrep import evaluate
 from skelrep.evaluate import KNNResult, knn_eval, linear_eval, retrieve, wilson_interval
@@ -221,26 +225,77 @@ def test_half_precision_and_integers_are_taken():
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_working_memory_is_bounded_by_the_budget_and_not_by_n(data, metric, monkeypatch):
-    held = []
-    compare = evaluate._Space.compare
+@pytest.mark.parametrize("kind", ["plain", "near", "wild", "excluded"])
+def test_the_search_in_float32_misses_nothing(metric, kind, monkeypatch):
+    generator = np.random.default_rng(3)
+    bank = generator.normal(size=(900, 24)).astype(np.float32)
+    query = generator.normal(size=(70, 24)).astype(np.float32)
+    excluded = None
+    if kind == "near":  # rows that float32 products cannot tell apart: bunches of 5, and one of 60
+        bank = bank[np.r_[np.arange(840) // 5, np.full(60, 500)]] * (1 + 1e-7 * generator.normal(size=(900, 24)))
+        query[:9] = bank[-1] + 0.1 * query[:9]
+    if kind == "wild":
+        bank[::100] *= 1e12
+        query[3] = bank[100] * (1 + 1e-4)
+        query[4] *= 1e25  # its square is no float32
+    if kind == "excluded":
+        query, excluded = bank, (np.arange(900) // 30,) * 2
+    options: dict = {"metric": metric, "excluded": excluded, "device": None}
+    left = []
+    scan = evaluate._scan
+    monkeypatch.setattr(evaluate, "_scan", lambda *inputs: left.append(scan(*inputs)) or left[-1])
+    found = [evaluate._search(query, bank, 6, block_bytes=size, **options) for size in (2**15, 2**28)]
+    monkeypatch.setattr(evaluate, "SPARE", len(bank))  # no float32
+    indices, similarities = evaluate._search(query, bank, 6, block_bytes=2**28, **options)
+    assert len(left) == 2
+    for got in found:
+        assert (got[0] == indices).all()
+        assert (got[1] == similarities).all()
+    # What float32 leaves to others: the bunch of 60; everything where one row is so far out that nothing is certain.
+    expected = {"near": 9, "wild": 70 if metric == "euclidean" else 0}.get(kind, 0)
+    assert [len(queries) for queries in left] == [expected] * 2
 
-    def watched(self, query, bank):
-        compared = compare(self, query, bank)
-        held.append(16 * (query.numel() + bank.numel()) + 40 * compared.numel())  # as _block_side reckons
-        return compared
 
-    monkeypatch.setattr(evaluate._Space, "compare", watched)
-    train, labels, test, test_labels = data
-    for budget in (60_000, 200_000):
+class Held(TorchDispatchMode):
+    """The most bytes in tensors alive at once, of those made inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.alive, self.now, self.peak = Counter(), 0, 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        result = function(*arguments, **(options or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
+                storage = tensor.untyped_storage()
+                place, size = storage.data_ptr(), storage.nbytes()
+                self.now += size * (self.alive[place] == 0)
+                self.alive[place] += 1
+                self.peak = max(self.peak, self.now)
+                weakref.finalize(tensor, self._gone, place, size)
+        return result
+
+    def _gone(self, place, size):
+        self.alive[place] -= 1
+        self.now -= size * (self.alive[place] == 0)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("equal", [False, True])  # rows without end that are equal leave nothing to float32
+def test_working_memory_is_bounded_by_the_budget_and_not_by_n(metric, equal):
+    generator = np.random.default_rng(0)
+    bank, query = generator.normal(size=(3000, 200)), generator.normal(size=(500, 200)).astype(np.float32)
+    bank = np.tile(bank[:1] if equal else bank, (3000 if equal else 1, 1)).astype(np.float32)
+    for budget in (2**20, 2**22):
         peaks = []
-        for copies in (1, 4):
-            held.clear()
-            gallery, gallery_labels = np.tile(train, (copies, 1)), np.tile(labels, copies)
-            knn_eval(gallery, gallery_labels, test, test_labels, metric=metric, block_bytes=budget)
-            peaks.append(max(held))
-        assert peaks[0] == peaks[1] <= budget
-        assert peaks[0] > budget / 4  # and the budget is used
+        for copies in (1, 3):
+            with Held() as held:
+                retrieve(
+                    np.tile(query, (copies, 1)), np.tile(bank, (copies, 1)), k=7, metric=metric, block_bytes=budget
+                )
+            peaks.append(held.peak)
+        assert budget / 4 < peaks[0]  # the budget is used
+        assert max(peaks) < 1.1 * budget
 
 
 # -- leaving out ------------------------------------------------------------------------------------------------------
