@@ -32,7 +32,7 @@ def similarity(vectors: Tensor, bank: Tensor, exclude: Tensor | None = None) -> 
     """
     with torch.autocast(vectors.device.type, enabled=False):
         cosines = vectors.float() @ bank.float().mT
-        return cosines if exclude is None else cosines + exclude
+        return cosines if exclude is None else cosines.add_(exclude)
 
 
 def info_nce(positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
@@ -76,19 +76,46 @@ def mutual_distillation(
         (G, G): the loss of teacher a and student b at [a, b]; zero on the diagonal.
     """
     with torch.autocast(student.device.type, enabled=False):
-        teacher, student = teacher.detach().float(), student.float() / student_temperature
+        teacher, student = teacher.detach().float(), student.float()
         inside = (teacher >= _least_of_largest(teacher, neighbours)).to(student.dtype)
-        logits = (teacher - teacher.amax(dim=-1, keepdim=True)) / teacher_temperature
-        weight = logits.exp() * inside
-        total = weight.sum(dim=-1, keepdim=True).clamp(min=SMALLEST)
-        target = weight / total
-        negentropy = (target * logits).sum(dim=-1) - total[..., 0].log()  # (G, B) Σ p log p
-        # Every sum over S, for each pair of a teacher and a student, is a product of (G, K) by (K, G) in each clip.
-        shifted = student - student.detach().amax(dim=-1, keepdim=True)
-        expected = target.transpose(0, 1) @ shifted.permute(1, 2, 0)  # (B, G, G) Σ p_a times the logits of b
-        normaliser = (inside.transpose(0, 1) @ shifted.exp().permute(1, 2, 0)).clamp(min=SMALLEST).log()
-        divergence = negentropy.mean(dim=1)[:, None] + (normaliser - expected).mean(dim=0)
+        logits = (teacher - teacher.amax(dim=-1, keepdim=True)).div_(teacher_temperature)
+        weight = logits.exp().mul_(inside)
+        total = weight.sum(dim=-1, keepdim=True).clamp_(min=SMALLEST)
+        target = weight.div_(total)
+        negentropy = torch.linalg.vecdot(target, logits) - total[..., 0].log()  # (G, B) Σ p log p
+        cross_entropy = _CrossEntropies.apply(student, target, inside, student_temperature)
+        divergence = negentropy.mean(dim=1)[:, None] + cross_entropy
         return divergence * (1 - torch.eye(len(student), dtype=student.dtype, device=student.device))
+
+
+class _CrossEntropies(torch.autograd.Function):
+    """Of the targets p_a, with softmaxes over a's slots S of every student b: (G, G), means over the batch.
+
+    The gradient in closed form, Σ_a w_ab (softmax over S_a of b - p_a), costs a third of what autograd makes of the
+    same sums, which stores each step and turns some of them the long way round.
+    """
+
+    @staticmethod
+    def forward(context, student: Tensor, target: Tensor, inside: Tensor, temperature: float) -> Tensor:  # noqa: ANN001
+        logits = (student - student.amax(dim=-1, keepdim=True)).div_(temperature)
+        # Every sum over S, for each pair of a teacher and a student, is a product of (G, K) by (K, G) in each clip.
+        expected = target.transpose(0, 1) @ logits.permute(1, 2, 0)  # (B, G, G) Σ p_a times the logits of b
+        power = logits.exp_()
+        normaliser = (inside.transpose(0, 1) @ power.permute(1, 2, 0)).clamp_(min=SMALLEST)
+        context.save_for_backward(target, inside, power, normaliser)
+        context.temperature = temperature
+        return (normaliser.log() - expected).mean(dim=0)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context, given: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN001
+        target, inside, power, normaliser = context.saved_tensors
+        given = given / (context.temperature * len(normaliser))
+        share = (given / normaliser).mT @ inside.transpose(0, 1)  # (B, G, K)
+        gradient = share.transpose(0, 1).mul_(power)
+        clips, slots = target.shape[1:]
+        gradient.sub_((given.mT @ target.flatten(1)).view(-1, clips, slots))
+        return gradient, None, None, None
 
 
 SMALLEST = 1e-30  # keeps logarithms finite where all slots are a clip's own, so that its neighbourhood is empty
@@ -117,9 +144,9 @@ def aggregate(
         cosines = cosines.float()
         near = (cosines >= _least_of_largest(cosines, neighbours)).to(cosines.dtype)
         # A product with mostly zeros, but no gather, whose S x B x n x P copies would be larger than the cosines.
-        weight = ((cosines - 1) / temperature).exp() * near
+        weight = (cosines - 1).div_(temperature).exp_().mul_(near)
         centre = torch.nn.functional.normalize(key.float() + weight @ bank.float(), dim=-1)
-        return centre, near * EXCLUDED
+        return centre, near.mul_(EXCLUDED)
 
 
 def _least_of_largest(cosines: Tensor, count: int) -> Tensor:
