@@ -239,7 +239,7 @@ KERAAL_VICON += " LeftHand RightFoot LeftFoot Hips Head RightTibia LeftTibia"
 
 @real_files
 def test_one_exercise_seen_by_four_sensors():
-    """Any two of its recordings are nearer to each other than to other clips; docs/formats.md has the numbers."""
+    """Any two of its recordings are nearer to each other than to other clips; docs/own-skeletons.md has the numbers."""
     from skelrep import embed
 
     def keraal(sensor, **options) -> Poses:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 import time
@@ -15,11 +14,10 @@ import skelrep
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "skelrep"
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # Each module may import only those before it.
-ORDER = ["skeletons", "poses", "io", "preprocess", "modalities", "recurrent", "convolution", "encoder"]
-ORDER += ["hub", "embedding", "evaluate", "plot", "explore", "estimator", "cli"]
+ORDER = ["skeletons", "poses", "io", "stored", "preprocess", "modalities", "products", "recurrent", "convolution"]
+ORDER += ["encoder", "onnx", "hub", "embedding", "evaluate", "plot", "explore", "estimator", "cli"]
 
 
 def imported(path: Path) -> set[str]:
@@ -82,41 +80,3 @@ def test_no_module_prints():
         if file.name != "cli.py":
             calls = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)]
             assert not [n for n in calls if isinstance(n.func, ast.Name) and n.func.id == "print"], file
-
-
-def snippets() -> list:
-    """Python blocks of the documents; those of one document run one after the other in one namespace."""
-    found = [(path, re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)) for path in DOCUMENTS]
-    return [pytest.param(blocks, id=path.name) for path, blocks in found if blocks]
-
-
-@pytest.mark.parametrize("blocks", snippets())
-def test_snippets_run(blocks, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    from motion import make_clips
-
-    make_clips(60, seed=0).save("clips.npz")
-    namespace: dict = {}
-    for block in blocks:
-        exec(compile(block, "snippet", "exec"), namespace)  # noqa: S102 - our own documents
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
-def test_shell_lines_run(document, tmp_path, monkeypatch):
-    """Every `skelrep ...` line of a document's shell blocks, in order."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    from motion import make_clips
-
-    from skelrep.cli import main
-
-    clips = make_clips(60, seed=0)
-    clips.save("clips.npz")
-    clips.select(split="train").save("train.npz")
-    clips.select(split="test").save("test.npz")
-    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", document.read_text(), re.DOTALL)
-    for line in "\n".join(blocks).splitlines():
-        command = line.removeprefix("$ ").split("#")[0].strip()
-        if command.startswith("skelrep ") and "ORG/NAME" not in command and "YOUR" not in command:
-            assert main(command.split()[1:]) == 0, command
