@@ -135,8 +135,8 @@ def typed(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(value):  # the parts come built
         return value
     kind, args = get_origin(hint) or hint, get_args(hint)
-    if kind in (Union, UnionType):  # `... | None`
-        return None if value is None else typed(args[0], value, where)
+    if kind in (Union, UnionType):
+        return None if value is None and type(None) in args else typed(args[0], value, where)
     if kind is Literal:
         if value not in args:
             raise ValueError(f"the config's {where} must be one of {', '.join(args)}, got {value!r}")

@@ -59,6 +59,7 @@ def test_steps_and_epochs_take_each_others_place():
         ("method.slot=3", "the recipe has no 'method.slot'; where 'slot' stands there are projection, slots"),
         ("batch.size=3", "the recipe has no 'batch.size'; where 'size' stands there are none"),
         ("batch=many", "batch must be of type int, got 'many'"),
+        ("augment=None", "augment must be of type AugmentConfig, got None"),
         ("batch=2.5", "batch must be of type int, got 2.5"),
         ("compile=1", "compile must be of type bool, got 1"),
         ("seed=True", "seed must be of type int, got True"),
@@ -141,8 +142,8 @@ def test_from_poses_to_a_published_encoder(finished, files, tmp_path, capsys):
             "| moves | 6 | 0.01 | CC0-1.0 |",
         ),
         *("| batch | 8 |", "'slots': 32", "| learning_rate | 0.002 |"),
-        f"| judged | frozen, fused | 1-NN accuracy (%) | {last['knn/fused']} |",
-        f"| judged | frozen, bone | 1-NN accuracy (%) | {last['knn/bone']} |",
+        f"| judged | the file's train and test split, all streams | 1-NN accuracy (%) | {last['knn/fused']} |",
+        f"| judged | the file's train and test split, bone stream | 1-NN accuracy (%) | {last['knn/bone']} |",
     ):
         assert words in card, words
     assert main(["export", str(finished), str(tmp_path / "other"), "--results", str(results), "-q"]) == 0
@@ -197,7 +198,7 @@ def test_a_run_that_is_not_over_can_be_exported(finished, files, tmp_path, monke
         assert torch.equal(trained["method"][f"encoder.{name}"], value), name
     card = (tmp_path / "model" / "README.md").read_text()
     assert (
-        "A run that is not over: the checkpoint after 2 steps." in card
+        "The checkpoint after 2 steps of the run that the hyper-parameters describe." in card
         and "| batch | 8 |" in card
         and "CC0-1.0" in card
     )

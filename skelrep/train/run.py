@@ -63,12 +63,12 @@ def run(
     place = distributed.start(as_device(device))
     try:
         corpus = Corpus.load(data, recipe.encoder, place)
-        judge = None if monitor is None else _monitor(monitor, recipe.encoder)
+        judge, protocol = (None, "") if monitor is None else _monitor(monitor, recipe.encoder)
         encoder = pretrain(
             recipe, corpus, folder, save_every=save_every, monitor=judge, show_progress=show_progress
         ).cpu()
         if distributed.rank() == 0:
-            encoder.config.training.update(_training(name, changes, recipe, corpus, folder, monitor))
+            encoder.config.training.update(_training(name, changes, recipe, corpus, folder, monitor, protocol))
             save_pretrained(encoder, folder / "encoder", replace_card=True)
             encoder.source = Source(str(folder / "encoder"))
         return encoder
@@ -117,7 +117,7 @@ def export(
 ) -> Encoder:
     """A run's encoder as a folder for `load_pretrained` and `push_to_hub`, its model card filled from the run.
 
-    A run that is not over gives the encoder of its last checkpoint, and the card says so.
+    A run that is not over gives the encoder of its last checkpoint, and the card says after how many steps.
 
     Args:
         folder: Of the run.
@@ -164,7 +164,7 @@ def _of_checkpoint(folder: Path) -> Encoder:
     )
     hyper = {key: value for key, value in plain.items() if key != "encoder"}
     encoder.config.training.update(
-        recipe=f"A run that is not over: the checkpoint after {state['step']} steps.",
+        recipe=f"The checkpoint after {state['step']} steps of the run that the hyper-parameters describe.",
         data=_data(json.loads((folder / "corpus.json").read_text())),
         hyper_parameters=hyper,
     )
@@ -182,7 +182,7 @@ def _data(about: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _training(
-    name: str, changes: Sequence[str], recipe: Recipe, corpus: Corpus, folder: Path, monitor: Any
+    name: str, changes: Sequence[str], recipe: Recipe, corpus: Corpus, folder: Path, monitor: Any, protocol: str
 ) -> dict[str, Any]:
     """What the model card says of a run."""
     method = recipe.method
@@ -199,7 +199,7 @@ def _training(
     results = [
         {
             "dataset": Path(monitor).stem,
-            "protocol": f"frozen, {stream}",
+            "protocol": f"{protocol}, {'all streams' if stream == 'fused' else stream + ' stream'}",
             "metric": "1-NN accuracy (%)",
             "value": last[f"knn/{stream}"],
         }
@@ -214,8 +214,8 @@ def _training(
     }
 
 
-def _monitor(path: str | os.PathLike, config: EncoderConfig) -> Callable[[Encoder], dict[str, float]]:
-    """A function that judges an encoder by 1-NN on a labelled file, in per cent, by stream.
+def _monitor(path: str | os.PathLike, config: EncoderConfig) -> tuple[Callable[[Encoder], dict[str, float]], str]:
+    """A function that judges an encoder by 1-NN on a labelled file, in per cent, by stream; and the protocol's name.
 
     What encoders of this config cannot take is refused here, not when the first checkpoint is due.
     """
@@ -247,4 +247,4 @@ def _monitor(path: str | os.PathLike, config: EncoderConfig) -> Callable[[Encode
             for name, stream in streams.items()
         }
 
-    return judge
+    return judge, "each clip by all others" if train is None else "the file's train and test split"
