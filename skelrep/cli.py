@@ -13,39 +13,65 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
     from skelrep.poses import Poses
+    from skelrep.stored import Embeddings
 
 # Nothing heavy is imported before a command needs it: `skelrep --help` must not wait for torch.
 
-EXAMPLES = """\
-examples:
-  skelrep embed clips.npz                           writes clips.embeddings.npy beside it
-  skelrep embed clip.npy --skeleton coco-17 -o -    a .npy to stdout
-  skelrep embed ntu_folder -o ntu.npz               embeddings with ids, labels and info
-  skelrep embed long.npz --window 2 --stride 0.5 -o windows.npz
-  skelrep knn train.npz test.npz -k 1 5 20
-  skelrep probe ntu60_3d.pkl --splits xsub_train xsub_val
-  skelrep info i2md-small
-  skelrep convert walk.bvh walk.npz
-  skelrep plot clips.npz --clip 3 -o clip.gif
-  skelrep explore clips.npz -o explorer.html
-  skelrep prepare a.npz b.npz --to common-15 -o corpus
-  skelrep pretrain i2md_small --data corpus -o run   again after a stop: goes on
-  skelrep export run my-encoder --licence cc-by-4.0
-  skelrep protocols my-encoder train.npz test.npz --shares 0.05 0.1
-"""
+# By command; `skelrep --help` shows the first of each, and `skelrep COMMAND --help` all of its own.
+EXAMPLES = {
+    "embed": (
+        "embed clips.npz                         # writes clips.embeddings.npy beside it",
+        "embed long.npz --window 2 --stride 0.5 -o windows.npz",
+        "embed clip.npy --skeleton coco-17 -o -  # a .npy to stdout",
+    ),
+    "search": (
+        "search query.npz bank.npz -k 5          # poses, or what embed wrote",
+        "search clips.npz clips.npz --json       # each clip among all others",
+    ),
+    "knn": ("knn train.npz test.npz -k 1 5 20", "knn clips.npz --leave-one-out"),
+    "probe": ("probe ntu60_3d.pkl --splits xsub_train xsub_val", "probe train.npz test.npz --groups subject"),
+    "info": ("info i2md-small", "info clips.npz --json"),
+    "convert": ("convert walk.bvh walk.npz", "convert clips.npz clips.csv --split train"),
+    "plot": ("plot clips.npz --clip 3 -o clip.gif", "plot clips.npz -o strip.png --view 90"),
+    "explore": ("explore clips.npz -o explorer.html", "explore clips.npz --embeddings rows.npz -o page.html"),
+    "convert-cmd": ("convert-cmd checkpoint_0450.pth.tar my-encoder",),
+    "prepare": ("prepare a.npz b.npz --to common-15 -o corpus",),
+    "pretrain": (
+        "pretrain i2md_small --data corpus -o run  # again after a stop: goes on",
+        "pretrain i2md --data ntu60 -o run --set epochs=100 --seed 1",
+    ),
+    "export": ("export run my-encoder --licence cc-by-4.0",),
+    "export-onnx": ("export-onnx i2md-small i2md-small.onnx",),
+    "protocols": ("protocols my-encoder train.npz test.npz --shares 0.05 0.1",),
+    "download": (
+        "download ORG/NAME                       # from now on it loads without a network",
+        "download ORG/NAME -o my-encoder         # a folder to take elsewhere",
+    ),
+    "push": ("push my-encoder ORG/NAME --private",),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
+        import argcomplete
+
+        argcomplete.autocomplete(parser, default_completer=_completions)  # type: ignore[arg-type]
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] not in EXAMPLES and not argv[0].startswith("-"):
+        from skelrep.skeletons import nearest
+
+        parser.error(f"there is no command {argv[0]!r}{nearest(argv[0], EXAMPLES)} (see skelrep --help)")
+    arguments = parser.parse_args(argv)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
@@ -76,15 +102,43 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def _completions(prefix: str, action: argparse.Action, **_: Any) -> list[str]:
+    """What a shell offers for an argument: names where some are known, and files."""
+    from argcomplete.completers import FilesCompleter
+
+    known: Iterable[str] = ()
+    if action.dest in ("model", "what"):
+        known = (path.parent.name for path in Path(__file__).parent.glob("pretrained/*/config.json"))
+    elif action.dest in ("skeleton", "to"):
+        from skelrep.skeletons import SKELETONS as known
+    elif action.dest == "streams":
+        known = ("joint", "bone", "motion")
+    return [name for name in known if name.startswith(prefix)] + list(FilesCompleter()(prefix))
+
+
+def _examples(lines: Iterable[str]) -> str:
+    return "\n  ".join(("examples:", *(f"skelrep {line}" for line in lines)))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="skelrep",
         description="Embeddings of human skeleton sequences from self-supervised encoders.",
-        epilog=EXAMPLES,
+        epilog=_examples(texts[0] for texts in EXAMPLES.values()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, parents: list[argparse.ArgumentParser], help: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            parents=parents,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}.",
+            epilog=_examples(EXAMPLES[name]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
 
     every = argparse.ArgumentParser(add_help=False)
     every.add_argument("--json", action="store_true", help="one JSON document on stdout")
@@ -111,14 +165,15 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--streams", nargs="+", metavar="STREAM", help="some of the encoder's: joint, bone, motion")
     group.add_argument("--batch-size", type=int, metavar="N", help="clips at once")
     group.add_argument("--device", help="cpu, cuda, cuda:1 (default: the best there is)")
+    group.add_argument("--precision", default="float32", help="float32, bfloat16 or int8 (default: %(default)s)")
 
-    command = commands.add_parser("embed", parents=[every, reading, embedding], help="poses to embeddings")
+    command = add("embed", parents=[every, reading, embedding], help="poses to embeddings")
     command.add_argument("poses", nargs="+", help="files or folders that hold poses (*.embeddings.npy are passed over)")
     command.add_argument(
         "-o",
         "--output",
         metavar="OUT",
-        help="OUT.npy, OUT.npz (with ids, labels, times), a folder, or - for .npy on stdout; "
+        help="OUT.npy, OUT.npz or OUT.parquet (with ids, labels, times), a folder, or - for .npy on stdout; "
         "by default POSES.embeddings.npy beside each input",
     )
     command.add_argument("--split", help="only this split of a file that has several")
@@ -127,31 +182,34 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--stride", type=float, metavar="SECONDS", help="from window to window (default: no overlap)")
     command.set_defaults(run=_embed)
 
+    command = add("search", [every, reading, embedding], "the entries of a bank that are most like each query")
+    command.add_argument("query", metavar="QUERY", help="poses, or embeddings that `skelrep embed` wrote")
+    command.add_argument("bank", metavar="BANK", help="likewise; if it is the same file, no clip finds itself")
+    command.add_argument("-k", type=int, metavar="N", help="entries for each query (default: 10)")
+    command.add_argument("--leave-one-out", action="store_true", help="BANK has the clips of QUERY, in their order")
+    command.set_defaults(run=_search)
+
     judging = argparse.ArgumentParser(add_help=False)
-    judging.add_argument("train", help="labelled poses, or an .npz that `skelrep embed` wrote")
+    judging.add_argument("train", help="labelled poses, or embeddings that `skelrep embed` wrote")
     judging.add_argument("test", nargs="?", help="likewise; or give --splits")
     judging.add_argument("--splits", nargs=2, metavar=("TRAIN", "TEST"), help="two splits of the one file")
 
-    command = commands.add_parser(
-        "knn", parents=[every, judging, reading, embedding], help="nearest-neighbour accuracy of embeddings"
-    )
+    command = add("knn", parents=[every, judging, reading, embedding], help="nearest-neighbour accuracy of embeddings")
     command.add_argument("-k", nargs="+", type=int, default=[1, 5, 20], help="neighbours (default: 1 5 20)")
     command.add_argument("--metric", default="cosine", help="cosine or euclidean")
     command.add_argument("--weights", default="uniform", help="votes: uniform or softmax")
     command.add_argument("--leave-one-out", action="store_true", help="judge every clip of TRAIN by all others")
     command.set_defaults(run=_knn)
 
-    command = commands.add_parser(
-        "probe", parents=[every, judging, reading, embedding], help="linear-probe accuracy of embeddings"
-    )
+    command = add("probe", parents=[every, judging, reading, embedding], help="linear-probe accuracy of embeddings")
     command.add_argument("--groups", metavar="COLUMN", help="info column kept together in cross-validation: subject")
     command.set_defaults(run=_probe)
 
-    command = commands.add_parser("info", parents=[every, reading], help="what a model or a file holds")
+    command = add("info", parents=[every, reading], help="what a model or a file holds")
     command.add_argument("what", metavar="MODEL|FILE")
     command.set_defaults(run=_info)
 
-    command = commands.add_parser("convert", parents=[every, reading], help="poses of any format to one of skelrep's")
+    command = add("convert", parents=[every, reading], help="poses of any format to one of skelrep's")
     command.add_argument("poses", metavar="IN", help="a file or folder that holds poses")
     command.add_argument(
         "output", metavar="OUT", help="OUT.npz keeps everything; OUT.parquet, OUT.csv, OUT.npy keep less"
@@ -159,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--split", help="only this split of a file that has several")
     command.set_defaults(run=_convert)
 
-    command = commands.add_parser("plot", parents=[every, reading], help="draw a clip: its motion or some moments")
+    command = add("plot", parents=[every, reading], help="draw a clip: its motion or some moments")
     command.add_argument("poses", metavar="CLIP", help="a file or folder that holds poses")
     command.add_argument("-o", "--output", required=True, metavar="OUT", help="OUT.gif moves, OUT.png shows moments")
     command.add_argument("--clip", metavar="ID|INDEX", help="one of several clips (default: the first)")
@@ -171,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_plot)
 
-    command = commands.add_parser(
+    command = add(
         "explore", parents=[every, reading, embedding], help="a page to look through clips by their embeddings"
     )
     command.add_argument("poses", help="a file or folder that holds poses")
@@ -181,16 +239,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--map", default="pca", help="pca, or umap if umap-learn is installed (default: pca)")
     command.set_defaults(run=_explore)
 
-    command = commands.add_parser(
-        "convert-cmd", parents=[every], help="a training checkpoint of the public CMD code to a model folder"
-    )
+    command = add("convert-cmd", parents=[every], help="a training checkpoint of the public CMD code to a model folder")
     command.add_argument("checkpoint", help="checkpoint_0450.pth.tar or the like; no pickle in it is executed")
     command.add_argument("output", metavar="FOLDER", help="gets config.json, model.safetensors and README.md")
     command.set_defaults(run=_convert_cmd)
 
-    command = commands.add_parser(
-        "prepare", parents=[every, reading], help="poses to a training corpus that is mapped into memory"
-    )
+    command = add("prepare", parents=[every, reading], help="poses to a training corpus that is mapped into memory")
     command.add_argument("poses", nargs="+", help="files or folders of three-dimensional poses")
     command.add_argument("-o", "--output", required=True, metavar="CORPUS", help="a new folder")
     command.add_argument("--to", metavar="SKELETON", help="map all poses to this one (i2md_small: common-15)")
@@ -200,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--licence", help="of the data, for model cards")
     command.set_defaults(run=_prepare)
 
-    command = commands.add_parser("pretrain", parents=[every], help="train an encoder without labels, or go on with it")
+    command = add("pretrain", parents=[every], help="train an encoder without labels, or go on with it")
     command.add_argument("recipe", help="i2md_small; moco, cmd, i2md (NTU RGB+D); moco_pku, cmd_pku, i2md_pku")
     command.add_argument("--data", required=True, metavar="CORPUS", help="a folder that `skelrep prepare` wrote")
     command.add_argument("-o", "--output", required=True, metavar="RUN", help="gone on with if it holds this run")
@@ -214,7 +268,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--threads", type=int, metavar="N", help="of the processor")
     command.set_defaults(run=_pretrain)
 
-    command = commands.add_parser("export", parents=[every], help="a run's encoder to a model folder, with its card")
+    command = add("export", parents=[every], help="a run's encoder to a model folder, with its card")
     command.add_argument("folder", metavar="RUN")
     command.add_argument("output", metavar="MODEL", help="a new folder, for load_pretrained and push_to_hub")
     command.add_argument("--licence", help="of the weights: cc-by-4.0, cc-by-nc-4.0 ...")
@@ -222,7 +276,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--note", nargs="+", default=[], metavar="SENTENCE", help="what it is good or bad at")
     command.set_defaults(run=_export)
 
-    command = commands.add_parser(
+    command = add("export-onnx", [every], "an encoder as an ONNX file, compared with PyTorch")
+    command.add_argument("model", help="bundled name, folder or Hub id")
+    command.add_argument("output", metavar="OUT.onnx", help="takes prepared poses; gives all streams, fused")
+    command.add_argument("--revision", help="branch, tag or commit of a Hub model")
+    command.set_defaults(run=_export_onnx)
+
+    command = add(
         "protocols", parents=[every, reading], help="an encoder by the literature's protocols, with all and few labels"
     )
     command.add_argument("model", help="bundled name, folder or Hub id")
@@ -240,6 +300,21 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--groups", metavar="COLUMN", help="info column kept together: subject")
     command.add_argument("--device", help="cpu, cuda (default: the best there is)")
     command.set_defaults(run=_protocols)
+
+    command = add("download", [every], "fetch an encoder from the Hub; prints the folder")
+    command.add_argument("model", help="a Hub id (or a bundled name, to copy it)")
+    command.add_argument("-o", "--output", metavar="FOLDER", help="copy it into a folder of your own")
+    command.add_argument("--revision", help="branch, tag or commit")
+    command.set_defaults(run=_download)
+
+    command = add("push", [every], "upload an encoder to the Hub; prints the address of the commit")
+    command.add_argument("folder", metavar="DIR", help="what `skelrep export` wrote")
+    command.add_argument("repository", metavar="ORG/NAME", help="made if it does not exist")
+    command.add_argument("--private", action="store_true", help="a private one; refused if it exists and is public")
+    command.add_argument("--message", help="of the commit")
+    command.add_argument("--revision", metavar="BRANCH", help="made if it does not exist (default: main)")
+    command.add_argument("--replace-card", action="store_true", help="even if there is a README.md")
+    command.set_defaults(run=_push)
     return parser
 
 
@@ -258,6 +333,9 @@ class _Version(argparse.Action):
 
 
 def _embed(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from skelrep import stored
     from skelrep.io import EMBEDDINGS
 
     output: Any = arguments.output
@@ -273,34 +351,35 @@ def _embed(arguments: argparse.Namespace) -> None:
         if sys.stdout is None:
             raise ValueError("-o - writes to stdout, which is closed")
     elif not each:  # said before the work, not after it
-        if Path(output).suffix not in (".npy", ".npz"):
-            raise ValueError(f"-o takes a .npy or .npz file, a folder or -, got {output!r}")
-        if not Path(output).parent.is_dir():
-            raise ValueError(f"cannot write {output}: the folder {Path(output).parent} does not exist")
+        stored.check_output(output)
     encoder = _encoder(arguments)
     maker = _maker(encoder, arguments.streams)
 
-    def rows_of(poses: Poses) -> tuple[Poses, np.ndarray]:
+    def embedded(name: str) -> stored.Embeddings:
+        poses = _read(name, arguments, arguments.split)
         if arguments.window is not None:
             poses = poses.windows(arguments.window, arguments.stride)
         elif arguments.stride is not None:
             raise ValueError("--stride needs --window")
-        return poses, encoder.embed(poses, **_embedding_options(arguments), normalize=arguments.normalize)
+        rows = encoder.embed(poses, **_embedding_options(arguments), normalize=arguments.normalize)
+        return stored.Embeddings.of(poses, rows, maker)
 
     written = []
     if each:
         for name, target in zip(inputs, targets):
-            poses, rows = rows_of(_read(name, arguments, arguments.split))
+            part = embedded(name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            _save_rows(target, [poses], rows, maker)
-            written.append((str(target), rows.shape))
+            stored.save(part, target)
+            written.append((str(target), part.rows.shape))
     else:
-        parts = [rows_of(_read(name, arguments, arguments.split)) for name in inputs]
-        import numpy as np
-
-        rows = np.concatenate([rows for _, rows in parts])
-        _save_rows(str(output), [poses for poses, _ in parts], rows, maker)
-        written.append((output, rows.shape))
+        whole = stored.Embeddings.concatenate([embedded(name) for name in inputs])
+        if output == "-":
+            content = io.BytesIO()  # numpy would write to the pipe by its number, and fail in its own words
+            np.save(content, whole.rows)
+            sys.stdout.buffer.write(content.getbuffer())
+        else:
+            stored.save(whole, output)
+        written.append((output, whole.rows.shape))
     if arguments.json:
         outputs = [{"path": path, "rows": shape[0], "dim": shape[1]} for path, shape in written]
         _print_json({"model": encoder.source.name, "commit": encoder.source.commit, "outputs": outputs})
@@ -310,6 +389,29 @@ def _embed(arguments: argparse.Namespace) -> None:
             print(f"{shape[0]} clip{'s' * (shape[0] != 1)} -> {target} {shape[0]} x {shape[1]}", file=sys.stderr)
 
 
+def _search(arguments: argparse.Namespace) -> None:
+    from skelrep.evaluate import retrieve
+
+    same = os.path.realpath(arguments.query) == os.path.realpath(arguments.bank)
+    query, bank = _pair(arguments.query, arguments.query if same else arguments.bank, arguments, labelled=False)
+    apart = same or arguments.leave_one_out
+    k = max(1, min(10, len(bank.rows) - apart)) if arguments.k is None else arguments.k
+    found = retrieve(query.rows, bank.rows, k=k, leave_one_out=apart)
+    asked = [query.about(row) for row in range(len(query.rows))]
+    answers = [bank.about(row) for row in found.indices.ravel()]
+    similarities = found.similarities.ravel().tolist()
+    if arguments.json:
+        ranked = [answer | {"similarity": value} for answer, value in zip(answers, similarities)]
+        queries = [entry | {"neighbours": ranked[i * k : i * k + k]} for i, entry in enumerate(asked)]
+        _print_json({"protocol": found.protocol, "queries": queries})
+        return
+    names, lines = _aligned(asked), _aligned(answers)
+    for i, (line, similarity) in enumerate(zip(lines, similarities)):
+        if i % k == 0:
+            print(names[i // k])
+        print(f"{i % k + 1:4}  {similarity:6.3f}  {line}")
+
+
 def _knn(arguments: argparse.Namespace) -> None:
     from skelrep.evaluate import knn_eval
 
@@ -317,7 +419,7 @@ def _knn(arguments: argparse.Namespace) -> None:
     if arguments.leave_one_out:
         if arguments.test or arguments.splits:
             raise ValueError("--leave-one-out judges TRAIN by itself; give no TEST and no --splits")
-        only = _labelled(arguments.train, arguments, None, {})
+        only: Any = _pair(arguments.train, arguments.train, arguments)[0]
         result = knn_eval(only.rows, only.labels, leave_one_out=True, **options)
     else:
         train, test = _train_and_test(arguments)
@@ -488,6 +590,47 @@ def _export(arguments: argparse.Namespace) -> None:
         print(f"{arguments.folder} -> {arguments.output}: {encoder!r}", file=sys.stderr)
 
 
+def _export_onnx(arguments: argparse.Namespace) -> None:
+    from skelrep.hub import load_pretrained
+    from skelrep.onnx import export_onnx
+
+    encoder = load_pretrained(arguments.model, revision=arguments.revision, device="cpu")
+    difference = export_onnx(encoder, arguments.output)
+    size = Path(arguments.output).stat().st_size
+    if arguments.json:
+        _print_json({"output": arguments.output, "dim": encoder.dim, "bytes": size, "difference": difference})
+    elif not arguments.quiet:
+        file = f"{arguments.output}, {size / 1e6:.1f} MB"
+        print(f"{encoder!r} -> {file}, within {difference:.0e} of PyTorch", file=sys.stderr)
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    from skelrep.hub import download
+
+    folder = download(arguments.model, arguments.output, revision=arguments.revision)
+    if arguments.json:
+        _print_json({"model": arguments.model, "output": str(folder)})
+    else:
+        print(folder)
+
+
+def _push(arguments: argparse.Namespace) -> None:
+    from skelrep.hub import push_to_hub
+
+    address = push_to_hub(
+        arguments.folder,
+        arguments.repository,
+        private=arguments.private or None,
+        revision=arguments.revision,
+        commit_message=arguments.message,
+        replace_card=arguments.replace_card,
+    )
+    if arguments.json:
+        _print_json({"repository": arguments.repository, "commit": address})
+    else:
+        print(address)
+
+
 def _protocols(arguments: argparse.Namespace) -> None:
     from skelrep.hub import load_pretrained
 
@@ -532,7 +675,10 @@ def _train(module: str) -> Any:
 def _column(known: Any, name: str | None, path: str) -> np.ndarray | None:
     """The info column of that name; None if none is asked for."""
     if name is not None and name not in known.info:
-        raise ValueError(f"no info column {name!r} in {path}; it has {', '.join(known.info) or 'none'}")
+        from skelrep.skeletons import nearest
+
+        has = ", ".join(known.info) or "none"
+        raise ValueError(f"no info column {name!r} in {path}; it has {has}{nearest(name, known.info)}")
     return None if name is None else known.info[name]
 
 
@@ -544,27 +690,22 @@ def _index(poses: Poses, clip: str | None) -> int:
         return poses.ids.index(clip)
     if clip.isdecimal() and int(clip) < len(poses):
         return int(clip)
-    import difflib
+    from skelrep.skeletons import nearest
 
-    near = difflib.get_close_matches(clip, poses.ids, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"no clip {clip!r}: give an id or a position within 0..{len(poses) - 1}{hint}")
+    where = f"give an id or a position within 0..{len(poses) - 1}"
+    raise ValueError(f"no clip {clip!r}: {where}{nearest(clip, poses.ids)}")
 
 
 def _rows_of(poses: Poses, name: str) -> np.ndarray:
-    """Embeddings that `skelrep embed` wrote of these poses; an .npz tells by its ids whether it did."""
-    import numpy as np
+    """Embeddings that `skelrep embed` wrote of these poses; if they have ids, these tell whether it did."""
+    from skelrep.stored import load
 
-    from skelrep.io.arrays import opened
-
-    with opened(Path(name)) as file:
-        if isinstance(file, np.ndarray):
-            return np.array(file)
-        if "embeddings" not in file.files:
-            raise ValueError(f"{name} holds no embeddings; `skelrep embed -o FILE.npz` writes them")
-        if "ids" in file.files and file["ids"].astype(str).tolist() != poses.ids:
-            raise ValueError(f"the embeddings in {name} are of other clips, or in another order; embed these poses")
-        return file["embeddings"]
+    found = load(name)
+    if found is None:
+        raise ValueError(f"{name} holds no embeddings; `skelrep embed -o FILE.npz` writes them")
+    if found.ids is not None and found.ids.astype(str).tolist() != poses.ids:
+        raise ValueError(f"the embeddings in {name} are of other clips, or in another order; embed these poses")
+    return found.rows
 
 
 def _encoder(arguments: argparse.Namespace) -> Any:
@@ -577,6 +718,7 @@ def _embedding_options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "streams": arguments.streams,
         "batch_size": arguments.batch_size,
+        "precision": arguments.precision,
         "show_progress": False if arguments.quiet else None,
     }
 
@@ -602,45 +744,6 @@ def _missing(poses: Poses) -> float:
     return sum(np.isnan(clip).sum() for clip in poses.clips) / sum(clip.size for clip in poses.clips)
 
 
-def _columns(parts: Sequence[Poses]) -> dict[str, np.ndarray]:
-    """What is known of each row: ids, labels, info; columns that not all parts have are left out."""
-    import numpy as np
-
-    tables = [
-        {"ids": np.asarray(part.ids), **{f"info_{key}": column for key, column in part.info.items()}}
-        | ({} if part.labels is None else {"labels": part.labels})
-        for part in parts
-    ]
-    return {key: np.concatenate([t[key] for t in tables]) for key in tables[0] if all(key in t for t in tables)}
-
-
-def _save_rows(output: str | Path, parts: Sequence[Poses], rows: np.ndarray, maker: str) -> None:
-    """An .npy of the rows, or an .npz with what is known of each of them."""
-    import numpy as np
-
-    from skelrep.poses import replacing
-
-    if output == "-":
-        content = io.BytesIO()  # numpy would write to the pipe by its number, and fail in its own words
-        np.save(content, rows)
-        sys.stdout.buffer.write(content.getbuffer())
-        return
-    with replacing(output) as file:
-        if Path(output).suffix == ".npy":
-            np.save(file, rows)
-        else:
-            np.savez(file, embeddings=rows, model=np.asarray(maker), **_columns(parts))  # type: ignore[arg-type]
-
-
-class _Labelled(NamedTuple):
-    """Embeddings to judge, and what is known of them."""
-
-    rows: np.ndarray
-    labels: np.ndarray
-    info: dict[str, np.ndarray]
-    maker: str  # the encoder and its streams
-
-
 def _splits(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
     """The splits of the one file, or none of two files."""
     if (arguments.test is None) == (arguments.splits is None):
@@ -648,47 +751,47 @@ def _splits(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
     return arguments.splits or (None, None)
 
 
-def _train_and_test(arguments: argparse.Namespace) -> tuple[_Labelled, _Labelled]:
-    train_split, test_split = _splits(arguments)
+def _train_and_test(arguments: argparse.Namespace) -> tuple[Any, Any]:
+    """Embeddings with labels, for which type checkers would ask."""
+    return _pair(arguments.train, arguments.test or arguments.train, arguments, splits=_splits(arguments))
+
+
+def _pair(
+    first: str,
+    second: str,
+    arguments: argparse.Namespace,
+    *,
+    splits: tuple[str | None, str | None] = (None, None),
+    labelled: bool = True,
+) -> tuple[Embeddings, Embeddings]:
+    """Embeddings of two files, or of two splits of one, by one encoder; what is the same is embedded once."""
     cache: dict[str, Any] = {}
-    train = _labelled(arguments.train, arguments, train_split, cache)
-    test = _labelled(arguments.test or arguments.train, arguments, test_split, cache)
-    if train.maker != test.maker:
-        raise ValueError(f"embeddings of {train.maker} and of {test.maker} cannot be compared; embed both alike")
-    return train, test
+    one = _embeddings(first, splits[0], arguments, cache, labelled)
+    alike = (first, splits[0]) == (second, splits[1])
+    other = one if alike else _embeddings(second, splits[1], arguments, cache, labelled)
+    one.check_comparable(other)
+    return one, other
 
 
-def _labelled(name: str, arguments: argparse.Namespace, split: str | None, cache: dict[str, Any]) -> _Labelled:
-    """Embeddings of a file of poses; of an .npz that `skelrep embed` wrote, those in it."""
-    if (stored := _stored(name)) is not None:
-        if split is None:
-            return stored
-        from skelrep.io import members
+def _embeddings(
+    name: str, split: str | None, arguments: argparse.Namespace, cache: dict[str, Any], labelled: bool
+) -> Embeddings:
+    """Those of a file of poses; of one that `skelrep embed` wrote, those in it."""
+    from skelrep.io import members
+    from skelrep.stored import Embeddings, load
 
-        keep = members(stored.info, split, name)
-        info = {key: column[keep] for key, column in stored.info.items()}
-        return stored._replace(rows=stored.rows[keep], labels=stored.labels[keep], info=info)
+    no_labels = f"{name} holds no labels to judge by; an .npz written by Poses.save can"
+    if (found := load(name)) is not None:
+        if labelled and found.labels is None:
+            raise ValueError(no_labels)
+        return found if split is None else found.take(members(found.info, split, name))
     poses = _read(name, arguments, split)
-    if poses.labels is None:
-        raise ValueError(f"{name} holds no labels to judge by; an .npz written by Poses.save can")
+    if labelled and poses.labels is None:  # said before the work
+        raise ValueError(no_labels)
     if "encoder" not in cache:
         cache["encoder"] = _encoder(arguments)
     rows = cache["encoder"].embed(poses, **_embedding_options(arguments))
-    return _Labelled(rows, poses.labels, poses.info, _maker(cache["encoder"], arguments.streams))
-
-
-def _stored(name: str) -> _Labelled | None:
-    from skelrep.io.arrays import opened
-
-    if Path(name).suffix != ".npz" or not Path(name).is_file():
-        return None
-    with opened(Path(name)) as file:
-        if "embeddings" not in getattr(file, "files", ()):
-            return None
-        if "labels" not in file.files:
-            raise ValueError(f"{name} holds embeddings without labels")
-        info = {key.removeprefix("info_"): file[key] for key in file.files if key.startswith("info_")}
-        return _Labelled(file["embeddings"], file["labels"], info, str(file["model"]))
+    return Embeddings.of(poses, rows, _maker(cache["encoder"], arguments.streams))
 
 
 def _maker(encoder: Any, streams: Sequence[str] | None) -> str:
@@ -704,6 +807,14 @@ def _print_result(result: Any, arguments: argparse.Namespace) -> None:
 
 def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=2, default=str))
+
+
+def _aligned(entries: Sequence[dict[str, Any]]) -> list[str]:
+    """Ids, labels and times of `Embeddings.about`, each under each."""
+    times = [f"{entry['start']:.2f}-{entry['end']:.2f} s" if "start" in entry else "" for entry in entries]
+    cells = [(str(entry["id"]), str(entry.get("label", "")), time) for entry, time in zip(entries, times)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths) if width).rstrip() for line in cells]
 
 
 def _outline(facts: dict[str, Any], indent: str = "") -> str:

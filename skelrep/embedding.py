@@ -19,7 +19,7 @@ from skelrep.poses import as_poses, missing_as_nan
 from skelrep.preprocess import map_joints, normalise
 from skelrep.products import PRECISIONS
 from skelrep.recurrent import RecurrentStack
-from skelrep.skeletons import Skeleton, mapping
+from skelrep.skeletons import Skeleton, mapping, nearest
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,9 @@ def embed(
         raise ValueError("stride needs window: the seconds that one row covers")
 
     if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+        raise ValueError(
+            f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}{nearest(precision, PRECISIONS)}"
+        )
     names = _streams(encoder, streams)
     home = encoder.device
     place = home if device is None else as_device(device)
@@ -140,9 +142,11 @@ def _streams(encoder: Encoder, streams: str | Sequence[str] | None) -> tuple[str
     if streams is None:
         return known
     wanted = (streams,) if isinstance(streams, str) else tuple(streams)
-    if not wanted or len(set(wanted)) < len(wanted) or any(name not in known for name in wanted):
+    unknown = [name for name in wanted if name not in known]
+    if not wanted or len(set(wanted)) < len(wanted) or unknown:
+        hint = nearest(unknown[0], known) if unknown else ""
         raise ValueError(
-            f"streams must be some of this encoder's {', '.join(known)}; got {', '.join(wanted) or 'none'}"
+            f"streams must be some of this encoder's {', '.join(known)}; got {', '.join(wanted) or 'none'}{hint}"
         )
     return wanted
 

@@ -598,9 +598,7 @@ class _Space:
         rows = bank.float()
         nothing = rows.new_zeros(len(rows))
         run = Product(rows, nothing) if self.device.type == "cpu" else partial(torch.nn.functional.linear, weight=rows)
-        if (
-            self.metric == "cosine"
-        ):  # give or take roundings that `error` has room for
+        if self.metric == "cosine":  # give or take roundings that `error` has room for
             return run, torch.full((), _GRID, dtype=torch.float64, device=self.device)
         square = bank.square().sum(dim=1)
         less = square.float()

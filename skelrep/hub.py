@@ -7,14 +7,14 @@ there, of its shape, and finite. Anything else is an error, never a random weigh
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import json
 import os
 import re
+import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from skelrep.modalities import MODALITIES
 from skelrep.poses import replacing
 from skelrep.preprocess import CMD_LINE, PreprocessConfig
 from skelrep.recurrent import RecurrentConfig
-from skelrep.skeletons import SKELETONS
+from skelrep.skeletons import SKELETONS, nearest
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -81,21 +81,71 @@ def load_pretrained(
             of skelrep writes.
     """
     place = as_device(device)  # before anything is downloaded
+    folder, source = _found(name_or_path, revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
+    encoder = _read(folder)
+    encoder.source = source
+    return encoder.to(place)
+
+
+def download(
+    name_or_path: str | os.PathLike,
+    folder: str | os.PathLike | None = None,
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    token: str | bool | None = None,
+) -> Path:
+    """Fetches an encoder and its card, so that it loads without a network afterwards; the encoder is looked through.
+
+    Args:
+        name_or_path: What `load_pretrained` takes.
+        folder: A folder of one's own to copy it into, bit by bit; made if it does not exist. The name of the Hub loads
+            from the Hub client's cache, this folder by its own name and anywhere.
+        revision: As in `load_pretrained`.
+        cache_dir: As in `load_pretrained`.
+        token: As in `load_pretrained`.
+
+    Returns:
+        `folder`, else where it lies: a folder, too, that `load_pretrained` takes.
+
+    Raises:
+        OSError: as `load_pretrained`.
+        ValueError: as `load_pretrained`; nothing is copied then.
+    """
+    source, _ = _found(name_or_path, revision, names=(CONFIG, WEIGHTS, CARD), cache_dir=cache_dir, token=token)
+    _read(source)
+    if folder is None:
+        return source
+    folder = Path(folder).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as files:  # on leaving it, all are renamed or none
+        for name in (CONFIG, WEIGHTS, CARD):
+            if (source / name).is_file():  # the card may be missing
+                original = files.enter_context((source / name).open("rb"))
+                shutil.copyfileobj(original, files.enter_context(replacing(folder / name)))
+    return folder
+
+
+def _found(
+    name_or_path: str | os.PathLike,
+    revision: str | None,
+    *,
+    names: Sequence[str] = (CONFIG, WEIGHTS),
+    local_files_only: bool = False,
+    **options: Any,
+) -> tuple[Path, Source]:
+    """The folder that holds the encoder of this name, fetched if need be, and what to call where it came from."""
     name = os.fspath(name_or_path)
     path = Path(name).expanduser()
     in_the_box = isinstance(name_or_path, str) and name in bundled()
     if in_the_box or (name and path.is_dir()):
         if revision is not None:
             raise ValueError(f"{name} is no repository on the Hub, so it has no revision {revision!r}; leave it out")
-        folder, source = (PRETRAINED / name, Source(name)) if in_the_box else (path, Source(str(path)))
-    elif isinstance(name_or_path, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name, re.ASCII):
-        folder = _download(name, revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
-        source = Source(name, commit=folder.name)
-    else:
-        raise _no_such_encoder(name, path)
-    encoder = _read(folder)
-    encoder.source = source
-    return encoder.to(place)
+        return (PRETRAINED / name, Source(name)) if in_the_box else (path, Source(str(path)))
+    if isinstance(name_or_path, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name, re.ASCII):
+        folder = _download(name, revision, names, local_files_only=local_files_only, **options)
+        return folder, Source(name, commit=folder.name)
+    raise _no_such_encoder(name, path)
 
 
 def _no_such_encoder(name: str, path: Path) -> OSError | ValueError:
@@ -106,16 +156,17 @@ def _no_such_encoder(name: str, path: Path) -> OSError | ValueError:
     if "://" in name or "@" in name:
         return ValueError(f"{name} is no Hub id: write organisation/name, and a branch, tag or commit as revision=")
     if re.fullmatch(r"[\w.-]+", name):
-        near = difflib.get_close_matches(name.lower(), bundled(), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else f" (bundled: {', '.join(bundled()) or 'none'})"
+        hint = nearest(name, bundled()) or f" (bundled: {', '.join(bundled()) or 'none'})"
         return FileNotFoundError(
             f"there is no bundled encoder and no folder {name!r}{hint}; a Hub id is organisation/name"
         )
     return FileNotFoundError(f"there is no folder {name!r}, and a Hub id is organisation/name with exactly one slash")
 
 
-def _download(repo_id: str, revision: str | None, *, local_files_only: bool, **options: Any) -> Path:
-    """The snapshot folder of one commit, with both files in it; its name is the commit."""
+def _download(
+    repo_id: str, revision: str | None, names: Sequence[str], *, local_files_only: bool, **options: Any
+) -> Path:
+    """The snapshot folder of one commit, with config and weights in it; its name is the commit."""
     from huggingface_hub import snapshot_download
 
     # One call resolves a branch once, so that both files are of the same commit.
@@ -123,7 +174,7 @@ def _download(repo_id: str, revision: str | None, *, local_files_only: bool, **o
         snapshot_download,
         repo_id,
         revision=revision,
-        allow_patterns=[CONFIG, WEIGHTS],
+        allow_patterns=list(names),
         library_name="skelrep",
         library_version=__version__,
         **options,
@@ -131,7 +182,7 @@ def _download(repo_id: str, revision: str | None, *, local_files_only: bool, **o
     if re.fullmatch(r"[0-9a-f]{40}", revision or "") and not local_files_only:
         with contextlib.suppress(FileNotFoundError):  # a commit never changes: look before asking the network
             folder = Path(snapshot(local_files_only=True))
-            if not _missing(folder):
+            if not _missing(folder, names):
                 return folder
     with _explained(repo_id, revision):
         folder = Path(snapshot(local_files_only=local_files_only))
@@ -143,8 +194,8 @@ def _download(repo_id: str, revision: str | None, *, local_files_only: bool, **o
     return folder
 
 
-def _missing(folder: Path) -> list[str]:
-    return [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]
+def _missing(folder: Path, names: Sequence[str] = (CONFIG, WEIGHTS)) -> list[str]:
+    return [name for name in names if not (folder / name).is_file()]
 
 
 @contextlib.contextmanager
@@ -318,7 +369,7 @@ def save_pretrained(
 
 
 def push_to_hub(
-    encoder: Encoder,
+    encoder: Encoder | str | os.PathLike,
     repo_id: str,
     *,
     private: bool | None = None,
@@ -331,9 +382,11 @@ def push_to_hub(
     """Uploads an encoder to the Hugging Face Hub in one commit.
 
     Args:
-        encoder: What to upload.
+        encoder: What to upload: an encoder, which gets a new card, or what `load_pretrained` takes, whose card is
+            uploaded if people have edited it.
         repo_id: "organisation/name"; made if it does not exist.
-        private: Whether a new repository is private; by default as the organisation has set it.
+        private: Whether a new repository is private; by default as the organisation has set it. One that exists stays
+            as it is, and is refused if it is public and this is True.
         revision: Branch to commit to, made if it does not exist; by default "main".
         create_pr: Open a pull request instead.
         commit_message: By default "Upload encoder with skelrep ...".
@@ -345,19 +398,35 @@ def push_to_hub(
 
     Raises:
         OSError: if the Hub cannot be reached or refuses; nothing is uploaded then.
-        ValueError: if the encoder cannot be saved (see `save_pretrained`), or the Hub finds the card invalid.
+        ValueError: if the encoder cannot be saved (see `save_pretrained`), the repository is public and must not be, or
+            the Hub finds the card invalid.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
+    own_card = None
+    if not isinstance(encoder, Encoder):
+        source, _ = _found(encoder, None, names=(CONFIG, WEIGHTS, CARD), token=token)
+        encoder = _read(source)
+        own_card = (source / CARD).read_text(encoding="utf-8") if (source / CARD).is_file() else None
+    card = model_card(encoder, name=repo_id)
+    if own_card is not None:  # as it was written for the folder, or has somebody edited it?
+        title = re.search(r"^# (.+)$", own_card, re.MULTILINE)
+        if title is None or own_card != model_card(encoder, name=title[1]):
+            card = own_card
     api = HfApi(token=token, library_name="skelrep", library_version=__version__)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = save_pretrained(encoder, temporary, card=model_card(encoder, name=repo_id))
+        folder = save_pretrained(encoder, temporary, card=card)
         with _explained(repo_id, revision):
             repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
             if revision is not None and not create_pr:
                 api.create_branch(repo_id, branch=revision, exist_ok=True)
             # A listing, unlike `file_exists`, takes no error for "there is no card", and so never overwrites one.
-            there = {file.rfilename for file in api.model_info(repo_id, revision=revision).siblings or ()}
+            info = api.model_info(repo_id, revision=revision)
+            if private and not info.private:
+                raise ValueError(
+                    f"{repo_id} exists and is public: nothing was uploaded; make it private on the Hub first"
+                )
+            there = {file.rfilename for file in info.siblings or ()}
             names = [CONFIG, WEIGHTS] + ([CARD] if replace_card or CARD not in there else [])
             # Not `upload_folder`, which may spread the files over several commits.
             commit = api.create_commit(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
+import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +16,7 @@ import numpy as np
 import pytest
 
 from skelrep import save_pretrained
-from skelrep.cli import main
+from skelrep.cli import EXAMPLES, _parser, main
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS
 from tests.test_io import agcn_folder, annotation, dump, moving, skeleton_text
@@ -198,16 +201,22 @@ def test_info_of_a_file_and_of_a_model(files, model, capsys):
         ("embed train.npz -m i2md-smal", "i2md-small"),
         ("embed clip.npy", "kinect-20 or utd-mhad-20 or msr-action3d-20"),
         ("embed clip.npy --skeleton kinect20", "did you mean 'kinect-20'"),
-        ("embed train.npz -o out.txt", "-o takes a .npy or .npz file"),
+        ("embed train.npz -o out.txt", "-o takes a .npy, .npz or .parquet file"),
         ("embed train.npz -o nowhere/out.npz", "does not exist"),
         ("embed train.npz --device tpu", "there is no device 'tpu' here"),
+        ("embed train.npz --format parket", "did you mean 'parquet'"),
         ("embed train.npz --stride 1", "--stride needs --window"),
         ("embed train.npz --streams bones", "streams must be some of"),
         ("knn train.npz", "give two files"),
         ("knn clip.npy clip.npy --skeleton kinect-20", "holds no labels"),
+        ("knn train.npz test.npz --metric cosin", "did you mean 'cosine'"),
+        ("embed train.npz --streams bones", "did you mean 'bone'"),
+        ("embed train.npz --precision bfloat", "did you mean 'bfloat16'"),
         ("knn train.npz test.npz -k 0", "k"),
         ("knn train.npz test.npz -k 100", "100"),
         ("probe train.npz test.npz --groups actor", "no info column 'actor'"),
+        ("probe train.npz test.npz --groups subjects", "did you mean 'subject'"),
+        ("plot train.npz -o clip.gif --clip x", "no clip 'x': give an id or a position within 0..11"),
         ("info nowhere.npz", "nowhere.npz"),
         ("convert-cmd clip.npy out", "clip.npy"),
     ],
@@ -224,14 +233,97 @@ def test_errors_are_one_sentence_and_exit_1(files, model, capsys, command, messa
     assert set(files.rglob("*")) == before  # nothing half-written
 
 
-def test_usage_errors_exit_2_and_help_has_examples(capsys):
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("embedd", "embed"), ("serach", "search"), ("export_onnx", "export-onnx"), ("Probe", "probe"), ("zzz", None)],
+)
+def test_a_mistyped_command_is_told_the_nearest(typed, meant, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(["embedd"])
+        main([typed, "clips.npz"])
     assert stopped.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and f"there is no command {typed!r}" in captured.err
+    assert (f"; did you mean {meant!r}?" in captured.err) if meant else ("did you mean" not in captured.err)
+
+
+@pytest.mark.parametrize("arguments", [[], ["knn"], ["knn", "train.npz", "--nothing"], ["embed", "x", "--window", "a"]])
+def test_usage_errors_exit_2(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_every_command_has_examples_that_it_understands(capsys):
+    commands = _commands()
+    assert set(EXAMPLES) == set(commands)
     with pytest.raises(SystemExit) as stopped:
         main(["--help"])
     assert stopped.value.code == 0
-    assert "skelrep embed clips.npz" in capsys.readouterr().out
+    whole = capsys.readouterr().out
+    for name, lines in EXAMPLES.items():
+        with pytest.raises(SystemExit) as stopped:
+            main([name, "--help"])
+        assert stopped.value.code == 0
+        text = capsys.readouterr().out
+        assert f"skelrep {lines[0]}" in whole
+        for line in lines:
+            assert f"\n  skelrep {line}\n" in text
+            first, *rest = shlex.split(line, comments=True)
+            assert first == name
+            commands[name].parse_args(rest)  # exits if it does not understand
+
+
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    [choices] = [action.choices for action in _parser()._actions if isinstance(action.choices, dict)]
+    return choices
+
+
+# -- completion in a shell --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def completed(tmp_path, monkeypatch):
+    """What bash offers after a line is typed and Tab is pressed."""
+    pytest.importorskip("argcomplete", reason="needs argcomplete: pip install 'skelrep[completion]'")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "skelrep"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -X importtime -m skelrep "$@" 2>>"{tmp_path}/imports"\n')
+    program.chmod(0o755)
+    code = "import argcomplete; print(argcomplete.shellcode(['skelrep']))"  # what register-python-argcomplete prints
+    script = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    (tmp_path / "completion.bash").write_text(script)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+    def press_tab(line: str) -> list[str]:
+        words = line.split(" ")
+        commands = f"""
+            source completion.bash
+            COMP_WORDS=({" ".join(map(shlex.quote, words))}); COMP_CWORD={len(words) - 1}; COMP_TYPE=9
+            COMP_LINE={shlex.quote(line)}; COMP_POINT={len(line)}
+            handler=$(complete -p skelrep | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+            "$handler" skelrep {shlex.quote(words[-1])} {shlex.quote(words[-2])}
+            printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        done = subprocess.run(["bash", "-c", commands], env=environment, capture_output=True, text=True, check=True)
+        return [offer.strip() for offer in done.stdout.splitlines() if offer.strip()]
+
+    return press_tab
+
+
+def test_tab_completes_commands_options_names_and_files(completed, tmp_path):
+    (tmp_path / "clips.npz").touch()
+    assert completed("skelrep se") == ["search"]
+    assert completed("skelrep ex") == ["explore", "export", "export-onnx"]
+    assert completed("skelrep search --leave") == ["--leave-one-out"]
+    assert completed("skelrep search cl") == ["clips.npz"]
+    assert completed("skelrep info i2") == ["i2md-small"]
+    assert completed("skelrep embed x --streams b") == ["bone", "bin/"]
+    assert completed("skelrep embed x --skeleton kin") == ["kinect-20"]
+    imports = (tmp_path / "imports").read_text()
+    assert "argcomplete" in imports and "skelrep.skeletons" in imports
+    assert "torch" not in imports
 
 
 def test_interruption_exits_130(monkeypatch):

@@ -10,7 +10,7 @@ from skelrep import embed, load_pretrained
 from skelrep.convolution import ConvolutionConfig, TemporalConvolution
 from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.products import PRECISIONS, Product
-from skelrep.recurrent import RecurrentConfig, RecurrentStack
+from skelrep.recurrent import FEW, RecurrentConfig, RecurrentStack
 from tests.test_embedding import ragged
 
 # Cosine to the plain float32 network, at the least.
@@ -43,7 +43,7 @@ def network(request):
 
 @pytest.fixture
 def poses():
-    poses = torch.randn(6, 2, 40, 15, 3)
+    poses = torch.randn(FEW + 2, 2, 40, 15, 3)
     poses[1:4, 1] = 0  # no second person in some clips
     return poses
 
@@ -99,8 +99,8 @@ def test_packed_networks_equal_plain_ones(network, poses, precision):
 
 def test_a_number_of_frames_that_no_chunk_divides():
     network = randomised(RecurrentStack(15, 1, RecurrentConfig(hidden=24, layers=2)))
-    poses = torch.randn(3, 1, 13, 15, 3)
-    present = torch.ones(3, 1, dtype=torch.bool)
+    poses = torch.randn(FEW, 1, 13, 15, 3)
+    present = torch.ones(FEW, 1, dtype=torch.bool)
     with torch.inference_mode():
         torch.testing.assert_close(network.packed("float32")(poses, present), network(poses), rtol=1e-4, atol=1e-5)
 

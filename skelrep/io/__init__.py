@@ -5,7 +5,6 @@ A reader is a function of a path that returns `Poses`, or yields them in parts; 
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ import numpy as np
 from skelrep.io import agcn, arrays, containers, estimators, motion_capture, ntu, pku, pyskl, tables
 from skelrep.io.estimators import from_mediapipe as from_mediapipe
 from skelrep.poses import Poses, replacing
-from skelrep.skeletons import Skeleton
+from skelrep.skeletons import Skeleton, nearest
 
 #: Readers by the name that `read(format=)` takes.
 FORMATS: dict[str, Callable[..., Poses | Iterator[Poses]]] = {
@@ -115,7 +114,7 @@ def read_parts(
     """As `read`, but a data set of many files comes in parts, so that it need not fit into memory."""
     path = Path(path).expanduser()
     if format is not None and format not in FORMATS:
-        raise ValueError(f"no format is called {format!r}{_nearest(format, FORMATS)} (known: {', '.join(FORMATS)})")
+        raise ValueError(f"no format is called {format!r}{nearest(format, FORMATS)} (known: {', '.join(FORMATS)})")
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
     splits = [split] if isinstance(split, str) else list(split or ())
@@ -226,7 +225,7 @@ def _format_of(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
         raise ValueError(
-            f"{path} has {f'the unknown suffix {suffix!r}' if suffix else 'no suffix'}{_nearest(suffix, _SUFFIXES)} "
+            f"{path} has {f'the unknown suffix {suffix!r}' if suffix else 'no suffix'}{nearest(suffix, _SUFFIXES)} "
             f"(known: {', '.join(_SUFFIXES)}); pass format= one of {', '.join(FORMATS)} if it is one of these"
         )
     if suffix == ".npy" and agcn.is_agcn(path):
@@ -279,13 +278,8 @@ def _membership(info: dict[str, np.ndarray], split: str, path: object) -> np.nda
     if split not in flags and split not in named:
         known = [*flags, *np.unique(named).tolist()]
         raise ValueError(
-            f"{path} has no split {split!r}{_nearest(split, known)} (it has: {', '.join(known)})"
+            f"{path} has no split {split!r}{nearest(split, known)} (it has: {', '.join(known)})"
             if known
             else f"{path} has no splits, so split={split!r} cannot be taken from it"
         )
     return info[split] if split in flags else named == split
-
-
-def _nearest(name: str, known: object) -> str:
-    near = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)  # type: ignore[call-overload]
-    return f"; did you mean {near[0]!r}?" if near else ""

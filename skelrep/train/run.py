@@ -18,6 +18,7 @@ from skelrep.evaluate import knn_eval
 from skelrep.hub import load_pretrained, save_pretrained
 from skelrep.io import members, read
 from skelrep.poses import Poses
+from skelrep.skeletons import nearest
 from skelrep.train import distributed
 from skelrep.train.data import Corpus
 from skelrep.train.loop import load_checkpoint, pretrain
@@ -55,7 +56,7 @@ def run(
         Stopped: after SIGTERM.
     """
     if name not in RECIPES:
-        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(RECIPES)}")
+        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(RECIPES)}{nearest(name, RECIPES)}")
     recipe = RECIPES[name]()
     for change in changes:
         recipe = changed(recipe, change)

@@ -1,0 +1,187 @@
+"""Embeddings with what is known of each row, and the files that `skelrep embed` keeps them in.
+
+`.npy` holds the rows alone. `.npz` has `embeddings` (N, D), `model` (who made them), `ids` (N,) and where known
+`labels` (N,) and `info_<column>` (N,), start and end of a window among them. `.parquet` has the same as columns:
+`embedding`, a list of D float32, `id`, `label`, `info_<column>`, and `skelrep.model` in its metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.arrays import opened
+from skelrep.io.tables import optional
+from skelrep.poses import Poses, replacing
+
+SUFFIXES = (".npy", ".npz", ".parquet")
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """N embeddings.
+
+    Attributes:
+        rows: (N, D).
+        ids: (N,) names, or None.
+        labels: (N,), or None.
+        info: Further columns, each (N,), as those of the poses.
+        model: The encoder, its commit and its streams, as `skelrep embed` writes them; None if unknown.
+    """
+
+    rows: np.ndarray
+    ids: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    info: dict[str, np.ndarray] = field(default_factory=dict)
+    model: str | None = None
+
+    @classmethod
+    def of(cls, poses: Poses, rows: np.ndarray, model: str) -> Embeddings:
+        """Of clips that were just embedded."""
+        return cls(rows, np.asarray(poses.ids), poses.labels, poses.info, model)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Embeddings]) -> Embeddings:
+        """One after the other, all of one model; columns that not all of them have are left out."""
+        tables = [dict(part.columns()) for part in parts]
+        shared = {key: np.concatenate([t[key] for t in tables]) for key in tables[0] if all(key in t for t in tables)}
+        return cls._from(np.concatenate([part.rows for part in parts]), shared, parts[0].model)
+
+    @classmethod
+    def _from(cls, rows: np.ndarray, columns: dict[str, np.ndarray], model: str | None) -> Embeddings:
+        info = {key.removeprefix("info_"): column for key, column in columns.items() if key.startswith("info_")}
+        return cls(rows, columns.get("ids"), columns.get("labels"), info, model)
+
+    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
+        """All but the rows, by the names in an `.npz`."""
+        named = {"ids": self.ids, "labels": self.labels, **{f"info_{key}": self.info[key] for key in self.info}}
+        return ((key, column) for key, column in named.items() if column is not None)
+
+    def take(self, keep: np.ndarray) -> Embeddings:
+        """Some of the rows, by their numbers or by (N,) booleans."""
+        kept = {key: column[keep] for key, column in self.columns()}
+        return self._from(self.rows[keep], kept, self.model)
+
+    def about(self, row: int) -> dict[str, Any]:
+        """Its id (without ids its number) and, where known, its label and the seconds of its window."""
+        known = {"id": self.ids, "label": self.labels}
+        if {"source", "start", "end"} <= set(self.info):  # of `Poses.windows`
+            known |= {"start": self.info["start"], "end": self.info["end"]}
+        plain = {key: column[row : row + 1].tolist()[0] for key, column in known.items() if column is not None}
+        return {"id": int(row), **plain}
+
+    def check_comparable(self, other: Embeddings) -> None:
+        """Refuses to compare what two models made; where a file does not tell, nobody knows.
+
+        Raises:
+            ValueError: if both are known and differ.
+        """
+        if None not in (self.model, other.model) and self.model != other.model:
+            raise ValueError(
+                f"embeddings of {self.model} and of {other.model} cannot be compared; embed both alike (-m, --streams)"
+            )
+
+
+def check_output(path: str) -> None:
+    """Says before the work what `save` would say after it.
+
+    Raises:
+        ValueError: for an unknown suffix, or a folder that does not exist.
+        ModuleNotFoundError: for .parquet without pyarrow.
+    """
+    if (suffix := Path(path).suffix) not in SUFFIXES:
+        raise ValueError(f"-o takes a .npy, .npz or .parquet file, a folder or -, got {path!r}")
+    if not Path(path).parent.is_dir():
+        raise ValueError(f"cannot write {path}: the folder {Path(path).parent} does not exist")
+    if suffix == ".parquet":
+        optional("pyarrow", "parquet")
+
+
+def save(embeddings: Embeddings, path: str | Path) -> None:
+    """Writes a file of one of `SUFFIXES`; one that exists is replaced when all is written."""
+    with replacing(path) as file:
+        if Path(path).suffix == ".npy":
+            np.save(file, embeddings.rows)
+        elif Path(path).suffix == ".npz":
+            arrays = {"embeddings": embeddings.rows, **dict(embeddings.columns())}
+            if embeddings.model is not None:
+                arrays["model"] = np.asarray(embeddings.model)
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        else:
+            _write_parquet(embeddings, file)
+
+
+def load(path: str | Path) -> Embeddings | None:
+    """The embeddings in a file; None if it is no file, or of another kind, such as poses.
+
+    The rows of an `.npy` (N, D) stay on the disk until they are asked for.
+
+    Raises:
+        ValueError: if the file is damaged, or its columns are not one value a row.
+        ModuleNotFoundError: for .parquet without pyarrow.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES or not path.is_file():
+        return None
+    if path.suffix == ".parquet":
+        found = _read_parquet(path)
+    else:
+        with opened(path) as file:
+            if isinstance(file, np.ndarray):
+                return Embeddings(file) if file.ndim == 2 else None  # poses have more axes
+            if "embeddings" not in file.files:
+                return None
+            arrays = {key: file[key] for key in file.files}
+            model = str(arrays["model"]) if "model" in arrays else None
+            found = Embeddings._from(arrays["embeddings"], arrays, model)
+    if found is None:
+        return None
+    if wrong := [key for key, column in found.columns() if column.shape != found.rows.shape[:1]]:
+        raise ValueError(f"{path} is damaged: {wrong[0]} is not one value for each of its embeddings")
+    return found
+
+
+_PARQUET = {"ids": "id", "labels": "label"}  # in the singular, as a column of a table is called
+
+
+def _write_parquet(embeddings: Embeddings, file: Any) -> None:
+    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+    rows = np.ascontiguousarray(embeddings.rows, dtype=np.float32)
+    columns = {"embedding": arrow.FixedSizeListArray.from_arrays(arrow.array(rows.ravel()), rows.shape[1])}
+    columns |= {_PARQUET.get(key, key): arrow.array(column) for key, column in embeddings.columns()}
+    table = arrow.table(columns).replace_schema_metadata({"skelrep.model": embeddings.model or ""})
+    parquet.write_table(table, file, use_dictionary=False)  # embeddings seldom repeat
+
+
+def _read_parquet(path: Path) -> Embeddings | None:
+    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+    compute = optional("pyarrow.compute", "parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            if "embedding" not in schema.names:
+                return None
+            kept = [name for name in schema.names if name in _PARQUET.values() or name.startswith("info_")]
+            table = file.read(columns=["embedding", *kept])
+        lengths = compute.list_value_length(table["embedding"]).unique().to_pylist()
+        if len(lengths) != 1 or not lengths[0]:
+            raise ValueError(f"{path} is damaged: its embeddings are missing, or not all of one length")
+        rows = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table["embedding"].chunks])
+        columns = {name: _values(table[name], name, path) for name in kept}
+    except arrow.ArrowException as fault:
+        raise ValueError(f"{path} is damaged, or its column 'embedding' holds no lists ({fault})") from fault
+    plural = {singular: key for key, singular in _PARQUET.items()}
+    model = (schema.metadata or {}).get(b"skelrep.model", b"").decode() or None
+    found = {plural.get(str(name), str(name)): column for name, column in columns.items()}
+    return Embeddings._from(rows.reshape(len(table), lengths[0]), found, model)
+
+
+def _values(column: Any, name: str, path: Path) -> np.ndarray:
+    if column.null_count:
+        raise ValueError(f"{path} has no {name} in {column.null_count} of {len(column)} rows; fill them in")
+    values = column.to_numpy()
+    return values.astype(str) if values.dtype == object else values

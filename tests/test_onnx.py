@@ -1,0 +1,213 @@
+"""ONNX files: the encoder's numbers for any number of clips, all that a consumer needs, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import skelrep.onnx as skelrep_onnx
+from skelrep import load_pretrained, save_pretrained
+from skelrep.cli import main
+from skelrep.convolution import ConvolutionConfig
+from skelrep.encoder import Encoder, EncoderConfig, Source
+from skelrep.onnx import export_onnx
+from skelrep.poses import Poses
+from skelrep.preprocess import CMD_LINE, PreprocessConfig
+from skelrep.recurrent import RecurrentConfig
+from skelrep.skeletons import SKELETONS
+from tests.conftest import untrained
+
+onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'skelrep[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'skelrep[onnx]'")
+
+ONE = PreprocessConfig(persons=1, frames=32)
+RECURRENT = RecurrentConfig(hidden=24, layers=3)
+CONVOLUTION = ConvolutionConfig(width=16, blocks=2, kernel=7, spans=2)
+CONFIGS = {
+    "convolution": EncoderConfig(backbone=ConvolutionConfig(width=16, blocks=1)),
+    "convolution, one person": EncoderConfig(backbone=CONVOLUTION, preprocess=ONE, modalities=("motion",)),
+    "convolution, three persons, mean": EncoderConfig(
+        backbone=CONVOLUTION, preprocess=PreprocessConfig(persons=3), fusion="mean", modalities=("bone", "joint")
+    ),
+    "recurrent, two persons": EncoderConfig(backbone=RECURRENT),
+    "recurrent, one person": EncoderConfig(backbone=RECURRENT, preprocess=ONE, fusion="mean"),
+    "recurrent, one layer, as CMD": EncoderConfig(
+        skeleton=SKELETONS["ntu-25"],
+        preprocess=CMD_LINE,
+        backbone=RecurrentConfig(hidden=8, layers=1),
+        fusion="mean",
+        modalities=("joint",),
+    ),
+}
+
+
+def session(path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def prepared(encoder: Encoder, clips: int) -> torch.Tensor:
+    """Clips of which some show one person only, in either place."""
+    config = encoder.config.preprocess
+    joints = torch.randn(clips, config.persons, config.frames, len(encoder.skeleton), 3)
+    if config.persons > 1:
+        joints[::3, 1:] = 0
+        joints[1::3, :1] = 0
+    return joints
+
+
+def difference(encoder: Encoder, run: onnxruntime.InferenceSession, joints: torch.Tensor) -> float:
+    """The largest of any row's numbers, as a share of the row's length."""
+    [found] = run.run(None, {"joints": joints.numpy()})
+    with torch.inference_mode():
+        expected = encoder.fuse(encoder(joints)).numpy()
+    assert found.shape == expected.shape and found.dtype == np.float32
+    return float((np.abs(found - expected).max(axis=1) / np.linalg.norm(expected, axis=1)).max())
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_the_file_gives_the_encoders_numbers_for_any_number_of_clips(config, tmp_path):
+    encoder = untrained(config)
+    state = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    assert export_onnx(encoder, tmp_path / "encoder.onnx") < 1e-5
+    run = session(tmp_path / "encoder.onnx")
+    torch.manual_seed(1)
+    for clips in (1, 2, 7, 33):
+        assert difference(encoder, run, prepared(encoder, clips)) < 1e-5, clips
+    assert all(torch.equal(state[name], tensor) for name, tensor in encoder.state_dict().items())
+
+
+def test_the_encoder_in_the_box_on_poses_of_one_and_two(tmp_path):
+    encoder = load_pretrained(device="cpu")
+    export_onnx(encoder, tmp_path / "i2md-small.onnx")
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(size=(1 + i % 2, 40 + i, 20, 3)).cumsum(axis=1) for i in range(6)]
+    poses = Poses(clips, SKELETONS["kinect-20"])
+    joints = encoder.prepare(poses, "cpu")
+    assert (joints[0, 1] == 0).all() and (joints[1, 1] != 0).any()
+    [rows] = session(tmp_path / "i2md-small.onnx").run(None, {"joints": joints.numpy()})
+    np.testing.assert_allclose(rows, encoder.embed(poses), atol=1e-5)
+
+
+def test_a_clip_of_nobody_spoils_no_other(tiny_encoder, tmp_path):
+    export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
+    run = session(tmp_path / "encoder.onnx")
+    joints = prepared(tiny_encoder, 3)
+    joints[1] = 0
+    [rows] = run.run(None, {"joints": joints.numpy()})
+    with torch.inference_mode():
+        expected = tiny_encoder.fuse(tiny_encoder(joints)).numpy()
+    np.testing.assert_allclose(rows, expected, atol=1e-5)
+    assert not rows[1].any() and rows[0].any()
+    [nobody] = run.run(None, {"joints": np.zeros_like(joints.numpy())})
+    assert nobody.shape == rows.shape and not nobody.any()
+
+
+def test_a_gru_is_one_node_and_nothing_is_unrolled(tiny_recurrent_encoder, tmp_path):
+    export_onnx(tiny_recurrent_encoder, tmp_path / "encoder.onnx")
+    nodes = Counter(node.op_type for node in onnx.load(tmp_path / "encoder.onnx").graph.node)
+    assert nodes["GRU"] == 3 * 2 * 2  # streams, layers, GRUs side by side
+    assert nodes.total() < 100 and not {"Loop", "Scan", "If"} & set(nodes)
+
+
+def test_the_file_tells_what_it_takes_and_where_it_came_from(tiny_encoder, tmp_path):
+    tiny_encoder.source = Source("lab/encoder", "0123abc")
+    export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
+    run = session(tmp_path / "encoder.onnx")
+    [taken], [given] = run.get_inputs(), run.get_outputs()
+    assert (taken.name, taken.type, taken.shape) == ("joints", "tensor(float)", ["clips", 2, 64, 15, 3])
+    assert (given.name, given.shape) == ("embedding", ["clips", tiny_encoder.dim])
+    about = run.get_modelmeta().custom_metadata_map
+    assert EncoderConfig.from_dict(json.loads(about["config.json"])) == tiny_encoder.config
+    assert about["source"] == "lab/encoder@0123abc"
+    model = onnx.load(tmp_path / "encoder.onnx")
+    assert "persons" in model.graph.input[0].doc_string
+    assert (model.opset_import[0].version, model.ir_version) == (17, 8)
+
+
+def test_half_precision_and_training_mode_are_no_obstacle(tiny_config, tmp_path):
+    encoder = untrained(tiny_config).to(torch.bfloat16).train()
+    export_onnx(encoder, tmp_path / "encoder.onnx")
+    assert encoder.training and next(encoder.parameters()).dtype == torch.bfloat16
+    single = untrained(tiny_config).to(torch.bfloat16).float()
+    assert difference(single, session(tmp_path / "encoder.onnx"), prepared(single, 3)) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["tiny_encoder", "tiny_recurrent_encoder"])
+def test_a_file_that_differs_is_refused_and_what_was_there_stays(kind, request, tmp_path, monkeypatch):
+    encoder = request.getfixturevalue(kind)
+    path = tmp_path / "encoder.onnx"
+    path.write_bytes(b"before")
+    right = skelrep_onnx._modality
+    monkeypatch.setattr(skelrep_onnx, "_modality", lambda graph, name, *rest: right(graph, "joint", *rest))
+    with pytest.raises(ValueError, match=r"differs from the encoder by .* of a row's length"):
+        export_onnx(encoder, path)
+    assert path.read_bytes() == b"before" and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_encoder_that_gives_nan_is_refused(tiny_encoder, tmp_path):
+    tiny_encoder.streams["bone"].entry.weight.data[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="differs from the encoder by nan"):
+        export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_weights_than_a_file_holds_are_refused(tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(skelrep_onnx, "MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match="than the 2 GB that one ONNX file holds"):
+        export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
+def test_without_the_extra(tiny_encoder, tmp_path, monkeypatch, missing, capsys):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ModuleNotFoundError, match=rf"needs {missing}: pip install 'skelrep\[onnx\]'"):
+        export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
+    assert main(["export-onnx", "i2md-small", str(tmp_path / "encoder.onnx")]) == 1
+    assert f"skelrep: error: this format needs {missing}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command(tiny_encoder, tmp_path, capsys):
+    tiny_encoder.config = replace(tiny_encoder.config, training={"license": "cc-by-4.0"})
+    save_pretrained(tiny_encoder, tmp_path / "model")
+    output = tmp_path / "encoder.onnx"
+    output.write_bytes(b"before")  # replaced, as by every command with a file for output
+    assert main(["export-onnx", str(tmp_path / "model"), str(output), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["bytes"] == output.stat().st_size and facts["dim"] == tiny_encoder.dim
+    assert facts["difference"] < 1e-5
+    assert difference(tiny_encoder, session(output), prepared(tiny_encoder, 2)) < 1e-5
+    assert main(["export-onnx", str(tmp_path / "model"), str(output)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "" and "encoder.onnx" in captured.err and "of PyTorch" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("model", "output", "message"),
+    [
+        ("i2md-smal", "encoder.onnx", "did you mean 'i2md-small'?"),
+        ("nowhere/at/all", "encoder.onnx", "there is no folder 'nowhere/at/all'"),
+        ("i2md-small", "encoder.bin", "an ONNX file is called OUT.onnx, got 'encoder.bin'"),
+        ("i2md-small", "nowhere/encoder.onnx", "the folder nowhere does not exist"),
+        ("i2md-small --revision main", "encoder.onnx", "it has no revision 'main'"),
+    ],
+)
+def test_errors_are_one_sentence_and_leave_no_file(model, output, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export-onnx", *model.split(), output]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.startswith("skelrep: error: ") and captured.err.count("\n") == 1
+    assert message in captured.err
+    assert not list(tmp_path.iterdir())
