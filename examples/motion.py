@@ -354,6 +354,47 @@ def make_recording(
     return Poses([_seen(body, target, fps, noise, rng)], target, ids=["recording"], fps=fps), spans
 
 
+# Landmarks that a head, a hand and a foot have in MediaPipe Pose: metres to the person's left, up and ahead of the head
+# joint, or the joint that they are put on. The right side of a face is the left one mirrored.
+ON_FACE = {"nose": (0, -0.04, 0.1), "mouth": (0.03, -0.07, 0.08), "ear": (0.075, -0.02, 0)}
+ON_FACE |= {"eye_inner": (0.015, 0, 0.085), "eye": (0.03, 0, 0.08), "eye_outer": (0.045, 0, 0.075)}
+ON_LIMBS = {"pinky": "hand", "index": "hand", "thumb": "hand", "heel": "ankle", "toe": "foot"}
+
+
+def mediapipe_landmarks(clip: np.ndarray, size: tuple[int, int], focal: float = 600.0) -> tuple[np.ndarray, ...]:
+    """What MediaPipe Pose would report of a clip if a camera stood in the sensor's place.
+
+    Args:
+        clip: (1, T, 20, 3) on kinect-20.
+        size: Width and height of the picture in pixels.
+        focal: Focal length in pixels; 600 sees all of a person at three metres in a picture of 720 lines.
+
+    Returns:
+        World landmarks (T, 33, 3), in metres from the middle of the hips, and landmarks in the picture (T, 33, 3),
+        fractions of its width, height and width; both with x to the right of the picture, y down, z away from the
+        camera. NaN where a joint was lost.
+    """
+    joints = dict(zip(BODY.joints, clip[0].swapaxes(0, 1)))
+    left, up = joints["left_shoulder"] - joints["right_shoulder"], joints["head"] - joints["neck"]
+    ahead = np.cross(left, up)
+    axes = np.stack([left, np.cross(ahead, left), ahead], axis=1)  # (T, 3 axes, 3)
+    axes /= np.linalg.norm(axes, axis=2, keepdims=True)
+    points = []
+    for name in SKELETONS["mediapipe-33"].joints:
+        side, _, part = name.rpartition("_") if name == "nose" else name.partition("_")
+        if part in ON_FACE:
+            offset = np.array(ON_FACE[part]) * (-1 if side == "right" else 1, 1, 1)
+            points.append(joints["head"] + offset @ axes)
+        else:
+            points.append(joints[f"{side}_{ON_LIMBS.get(part, part)}"])
+    space = np.stack(points, axis=1) * (-1, -1, 1)  # the sensor has x to the left and y up
+    hips = space[:, 23:25].mean(axis=1, keepdims=True)
+    across = space[..., :2] / space[..., 2:]
+    depth = (space[..., 2:] - hips[..., 2:]) / hips[..., 2:]
+    picture = focal * np.concatenate([across, depth], axis=-1) / (*size, size[0]) + (0.5, 0.5, 0)
+    return space - hips, picture
+
+
 def main() -> None:
     """Writes clips to a file."""
     parser = argparse.ArgumentParser(description="Make labelled clips of people in motion.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from skelrep import SKELETONS, knn_eval
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WALK_THROUGHS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "motion")
+CHANCE = 100 / 12  # per cent
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def exact(motion):
     return motion.make_clips(120, noise=0)
 
 
-def run(script, folder, *arguments):
+def run(script, folder, *arguments, **variables):
     scratch = folder / "tmp"
     scratch.mkdir()
     environment = {
@@ -49,9 +51,23 @@ def run(script, folder, *arguments):
         "TMPDIR": str(scratch),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        **variables,
     }
     command = [sys.executable, EXAMPLES / f"{script}.py", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def number(pattern, text):
+    """The number that a line of the output shows."""
+    [found] = re.findall(pattern, text, re.MULTILINE)
+    return float(found)
+
+
+def named(kind, text):
+    """The files that the output says were drawn or written."""
+    files = [Path(name) for name in re.findall(rf"^{kind}: (.+)$", text, re.MULTILINE)]
+    assert files
+    return files
 
 
 def bones(clip, skeleton=SKELETONS["kinect-20"]):
@@ -64,23 +80,163 @@ def joint(clip, name):
     return clip[0][:, SKELETONS["kinect-20"].joints.index(name)]
 
 
-# -- the scripts ------------------------------------------------------------------------------------------------------
+# -- the scripts: what each of them is for ----------------------------------------------------------------------------
+
+
+def quickstart(text):
+    assert number(r"^kNN .*1-NN ([\d.]+) %", text) > 85
+    assert "the first clip as an array gives the same row: True" in text
+    assert re.search(r"^most like wave-.*\n  wave-", text, re.MULTILINE)
+    windows = re.findall(r"^ .* s: (.+?) +truth: (\w[\w ]*)$", text, re.MULTILINE)
+    assert len(windows) > 10
+    assert np.mean([name == truth for name, truth in windows]) > 0.8
+
+
+def knn_and_linear_probe(text):
+    scores = dict(re.findall(r"^([\w, ]+): kNN .*?1-NN ([\d.]+) %", text, re.MULTILINE))
+    poses, prepared, embeddings = (float(scores[name]) for name in ("poses", "poses, prepared", "embeddings"))
+    assert embeddings > prepared > poses > CHANCE
+    assert number(r"^linear probe .*: ([\d.]+) %", text) > 90
+    streams = re.findall(r"^(?:joint|bone|motion) +([\d.]+)%", text, re.MULTILINE)
+    assert len(streams) == 3
+    assert min(map(float, streams)) > 85
+
+
+def clustering_and_map(text):
+    plain = number(r"^adjusted Rand index: ([\d.]+)", text)
+    assert plain > 0.5
+    assert number(r"mirror image: ([\d.]+)", text) > plain
+    assert number(r"^(\d+) of 20 kicks", text) >= 15
+    [page] = named("written", text)
+    assert page.read_text(encoding="utf-8").count("kick-s") >= 20, "the page has every clip"
+
+
+def retrieval(text):
+    for sensor, least in {"kinect-20": 90, "coco-17": 90, "coco-17, 2-D": 80}.items():
+        assert number(rf"^{sensor} +precision@1 ([\d.]+)%", text) > least
+    found = re.findall(r"^most like .*: ([\d.]+) s; .* from ([\d.]+) to ([\d.]+) s", text, re.MULTILINE)
+    assert len(found) == 3
+    for best, begin, end in found:
+        assert float(begin) <= float(best) <= float(end)
+
+
+def mediapipe_landmarks(text):
+    for seen_by, least in {"depth sensor": 85, "world": 85, "picture": 60}.items():
+        assert number(rf"^{seen_by} +([\d.]+)% of 60 clips", text) > least
+    assert "the file gives the same row: True" in text
+    [file] = named("written", text)
+    assert skelrep.read(file).skeleton == SKELETONS["mediapipe-33"]
+    names = re.findall(r"^ .* s: (\w+)", text, re.MULTILINE)
+    assert min(names.count(action) for action in ("walk", "wave", "bow", "kick")) >= 2
+
+
+def live_streaming(text):
+    assert "after 12 frames the same as embedding these as a clip: True" in text
+    assert number(r"^windows, what was done a second ago: +(\d+)%", text) > 90
+    assert number(r"^stream, what is done now: +(\d+)%", text) > 60
+
+
+def scikit_learn_pipeline(text):
+    assert number(r"^folds of people: ([\d.]+)%", text) > 75
+    assert len(re.findall(r"^  [\d.]+% \{", text, re.MULTILINE)) == 6
+    assert number(r"cross-validation, ([\d.]+)% of the test", text) > 65
+    assert "somebody new squats: squat" in text
+
+
+def few_shot_labelling(text):
+    mean = {
+        way: np.array(re.findall(r"([\d.]+)% ±", cells), dtype=float)
+        for way, cells in re.findall(r"^(poses, \w+|embeddings, \w+) +(.+)$", text, re.MULTILINE)
+    }
+    assert len(mean) == 4
+    for accuracies in mean.values():
+        assert (np.diff(accuracies, prepend=CHANCE) > 0).all(), "more labels, more right"
+    assert (mean["embeddings, balanced"] > mean["poses, balanced"] + 10).all()
+    assert (mean["embeddings, medoids"] > mean["embeddings, random"]).all()
+    assert number(r"^least similar fifth: ([\d.]+)%", text) < number(r"^all others: +([\d.]+)%", text)
+
+
+def pretraining_on_your_own_corpus(text):
+    [made] = re.findall(r"^Encoder\((.+): convolution", text, re.MULTILINE)
+    rows = skelrep.load_pretrained(made).embed(np.random.default_rng(0).normal(size=(30, 20, 3)), skeleton="kinect-20")
+    assert rows.shape == (1, 1536)
+    assert [int(step) for step in re.findall(r"^  step +(\d+): loss [\d.]+, 1-NN", text, re.MULTILINE)][-1] == 3
+    scores = dict(re.findall(r"^(untrained|yours|in the box) +kNN .*?1-NN ([\d.]+) %", text, re.MULTILINE))
+    assert min(map(float, scores.values())) > 4 * CHANCE
+    assert float(scores["in the box"]) > float(scores["untrained"])
+
+
+JUDGES = {
+    judge.__name__: judge
+    for judge in (
+        quickstart,
+        knn_and_linear_probe,
+        clustering_and_map,
+        retrieval,
+        mediapipe_landmarks,
+        live_streaming,
+        scikit_learn_pipeline,
+        few_shot_labelling,
+        pretraining_on_your_own_corpus,
+    )
+}
 
 
 @pytest.mark.parametrize("script", WALK_THROUGHS)
 def test_walk_through(script, tmp_path):
-    done = run(script, tmp_path)
+    pytest.importorskip("matplotlib")
+    done = run(script, tmp_path, SKELREP_STEPS="3")
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["tmp"], "leaves nothing where it was started"
-    if importlib.util.find_spec("matplotlib"):
-        [picture] = re.findall(r"drawn: (.+\.png)", done.stdout)
-        assert Path(picture).read_bytes().startswith(b"\x89PNG")
-    if script == "knn_and_linear_probe":  # what the page is for
-        scores = {
-            name: float(score) for name, score in re.findall(r"^([\w, ]+): kNN .*?1-NN ([\d.]+) %", done.stdout, re.M)
-        }
-        assert scores["embeddings"] > scores["poses, prepared"] > scores["poses"] > 100 / 12
+    from matplotlib.image import imread
+
+    for picture in named("drawn", done.stdout):
+        pixels = imread(picture)
+        assert min(pixels.shape[:2]) > 200
+        assert pixels[..., :3].std() > 0.05, "something is drawn"
+    JUDGES[script](done.stdout)
+
+
+def test_own_landmarks(motion, tmp_path):
+    pytest.importorskip("matplotlib")
+    squat = motion.make_clips(24, noise=0).select(labels="squat").clips[0]
+    world, _ = motion.mediapipe_landmarks(squat, size=(640, 480))
+    frames = [[{"x": x, "y": y, "z": z, "visibility": 0.9} for x, y, z in frame] for frame in world.tolist()]
+    (tmp_path / "landmarks.json").write_text(json.dumps(frames))
+    done = run("mediapipe_landmarks", tmp_path, "landmarks.json")
+    assert done.returncode == 0, done.stderr
+    assert "in truth" not in done.stdout
+    assert re.findall(r"^ .* s: (\w+)", done.stdout, re.MULTILINE)[0] == "squat"
+
+
+def test_own_clips_without_labels(motion, tmp_path):
+    pytest.importorskip("matplotlib")
+    clips = motion.make_clips(24)
+    skelrep.Poses(clips.clips, clips.skeleton, fps=clips.fps).save(tmp_path / "own.npz")
+    done = run("clustering_and_map", tmp_path, "own.npz")
+    assert done.returncode == 0, done.stderr
+    assert "Rand" not in done.stdout
+    counts = re.findall(r"^cluster +\d+: (\d+) clips$", done.stdout, re.MULTILINE)
+    assert sum(map(int, counts)) == 24
+
+
+def test_landmarks_are_those_of_a_body(motion, exact):
+    clip = exact.select(labels="walk").clips[0]
+    world, picture = motion.mediapipe_landmarks(clip, size=(1280, 720))
+    names = SKELETONS["mediapipe-33"].joints
+    at = {name: world[:, i] for i, name in enumerate(names)}
+    np.testing.assert_allclose(at["left_hip"] + at["right_hip"], 0, atol=1e-6)
+    assert (at["nose"][:, 1] < at["left_toe"][:, 1]).all(), "y counts downwards"
+    assert (at["nose"][:, 2] < at["left_ear"][:, 2]).all(), "who faces the camera has the nose nearer"
+    for part in ("eye", "ear", "mouth"):
+        gap = np.linalg.norm(at[f"left_{part}"] - at[f"right_{part}"], axis=1)
+        assert np.ptp(gap) < 1e-5
+        assert 0.03 < gap[0] < 0.2
+    assert picture[..., :2].min() > -0.1
+    assert picture[..., :2].max() < 1.1
+    x = {name: picture[:, i, 0] for i, name in enumerate(names)}
+    assert (x["left_hip"] > x["right_hip"]).mean() > 0.9, "the left of who faces the camera is to the picture's right"
 
 
 @pytest.mark.parametrize("script", WALK_THROUGHS)

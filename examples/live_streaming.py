@@ -1,0 +1,151 @@
+# %% [markdown]
+# # Live
+#
+# Two ways to know at any moment what is being done: windows over the last seconds, with any encoder, and a stream, with
+# a causal one. On the way a small encoder is trained for a quarter of a minute.
+# `pip install '.[examples]'`, then `python examples/live_streaming.py`.
+
+# %%
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from motion import make_clips, make_recording  # examples/motion.py
+
+from skelrep import EncoderConfig, embed, load_pretrained, retrieve
+from skelrep.preprocess import PreprocessConfig
+from skelrep.recurrent import RecurrentConfig
+from skelrep.train.data import Corpus
+from skelrep.train.loop import pretrain
+from skelrep.train.prepare import prepare
+from skelrep.train.recipes import i2md_small
+
+folder = Path(tempfile.mkdtemp())
+
+# %% [markdown]
+# Eight strangers do eight things in turn before a sensor of 30 frames a second. Labelled clips of others, cut to two
+# seconds, say what is what: a moment has the name of the most similar of them.
+
+# %%
+actions = ["walk", "wave", "squat", "raise arms", "kick", "bow", "punch", "drink"]
+recordings = [make_recording(actions, seed=seed) for seed in range(1, 9)]
+examples = make_clips(240).windows(2.0, 0.5)
+print(f"{sum(recording.clips[0].shape[1] for recording, _ in recordings) / 30:.0f} seconds of eight people")
+
+
+def named(rows, known):
+    return examples.labels[retrieve(rows, known, k=1).indices[:, 0]]
+
+
+def right(names, seconds, spans):
+    """Share of right names; the first half second of an action, and what lies between two, is not judged."""
+    judged = []
+    for name, second in zip(names, seconds):
+        truth = [action for action, (begin, end) in zip(actions, spans) if begin + 0.5 <= second <= end]
+        judged += [name == truth[0]] if truth else []
+    return np.mean(judged)
+
+
+def report(what, shares):
+    print(f"{what:38} {np.mean(shares):.0%} right, sd {np.std(shares, ddof=1):.0%} over people")
+
+
+# %% [markdown]
+# ## Windows
+# The encoder in the box looks at a clip as a whole, forwards and backwards. So embed the last two seconds again and
+# again. Such a window is about its middle, one second ago.
+
+# %%
+box = load_pretrained()
+known, by_windows = box.embed(examples), []
+for recording, _ in recordings:
+    windows = recording.windows(2.0, 0.2)
+    by_windows.append((named(box.embed(windows), known), windows.info["end"]))
+begin = time.perf_counter()
+for window in windows:  # one by one, as they would come
+    box.embed(window)
+print(f"{1000 * (time.perf_counter() - begin) / len(windows):.0f} ms a window")
+ends = [right(names, end, spans) for (names, end), (_, spans) in zip(by_windows, recordings)]
+middles = [right(names, end - 1, spans) for (names, end), (_, spans) in zip(by_windows, recordings)]
+report("windows, what is done now:", ends)
+report("windows, what was done a second ago:", middles)
+
+# %% [markdown]
+# ## A causal encoder
+# A recurrent encoder that turns all frames by the first one needs nothing of the future. There is none in the box, so
+# train a small one, without labels, on other made-up people: by the recipe of the encoder in the box, but for 12 frames
+# in two seconds, two layers of two GRUs of 48 units, and 150 small steps instead of 2500 large ones.
+
+# %%
+make_clips(480, seed=1).save(folder / "people.npz")
+prepare([folder / "people.npz"], folder / "corpus", skeleton="common-15")
+config = EncoderConfig(
+    preprocess=PreprocessConfig(frames=12, persons=1, align="first", scale=None),
+    backbone=RecurrentConfig(hidden=48, layers=2),
+)
+recipe = i2md_small()
+recipe = replace(
+    recipe,
+    encoder=config,
+    method=replace(recipe.method, slots=1024, neighbours=512),
+    window=(2.0, 2.0),  # seconds of a clip, of which a view is 80 to 100 %
+    crop=(0.8, 1.0),
+    shortest=8,
+    batch=32,
+    steps=150,
+    warmup=15,
+    learning_rate=5e-3,
+    precision="float32",
+)
+begin = time.perf_counter()
+causal = pretrain(recipe, Corpus.load(folder / "corpus", config, "cpu"), folder / "run")
+print(f"trained for {time.perf_counter() - begin:.0f} s")
+
+# %% [markdown]
+# ## The stream
+# One call a frame, at constant cost. Frames come as fast as those of the clips that the encoder was trained on, six a
+# second, for nothing is resampled on the way: here every fifth of the sensor's.
+
+# %%
+known, by_stream, spent = causal.embed(examples), [], []
+for recording, _ in recordings:
+    stream, rows = causal.stream(skeleton=recording.skeleton), []
+    for frame in recording.clips[0][0, ::5]:  # for frame in camera
+        begin = time.perf_counter()
+        rows.append(stream.step(frame))  # None until somebody is seen, which is at once here
+        spent.append(time.perf_counter() - begin)
+    by_stream.append((named(np.array(rows), known), np.arange(len(rows)) / 6))
+print(f"{1000 * np.median(spent):.0f} ms a frame")
+clip = embed(recording.clips[0][:, ::5][:, :12], causal, skeleton=recording.skeleton)
+print("after 12 frames the same as embedding these as a clip:", np.allclose(rows[11], clip[0], atol=1e-5))
+
+# %% [markdown]
+# A state knows everything so far, but the latest best; to a window its end is no more than its beginning. So this small
+# network says better, on the average, what is done now than windows by a much better one; with a second to wait the
+# windows win. A stream is turned by its first frame for good: begin a new one when somebody else comes.
+
+# %%
+later = [(names[seconds >= 2], seconds[seconds >= 2]) for names, seconds in by_stream]  # windows begin there
+now = [right(names, seconds, spans) for (names, seconds), (_, spans) in zip(later, recordings)]
+report("stream, what is done now:", now)
+report("windows, what is done now:", ends)
+print(f"the stream is the better one for {np.sum(np.array(now) > ends)} of {len(now)} people")
+
+# %%
+colours = dict(zip(actions, plt.cm.Dark2.colors))
+figure, axes = plt.subplots(figsize=(10, 2.8), layout="constrained")
+for action, (begin, end) in zip(actions, recordings[0][1]):
+    axes.barh("truth", end - begin, left=begin, color=colours[action])
+    axes.text((begin + end) / 2, -0.55, action, ha="center", va="bottom")
+for name, (names, seconds), step in (("windows", by_windows[0], 0.2), ("stream", by_stream[0], 1 / 6)):
+    axes.barh(name, step, left=seconds - step, color=[colours.get(name, "0.87") for name in names])
+axes.invert_yaxis()
+axes.set(xlabel="seconds", xlim=(0, None))
+axes.set_title("What is done now? (Grey: another action.)", pad=22)
+axes.spines[["top", "right", "left"]].set_visible(False)
+axes.tick_params(left=False)
+figure.savefig(folder / "live.png", dpi=130)
+print("drawn:", folder / "live.png")
