@@ -77,7 +77,7 @@ report("windows, what was done a second ago:", middles)
 # ## A causal encoder
 # A recurrent encoder that turns all frames by the first one needs nothing of the future. There is none in the box, so
 # train a small one, without labels, on other made-up people: by the recipe of the encoder in the box, but for 12 frames
-# in two seconds, two layers of two GRUs of 48 units, and 150 small steps instead of 2500 large ones.
+# in two seconds, two layers of two GRUs of 48 units, and 150 small steps instead of 14 000 large ones.
 
 # %%
 make_clips(480, seed=1).save(folder / "people.npz")

@@ -236,7 +236,7 @@ def test_relative_links_lead_somewhere(page):
 
 
 def test_the_readme_promises_what_the_card_says():
-    """Its table is the one place where figures of the encoder in the box are written by hand."""
+    """Its table is the one place where the card's figures are written by hand; of single streams it says nothing."""
     promised = []
     for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
         name, *cells = line.strip("| ").split(" | ")
@@ -245,6 +245,8 @@ def test_the_readme_promises_what_the_card_says():
     config = json.loads((CARD.parent / "config.json").read_text(encoding="utf-8"))
     said: dict[tuple[str, str], list[float]] = {}
     for result in config["training"]["results"]:
+        if "stream alone" in result["metric"]:
+            continue
         numbers = [float(result[key]) for key in ("value", "sd") if result.get(key) is not None]
         said.setdefault((result["dataset"], result["protocol"]), []).extend(numbers)
     assert sorted(promised) == sorted(sorted(numbers) for numbers in said.values())

@@ -1,0 +1,180 @@
+"""The benchmarks at tiny sizes: every figure is there, and every baseline computes what it is compared with.
+
+Nothing is asserted on time.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from skelrep import load_pretrained
+from skelrep.encoder import Encoder
+from skelrep.modalities import MODALITIES, modality
+from skelrep.poses import as_poses
+from skelrep.train.data import Corpus
+from skelrep.train.i2md import Method, MethodConfig
+from skelrep.train.loop import _optimizer, _views
+from tests.benchmarks import __main__ as command
+from tests.benchmarks import performance
+from tests.benchmarks.performance import MEASUREMENTS, NTU, Row, Sizes
+from tests.conftest import untrained
+from tests.corpus_data import corpus_of, pairs
+
+TINY = Sizes(
+    rounds=1,
+    product=(64, 64),
+    hidden=8,
+    trained_hidden=8,
+    batch=4,
+    gpu_batches=(2,),
+    clips=8,
+    gallery=120,
+    queries=10,
+    dim=16,
+    bank=200,
+    searches=10,
+    probe=120,
+    slots=32,
+    steps=1,
+    gpu_steps=1,
+)
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_every_figure_is_there(name):
+    rows = MEASUREMENTS[name](TINY)
+    if name == "gpu" and not torch.cuda.is_available():
+        assert rows == []
+        rows = performance.gpu(TINY, "cpu")
+    assert rows or name == "memory"
+    assert len({row.name for row in rows}) == len(rows)
+    for row in rows:
+        assert math.isfinite(row.figure) and (row.of_limit is None or row.of_limit > 0), row
+        assert row.figure > 0 or row.name == "difference in accuracy" or row.unit == "MB", row
+    found = {row.name: row.figure for row in rows}
+    assert found.get("the same predictions", 100) == 100
+    assert found.get("the planted row is the first", 100) == 100
+
+
+def test_the_stepping_loop_gives_the_features_of_the_stack():
+    encoder = untrained(performance.paper_encoder(8))
+    poses = torch.randn(3, 2, 64, 25, 3)
+    for name, features in encoder(poses).items():
+        stepping = performance.Stepping(encoder.streams[name])
+        view = modality(name, poses, encoder.skeleton.parents)
+        torch.testing.assert_close(stepping(view), features, rtol=0, atol=1e-5)
+
+
+def test_one_by_one_gives_the_views_of_the_encoder():
+    encoder = load_pretrained("i2md-small")
+    clips = performance.raw_clips(5)
+    views = performance.views_one_by_one(clips, encoder)
+    prepared = encoder.prepare(as_poses(clips, skeleton=NTU))
+    for name in MODALITIES:
+        expected = modality(name, prepared, encoder.skeleton.parents).numpy()
+        # Random poses have short trunks, by which they are divided.
+        np.testing.assert_allclose(views[name], expected, rtol=0, atol=2e-5 * np.abs(expected).max())
+
+
+def test_naive_losses_and_their_gradient_are_those_of_the_package():
+    config = MethodConfig(slots=96, neighbours=40, projection=16)
+    query, key, memory = performance.loss_inputs(config, batch=6)
+    naive = performance.naive_losses(query[0], key[0], memory.bank[0], config)
+    fast = performance.fast_losses(query, key, memory, config)
+    torch.testing.assert_close(naive, fast, rtol=1e-5, atol=0)
+    one, other = (torch.autograd.grad(loss, query)[0] for loss in (naive, fast))
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_naive_step_is_the_step_of_the_package(tmp_path):
+    recipe = performance.paper_recipe(TINY, batch=6)
+    corpus = Corpus.load(corpus_of(pairs(12), tmp_path / "corpus"), recipe.encoder)
+    torch.manual_seed(0)
+    method = Method(Encoder(recipe.encoder), recipe.method).train()
+    naive = performance.NaiveTraining(copy.deepcopy(method), recipe)
+    optimizer = _optimizer(method, recipe)
+    for number in range(3):
+        first, second, clip = _views(recipe, corpus, number)
+        clip = torch.arange(6) + 6 * number  # the naive losses leave a clip's own slots in
+        method.train()
+        losses = method(first, second, clip)
+        optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()
+        optimizer.step()
+        method.after_step()
+        torch.testing.assert_close(naive.step(first, second), losses["total"].detach(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(torch.stack(naive.banks), method.memory.bank[0], rtol=0, atol=1e-4)
+    for encoders, streams in ((naive.query, method.encoder.streams), (naive.key, method.key["streams"])):
+        for name in MODALITIES:
+            expected = performance.Stepping(streams[name]).state_dict()
+            for key, value in encoders[name][0].state_dict().items():
+                torch.testing.assert_close(value, expected[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("heads", [0, 16])
+def test_operations_are_those_that_torch_counts(heads):
+    for encoder in (load_pretrained("i2md-small"), untrained(performance.paper_encoder(16))):
+        config = encoder.config
+        network: torch.nn.Module = encoder
+        if heads:
+            network = Method(encoder, MethodConfig(slots=8, projection=heads, cluster=0, intra_modal=0))
+        poses = torch.randn(2, 2, 64, len(config.skeleton), 3)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            if isinstance(network, Method):
+                network._project(network.encoder.streams, network.heads, poses)
+            else:
+                network(poses)
+        assert counter.get_total_flops() == pytest.approx(2 * performance.operations(config, heads), rel=0.02)
+
+
+def test_a_round_times_in_turns_and_a_case_may_time_itself():
+    calls = []
+    cases = {"one": lambda: calls.append("one"), "other": lambda: calls.append("other") or 2.5}
+    seconds = performance.rounds(2, cases)
+    assert calls == ["one", "other"] * 3  # the first round warms up
+    assert seconds["one"].shape == (2,) and seconds["other"].tolist() == [2.5, 2.5]
+    assert performance.ratio({"a": np.array([4.0, 9.0, 2.0]), "b": np.array([2.0, 3.0, 2.0])}, "a", "b") == 2
+
+
+def test_extra_memory_is_what_a_process_had_at_most():
+    extra = performance.extra_megabytes(allocating, 50)
+    assert extra is None or 50 <= extra < 80
+
+
+def allocating(megabytes):
+    def work():
+        np.ones(megabytes * 10**6, dtype=np.uint8).sum()
+
+    return work
+
+
+def test_the_command_shows_a_table_or_one_document(monkeypatch, capsys):
+    shown = [Row("fast", 3.0, at_least=2, of_limit=0.5), Row("slow", 1.0, "s", at_most=0.5), Row("plain", 0.999, "")]
+    monkeypatch.setattr(performance, "MEASUREMENTS", {"some": lambda sizes: shown, "none": lambda sizes: []})
+    command.main(["--quick"])
+    out = capsys.readouterr().out
+    fast, slow, plain = (
+        next(line for line in out.splitlines() if f"  {name} " in line) for name in ("fast", "slow", "plain")
+    )
+    assert ">= 2" in fast and "50 %" in fast and "MISSED" not in fast
+    assert "<= 0.5" in slow and slow.endswith("MISSED") and "0.999000" in plain
+    assert "1 goals missed" in out and "none (0 s): nothing to measure here" in out
+    command.main(["--json", "--only", "some"])
+    document = json.loads(capsys.readouterr().out)
+    assert [row["met"] for row in document["measurements"]["some"]] == [True, False, None]
+    with pytest.raises(SystemExit):
+        command.main(["--only", "nothing"])
+    assert "there are some, none" in capsys.readouterr().err
+
+
+def test_the_quick_sizes_are_no_larger_than_the_full_ones():
+    full, quick = (dataclasses.asdict(sizes) for sizes in (Sizes(), performance.QUICK))
+    assert all(quick[name] <= full[name] for name in full) and quick != full
