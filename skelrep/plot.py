@@ -5,10 +5,12 @@ Matplotlib draws them, without a screen; it comes with `pip install 'skelrep[plo
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,10 +214,9 @@ def animate(
         ValueError: as `draw`.
         ModuleNotFoundError: without matplotlib.
     """
-    _matplotlib()
+    figure, show, moments, rate = _Scene.of(poses, skeleton, view, fps).film(pictures)
     from matplotlib.animation import FuncAnimation
 
-    figure, show, moments, rate = _Scene.of(poses, skeleton, view, fps).film(pictures)
     return FuncAnimation(figure, show, frames=moments, interval=1000 / rate, cache_frame_data=False)
 
 
@@ -314,16 +315,11 @@ class _Scene:
 
     def figure(self, left: float, right: float) -> tuple[Figure, Axes]:
         """Empty axes in the clip's unit, 2.4 inches a standing person, the whole at most 14 inches wide."""
-        _matplotlib()
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
         high = float(np.nanmax(self.poses[..., 1])) + 0.4 * self.trunk
         inch = min(0.75 / self.trunk, 14 / (right - left), 6 / (high - self.low))
         size = max((right - left) * inch, 0.09 * len(self.title), 2.2), (high - self.low) * inch
         head, foot = 0.35, 0.28
-        figure = Figure(figsize=(size[0], size[1] + head + foot), dpi=110, facecolor="white")
-        FigureCanvasAgg(figure)
+        figure = _figure(figsize=(size[0], size[1] + head + foot), dpi=110)
         axes = figure.add_axes((0, foot / (size[1] + head + foot), 1, size[1] / (size[1] + head + foot)))
         spare = size[0] / inch - (right - left)
         axes.set(xlim=(left - spare / 2, right + spare / 2), ylim=(self.low, high), aspect="equal")
@@ -441,9 +437,8 @@ def confusion(result: KNNResult | LinearResult) -> Figure:
     """
     if not isinstance(result, (KNNResult, LinearResult)):
         raise TypeError(f"only knn_eval and linear_eval give a confusion matrix, got {type(result).__name__}")
-    _matplotlib()
+    figure = _figure(layout="constrained", dpi=130)
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
 
     counts = result.confusion
     clips = counts.sum(axis=1)
@@ -458,7 +453,7 @@ def confusion(result: KNNResult | LinearResult) -> Figure:
     what = "linear probe" if isinstance(result, LinearResult) else f"{next(iter(result.accuracy))}-NN"
     side = float(np.clip(0.36 * len(names), 2.5, 9))
     font = float(np.clip(72 * side / len(names) * 0.62, 4, 10))
-    figure = Figure(figsize=(side + 2.2, side + 2.0), dpi=130, layout="constrained", facecolor="white")
+    figure.set_size_inches(side + 2.2, side + 2.0)
     axes = figure.add_subplot()
     axes.imshow(image, interpolation="nearest")
     rows = [f"{name}  {100 * own:.0f} %" for name, own in zip(names, share.diagonal())]
@@ -480,8 +475,20 @@ def confusion(result: KNNResult | LinearResult) -> Figure:
     return figure
 
 
-def _matplotlib() -> None:
+def _figure(**options: Any) -> Figure:
+    """An empty figure that needs no screen, and shows itself in a notebook whether or not pyplot is in use there."""
     try:
-        import matplotlib.pyplot  # noqa: F401 - teaches notebooks to show figures
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("drawing needs matplotlib: pip install 'skelrep[plot]'", name="matplotlib") from error
+    figure = Figure(facecolor="white", **options)
+    FigureCanvasAgg(figure)
+    figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import pickle
 import sys
 
 import numpy as np
@@ -183,6 +185,13 @@ def test_a_png_shows_moments_side_by_side(tmp_path):
     assert len(plot.draw(walking(frames=2)).axes[0].texts) == 2
 
 
+def test_a_drawing_shows_itself_in_a_notebook_without_pyplot():
+    formatters = pytest.importorskip("IPython.core.formatters")
+    for figure in (plot.draw(walking()), pickle.loads(pickle.dumps(plot.draw(walking())))):
+        data, _ = formatters.DisplayFormatter().format(figure)
+        assert Image.open(io.BytesIO(data["image/png"])).size == tuple(figure.get_size_inches() * figure.dpi // 1)
+
+
 def test_animate_gives_matplotlibs_animation():
     figure_animation = plot.animate(walking(frames=6, fps=10.0))
     page = figure_animation.to_jshtml()
@@ -207,7 +216,7 @@ def test_what_cannot_be_drawn_is_refused(poses, path, options, message, tmp_path
 
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     for draw in (plot.draw, plot.animate):
         with pytest.raises(ModuleNotFoundError, match=r"pip install 'skelrep\[plot\]'"):
             draw(walking())
