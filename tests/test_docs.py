@@ -249,6 +249,10 @@ def test_the_readme_promises_what_the_card_says():
             continue
         numbers = [float(result[key]) for key in ("value", "sd") if result.get(key) is not None]
         said.setdefault((result["dataset"], result["protocol"]), []).extend(numbers)
+    sibling = json.loads((CARD.parents[1] / "i2md-small-open" / "config.json").read_text(encoding="utf-8"))
+    for result in sibling["training"]["results"]:
+        if result["metric"] == "1-NN accuracy (%)" and (key := (result["dataset"], result["protocol"])) in said:
+            said[key].append(result["value"])
     assert sorted(promised) == sorted(sorted(numbers) for numbers in said.values())
     card = CARD.read_text(encoding="utf-8")
     for result in config["training"]["results"]:
