@@ -60,8 +60,8 @@ def embed(
             rounding (1e-5; int8 has one scale for all rows of a product, so there as far as int8 itself changes it).
         device: Where to compute; by default where the model is. The model is moved back afterwards.
         precision: Of the network's products. "bfloat16" is about twice as fast where the hardware has it and changes
-            an embedding by a cosine of 1e-5 to 1e-4; "int8", for CPUs, three to four times as fast for large encoders,
-            a cosine of 1e-4 to 1e-3. What is returned is always float32.
+            an embedding by a cosine of 1e-5 to 1e-4; "int8", for CPUs, up to five times as fast for large encoders, and
+            the cosine is 1e-4 to 1e-3, for single clips 1e-2. What is returned is always float32.
         normalize: Scale every row to length 1.
         window: Seconds; cuts every clip into windows, one row each (see `Poses.windows`, which tells their times).
         stride: Seconds between the starts of windows; by default `window`.

@@ -131,8 +131,8 @@ class _Tracks:
         firsts = np.cumsum(counts) - counts
         within = np.arange(len(lengths)) - np.repeat(firsts, counts)
         rows = fill_gaps(rows, starts, lengths)
-        # A person who was never seen is no track: its slot stays zero.
-        seen = np.logical_or.reduceat(~np.isnan(rows).any(axis=-1).all(axis=-1), starts)
+        # A person who was never seen is no track: its slot stays zero. One row tells, since gaps are bridged.
+        seen = np.asarray(~_missing(rows[starts]).all(axis=-1))
         renumbered = np.cumsum(seen) - 1
         leader_of_clip = np.array([first + seen[first : first + n].argmax() for first, n in zip(firsts, counts)])
         return cls(
@@ -162,9 +162,10 @@ def fill_gaps(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.n
     Returns:
         The same rows where nothing was missing, else a filled copy. A joint never seen in its track stays NaN.
     """
-    seen = ~np.isnan(rows).any(axis=-1)  # (F, V)
-    if seen.all():
+    flat = rows.reshape(-1)
+    if not np.isnan(np.dot(flat, flat)):  # by far the fastest way to see that nothing is missing
         return rows
+    seen = ~_missing(rows)  # (F, V)
     position = np.arange(len(rows))
     begin, end = (np.repeat(bound, lengths)[:, None] for bound in (starts, starts + lengths))
     before = np.maximum.accumulate(np.where(seen, position[:, None], -1), axis=0)
@@ -172,10 +173,18 @@ def fill_gaps(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.n
     has_before, has_after = before >= begin, after < end
     before = np.where(has_before, before, np.where(has_after, after, position[:, None]))
     after = np.where(has_after, after, before)
-    weight: np.ndarray = (position[:, None] - before) / np.maximum(after - before, 1)
-    columns = np.arange(rows.shape[1])
-    left, right = rows[before, columns], rows[after, columns]
-    return np.where(np.expand_dims(seen, -1), rows, left + (right - left) * weight[..., None].astype(rows.dtype))
+    place, column = np.nonzero(~seen)
+    first, last = before[place, column], after[place, column]
+    weight = ((place - first) / np.maximum(last - first, 1)).astype(rows.dtype)[:, None]
+    left, right = rows[first, column], rows[last, column]
+    filled = rows.copy()
+    filled[place, column] = left + (right - left) * weight
+    return filled
+
+
+def _missing(rows: np.ndarray) -> np.ndarray:
+    """Which joints of finite (F, V, C) rows have a coordinate that is NaN, (F, V)."""
+    return np.isnan(rows @ np.ones(rows.shape[-1], rows.dtype))  # a product, for a sum over three numbers takes longer
 
 
 def resample(rows: Tensor, starts: Tensor, lengths: Tensor, frames: int) -> Tensor:

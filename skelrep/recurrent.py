@@ -77,47 +77,45 @@ CHUNK = 8  # frames that go through all layers before the next: what one layer l
 
 
 class _Packed:
-    """A stack whose weights are constants: BatchNorm is part of the first layer, and the products are packed.
+    """A stack whose weights are constants, with packed products.
 
     Chunks of frames go through all layers at once, and the products of all their inputs are one.
 
-    With n = tanh(a) = 2 s(2 a) - 1 and the state kept as u = (h + 1) / 2, a GRU step needs no tanh, which costs twice a
-    sigmoid: u' = s + z (u - s). The factors disappear in the weights. Not in bfloat16, which has more digits around
-    h = 0 than around u = 1/2.
+    With n = tanh(a) = 2 s(2 a) - 1 and the state kept as u = h / 2, a GRU step needs no tanh, which costs twice a
+    sigmoid: u' = m + z (u - m) with m = s(2 a) - 1/2. The factors disappear in the weights. Not in bfloat16, which has
+    more digits around tanh(0) than around s(0).
+
+    BatchNorm stays outside: a joint that never moves has a scale of hundreds, which in the weights would leave the
+    others nothing of int8's range.
     """
 
     def __init__(self, stack: RecurrentStack, precision: str) -> None:
         self.stack, self.precision = stack, precision
-        self.gain, self.offset = (1.0, 0.0) if precision == "bfloat16" else (2.0, -1.0)  # h = gain u + offset
-        norm = stack.norm
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator]
-        shift = norm.bias - norm.running_mean * scale  # type: ignore[operator]
+        self.gain = 1.0 if precision == "bfloat16" else 2.0  # h = gain u
         self.layers: list[tuple[Product, list[Product]]] = []
+        before = 1.0  # of what the layer is given
         for grus in stack.layers:
-            inputs, hidden = zip(*(self._gates(gru) for gru in grus))  # type: ignore[arg-type]
+            inputs, hidden = zip(*(self._gates(gru, before) for gru in grus))  # type: ignore[arg-type]
             weight, bias = (torch.cat(parts) for parts in zip(*inputs))
-            bias = bias + weight @ shift
             products = [Product(weight, bias, precision) for weight, bias in hidden]
-            self.layers.append((Product(weight * scale, bias, precision), products))
-            scale = torch.full((stack.dim,), self.gain)
-            shift = torch.full((stack.dim,), self.offset)
+            self.layers.append((Product(weight, bias, precision), products))
+            before = self.gain
         self.hidden = stack.dim // 2
 
-    def _gates(self, gru: nn.GRU) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    def _gates(self, gru: nn.GRU, before: float) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Weight and bias of a GRU's inputs, and of its states u; rows are the gates r, z, n."""
         of_input, of_state, input_bias, state_bias = [part.detach() for part in gru.parameters()]
         rows = torch.ones(len(input_bias))
         rows[-gru.hidden_size :] = self.gain  # s(2 a), or tanh(a)
-        state_bias = rows * (state_bias + self.offset * of_state.sum(dim=1))
-        return (rows[:, None] * of_input, rows * input_bias), (self.gain * rows[:, None] * of_state, state_bias)
+        columns = rows[:, None]
+        return (before * columns * of_input, rows * input_bias), (self.gain * columns * of_state, rows * state_bias)
 
     def __call__(self, poses: Tensor, present: Tensor) -> Tensor:
         if self.precision == "float32" and len(poses) < FEW:
             return self.stack(poses)
-        frames = _flatten(poses).transpose(0, 1).contiguous()  # (T, N, F)
+        frames = self.stack.norm(_flatten(poses).transpose(1, 2)).permute(2, 0, 1).contiguous()  # (T, N, F)
         clips, hidden = len(poses), self.hidden
-        activate = torch.tanh_ if self.gain == 1 else torch.sigmoid_
-        states = [[torch.full((clips, hidden), -self.offset / self.gain)] * 2 for _ in self.layers]
+        states = [[frames.new_zeros(clips, hidden)] * 2 for _ in self.layers]
         for chunk in frames.split(CHUNK):
             rows = chunk.flatten(0, 1)
             for (inputs, products), state in zip(self.layers, states):
@@ -128,11 +126,12 @@ class _Packed:
                         x, h = given[time, :, side], product(state[side])
                         gates = torch.sigmoid_(h[:, : 2 * hidden] + x[:, : 2 * hidden])
                         reset, keep = gates[:, :hidden], gates[:, hidden:]
-                        new = activate(torch.addcmul(x[:, 2 * hidden :], reset, h[:, 2 * hidden :]))
+                        new = torch.addcmul(x[:, 2 * hidden :], reset, h[:, 2 * hidden :])
+                        new = new.tanh_() if self.gain == 1 else new.sigmoid_().sub_(0.5)
                         state[side] = torch.lerp(new, state[side].to(new.dtype), keep)
                         out[time, :, side] = state[side]
                 rows = out.flatten(2).flatten(0, 1)
-        return torch.cat(states[-1], dim=1).float() * self.gain + self.offset
+        return torch.cat(states[-1], dim=1).float() * self.gain
 
 
 def _flatten(poses: Tensor) -> Tensor:

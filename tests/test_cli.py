@@ -318,7 +318,7 @@ def test_tab_completes_commands_options_names_and_files(completed, tmp_path):
     assert completed("skelrep ex") == ["explore", "export", "export-onnx"]
     assert completed("skelrep search --leave") == ["--leave-one-out"]
     assert completed("skelrep search cl") == ["clips.npz"]
-    assert completed("skelrep info i2") == ["i2md-small"]
+    assert completed("skelrep info i2") == ["i2md-small", "i2md-small-open"]
     assert completed("skelrep embed x --streams b") == ["bone", "bin/"]
     assert completed("skelrep embed x --skeleton kin") == ["kinect-20"]
     imports = (tmp_path / "imports").read_text()

@@ -97,6 +97,18 @@ def test_packed_networks_equal_plain_ones(network, poses, precision):
         torch.testing.assert_close(packed, plain, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_inputs_that_hardly_vary_spoil_nothing(precision):
+    """The centred joint is always zero, so that BatchNorm multiplies it by 1 / sqrt(eps)."""
+    network = randomised(RecurrentStack(15, 1, RecurrentConfig(hidden=64, layers=3)))
+    network.norm.running_mean[:3], network.norm.running_var[:3] = 0, 0
+    poses = torch.randn(FEW, 1, 40, 15, 3)
+    poses[:, :, :, 0] = 0
+    with torch.inference_mode():
+        present = torch.ones(FEW, 1, dtype=torch.bool)
+        assert similar(network.packed(precision)(poses, present), network(poses)) > COSINE[precision]
+
+
 def test_a_number_of_frames_that_no_chunk_divides():
     network = randomised(RecurrentStack(15, 1, RecurrentConfig(hidden=24, layers=2)))
     poses = torch.randn(FEW, 1, 13, 15, 3)
@@ -133,7 +145,10 @@ def test_embed_in_other_precisions(clips, precision):
     exact, fast = embed(clips, encoder), embed(clips, encoder, precision=precision)
     assert fast.dtype == exact.dtype
     assert not (fast == exact).all()
-    assert similar(torch.from_numpy(exact), torch.from_numpy(fast)) > COSINE[precision]
+    cosines = torch.nn.functional.cosine_similarity(torch.from_numpy(exact), torch.from_numpy(fast), dim=1)
+    assert cosines.median() > COSINE[precision]
+    # One scale of int8 for a whole batch: single clips beside a wild one lose more.
+    assert cosines.min() > (COSINE[precision] if precision == "bfloat16" else 0.99)
 
 
 def test_an_unknown_precision(clips):

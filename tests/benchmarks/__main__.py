@@ -29,7 +29,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="small sizes, to see that it works; goals are not for these"
     )
-    parser.add_argument("--hidden", type=int, help="of the GRUs in training; 1024 as in the paper takes half an hour")
+    parser.add_argument(
+        "--hidden", type=int, help="of the GRUs in training; 1024 as in the paper takes a quarter of an hour"
+    )
     arguments = parser.parse_args(words)
     if arguments.threads:  # before any library is loaded, and for the processes that are started
         for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -77,7 +79,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def line(row) -> str:  # noqa: ANN001
-    goals = [f"{sign} {goal:g}" for sign, goal in ((">=", row.at_least), ("<=", row.at_most)) if goal is not None]
+    goals = [f"{sign} {goal:.4g}" for sign, goal in ((">=", row.at_least), ("<=", row.at_most)) if goal is not None]
     # Five digits, and cosines near one to the digit that matters.
     figure = f"{row.figure:10.6f}" if row.unit == "" else f"{row.figure:10.4g}"
     share = "" if row.of_limit is None else f"{100 * row.of_limit:.0f} %"
