@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -227,13 +228,14 @@ class Encoder(nn.Module):
         present = persons_present(poses)
         parents = self.config.skeleton.parents
         networks: Any = self.streams
+        products: AbstractContextManager = nullcontext()  # whatever is around the call, such as a trainer's autocast
         if precision is not None and poses.device.type == "cpu":
             networks = self._packed(streams, precision)
         elif precision == "int8":
             raise ValueError(f"int8 products are for CPUs; on {poses.device.type} take float32 or bfloat16")
-        with torch.autocast(
-            poses.device.type, torch.bfloat16, enabled=precision == "bfloat16" and networks is self.streams
-        ):
+        elif precision == "bfloat16":
+            products = torch.autocast(poses.device.type, torch.bfloat16)
+        with products:
             return {name: networks[name](modality(name, poses, parents), present) for name in streams}
 
     def _packed(self, streams: Sequence[str], precision: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
@@ -250,7 +252,7 @@ class Encoder(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """What to copy and to pickle: packed weights are made again."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_packed_streams"}
+        return {name: value for name, value in self.__dict__.items() if name != "_packed_streams"}
 
     def prepare(self, poses: Poses, device: torch.device | str | None = None) -> Tensor:
         """Raw poses as `forward` takes them, (N, M, T, V, 3), by the config's preprocessing.

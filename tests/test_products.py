@@ -156,6 +156,16 @@ def test_an_unknown_precision(clips):
         embed(clips, precision="float16")
 
 
+def test_the_modules_themselves_obey_the_autocast_around_them():
+    encoder, poses = Encoder(EncoderConfig()), torch.randn(2, 1, 64, 15, 3)
+    with torch.no_grad():
+        exact = encoder(poses)["joint"]
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = encoder(poses)["joint"]
+    assert similar(rounded.float(), exact) > COSINE["bfloat16"]
+    assert not torch.allclose(rounded.float(), exact, rtol=1e-5, atol=1e-6)
+
+
 def test_int8_is_for_cpus():
     encoder = Encoder(EncoderConfig()).to("meta")
     with pytest.raises(ValueError, match="int8 products are for CPUs; on meta take"):
