@@ -16,7 +16,7 @@ from skelrep.hub import load_pretrained
 from skelrep.io import read
 from skelrep.modalities import modality
 from skelrep.poses import as_poses, missing_as_nan
-from skelrep.preprocess import map_joints, normalise
+from skelrep.preprocess import normalise
 from skelrep.products import PRECISIONS
 from skelrep.recurrent import RecurrentStack
 from skelrep.skeletons import Skeleton, mapping, nearest
@@ -191,8 +191,8 @@ class EmbeddingStream:
         self.skeleton = skeleton
         self.matrix = torch.from_numpy(mapping(skeleton, encoder.skeleton)).to(encoder.device)
         self.states = {name: backbone.start(1) for name, backbone in self.backbones.items()}
-        self.first: torch.Tensor | None = None  # (M, W, 3) the first frame, by which all are turned
-        self.last_seen: torch.Tensor | None = None  # (M, W, 3) for bridging joints that are not seen
+        self.first: torch.Tensor | None = None  # (M, V, 3) the first frame, by which all are turned
+        self.last_seen: torch.Tensor | None = None  # (M, V, 3) for bridging joints that are not seen
         self.previous: torch.Tensor | None = None  # (1, M, W, 3) the frame before, prepared, for motion
 
     @torch.inference_mode()
@@ -216,21 +216,23 @@ class EmbeddingStream:
                 f"a frame must be (persons, {len(self.skeleton)} joints of {self.skeleton.name!r}, 3) with at most "
                 f"{persons} persons and no infinity, got {pose.shape}"
             )
-        mapped = map_joints(torch.from_numpy(missing_as_nan(pose)).to(self.encoder.device), self.matrix)
-        absent = mapped.new_full((persons - len(mapped), *mapped.shape[1:]), torch.nan)
-        mapped = torch.cat([mapped, absent])
+        seen = torch.from_numpy(missing_as_nan(pose)).to(self.encoder.device)
+        seen = torch.cat([seen, seen.new_full((persons - len(seen), *seen.shape[1:]), torch.nan)])
         if self.last_seen is not None:
-            mapped = torch.where(mapped.isnan(), self.last_seen, mapped)
-        if mapped.isnan().all():
+            missing = seen.isnan().any(dim=-1, keepdim=True)
+            seen = torch.where(missing, self.last_seen, seen)
+        if seen.isnan().all():
             return None
-        self.last_seen = mapped
+        self.last_seen = seen
         if self.first is None:
-            self.first = mapped
+            self.first = seen
         config = self.encoder.config.preprocess
-        seen = [i for i in range(persons) if not self.first[i].isnan().all()]
-        leaders = torch.full((persons,), seen[0]) if not config.per_person else None
-        prepared = normalise(mapped[:, None], self.encoder.skeleton, config, first=self.first, leaders=leaders)
-        current = prepared[None, :, 0].nan_to_num(nan=0.0)  # (1, M, W, 3)
+        visible = [i for i in range(persons) if not self.first[i].isnan().all()]
+        leaders = torch.full((persons,), visible[0]) if not config.per_person else None
+        prepared = normalise(
+            seen[:, None], self.matrix, self.encoder.skeleton, config, first=self.first, leaders=leaders
+        )
+        current = prepared[None, :, 0]  # (1, M, W, 3)
         features = {name: self._advance(name, current) for name in self.backbones}
         self.previous = current
         return self.encoder.fuse(features)[0].cpu().numpy()

@@ -319,7 +319,7 @@ class Encoder(nn.Module):
 
 def persons_present(prepared: Tensor) -> Tensor:
     """Which persons of (N, M, T, V, 3) prepared clips are there at all, (N, M): an absent one is all zeros."""
-    return (prepared != 0).flatten(2).any(dim=2)
+    return prepared.flatten(2).abs().amax(dim=2) > 0
 
 
 def _backbone(config: EncoderConfig) -> TemporalConvolution | RecurrentStack:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import os
 import tempfile
 import zipfile
@@ -53,10 +55,10 @@ class Poses:
                 )
             if 0 in clip.shape:
                 raise ValueError(f"clip {name!r} has shape {clip.shape}: it holds no pose")
-            if np.isinf(clip).any():
+            if not _finite(clip) and np.isinf(clip).any():
                 raise ValueError(f"clip {name!r} holds infinite coordinates; use NaN for joints that were not seen")
         if len({clip.shape[3] for clip in clips}) > 1:
-            raise ValueError("some clips are 2-D and some 3-D; keep them in two sets of poses")
+            raise ValueError("some clips are 2-D and some 3-D; keep them in two sets of poses and embed them apart")
         set_ = object.__setattr__
         set_(self, "clips", clips)
         set_(self, "ids", ids)
@@ -120,14 +122,16 @@ class Poses:
     def __getitem__(self, index: Any) -> Poses:
         """The clips at an integer, a slice, an integer or a boolean array, as `Poses`."""
         rows = np.atleast_1d(np.arange(len(self))[index])
-        return replace(
-            self,
+        chosen = copy.copy(self)  # by parts that were checked when this was made
+        changes = dict(
             clips=[self.clips[i] for i in rows],
             ids=[self.ids[i] for i in rows],
             labels=None if self.labels is None else self.labels[rows],
             scores=None if self.scores is None else [self.scores[i] for i in rows],
             info={key: column[rows] for key, column in self.info.items()},
         )
+        vars(chosen).update(changes)
+        return chosen
 
     def select(self, **columns: Any) -> Poses:
         """The clips whose columns have the given values.
@@ -253,59 +257,14 @@ class Poses:
             fps: Frames a second.
 
         A person's frame in which every coordinate is exactly zero was not seen and becomes NaN; frames at a batch
-        clip's end in which nobody was seen are padding and are cut off.
+        clip's end in which nobody was seen are padding and are cut off. float32 clips in which nothing becomes NaN
+        share the array's memory, so that a large array is not held twice.
 
         Raises:
             ValueError: for a shape that does not fit, with the ways to say what it is.
         """
-        array = np.asarray(array)
-        if array.dtype.kind not in "fiu":
-            raise ValueError(f"poses must be an array of numbers, got dtype {array.dtype}")
-        if layout is None:
-            layout = {3: "TVC", 4: "MTVC", 5: "NMTVC"}.get(array.ndim)
-            if layout is None:
-                raise ValueError(
-                    f"an array of shape {array.shape} is no clip (T, V, C) or (M, T, V, C) and no batch "
-                    "(N, M, T, V, C); pass layout= with its axes' letters"
-                )
-            if layout == "MTVC" and array.shape[0] > MOST_PERSONS:
-                raise ValueError(
-                    f"a 4-D array is one clip (persons, frames, joints, channels), but {array.shape} would hold "
-                    f'{array.shape[0]} persons; pass layout="NTVC" for a batch of one-person clips, or layout="MTVC"'
-                )
-            if layout == "NMTVC" and array.shape[1] == 3 and array.shape[4] == 2:
-                raise ValueError(
-                    f"an array of shape {array.shape} may be (N, M, T, V, C) of three persons in 2-D or "
-                    '(N, C, T, V, M) of the AGCN line; pass layout="NMTVC" or layout="NCTVM"'
-                )
-        layout = layout.upper()
-        if len(set(layout)) != len(layout) or not set("TVC") <= set(layout) <= set("NMTVC"):
-            raise ValueError(f"layout {layout!r} must name each of T, V, C once, and N and M at most once")
-        if len(layout) != array.ndim:
-            raise ValueError(f"layout {layout!r} has {len(layout)} axes but the array has shape {array.shape}")
-        absent = [axis for axis in "NM" if axis not in layout]
-        order = [(("".join(absent)) + layout).index(axis) for axis in "NMTVC"]
-        batch = array.reshape((1,) * len(absent) + array.shape).transpose(order)
-        if batch.shape[4] not in (2, 3):
-            raise ValueError(
-                f"axis C of the array {array.shape} read as {layout} has {batch.shape[4]} channels, not 2 or 3; "
-                "pass layout= if the axes stand in another order (a confidence channel belongs into Poses.scores)"
-            )
-        if 0 in batch.shape:
-            raise ValueError(f"an array of shape {array.shape} holds no pose")
-        if batch.shape[4] == 3 and _confidences(batch):
-            raise ValueError(
-                "the third channel lies within 0 and 1 and the others beyond 50: a confidence beside pixels, no depth; "
-                "pass array[..., :2], with NaN where the confidence is low, or Poses with scores"
-            )
-        clips = []
-        for clip in batch:
-            clip = missing_as_nan(np.array(clip, dtype=np.float32))
-            if "N" in layout:
-                seen = np.flatnonzero(~np.isnan(clip).all(axis=(0, 2, 3)))
-                clip = clip[:, : seen[-1] + 1] if len(seen) else clip[:, :1]
-            clips.append(clip)
-        return cls(clips, resolve(skeleton, batch.shape[3]), [] if ids is None else list(ids), labels, fps)
+        clips = _clips(array, layout)
+        return cls(clips, resolve(skeleton, clips[0].shape[2]), [] if ids is None else list(ids), labels, fps)
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes everything into one `.npz` that needs no pickle; `skelrep.read` reads it back.
@@ -389,27 +348,99 @@ class Poses:
         )
 
 
+def _clips(array: Any, layout: str | None) -> list[np.ndarray]:
+    """The clips (M, T, V, C) of one array; see `Poses.from_array`."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"poses must be an array of numbers, got dtype {array.dtype}")
+    if layout is None:
+        layout = {3: "TVC", 4: "MTVC", 5: "NMTVC"}.get(array.ndim)
+        if layout is None:
+            raise ValueError(
+                f"an array of shape {array.shape} is no clip (T, V, C) or (M, T, V, C) and no batch "
+                "(N, M, T, V, C); pass layout= with its axes' letters"
+            )
+        if layout == "MTVC" and array.shape[0] > MOST_PERSONS:
+            raise ValueError(
+                f"a 4-D array is one clip (persons, frames, joints, channels), but {array.shape} would hold "
+                f'{array.shape[0]} persons; pass layout="NTVC" for a batch of one-person clips, or layout="MTVC"'
+            )
+        if layout == "NMTVC" and array.shape[1] == 3 and array.shape[4] == 2:
+            raise ValueError(
+                f"an array of shape {array.shape} may be (N, M, T, V, C) of three persons in 2-D or "
+                '(N, C, T, V, M) of the AGCN line; pass layout="NMTVC" or layout="NCTVM"'
+            )
+    layout = layout.upper()
+    if len(set(layout)) != len(layout) or not set("TVC") <= set(layout) <= set("NMTVC"):
+        raise ValueError(f"layout {layout!r} must name each of T, V, C once, and N and M at most once")
+    if len(layout) != array.ndim:
+        raise ValueError(f"layout {layout!r} has {len(layout)} axes but the array has shape {array.shape}")
+    absent = [axis for axis in "NM" if axis not in layout]
+    order = [(("".join(absent)) + layout).index(axis) for axis in "NMTVC"]
+    batch = array.reshape((1,) * len(absent) + array.shape).transpose(order)
+    if batch.shape[4] not in (2, 3):
+        raise ValueError(
+            f"axis C of the array {array.shape} read as {layout} has {batch.shape[4]} channels, not 2 or 3; "
+            "pass layout= if the axes stand in another order (a confidence channel belongs into Poses.scores)"
+        )
+    if 0 in batch.shape:
+        raise ValueError(f"an array of shape {array.shape} holds no pose")
+    if batch.shape[4] == 3 and _confidences(batch):
+        raise ValueError(
+            "the third channel lies within 0 and 1 and the others beyond 50: a confidence beside pixels, no depth; "
+            "pass array[..., :2], with NaN where the confidence is low, or Poses with scores"
+        )
+    clips = []
+    for clip in batch:
+        clip = missing_as_nan(np.asarray(clip, dtype=np.float32))
+        if "N" in layout and not _finite(clip):
+            seen = np.flatnonzero(~np.isnan(clip).all(axis=(0, 2, 3)))
+            clip = clip[:, : seen[-1] + 1] if len(seen) else clip[:, :1]
+        clips.append(clip)
+    return clips
+
+
 def missing_as_nan(clip: np.ndarray) -> np.ndarray:
-    """Marks as NaN, in place, what sensors and estimators write as zeros because they did not see it.
+    """Marks as NaN what sensors and estimators write as zeros because they did not see it.
 
     That is every person's frame (V, C) of a (..., V, C) array in which all coordinates are exactly zero; and in a
     two-dimensional clip (M, T, V, 2) every joint at exactly (0, 0), the corner of an image, unless a single joint lies
     there all the time: the origin of centred poses.
+
+    Returns:
+        A copy, or the array itself where nothing is to be marked.
     """
+    images = clip.ndim == 4 and clip.shape[-1] == 2
+    if not (clip[..., 0] == 0 if images else clip[..., 0, 0] == 0).any():  # nearly always, and no time lost
+        return clip
     zero = (clip == 0).all(axis=-1)
     absent = zero.all(axis=-1)
-    if clip.ndim == 4 and clip.shape[-1] == 2:
+    if images:
         always = (zero | absent[..., None]).all(axis=(0, 1))
         if always.sum() == 1:
             zero[..., always] = False
-        clip[zero] = np.nan
-    clip[absent] = np.nan
-    return clip
+    else:
+        zero = absent
+    if not zero.any() and not absent.any():
+        return clip
+    marked = clip.copy()
+    marked[zero] = np.nan
+    marked[absent] = np.nan
+    return marked
+
+
+def _finite(clip: np.ndarray) -> bool:
+    """Whether certainly no coordinate is NaN or infinite; the fastest look, which very large numbers mislead."""
+    flat = clip.reshape(-1)
+    with np.errstate(over="ignore"):
+        return math.isfinite(np.dot(flat, flat))
 
 
 def _confidences(array: np.ndarray) -> bool:
     """Whether the third channel is a confidence beside pixels: no room is 50 metres wide and within one metre deep."""
     third, pixels = array[..., 2], array[..., :2]
+    if not 0 <= third.flat[0] <= 1 and not np.isnan(third.flat[0]):  # one number tells of most clips
+        return False
     if not (np.fmin.reduce(third, axis=None) >= 0 and np.fmax.reduce(third, axis=None) <= 1):  # False if all are NaN
         return False
     return bool(np.fmax.reduce(pixels, axis=None) > 50 or np.fmin.reduce(pixels, axis=None) < -50)
@@ -498,18 +529,27 @@ def as_poses(
         return poses if fps is None else replace(poses, fps=fps)
     if hasattr(poses, "dims") and hasattr(poses, "coords"):  # an xarray, without importing xarray to say so
         return as_poses(_from_xarray(poses), skeleton=skeleton, fps=fps)
-    if hasattr(poses, "detach"):  # a torch tensor, without importing torch to say so
-        poses = poses.detach().cpu().float().numpy()  # numpy knows no bfloat16
-    if isinstance(poses, np.ndarray) and poses.dtype != object:
-        return Poses.from_array(poses, skeleton=skeleton, layout=layout, fps=fps)
+    array = _as_array(poses)
+    if array is not None:
+        return Poses.from_array(array, skeleton=skeleton, layout=layout, fps=fps)
     if isinstance(poses, (list, tuple, np.ndarray)):
         if not len(poses):
             raise ValueError("the list of clips is empty")
-        parts = [as_poses(clip, skeleton=skeleton, layout=layout, fps=fps) for clip in poses]
-        if not any(isinstance(clip, Poses) for clip in poses):
-            parts = [replace(part, ids=[f"{i}"] if len(part) == 1 else part.ids) for i, part in enumerate(parts)]
-        return Poses.concatenate(parts)
+        arrays = [_as_array(clip) for clip in poses]
+        if any(clip is None for clip in arrays):
+            return Poses.concatenate([as_poses(clip, skeleton=skeleton, layout=layout, fps=fps) for clip in poses])
+        parts = [_clips(clip, layout) for clip in arrays]
+        ids = [f"{i}" if len(part) == 1 else f"{place}" for i, part in enumerate(parts) for place in range(len(part))]
+        clips = [clip for part in parts for clip in part]
+        return Poses(clips, resolve(skeleton, clips[0].shape[2]), ids, fps=fps)
     raise TypeError(f"poses must be Poses, an array, a tensor or a list of clips, got {type(poses).__name__}")
+
+
+def _as_array(poses: Any) -> np.ndarray | None:
+    """An array or a tensor of numbers as an array; None for everything else."""
+    if hasattr(poses, "detach"):  # a torch tensor, without importing torch to say so
+        poses = poses.detach().cpu().float().numpy()  # numpy knows no bfloat16
+    return poses if isinstance(poses, np.ndarray) and poses.dtype != object else None
 
 
 def _from_xarray(data: Any) -> Poses:

@@ -102,13 +102,13 @@ def prepare(
         torch.from_numpy(part).to(device)
         for part in (tracks.rows, tracks.starts, tracks.lengths, dropped, tracks.slots, tracks.leaders)
     )
-    poses = map_joints(resample(rows, starts + dropped, lengths - 2 * dropped, config.frames), matrix)
-    poses = normalise(
-        poses, target, config, first=map_joints(rows[starts], matrix), leaders=None if config.per_person else leaders
-    )
-    prepared = poses.new_zeros(len(clips) * config.persons, *poses.shape[1:])
-    prepared[slots] = poses.nan_to_num(nan=0.0)
-    return prepared.view(len(clips), config.persons, *poses.shape[1:])
+    poses = resample(rows, starts + dropped, lengths - 2 * dropped, config.frames)
+    poses = normalise(poses, matrix, target, config, first=rows[starts], leaders=None if config.per_person else leaders)
+    persons = len(clips) * config.persons
+    if len(poses) < persons:
+        present, poses = poses, poses.new_zeros(persons, *poses.shape[1:])
+        poses[slots] = present
+    return poses.view(len(clips), config.persons, *poses.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -206,10 +206,16 @@ def resample(rows: Tensor, starts: Tensor, lengths: Tensor, frames: int) -> Tens
     time = (2 * torch.arange(frames, device=rows.device) + 1) * lengths[:, None] - frames
     time = torch.minimum(time.clamp(min=0), 2 * frames * last)
     left = time // (2 * frames)
-    weight = ((time % (2 * frames)).to(rows.dtype) / (2 * frames))[..., None, None]
     right = torch.minimum(left + 1, last)
-    begin = starts[:, None]
-    return torch.lerp(rows[begin + left], rows[begin + right], weight)
+    share = (time % (2 * frames)).to(rows.dtype) / (2 * frames)
+    # Sums of two weighted rows each, which this function makes in one pass.
+    resampled = torch.nn.functional.embedding_bag(
+        (starts[:, None, None] + torch.stack([left, right], dim=-1)).flatten(0, 1),
+        rows.flatten(1),
+        per_sample_weights=torch.stack([1 - share, share], dim=-1).flatten(0, 1),
+        mode="sum",
+    )
+    return resampled.view(len(starts), frames, *rows.shape[1:])
 
 
 def map_joints(poses: Tensor, matrix: Tensor) -> Tensor:
@@ -223,48 +229,115 @@ def map_joints(poses: Tensor, matrix: Tensor) -> Tensor:
 
 
 def normalise(
-    poses: Tensor, skeleton: Skeleton, config: PreprocessConfig, *, first: Tensor, leaders: Tensor | None = None
+    poses: Tensor,
+    matrix: Tensor,
+    skeleton: Skeleton,
+    config: PreprocessConfig,
+    *,
+    first: Tensor,
+    leaders: Tensor | None = None,
 ) -> Tensor:
-    """Centres, turns and scales tracks.
+    """Maps tracks to the encoder's skeleton, centres, turns and scales them.
 
     Args:
-        poses: (R, T, W, C) resampled tracks on `skeleton`, NaN where missing.
+        poses: (R, T, V, C) resampled tracks; NaN where missing, which a joint is in all frames of a track or in none.
+        matrix: (W, V) from their skeleton to the encoder's; see `map_joints`.
         skeleton: The encoder's.
         config: See `PreprocessConfig`.
-        first: (R, W, C) each track's first frame before resampling; what `align="first"` goes by.
+        first: (R, V, C) each track's first frame before resampling; what `align="first"` goes by.
         leaders: (R,) index of the track by which each is moved; by default its own.
 
     Returns:
-        (R, T, W, 3), still NaN where missing.
+        (R, T, W, 3), zero where missing.
     """
-
-    def place(pose: Tensor, joints: Joints) -> Tensor:  # (..., W, C) -> (..., C)
-        return select_joints(pose, [skeleton.joints.index(joint) for joint in joints]).nanmean(dim=-2)
-
-    def way(pose: Tensor, ends: tuple[Joints, Joints]) -> Tensor:  # (..., W, C) -> (..., C)
-        return place(pose, ends[1]) - place(pose, ends[0])
-
-    def direction(ends: tuple[Joints, Joints]) -> Tensor:  # (R, C)
-        return way(first, ends) if config.align == "first" else way(poses, ends).nanmean(dim=1)
-
-    up, right = direction(config.up), direction(config.right)
-    if config.up_else is not None and _any(unknown := up.isnan().any(dim=1, keepdim=True)):
-        up = torch.where(unknown, direction(config.up_else), up)
-    turn = _facing_camera(up, right) if poses.shape[-1] == 2 else _upright(up, right, config.align == "mean")
-    origin = place(poses, config.center)[:, :, None]
-    if _any(unknown := origin.isnan()):  # the middle of what was seen, rather than nobody
-        origin = torch.where(unknown, poses.nanmean(dim=2, keepdim=True), origin)
+    frames, joints, channels = poses.shape[1], len(skeleton), poses.shape[-1]
+    landmarks = _Landmarks.of(poses[:, 0], matrix, skeleton, config)
+    # All of it is linear in a frame's coordinates: one product makes the centred joints, the ways and the origin.
+    placed = _seen(poses) @ _by_axis(torch.cat([landmarks.centred, landmarks.places], dim=1), channels)
+    placed = placed.unflatten(2, (-1, channels))
+    centred, places = placed[:, :, :joints], placed[:, :, joints:]
+    if config.align == "mean":
+        up, right = places[:, :, :2].mean(dim=1).unbind(1)
+    else:
+        opening = _Landmarks.of(first, matrix, skeleton, config).places
+        ways = _seen(first[:, None]) @ _by_axis(opening, channels)
+        up, right, *_ = ways.view(len(poses), 4, channels).unbind(1)
+    turn = _facing_camera(up, right) if channels == 2 else _upright(up, right, config.align == "mean")
     size = poses.new_ones(len(poses))
     if config.scale is not None:
-        length = torch.linalg.vector_norm(way(poses, config.scale), dim=-1).nanmean(dim=1)
+        length = torch.linalg.vector_norm(places[:, :, 2], dim=-1).mean(dim=1)
         known = length > SHORTEST
         if _any(~known):  # the joints' spread stands in, so that pixels do not stay pixels
-            spread = (poses - origin).square().sum(dim=-1).nanmean(dim=(1, 2)).sqrt()
+            count = landmarks.known.sum(dim=1).clamp(min=1)
+            spread = (centred.square().sum(dim=(1, 2, 3)) / (frames * count)).sqrt()
             length = torch.where(known, length, spread)
         size = torch.where(length > SHORTEST, length, size)  # a person of no size keeps its unit
     if leaders is not None:
-        turn, origin, size = turn[leaders], origin[leaders], size[leaders]
-    return (poses - origin) @ (turn / size[:, None, None]).mT[:, None]
+        origin = places[:, :, 3:]
+        apart = (origin - origin[leaders]) * landmarks.known[:, None, :, None]
+        centred, turn, size = centred + apart, turn[leaders], size[leaders]
+    # One turn for all joints as one matrix, for a product with three columns takes longer than one with all of them.
+    turns = poses.new_zeros(len(poses), joints, channels, joints, 3)
+    turns.diagonal(dim1=1, dim2=3).copy_((turn / size[:, None, None]).mT[..., None])
+    turned = centred.flatten(2) @ turns.flatten(3).flatten(1, 2)
+    return turned.unflatten(2, (joints, 3))
+
+
+@dataclass(frozen=True)
+class _Landmarks:
+    """What `normalise` needs of every frame, as weights of the joints that are seen.
+
+    For each of R tracks, or once for all where nothing is missing.
+    """
+
+    known: Tensor  # (R, W) which of the encoder's joints are seen
+    centred: Tensor  # (R, W, V) to them, less the origin; nothing where not seen
+    places: Tensor  # (R, 4, V) the ways up, right and of the scale, and the origin; nothing where unknown
+
+    @classmethod
+    def of(cls, pose: Tensor, matrix: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> _Landmarks:
+        """Of (R, V, C) poses, NaN where missing."""
+        missing = pose.isnan().any(dim=-1)
+        if not _any(missing):
+            missing = missing[:1]
+        known = 1 - ((missing.to(matrix.dtype) @ (matrix != 0).to(matrix.dtype).mT) > 0).to(matrix.dtype)
+
+        def place(
+            joints: Joints,
+        ) -> tuple[Tensor, Tensor]:  # (R, W) weights that sum to one, (R, 1) whether it is known
+            chosen = torch.tensor([float(joint in joints) for joint in skeleton.joints])
+            named = known * chosen.to(known, non_blocking=True)  # no accelerator is waited for
+            count = named.sum(dim=1, keepdim=True)
+            return named / count.clamp(min=1), count > 0
+
+        def way(ends: tuple[Joints, Joints]) -> tuple[Tensor, Tensor]:
+            (start, one), (end, other) = place(ends[0]), place(ends[1])
+            return (end - start) * (one & other), one & other
+
+        up, upright = way(config.up)
+        if config.up_else is not None:
+            up = torch.where(upright, up, way(config.up_else)[0])
+        origin, seen = place(config.center)
+        origin = torch.where(seen, origin, place(skeleton.joints)[0])  # the middle of what was seen, rather than nobody
+        right, scale = way(config.right)[0], up if config.scale is None else way(config.scale)[0]
+        mapped = matrix * known[:, :, None]
+        places = torch.stack([up, right, scale, origin], dim=1) @ mapped
+        return cls(known, mapped - known[:, :, None] * places[:, 3:], places)
+
+
+def _seen(poses: Tensor) -> Tensor:
+    """(R, T, V, C) poses as rows (R, T, V C), zero where missing."""
+    rows = poses.flatten(2)
+    return rows.nan_to_num(nan=0.0) if _any(rows[:, 0].isnan()) else rows
+
+
+def _by_axis(weights: Tensor, channels: int) -> Tensor:
+    """(R, W, V) weights of joints as what rows (T, V C) are multiplied by, (R, V C, W C); one matrix where R is 1."""
+    tracks, rows, columns = weights.shape
+    spread = weights.new_zeros(tracks, columns, channels, rows, channels)
+    spread.diagonal(dim1=2, dim2=4).copy_(weights.mT[..., None])
+    spread = spread.flatten(3).flatten(1, 2)
+    return spread[0] if tracks == 1 else spread
 
 
 def select_joints(poses: Tensor, joints: Sequence[int]) -> Tensor:

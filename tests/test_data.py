@@ -186,7 +186,7 @@ def test_views_of_the_cmd_line(folders, cuts):
 def turned(pose):
     """The rotation of a first frame (25, 3), found from what `normalise` makes of it."""
     centred = pose - pose[NTU.joints.index("spine")]
-    there = normalise(pose[None, None], NTU, CMD_LINE, first=pose[None])[0, 0]
+    there = normalise(pose[None, None], torch.eye(25), NTU, CMD_LINE, first=pose[None])[0, 0]
     seen = ~pose.isnan().any(dim=1)
     return torch.linalg.lstsq(centred[seen], there[seen]).solution.mT
 

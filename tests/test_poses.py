@@ -397,18 +397,27 @@ def test_a_single_clip_keeps_its_frames():
     assert Poses.from_array(array, skeleton=HAND).clips[0].shape[1] == 6
 
 
-def test_from_array_does_not_share_memory():
-    array = clip()
-    Poses.from_array(array, skeleton=HAND).clips[0][:] = 0
-    np.testing.assert_array_equal(array, clip())
+def test_from_array_shares_memory_where_nothing_is_marked():
+    array = np.stack([clip(seed=seed) for seed in range(3)])
+    array[1, 0, 2] = 0
+    before = array.copy()
+    poses = Poses.from_array(array, skeleton=HAND)
+    assert [np.shares_memory(array, part) for part in poses.clips] == [True, False, True]
+    assert np.isnan(poses.clips[1][0, 2]).all()
+    np.testing.assert_array_equal(array, before)
+    assert not np.shares_memory(array.astype(float), Poses.from_array(array.astype(float), skeleton=HAND).clips[0])
 
 
-def test_missing_as_nan_works_in_place():
+def test_missing_as_nan_leaves_its_input_alone():
     array = clip(2)
-    array[1, 3] = 0
     assert missing_as_nan(array) is array
-    assert np.isnan(array[1, 3]).all()
-    assert np.isnan(array).sum() == V * 3
+    array[0, 1, 0] = 0  # one joint in the origin is no missing frame
+    assert missing_as_nan(array) is array
+    array[1, 3] = 0
+    marked = missing_as_nan(array)
+    assert np.isnan(marked[1, 3]).all()
+    assert np.isnan(marked).sum() == V * 3
+    assert (array[1, 3] == 0).all()
 
 
 def test_motion_energy_against_a_loop():

@@ -576,10 +576,10 @@ def test_normalise_by_the_first_frame_alone():
     poses = torch.from_numpy(moving(5)).float()[None]
     turn = torch.from_numpy(Rotation.from_euler("z", 40, degrees=True).as_matrix()).float()
     first = poses[:, 0]
-    one = normalise(poses, NTU, CMD_LINE, first=first)
-    two = normalise(poses[:, 3:], NTU, CMD_LINE, first=first)
+    one = normalise(poses, torch.eye(25), NTU, CMD_LINE, first=first)
+    two = normalise(poses[:, 3:], torch.eye(25), NTU, CMD_LINE, first=first)
     torch.testing.assert_close(one[:, 3:], two)
-    other = normalise(poses, NTU, CMD_LINE, first=first @ turn.T)
+    other = normalise(poses, torch.eye(25), NTU, CMD_LINE, first=first @ turn.T)
     assert not torch.allclose(one, other, atol=1e-2)
 
 

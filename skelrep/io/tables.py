@@ -195,7 +195,7 @@ def _grouped(
         bounded(*shape, len(kinds))
         placed = np.full((*shape, len(kinds)), np.nan, dtype=np.float32)
         placed[person, frame] = cells[rows]
-        clips.append(missing_as_nan(placed[..., :channels].copy()))
+        clips.append(missing_as_nan(placed[..., :channels]))
         scores.append(np.nan_to_num(placed[..., -1]))
         if time_of is not None and shape[1] > 1:
             periods.append(float(np.ptp(time_of[rows])) / (shape[1] - 1))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from skelrep.encoder import EncoderConfig
-from skelrep.preprocess import map_joints, normalise, resample
+from skelrep.preprocess import normalise, resample
 from skelrep.skeletons import Skeleton, mapping
 from skelrep.train.prepare import FORMAT_VERSION
 
@@ -147,17 +147,16 @@ class Corpus:
             kept.repeat_interleave(persons),
             config.preprocess.frames,
         )
-        poses = map_joints(poses.to(self.device), self.matrix)
-        opening = map_joints(self.rows[track.flatten()].to(self.device), self.matrix)
         leaders = torch.arange(len(clip), device=self.device).repeat_interleave(persons) * persons
         poses = normalise(
-            poses,
+            poses.to(self.device),
+            self.matrix,
             config.skeleton,
             config.preprocess,
-            first=opening,
+            first=self.rows[track.flatten()].to(self.device),
             leaders=None if config.preprocess.per_person else leaders,
         )
-        poses = poses.nan_to_num(nan=0.0).masked_fill(absent[:, None, None, None], 0.0)
+        poses = poses.masked_fill(absent[:, None, None, None], 0.0)
         return poses.unflatten(0, (len(clip), persons))
 
 
