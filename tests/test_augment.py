@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from skelrep.train.augment import AugmentConfig, CMDAugmentConfig, augment, corrupt_or_shear, distort, mirror
+from skelrep.train.augment import AugmentConfig, CMDAugmentConfig, augment, corrupt_or_shear, distort
 from tests.corpus_data import COMMON, NTU
 
 NOTHING = {field.name: 0.0 for field in dataclasses.fields(AugmentConfig)}
@@ -21,11 +21,14 @@ def seed():
 def test_augmentation_of_nothing_is_nothing_and_mirroring_twice_too():
     poses = torch.randn(4, 64, 15, 3)
     torch.testing.assert_close(augment(poses, COMMON, AugmentConfig(**NOTHING)), poses, rtol=1e-5, atol=1e-5)
-    once, _, chosen = mirror(poses, poses, COMMON, 1.0)
-    twice, _, _ = mirror(once, once, COMMON, 1.0)
-    assert chosen.all() and torch.equal(twice, poses) and not torch.equal(once, poses)
+    chosen = torch.tensor([True, True, False, True])
+    once = augment(poses, COMMON, AugmentConfig(**NOTHING), chosen)
+    twice = augment(once, COMMON, AugmentConfig(**NOTHING), chosen)
+    torch.testing.assert_close(twice, poses, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(once[2], poses[2], rtol=1e-5, atol=1e-5)
     left, right = COMMON.joints.index("left_wrist"), COMMON.joints.index("right_wrist")
-    assert torch.equal(once[:, :, left], poses[:, :, right] * torch.tensor([-1.0, 1.0, 1.0]))
+    mirrored = poses[chosen, :, right] * torch.tensor([-1.0, 1.0, 1.0])
+    torch.testing.assert_close(once[chosen, :, left], mirrored, rtol=1e-5, atol=1e-5)
 
 
 def test_limbs_change_lengths_and_rotations_do_not():
@@ -56,6 +59,7 @@ def test_joints_and_depth_are_lost():
     flat = augment(poses, COMMON, AugmentConfig(**NOTHING | {"flat_views": 0.25}))
     lost = (flat[..., 1] == 0).flatten(1).all(dim=1)
     assert 0.15 < lost.float().mean() < 0.35
+    assert (flat[..., [0, 2]] != 0).all()
     torch.testing.assert_close(flat[..., [0, 2]], poses[..., [0, 2]], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(flat[~lost], poses[~lost], rtol=1e-5, atol=1e-5)
 
@@ -121,4 +125,4 @@ def test_cmds_views_are_corrupted_or_sheared():
 def test_cmds_augmentation_of_nothing_is_nothing(views):
     poses = torch.randn(20, 2, 3, 25, 3)
     config = CMDAugmentConfig(corrupted_views=views, corrupted_joints=0, shear=0.0)
-    assert torch.equal(corrupt_or_shear(poses, config), poses)
+    torch.testing.assert_close(corrupt_or_shear(poses, config), poses)

@@ -6,13 +6,14 @@ Two kinds: for strangers' sensors (the encoder in the box), and CMD's (the paper
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from skelrep.encoder import persons_present
-from skelrep.preprocess import select_joints
+from skelrep.preprocess import block_diagonal
 from skelrep.skeletons import Skeleton
 
 
@@ -79,23 +80,14 @@ def distort(
     """
     if isinstance(config, CMDAugmentConfig):
         return corrupt_or_shear(first, config), corrupt_or_shear(second, config), first.new_zeros(len(first)).bool()
-    first, second, mirrored = mirror(first, second, skeleton, config.mirror)
+    mirrored = torch.rand(len(first), device=first.device) < config.mirror
+    tracks = mirrored.repeat_interleave(first.shape[1])
     one, two = (
-        augment(view.flatten(0, 1), skeleton, config).view_as(view) * persons_present(view)[:, :, None, None, None]
+        augment(view.flatten(0, 1), skeleton, config, tracks).view_as(view)
+        * persons_present(view)[:, :, None, None, None]
         for view in (first, second)
     )
     return one, two, mirrored
-
-
-def mirror(first: Tensor, second: Tensor, skeleton: Skeleton, share: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Mirrors both (B, ..., V, 3) views of some clips left to right; also tells which, (B,)."""
-    chosen = torch.rand(len(first), device=first.device) < share
-    flip = 1 - 2 * torch.eye(3, device=first.device)[0]
-    shape = [-1] + [1] * (first.ndim - 1)
-    one, two = (
-        torch.where(chosen.view(shape), select_joints(view, skeleton.mirror) * flip, view) for view in (first, second)
-    )
-    return one, two, chosen
 
 
 def corrupt_or_shear(poses: Tensor, config: CMDAugmentConfig) -> Tensor:
@@ -112,48 +104,64 @@ def corrupt_or_shear(poses: Tensor, config: CMDAugmentConfig) -> Tensor:
     unit = torch.eye(3, device=poses.device)
     rest = torch.where(corrupted[:, None, None], unit, shear)
     linear = torch.where(hit[:, :, None, None], matrix[:, None], rest[:, None])  # (B, V, 3, 3)
-    return torch.einsum("bmtvc,bvdc->bmtvd", poses, linear)
+    return (poses.flatten(3).flatten(1, 2) @ block_diagonal(linear.mT)).view_as(poses)
 
 
-def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig) -> Tensor:
-    """One random distortion for each of (B, T, V, 3) views."""
+def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig, mirrored: Tensor | None = None) -> Tensor:
+    """One random distortion for each of (B, T, V, 3) views, of which some, (B,), are mirrored left to right first."""
     batch, frames, joints, _ = poses.shape
     uniform = lambda *shape: torch.rand(*shape, device=poses.device) * 2 - 1  # noqa: E731
-    lengths = 1 + config.limbs * uniform(batch, joints)
+    along = _limbs(1 + config.limbs * uniform(batch, joints), skeleton)
     about_x, about_y, about_z = uniform(batch, 3).unbind(dim=1)
-    linear = _rotations(torch.stack([config.tilt * about_x, config.tilt * about_y, config.yaw * about_z], dim=1))
+    turn = _rotations(torch.stack([config.tilt * about_x, config.tilt * about_y, config.yaw * about_z], dim=1))
     shear = config.shear * uniform(batch, 3, 3)
     shear.diagonal(dim1=1, dim2=2).fill_(1.0)
-    poses = _limbs(poses, lengths, skeleton) @ (shear @ linear).mT[:, None]
+    space = shear @ turn
+    if mirrored is not None:
+        chosen, flip = mirrored[:, None, None], _constant([-1.0, 1.0, 1.0], poses.device)
+        along = torch.where(chosen, along[:, :, _constant(skeleton.mirror, poses.device)], along)
+        space = torch.where(chosen, space * flip, space)
+    # All that is linear in a frame's coordinates, as one product: joints among each other, and their axes.
+    linear = torch.einsum("bvu,bdc->bucvd", along, space).flatten(3).flatten(1, 2)
 
-    knots = torch.randn(batch, joints * 3, DRIFT_KNOTS, device=poses.device)
-    wander = torch.nn.functional.interpolate(knots, size=frames, mode="linear", align_corners=True)
-    wander = wander.transpose(1, 2).unflatten(2, (joints, 3))
-    amount = lambda most: most * torch.rand(batch, 1, 1, 1, device=poses.device)  # noqa: E731
-    apart = torch.randn(batch, 1, joints, 3, device=poses.device)
-    poses = poses + amount(config.offset) * apart + amount(config.drift) * wander
-    poses = poses + amount(config.jitter) * torch.randn_like(poses)
+    amount = lambda most: most * torch.rand(batch, 1, 1, device=poses.device)  # noqa: E731
+    knots = amount(config.drift) * torch.randn(batch, DRIFT_KNOTS, joints * 3, device=poses.device)
+    knots += amount(config.offset) * torch.randn(batch, 1, joints * 3, device=poses.device)
+    moved = torch.baddbmm(_between(frames).to(poses.device, non_blocking=True) @ knots, poses.flatten(2), linear)
+    moved = torch.addcmul(moved, amount(config.jitter), torch.randn_like(moved)).view_as(poses)
 
-    flat = torch.rand(batch, 1, 1, device=poses.device) < config.flat_views
-    poses = torch.stack([poses[..., 0], poses[..., 1].masked_fill(flat, 0.0), poses[..., 2]], dim=-1)
+    flat = torch.rand(batch, 1, 1, 1, device=poses.device) < config.flat_views
+    depth = _constant([0.0, 1.0, 0.0], poses.device) > 0
     dropped = torch.rand(batch, 1, joints, 1, device=poses.device) < config.dropped_joints
-    dropped &= torch.rand(batch, 1, 1, 1, device=poses.device) < config.dropped_views
-    return poses.masked_fill(dropped, 0.0)  # what preprocessing makes of a joint that is never seen
+    dropped = dropped & (torch.rand(batch, 1, 1, 1, device=poses.device) < config.dropped_views)
+    # Zero is what preprocessing makes of a joint that is never seen, and of depth.
+    return moved.masked_fill_(dropped | (flat & depth), 0.0)
 
 
-def _limbs(poses: Tensor, lengths: Tensor, skeleton: Skeleton) -> Tensor:
-    """Poses whose bones are longer or shorter by (B, V) factors, rebuilt from the root."""
-    bones = poses - select_joints(poses, skeleton.parents)
+def _between(frames: int) -> Tensor:
+    """(T, DRIFT_KNOTS) weights of the knots in each frame."""
+    one = torch.eye(DRIFT_KNOTS)[None]
+    return torch.nn.functional.interpolate(one, size=frames, mode="linear", align_corners=True)[0].T
+
+
+def _limbs(lengths: Tensor, skeleton: Skeleton) -> Tensor:
+    """What makes poses of poses whose bones are longer or shorter by (B, V) factors, from the root on: (B, V, V)."""
+    parents = list(skeleton.parents)
     chain = torch.zeros(len(skeleton), len(skeleton))  # chain[v, u]: u is on v's way to the root
     for joint in range(len(skeleton)):
         step = joint
         while chain[joint, step] == 0:
             chain[joint, step] = 1
-            step = skeleton.parents[step]
-    root = [joint for joint, parent in enumerate(skeleton.parents) if joint == parent]
-    # Without waiting for an accelerator, as a plain copy would.
-    rebuilt = torch.einsum("vu,bu,btuc->btvc", chain.to(poses.device, non_blocking=True), lengths, bones)
-    return rebuilt + select_joints(poses, root)
+            step = parents[step]
+    bones = torch.eye(len(skeleton)) - torch.eye(len(skeleton))[parents]
+    root = torch.tensor([float(joint == parent) for joint, parent in enumerate(parents)])
+    chain, bones, root = (part.to(lengths.device, non_blocking=True) for part in (chain, bones, root))
+    return (chain * lengths[:, None]) @ bones + root
+
+
+def _constant(numbers: Sequence[float], device: torch.device) -> Tensor:
+    """Without waiting for an accelerator, as a plain copy would."""
+    return torch.tensor(numbers).to(device, non_blocking=True)
 
 
 def _rotations(degrees: Tensor) -> Tensor:
