@@ -142,7 +142,8 @@ class _Block(nn.Module):
 
     def mixed(self, x: Tensor) -> Tensor:
         """(R, T, width) to rows (R T, width), mixed in time."""
-        mixed = self.time(x.transpose(1, 2)[..., None])  # (R, width, T, 1) in channels-last memory
+        # (R, width, T, 1) in channels-last memory, which torch sees only where the last axis, too, has that stride.
+        mixed = self.time(x[:, :, None].permute(0, 3, 1, 2))
         return mixed[..., 0].transpose(1, 2).flatten(0, 1)
 
 
