@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from skelrep.products import Product
 
 
+SMALLEST = 1e-6  # variance over time that counts as none: the root of zero has an endless gradient
+
+
 @dataclass(frozen=True)
 class ConvolutionConfig:
     """Sizes of a `TemporalConvolution`.
@@ -21,17 +24,21 @@ class ConvolutionConfig:
         kernel: Frames that a convolution sees (at the stride's rate).
         stride: Frames that the entry convolution steps.
         spans: Equal parts of the clip around whose middles averages are taken and concatenated, so that order in time
-            is kept. The embedding has width x spans dimensions a stream.
+            is kept.
         reach: Where the weight of a frame in an average has fallen to nothing, in spans from the middle. Above one
             half the averages overlap, so that one who acts a little earlier or later still lies near.
+        spread: Weight of the standard deviation over the clip, which stands behind the averages and tells how much a
+            channel changes, whenever it does. 0: the embedding has no such part. With it, it has
+            width x (spans + 1) dimensions a stream.
     """
 
     width: int = 128
     blocks: int = 3
     kernel: int = 9
     stride: int = 2
-    spans: int = 4
+    spans: int = 3
     reach: float = 1.5
+    spread: float = 3.0
 
 
 class TemporalConvolution(nn.Module):
@@ -46,16 +53,16 @@ class TemporalConvolution(nn.Module):
         """For (N, M, frames, joints, 3) input.
 
         Raises:
-            ValueError: if the frames do not divide into spans, the kernel has no middle, or windows miss all frames.
+            ValueError: if the frames do not divide by the stride, the kernel has no middle, or windows miss frames.
         """
         super().__init__()
         if config.kernel % 2 == 0:
             raise ValueError(f"a kernel of {config.kernel} frames has none in its middle; take an odd number")
-        if frames % (config.stride * config.spans):
-            raise ValueError(f"{frames} frames at stride {config.stride} do not divide into {config.spans} equal spans")
+        if frames % config.stride:
+            raise ValueError(f"{frames} frames do not divide by the stride of {config.stride}")
         if config.reach < 0.5:
             raise ValueError(f"windows that reach {config.reach} spans miss frames; take at least 0.5")
-        self.dim = config.width * config.spans
+        self.dim, self.spread = config.width * (config.spans + (config.spread > 0)), config.spread
         # All but the depthwise convolutions are matrix products of rows (one for each person and frame), twice as fast
         # in training on a CPU as the same convolutions.
         self.stride, self.kernel = config.stride, config.kernel
@@ -107,12 +114,20 @@ class TemporalConvolution(nn.Module):
         width = persons.shape[2]
         rows = rows.unfold(1, self.kernel * width, self.stride * width)  # every stretch of `kernel` frames is a row
         x = blocks(entry(rows.flatten(0, 1)).unflatten(0, (len(persons), -1)))  # (R, T / stride, width)
-        x = (self.windows @ x).flatten(1)  # (R, dim), the spans in order
+        x = self._over_time(x)
         if present is None:
             return x.unflatten(0, poses.shape[:2]).mean(dim=1)
         clip = present.nonzero()[:, 0]  # absent persons cost nothing
         total = x.new_zeros(len(poses), self.dim).index_add_(0, clip, x)
         return total / present.sum(dim=1, keepdim=True).clamp(min=1)
+
+    def _over_time(self, x: Tensor) -> Tensor:
+        """(R, T, width) to (R, dim): the averages, the spans in order, and the spread."""
+        averages = (self.windows @ x).flatten(1)
+        if not self.spread:
+            return averages
+        variance = x.float().var(dim=1, correction=0)
+        return torch.cat([averages, self.spread * (variance + SMALLEST).sqrt().to(averages.dtype)], dim=1)
 
 
 def _windows(frames: int, spans: int, reach: float) -> Tensor:

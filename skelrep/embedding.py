@@ -181,7 +181,8 @@ class EmbeddingStream:
         self.backbones: dict[str, RecurrentStack] = {}
         for name in _streams(encoder, streams):
             backbone = encoder.streams[name]
-            if not isinstance(backbone, RecurrentStack) or preprocess.align != "first" or preprocess.scale is not None:
+            whole = preprocess.align != "first" or preprocess.scale is not None or preprocess.time != "clock"
+            if whole or not isinstance(backbone, RecurrentStack):
                 raise ValueError(
                     "this encoder sees whole clips, not frame by frame; embed the last seconds again and again with "
                     "embed(frames, encoder), or embed a recording with window= and stride="

@@ -73,6 +73,8 @@ class EncoderConfig:
         backbone = dataclasses.asdict(self.backbone)
         if not 0.5 <= (reach := backbone.pop("reach", 1.0)) <= MOST_PARAMETERS:  # false for NaN, too
             raise ValueError(f"windows that reach {reach} spans miss frames or have no end; take 0.5 or a little more")
+        if not 0 <= (spread := backbone.pop("spread", 0.0)) <= MOST_PARAMETERS:
+            raise ValueError(f"the weight of the spread over time must be a number of at least 0, got {spread}")
         sizes = [preprocess.frames, preprocess.persons, *backbone.values()]
         if min(sizes) < 1 or max(sizes) > MOST_PARAMETERS:
             raise ValueError(

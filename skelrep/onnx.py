@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from skelrep import __version__
-from skelrep.convolution import TemporalConvolution
+from skelrep.convolution import SMALLEST, TemporalConvolution
 from skelrep.encoder import Encoder
 from skelrep.io.tables import optional
 from skelrep.poses import replacing
@@ -182,8 +182,9 @@ def _convolution(graph: _Graph, network: TemporalConvolution, view: str, present
         y = graph.norm(parts.time_norm, y)
         y = graph("Relu", graph("Conv", y, parts.expand.weight[..., None], parts.expand.bias))
         x = graph("Add", x, graph.norm(parts.norm, graph("Conv", y, parts.reduce.weight[..., None])))
-    x = graph("MatMul", x, network.windows.T)  # (R, width, spans)
-    x = graph("Reshape", graph("Transpose", x, perm=[0, 2, 1]), [0, network.dim])
+    averages = graph("Transpose", graph("MatMul", x, network.windows.T), perm=[0, 2, 1])  # (R, spans, width)
+    averages = graph("Reshape", averages, [0, len(network.windows) * width])
+    x = graph("Concat", averages, _spread(graph, x, network.spread), axis=1) if network.spread else averages
     # Back to a row for each person, zero for the absent ones, for the sum over persons.
     there = graph("Transpose", graph("NonZero", present), perm=[1, 0])  # (R, 1)
     size = graph("Concat", graph("Shape", present), [network.dim], axis=0)
@@ -191,6 +192,13 @@ def _convolution(graph: _Graph, network: TemporalConvolution, view: str, present
     x = graph("ReduceSum", graph("Reshape", x, [-1, persons, network.dim]), [1], keepdims=0)
     count = graph("Reshape", graph("Cast", present, to=graph.onnx.TensorProto.FLOAT), [-1, persons])
     return graph("Div", x, graph("Max", graph("ReduceSum", count, [1], keepdims=1), 1.0))
+
+
+def _spread(graph: _Graph, x: str, weight: float) -> str:
+    """The weighted standard deviation over time of (R, width, T)."""
+    deviation = graph("Sub", x, graph("ReduceMean", x, axes=[2], keepdims=1))
+    variance = graph("ReduceMean", graph("Mul", deviation, deviation), axes=[2], keepdims=0)
+    return graph("Mul", graph("Sqrt", graph("Add", variance, SMALLEST)), weight)
 
 
 def _recurrent(graph: _Graph, network: RecurrentStack, view: str, features: int) -> str:

@@ -140,7 +140,7 @@ def test_no_value_of_another_type_is_taken(kind):
     for key, value in taken:
         assert (
             (key.startswith(sizes) and value == 3 and value is not True)
-            or (key == "backbone.reach" and value == 3.5)
+            or (key in ("backbone.reach", "backbone.spread") and value == 3.5)
             or (key == "preprocess.per_person" and value is True)
             or (key in ("preprocess.scale", "preprocess.up_else") and value is None)
             or (key == "skeleton.name" and isinstance(value, str))
@@ -282,8 +282,7 @@ def test_the_count_of_weights_is_right(config):
 @pytest.mark.parametrize(
     ("frames", "backbone", "message"),
     [
-        (64, ConvolutionConfig(spans=3), "64 frames at stride 2 do not divide into 3 equal spans"),
-        (30, ConvolutionConfig(), "30 frames at stride 2 do not divide into 4 equal spans"),
+        (63, ConvolutionConfig(), "63 frames do not divide by the stride of 2"),
         (64, ConvolutionConfig(kernel=8), "a kernel of 8 frames has none in its middle"),
     ],
 )
@@ -314,7 +313,12 @@ def test_shapes_of_features(kind, persons, request):
 
 @pytest.mark.parametrize(
     ("frames", "sizes"),
-    [(64, {}), (60, {"stride": 3, "spans": 5}), (8, {"kernel": 31, "stride": 1, "spans": 1}), (2, {"spans": 1})],
+    [
+        (64, {}),
+        (60, {"stride": 3, "spans": 4, "spread": 0.0}),
+        (8, {"kernel": 31, "stride": 1, "spans": 1}),
+        (2, {"spans": 1, "spread": 0.5}),
+    ],
 )
 def test_sizes_that_fit_make_features(frames, sizes):
     config = EncoderConfig(
@@ -323,8 +327,9 @@ def test_sizes_that_fit_make_features(frames, sizes):
     )
     encoder = Encoder(config)
     feature = features(encoder, poses(body(), body(3)))
-    assert feature["bone"].shape == (2, 6 * config.backbone.spans)
-    assert encoder.dim == 3 * 6 * config.backbone.spans
+    parts = config.backbone.spans + (config.backbone.spread > 0)
+    assert feature["bone"].shape == (2, 6 * parts)
+    assert encoder.dim == 3 * 6 * parts
 
 
 def test_some_of_the_streams(tiny_encoder):
@@ -379,6 +384,7 @@ def naive_stream(stream: TemporalConvolution, person: np.ndarray, config: Convol
         reach = config.reach * length / config.spans
         share = np.array([max(0.0, 1 - abs(t + 0.5 - middle) / reach) for t in range(length)])
         feature.append((x * share).sum(axis=1) / share.sum())
+    feature.append(config.spread * np.sqrt(x.var(axis=1) + 1e-6))
     return np.concatenate(feature)
 
 
@@ -394,6 +400,16 @@ def test_the_convolution_against_loops(tiny_encoder):
         for clip, persons in enumerate([(0, 1), (0,), (1,)]):
             each = [naive_stream(stream, view[clip, person], config) for person in persons]
             np.testing.assert_allclose(got[name][clip], np.mean(each, axis=0), atol=1e-4)
+
+
+def test_what_never_changes_has_no_spread_and_a_gradient():
+    torch.manual_seed(0)
+    stream = TemporalConvolution(15, 64, ConvolutionConfig(width=8, kernel=1, blocks=2))
+    still = torch.randn(4, 1, 1, 15, 3).expand(4, 1, 64, 15, 3)
+    feature = stream(still)
+    torch.testing.assert_close(feature[:, 24:], torch.full((4, 8), 3e-3), rtol=1e-3, atol=0)
+    feature.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in stream.parameters() if parameter.grad is not None)
 
 
 def test_blocks_start_as_the_identity():
