@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from skelrep import evaluate
+from skelrep import evaluate, logistic
 from skelrep.evaluate import KNNResult, knn_eval, linear_eval, retrieve, wilson_interval
 
 TINY = 4000  # bytes: blocks of a few rows on either side
@@ -488,10 +488,13 @@ def test_results_are_frozen_and_escape_their_html(data):
 # -- linear probe -----------------------------------------------------------------------------------------------------
 
 
-def test_the_probe_is_scikit_learns_pipeline_and_grid_search(data):
-    train, labels, test, test_labels = data
+def test_the_probe_is_scikit_learns_pipeline_and_grid_search(data, monkeypatch):
+    # Both to the last digits, because some rows lie between two classes.
+    monkeypatch.setattr(logistic, "TOLERANCE", 1e-12)
+    monkeypatch.setattr(logistic, "FLATNESS", 1e-7)
+    train, labels, test, test_labels = (array.astype(np.float64) if array.ndim == 2 else array for array in data)
     result = linear_eval(train, labels, test, test_labels, folds=3, seed=4)
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, tol=1e-7))
     folds = StratifiedKFold(3, shuffle=True, random_state=4)
     search = GridSearchCV(pipeline, {"logisticregression__C": np.logspace(-4, 2, 7)}, cv=folds).fit(train, labels)
     assert search.best_params_["logisticregression__C"] == pytest.approx(result.C)
@@ -570,6 +573,74 @@ def test_without_folds_c_is_one_and_said_so(labels, groups, of):
         result = linear_eval(rows, labels, rows, labels, groups=groups)
     assert result.C == 1
     assert result.cross_validation is None
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize(("count", "dim", "n_classes"), [(300, 20, 5), (300, 20, 2), (60, 300, 4), (60, 300, 2)])
+def test_every_fit_of_a_path_is_scikit_learns_minimum(count, dim, n_classes, kind):
+    generator = np.random.default_rng(2)
+    codes = np.minimum(generator.integers(0, n_classes + 2, count), n_classes - 1)  # the last class has the most rows
+    common = generator.normal(size=(count, 2)) @ generator.normal(size=(2, dim))  # columns that move together
+    rows = 3 * common + generator.normal(size=(count, dim)) + 0.5 * generator.normal(size=(n_classes, dim))[codes]
+    rows = StandardScaler().fit_transform(rows).astype(kind)
+    candidates = [1e-4, 1e-2, 1, 10]
+    fits = list(logistic.regularisation_path(torch.from_numpy(rows), torch.from_numpy(codes), candidates, 1000))
+    for C, (weights, intercept, converged) in zip(candidates, fits, strict=True):
+        exact = LogisticRegression(C=C, max_iter=10_000, tol=1e-8).fit(rows.astype(np.float64), codes)
+        coef, offset = exact.coef_, exact.intercept_
+        if n_classes == 2:  # half the difference for each class
+            coef, offset = np.concatenate([-coef, coef]) / 2, np.concatenate([-offset, offset]) / 2
+        scale = (2 if n_classes == 2 else 1) / (2 * C * count)
+        values = []
+        for w, b in ((weights.numpy(), intercept.numpy()), (coef, offset)):
+            scores = rows.astype(np.float64) @ w.T.astype(np.float64) + b
+            chosen = scores[np.arange(count), codes]
+            values.append((np.logaddexp.reduce(scores, axis=1) - chosen).mean() + scale * np.square(w).sum())
+        assert converged
+        assert weights.numpy().dtype == kind
+        assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+def test_value_and_gradient_of_the_probe_are_those_of_autograd():
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(logistic._BLOCK + 40, 6, generator=generator, dtype=torch.float64)
+    codes = torch.randint(3, (len(rows),), generator=generator)
+    point = torch.randn(3, 7, generator=generator, dtype=torch.float64).requires_grad_()
+    scores = rows @ point[:, :-1].T + 5 * point[:, -1]
+    expected = torch.nn.functional.cross_entropy(scores, codes) + 0.3 / 2 * point[:, :-1].square().sum()
+    value, gradient = logistic._objective(rows, codes, 0.3, 5.0)(point.detach())
+    assert value == pytest.approx(expected.item())
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, point)[0])
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_rows_are_standardised_as_in_scikit_learn(kind):
+    generator = np.random.default_rng(0)
+    train, test = (generator.normal(size=(size, 5)) for size in (1000, 20))
+    for rows in (train, test):
+        rows *= [1, 1e-3, 1e3, 1e25, 0]
+        rows += [0, 10, -10, 0, 0.1]
+    train, test = train.astype(kind), test.astype(kind)
+    scaler = StandardScaler().fit(train.astype(np.float64))
+    expected = [np.asarray(scaler.transform(rows.astype(np.float64))) for rows in (train, test)]
+    logistic.standardise(torch.from_numpy(train), torch.from_numpy(test))
+    for rows, other in zip((train, test), expected, strict=True):
+        np.testing.assert_allclose(rows, other, atol=2e-3 if kind == np.float32 else 1e-9)
+        assert abs(rows[:, 4]).max() < 1e-7  # a constant column
+
+
+def test_the_probe_leaves_its_rows_alone_and_repeats_itself(data):
+    train, labels, test, test_labels = (array.copy() for array in data)
+    first, second = (linear_eval(train, labels, test, test_labels, C=[0.1, 1], folds=2) for _ in range(2))
+    assert first.to_dict(rows=True) == second.to_dict(rows=True)
+    assert (train == data[0]).all()
+    assert (test == data[2]).all()
+
+
+def test_a_probe_of_constant_columns_gives_the_commonest_class():
+    rows = np.full((9, 4), 0.1, dtype=np.float32)
+    result = linear_eval(rows, list("aabbbbbcc"), rows, list("aabbbbbcc"), C=1)
+    assert set(result.predictions) == {"b"}
 
 
 def test_a_probe_that_did_not_converge_says_so(data):

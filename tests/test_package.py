@@ -17,7 +17,7 @@ PACKAGE = ROOT / "skelrep"
 
 # Each module may import only those before it.
 ORDER = ["skeletons", "poses", "io", "stored", "preprocess", "modalities", "products", "recurrent", "convolution"]
-ORDER += ["encoder", "onnx", "hub", "embedding", "evaluate", "plot", "explore", "estimator", "cli"]
+ORDER += ["encoder", "onnx", "hub", "embedding", "logistic", "evaluate", "plot", "explore", "estimator", "cli"]
 
 
 def imported(path: Path) -> set[str]:

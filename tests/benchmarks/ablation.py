@@ -40,7 +40,8 @@ STEPS, BATCH, SLOTS = 600, 128, 2048
 ENCODERS = {
     "convolution": EncoderConfig(backbone=ConvolutionConfig(stride=4)),
     "recurrent": EncoderConfig(
-        backbone=RecurrentConfig(hidden=64, layers=2), preprocess=PreprocessConfig(frames=32, persons=1)
+        backbone=RecurrentConfig(hidden=64, layers=2),
+        preprocess=PreprocessConfig(frames=32, persons=1, time="clock"),  # as the paper line
     ),
 }
 METHOD = MethodConfig(slots=SLOTS, neighbours=SLOTS // 2, momentum=0.99)
