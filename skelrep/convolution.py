@@ -145,6 +145,7 @@ class _Block(nn.Module):
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
         self.time = nn.Conv2d(width, width, (kernel, 1), padding=(kernel // 2, 0), groups=width, bias=False)
+        self.time.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as its gradients come
         self.time_norm = nn.BatchNorm1d(width)
         self.expand = nn.Linear(width, 2 * width)
         self.reduce = nn.Linear(2 * width, width, bias=False)

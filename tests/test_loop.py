@@ -23,7 +23,7 @@ from skelrep.encoder import Encoder
 from skelrep.hub import load_pretrained
 from skelrep.train import loop
 from skelrep.train.data import Corpus
-from skelrep.train.loop import Stopped, _schedule, pretrain
+from skelrep.train.loop import Stopped, _schedule, load_checkpoint, pretrain
 from skelrep.train.recipes import RECIPES, Recipe
 from tests.corpus_data import ENVIRONMENT, PYTHON, another_process, corpus_of, pairs, recordings, small, small_paper
 
@@ -175,6 +175,22 @@ def test_a_translated_step_gives_the_same_numbers(corpus, tmp_path, monkeypatch)
     for eager, translated in zip(log_of(tmp_path / "eager"), log_of(tmp_path / "translated")):
         for name in ("instance", "cross_modal", "cluster", "intra_modal", "total"):
             assert translated[name] == pytest.approx(eager[name], rel=1e-4)
+
+
+def test_what_has_no_weights_may_be_otherwise_in_training(corpus, tmp_path, monkeypatch):
+    seen = []
+    views = type(corpus).views
+    monkeypatch.setattr(type(corpus), "views", lambda *a: seen.append(a[-1].preprocess.time) or views(*a))
+    monitored = []
+    recipe = small(steps=2, time="clock", averages=1)
+    encoder = pretrain(recipe, corpus, tmp_path, save_every=1, monitor=lambda e: monitored.append(e.config) or {})
+    assert recipe.encoder.preprocess.time == "motion" and seen == ["clock"] * 2
+    assert encoder.config == recipe.encoder and monitored == [recipe.encoder] * 2 and not encoder.training
+    state = load_checkpoint(tmp_path / "checkpoint.pt")["method"]
+    torch.testing.assert_close(state["encoder.streams.joint.entry.weight"], encoder.streams["joint"].entry.weight)  # type: ignore[union-attr]
+    assert state["heads.joint.0.0.weight"].shape == (8, 8)  # one average of eight channels
+    with pytest.raises(ValueError, match="averages are for convolutions"):
+        small_paper(averages=2).check()
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -10,14 +11,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skelrep.train import losses
-from skelrep.train.losses import EXCLUDED, aggregate, info_nce, mutual_distillation, similarity
+from skelrep.train.losses import (
+    EXCLUDED,
+    aggregate,
+    info_nce,
+    mutual_distillation,
+    similarity,
+    weighted_losses,
+)
 
-TEMPERATURES = {"teacher_temperature": 0.05, "student_temperature": 0.1}
+TEMPERATURES: dict[str, Any] = {"teacher_temperature": 0.05, "student_temperature": 0.1}
 
 
 def unit(*shape, seed=0, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
     return torch.nn.functional.normalize(torch.randn(*shape, generator=generator, dtype=dtype), dim=-1)
+
+
+def everyone(views, dtype=torch.float32) -> dict[str, Any]:
+    """Weights of `weighted_losses` for the plain sum of everything."""
+    return {"contrasts": torch.ones(views, dtype=dtype), "pairs": 1 - torch.eye(views, dtype=dtype)}
 
 
 def exclusions(batch, slots, share, seed=0):
@@ -108,16 +121,30 @@ def test_who_may_look_at_no_slot_learns_nothing_and_breaks_nothing():
     out = torch.zeros(3, 9)
     out[1] = EXCLUDED
     teacher, student = similarity(key, bank, out), similarity(query, bank, out)
-    centre, near = aggregate(key, teacher, bank, neighbours=4, temperature=0.1)
+    centre, least = aggregate(key, teacher, bank, neighbours=4, temperature=0.1)
     torch.testing.assert_close(centre[:, 1], key[:, 1])
-    contrast = info_nce((query * centre).sum(dim=-1), student + near, 0.07)
+    contrast = info_nce((query * centre).sum(dim=-1), student + (teacher >= least) * EXCLUDED, 0.07)
     pairs = mutual_distillation(teacher, student, neighbours=4, **TEMPERATURES)
     others = [0, 2]
     expected = mutual_distillation(teacher[:, others], student[:, others], neighbours=4, **TEMPERATURES)
     torch.testing.assert_close(pairs, expected * 2 / 3)
-    (pairs.sum() + contrast.sum()).backward()
-    assert query.grad is not None and query.grad.isfinite().all()
-    assert query.grad[:, 1].abs().max() == 0
+    total, *_ = weighted_losses(
+        query,
+        centre,
+        bank,
+        teacher,
+        exclude=out,
+        near=least,
+        neighbours=4,
+        temperature=0.07,
+        **everyone(2),
+        **TEMPERATURES,
+    )
+    for loss in (pairs.sum() + contrast.sum(), total):
+        torch.testing.assert_close(loss, pairs.sum() + contrast.sum())
+        (gradient,) = torch.autograd.grad(loss, query)
+        assert gradient.isfinite().all()
+        assert gradient[:, 1].abs().max() == 0
 
 
 @pytest.mark.parametrize("neighbours", [1, 6, 26, 33, 50])
@@ -125,7 +152,8 @@ def test_who_may_look_at_no_slot_learns_nothing_and_breaks_nothing():
 def test_aggregate_is_the_formula(neighbours, share):
     key, bank, out = unit(2, 4, 8), unit(2, 33, 8, seed=2), exclusions(4, 33, share)
     cosines = similarity(key.float(), bank.float(), out * EXCLUDED)
-    centre, near = aggregate(key.float(), cosines, bank.float(), neighbours=neighbours, temperature=0.1)
+    centre, least = aggregate(key.float(), cosines, bank.float(), neighbours=neighbours, temperature=0.1)
+    assert least.shape == (2, 4, 1)
     for s in range(2):
         for b in range(4):
             allowed = [j for j in range(33) if not out[b, j]]
@@ -134,8 +162,51 @@ def test_aggregate_is_the_formula(neighbours, share):
             weights = (exponents / 0.1).softmax(dim=0)
             mixed = weights[0] * key[s, b] + sum(w * bank[s, j] for w, j in zip(weights[1:], nearest))
             torch.testing.assert_close(centre[s, b].double(), mixed / mixed.norm(), rtol=0, atol=1e-6)
-            assert (near[s, b] == EXCLUDED).nonzero()[:, 0].tolist() == sorted(nearest)
-            assert set(near[s, b].tolist()) <= {0.0, EXCLUDED}
+            assert (cosines[s, b] >= least[s, b]).nonzero()[:, 0].tolist() == sorted(nearest)
+
+
+@pytest.mark.parametrize("cached", [1, 700, 2**17])  # a clip, three clips and all nine at once
+@pytest.mark.parametrize("near", [0, 2, 4])
+@pytest.mark.parametrize("taught", [0, 2, 4])
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_weighted_losses_are_the_sum_of_the_others(cached, near, taught, share, monkeypatch):
+    monkeypatch.setattr(losses, "CACHED", cached)
+    views, clips, slots = 4, 9, 50
+    key, bank = unit(views, clips, 8, dtype=torch.float32), unit(views, slots, 8, seed=2, dtype=torch.float32)
+    query = unit(views, clips, 8, seed=1, dtype=torch.float32).requires_grad_()
+    exclude = exclusions(clips, slots, share) * EXCLUDED
+    centre, teacher, student = (
+        unit(views, clips, 8, seed=3).float(),
+        *(similarity(x, bank, exclude) for x in (key, query)),
+    )
+    least = aggregate(key, teacher, bank, neighbours=5, temperature=0.1)[1][-near:] if near else None
+    generator = torch.Generator().manual_seed(4)
+    contrasts = torch.rand(views, generator=generator)
+    pairs = torch.rand(taught, taught, generator=generator).fill_diagonal_(0)
+
+    members = torch.zeros_like(teacher)
+    if least is not None:
+        members[-near:] = (teacher[-near:] >= least) * EXCLUDED
+    contrast = info_nce((query * centre).sum(dim=-1), student + members, 0.07)
+    divergence = mutual_distillation(teacher[:taught], student[:taught], neighbours=20, **TEMPERATURES)
+    expected = (contrast * contrasts).sum() + (divergence * pairs).sum()
+    weights = {"contrasts": contrasts, "pairs": pairs}
+    total, *parts = weighted_losses(
+        query,
+        centre,
+        bank,
+        teacher,
+        exclude=exclude,
+        near=least,
+        neighbours=20,
+        temperature=0.07,
+        **weights,
+        **TEMPERATURES,
+    )
+    torch.testing.assert_close([total, *parts], [expected, contrast, divergence], rtol=1e-5, atol=1e-5)
+    assert not any(part.requires_grad for part in parts)
+    gradients = [torch.autograd.grad(3 * loss, query)[0] for loss in (total, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
 
 class Elsewhere(torch.Tensor):
@@ -196,13 +267,18 @@ def test_gradients_are_those_of_the_formulas(monkeypatch):
         return info_nce((q * key).sum(dim=-1), similarity(q, bank, out), 0.07)
 
     def clusters(q):
-        centre, near = aggregate(key, teacher, bank, neighbours=4, temperature=0.1)
-        return info_nce((q * centre).sum(dim=-1), similarity(q, bank, out) + near, 0.07)
+        centre, least = aggregate(key, teacher, bank, neighbours=4, temperature=0.1)
+        return info_nce((q * centre).sum(dim=-1), similarity(q, bank, out) + (teacher >= least) * EXCLUDED, 0.07)
 
     def distillation(q):
         return mutual_distillation(teacher, similarity(q, bank, out), neighbours=5, **TEMPERATURES)
 
-    for loss in (contrast, clusters, distillation):
+    def everything(q):
+        centre, least = aggregate(key, teacher, bank, neighbours=4, temperature=0.1)
+        given: dict[str, Any] = {"exclude": out, "near": least, "neighbours": 5, "temperature": 0.07}
+        return weighted_losses(q, centre, bank, teacher, **given, **everyone(2, torch.float64), **TEMPERATURES)[0]
+
+    for loss in (contrast, clusters, distillation, everything):
         assert torch.autograd.gradcheck(loss, (query,)), loss
 
 
@@ -225,6 +301,9 @@ def test_autocast_changes_no_bit():
             info_nce(positive, student, 0.07),
             mutual_distillation(teacher, student, neighbours=3, **TEMPERATURES),
             *aggregate(key, teacher, bank, neighbours=2, temperature=0.1),
+            *weighted_losses(
+                query, key, bank, teacher, neighbours=3, temperature=0.07, **everyone(len(query)), **TEMPERATURES
+            ),
         )
 
     with torch.autocast("cpu", torch.bfloat16):

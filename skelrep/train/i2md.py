@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from skelrep.encoder import Encoder, persons_present
 from skelrep.modalities import modality
 from skelrep.train.distributed import gathered
-from skelrep.train.losses import aggregate, info_nce, mutual_distillation, similarity
+from skelrep.train.losses import aggregate, similarity, weighted_losses
 from skelrep.train.memory import Memory
 
 
@@ -63,12 +63,24 @@ class MethodConfig:
         return 2 if self.cluster or self.intra_modal else 1
 
 
+def _weights(config: MethodConfig, streams: int) -> tuple[Tensor, Tensor]:
+    """Of the contrasts of all views, branch by branch, and of the pairs among those that are taught."""
+    contrasts = torch.tensor([config.instance, config.cluster][: config.branches]).repeat_interleave(streams)
+    same, first, across = torch.eye(streams), torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[0, 1.0], [1, 0]])
+    pairs = config.cross_modal * torch.kron(first, 1 - same) + config.intra_modal * torch.kron(across, same)
+    taught = streams * (2 if config.intra_modal else 1 if config.cross_modal else 0)
+    return contrasts, pairs[:taught, :taught]
+
+
 class Method(nn.Module):
     """I²MD, and what it is made of: with some weights 0 it is MoCo on each stream, or CMD.
 
     The key copies follow the weights of the query encoders; their BatchNorm statistics are their own, taken from the
     keys' batches, as in CMD's code. Only the query encoder is kept after training.
     """
+
+    contrasts: Tensor
+    pairs: Tensor
 
     def __init__(self, encoder: Encoder, config: MethodConfig) -> None:
         """Around an encoder, which is trained in place."""
@@ -87,6 +99,9 @@ class Method(nn.Module):
         )
         self.key = copy.deepcopy(nn.ModuleDict({"streams": encoder.streams, "heads": self.heads})).requires_grad_(False)
         self.memory = Memory(config.branches, len(sizes), config.slots, config.projection)
+        contrasts, pairs = _weights(config, len(sizes))
+        self.register_buffer("contrasts", contrasts, persistent=False)
+        self.register_buffer("pairs", pairs, persistent=False)
 
     def forward(self, first: Tensor, second: Tensor, clip: Tensor, progress: float = 1.0) -> dict[str, Tensor]:
         """Losses of a batch; call `after_step` once the optimiser has stepped.
@@ -99,7 +114,8 @@ class Method(nn.Module):
 
         Returns:
             Those whose weight is not 0 of "instance" (S,), "cross_modal" (S, S) of teacher and student, "cluster" (S,)
-            and "intra_modal" (2, S), the instance branch's teaching first; and "total", weighted and summed.
+            and "intra_modal" (2, S), the instance branch's teaching first; and "total", their weighted sum, the one
+            with a gradient.
         """
         config, memory = self.config, self.memory
         query = self._project(self.encoder.streams, self.heads, first)
@@ -107,40 +123,42 @@ class Method(nn.Module):
             key = self._project(self.key["streams"], self.key["heads"], second)  # type: ignore[arg-type]
             own = memory.own(clip)
             teacher = similarity(key, memory.bank, own)  # (H, S, B, K)
-        student = similarity(query, memory.bank, own)
-        losses, waiting = {}, key
-        if config.instance:
-            losses["instance"] = info_nce((query[0] * key[0]).sum(dim=-1), student[0], config.temperature)
-        if config.cluster:
-            centre, negative = key[1], student[1]
-            if progress >= config.start:
-                centre, members = aggregate(
-                    key[1],
-                    teacher[1],
-                    memory.bank[1],
-                    neighbours=config.aggregated,
-                    temperature=config.aggregation_temperature,
-                )
-                negative = negative if config.neighbours_are_negatives else negative + members
-                if config.enqueue == "centre":
-                    waiting = torch.stack([key[0], centre])
-            losses["cluster"] = info_nce((query[1] * centre).sum(dim=-1), negative, config.temperature)
-        if config.cross_modal or config.intra_modal:  # every branch of every stream teaches every other, in one product
-            taught = slice(2 if config.intra_modal else 1)
-            pairs = mutual_distillation(
-                teacher[taught].flatten(0, 1),
-                student[taught].flatten(0, 1),
-                neighbours=config.neighbours,
-                teacher_temperature=config.teacher_temperature,
-                student_temperature=config.student_temperature,
+        centre, near, waiting = key, None, key
+        if config.cluster and progress >= config.start:
+            own_centre, near = aggregate(
+                key[1],
+                teacher[1],
+                memory.bank[1],
+                neighbours=config.aggregated,
+                temperature=config.aggregation_temperature,
             )
-            streams = len(self.heads)
-            if config.cross_modal:
-                losses["cross_modal"] = pairs[:streams, :streams]
-            if config.intra_modal:
-                across = pairs[:streams, streams:], pairs[streams:, :streams]
-                losses["intra_modal"] = torch.stack([part.diagonal() for part in across])
-        losses["total"] = torch.stack([getattr(config, name) * loss.sum() for name, loss in losses.items()]).sum()
+            centre = torch.stack([key[0], own_centre])
+            waiting = centre if config.enqueue == "centre" else key
+        total, contrast, pairs = weighted_losses(
+            query.flatten(0, 1),
+            centre.flatten(0, 1),
+            memory.bank.flatten(0, 1),
+            teacher.flatten(0, 1),
+            contrasts=self.contrasts,
+            pairs=self.pairs,
+            exclude=own,
+            near=None if config.neighbours_are_negatives else near,
+            temperature=config.temperature,
+            neighbours=config.neighbours,
+            teacher_temperature=config.teacher_temperature,
+            student_temperature=config.student_temperature,
+        )
+        streams, losses = len(self.heads), {}
+        if config.instance:
+            losses["instance"] = contrast[:streams]
+        if config.cluster:
+            losses["cluster"] = contrast[streams:]
+        if config.cross_modal:
+            losses["cross_modal"] = pairs[:streams, :streams]
+        if config.intra_modal:
+            across = pairs[:streams, streams:], pairs[streams:, :streams]
+            losses["intra_modal"] = torch.stack([part.diagonal() for part in across])
+        losses["total"] = total
         self._waiting = (waiting, clip)
         return losses
 

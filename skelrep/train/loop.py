@@ -75,7 +75,7 @@ def pretrain(
         raise ValueError(f"save_every must be at least 1 step, got {save_every}")
 
     torch.manual_seed(recipe.seed)  # every process starts with the same weights and banks
-    encoder = Encoder(recipe.encoder).to(device)
+    encoder = Encoder(recipe.in_training).to(device)
     method = Method(encoder, recipe.method).to(device).train()
     optimizer = _optimizer(method, recipe)
     if writes:  # not before, so that a recipe of which nothing can be made leaves nothing behind
@@ -127,18 +127,23 @@ def pretrain(
                 line = {"step": done, **{name: total.item() / (done - since) for name, total in sums.items()}}
                 line |= {"clips_per_second": round((done - since) * recipe.batch / seconds, 1)}
                 if monitor is not None and not stopping:
-                    encoder.eval()
-                    line |= monitor(encoder)
-                    encoder.train()
+                    line |= monitor(_finished(encoder, recipe))
                 log.write(line)
                 _save(folder / "checkpoint.pt", method, optimizer, done)
             sums, since, started = {}, done, time.monotonic()
             if stopping and done < steps:
                 raise Stopped(f"stopped at step {done} of {steps}; the same command goes on from {folder}")
-    return encoder.eval()
+    return _finished(encoder, recipe)
 
 
 SHOW_EVERY = 20  # steps; reading a loss makes the host wait for the device
+
+
+def _finished(trained: Encoder, recipe: Recipe) -> Encoder:
+    """What comes of the run: the trained weights, as they are now, in the recipe's encoder."""
+    encoder = Encoder(recipe.encoder).to(trained.device)
+    encoder.load_state_dict(trained.state_dict())
+    return encoder
 
 
 def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
@@ -178,7 +183,7 @@ def _views(recipe: Recipe, corpus: Corpus, step: int) -> tuple[Tensor, Tensor, T
         clip = corpus.epoch_slice(begin, part, recipe.seed)
     else:
         clip = corpus.windows(part)
-    first, second = corpus.views(clip, recipe.window, recipe.crop, recipe.shortest, recipe.encoder)
+    first, second = corpus.views(clip, recipe.window, recipe.crop, recipe.shortest, recipe.in_training)
     first, second, mirrored = distort(first, second, recipe.encoder.skeleton, recipe.augment)
     return first, second, clip.to(corpus.device) + mirrored * len(corpus)  # a mirrored clip is another clip
 

@@ -3,6 +3,7 @@
 All of them see the world through `similarity`: cosines between a batch of unit vectors and the slots of a bank, made
 once and shared. None synchronises with the host, copies a bank, or sorts. Products and softmaxes are float32 whatever
 autocast says, because differences of cosines divided by temperatures of a few hundredths do not survive bfloat16.
+`info_nce` and `mutual_distillation` say what is meant; `Method` calls `weighted_losses`, which is the same, faster.
 
 Letters: S streams (or whatever else stands in front), B clips of the batch, K slots, P projected dimensions.
 """
@@ -17,6 +18,9 @@ from torch import Tensor
 # use, and, unlike -inf, zero times it is zero.
 EXCLUDED = -1e4
 LEAST = -2.0  # below every cosine, above every excluded one
+
+# Cosines that go through the losses at once on a CPU: half a megabyte, of which some five arrays are in use at a time.
+CACHED = 2**17
 
 
 def similarity(vectors: Tensor, bank: Tensor, exclude: Tensor | None = None) -> Tensor:
@@ -83,39 +87,13 @@ def mutual_distillation(
         total = weight.sum(dim=-1, keepdim=True).clamp_(min=SMALLEST)
         target = weight.div_(total)
         negentropy = torch.linalg.vecdot(target, logits) - total[..., 0].log()  # (G, B) Σ p log p
-        cross_entropy = _CrossEntropies.apply(student, target, inside, student_temperature)
-        divergence = negentropy.mean(dim=1)[:, None] + cross_entropy
-        return divergence * (1 - torch.eye(len(student), dtype=student.dtype, device=student.device))
-
-
-class _CrossEntropies(torch.autograd.Function):
-    """Of the targets p_a, with softmaxes over a's slots S of every student b: (G, G), means over the batch.
-
-    The gradient in closed form, Σ_a w_ab (softmax over S_a of b - p_a), costs a third of what autograd makes of the
-    same sums, which stores each step and turns some of them the long way round.
-    """
-
-    @staticmethod
-    def forward(context, student: Tensor, target: Tensor, inside: Tensor, temperature: float) -> Tensor:  # noqa: ANN001
-        logits = (student - student.amax(dim=-1, keepdim=True)).div_(temperature)
+        logits = (student - student.detach().amax(dim=-1, keepdim=True)) / student_temperature
         # Every sum over S, for each pair of a teacher and a student, is a product of (G, K) by (K, G) in each clip.
         expected = target.transpose(0, 1) @ logits.permute(1, 2, 0)  # (B, G, G) Σ p_a times the logits of b
-        power = logits.exp_()
-        normaliser = (inside.transpose(0, 1) @ power.permute(1, 2, 0)).clamp_(min=SMALLEST)
-        context.save_for_backward(target, inside, power, normaliser)
-        context.temperature = temperature
-        return (normaliser.log() - expected).mean(dim=0)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(context, given: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN001
-        target, inside, power, normaliser = context.saved_tensors
-        given = given / (context.temperature * len(normaliser))
-        share = (given / normaliser).mT @ inside.transpose(0, 1)  # (B, G, K)
-        gradient = share.transpose(0, 1).mul_(power)
-        clips, slots = target.shape[1:]
-        gradient.sub_((given.mT @ target.flatten(1)).view(-1, clips, slots))
-        return gradient, None, None, None
+        normaliser = (inside.transpose(0, 1) @ logits.exp().permute(1, 2, 0)).clamp(min=SMALLEST)
+        cross_entropy = (normaliser.log() - expected).mean(dim=0)
+        divergence = negentropy.mean(dim=1)[:, None] + cross_entropy
+        return divergence * (1 - torch.eye(len(student), dtype=student.dtype, device=student.device))
 
 
 SMALLEST = 1e-30  # keeps logarithms finite where all slots are a clip's own, so that its neighbourhood is empty
@@ -138,15 +116,155 @@ def aggregate(
         temperature: τ_d.
 
     Returns:
-        The centres (S, B, P), and (S, B, K) `EXCLUDED` at the slots in N, else 0.
+        The centres (S, B, P), and (S, B, 1) the least cosine in N: a slot is in N if its own is not below that.
     """
     with torch.autocast(key.device.type, enabled=False):
         cosines = cosines.float()
-        near = (cosines >= _least_of_largest(cosines, neighbours)).to(cosines.dtype)
+        least = _least_of_largest(cosines, neighbours)
+        near = torch.ge(cosines, least, out=cosines.new_empty(cosines.shape))
         # A product with mostly zeros, but no gather, whose S x B x n x P copies would be larger than the cosines.
-        weight = (cosines - 1).div_(temperature).exp_().mul_(near)
+        weight = _scaled(cosines, cosines.new_ones(()), temperature).exp_().mul_(near)
         centre = torch.nn.functional.normalize(key.float() + weight @ bank.float(), dim=-1)
-        return centre, near.mul_(EXCLUDED)
+        return centre, least.expand(*cosines.shape[:-1], 1)
+
+
+def weighted_losses(
+    query: Tensor,
+    centre: Tensor,
+    bank: Tensor,
+    teacher: Tensor,
+    *,
+    contrasts: Tensor,
+    pairs: Tensor,
+    exclude: Tensor | None = None,
+    near: Tensor | None = None,
+    temperature: float,
+    neighbours: int,
+    teacher_temperature: float,
+    student_temperature: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All losses of a batch with their weighted sum, whose gradient is found on the way, in closed form.
+
+    What `info_nce` and `mutual_distillation` say of `similarity(query, bank, exclude)`, at a third of the time: most of
+    it goes into passes over arrays (G, B, K), so a few clips at a time are taken through all of them while they lie in
+    the cache, and the gradient takes the place of the students' cosines. None of these arrays outlives the call.
+
+    Args:
+        query: (G, B, P) unit vectors of the students.
+        centre: (G, B, P) what each of them is drawn to; a gradient does not pass.
+        bank: (G, K, P). Slot i must have come from the same clip in every view.
+        teacher: (G, B, K) cosines of the keys to their own banks; a gradient does not pass.
+        contrasts: (G,) weights of the contrasts.
+        pairs: (T, T) weights of teacher a and student b among the first T views, zero on the diagonal.
+        exclude: As in `similarity`.
+        near: (V, B, 1) for the last V views: a slot whose teacher's cosine is not below that is no negative.
+        temperature: τ of the contrasts.
+        neighbours: Slots over which a teacher's neighbourhood is taken.
+        teacher_temperature: τ_t.
+        student_temperature: τ_s.
+
+    Returns:
+        The weighted sum (); and, without a gradient, the contrasts (G,) and the divergences (T, T).
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        query, bank, teacher = query.float(), bank.float(), teacher.float()
+        temperatures = temperature, teacher_temperature, student_temperature
+        return _WeightedLosses.apply(
+            query, centre.float(), bank, teacher, contrasts, pairs, exclude, near, neighbours, temperatures
+        )
+
+
+class _WeightedLosses(torch.autograd.Function):
+    """What is kept for the backward pass is the gradient of the queries (G, B, P)."""
+
+    @staticmethod
+    def forward(
+        context,  # noqa: ANN001
+        query: Tensor,
+        centre: Tensor,
+        bank: Tensor,
+        teacher: Tensor,
+        contrasts: Tensor,
+        pairs: Tensor,
+        exclude: Tensor | None,
+        near: Tensor | None,
+        neighbours: int,
+        temperatures: tuple[float, float, float],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        student = similarity(query, bank, exclude)
+        positive = (query * centre).sum(dim=-1, keepdim=True)
+        taught, clips = len(pairs), len(positive[0])
+        some = max(1, CACHED // student[:, 0].numel()) if student.device.type == "cpu" else clips
+        blocks = [cosines.transpose(0, 1).split(some) for cosines in (student, teacher, positive)]
+        nears = [None] * len(blocks[0]) if near is None else near.transpose(0, 1).split(some)
+        each, among, parts = contrasts[:, None] / clips, pairs / clips, []
+        for seen, view, drawn, least in zip(*blocks, nears):
+            contrast, toward, gradient = _contrast(seen, drawn, view, least, each, temperatures[0])
+            view, learner, found = (cosines[:, :taught] for cosines in (view, seen, gradient))
+            divergence = _distil(view, learner, found, among, neighbours, temperatures[1:])
+            seen.copy_(gradient)
+            parts.append((contrast, toward, divergence))
+        contrast, toward, divergence = map(torch.cat, zip(*parts))
+        context.save_for_backward((student @ bank).addcmul_(toward.transpose(0, 1), centre))
+        contrast, divergence = contrast[..., 0].mean(dim=0), divergence.mean(dim=0).fill_diagonal_(0)
+        context.mark_non_differentiable(contrast, divergence)
+        return contrast @ contrasts + (divergence * pairs).sum(), contrast, divergence
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context, given: Tensor, *_: None) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+        (gradient,) = context.saved_tensors
+        return given * gradient, *[None] * 9
+
+
+def _contrast(
+    student: Tensor, positive: Tensor, teacher: Tensor, near: Tensor | None, weight: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The contrast of clips (n, G, 1), and its weighted gradients for the cosines: positive, and negative (n, G, K)."""
+    peak = student.amax(dim=-1, keepdim=True)
+    power = _scaled(student, peak, temperature).exp_()
+    if near is not None:
+        last = teacher[:, -near.shape[1] :]
+        power[:, -near.shape[1] :].mul_(torch.lt(last, near, out=last.new_empty(last.shape)))
+    positive = (positive - peak) / temperature
+    negative = power.sum(dim=-1, keepdim=True).clamp_(min=SMALLEST).log_()
+    contrast = torch.nn.functional.softplus(negative - positive)
+    weight = weight / temperature
+    return contrast, (-contrast).expm1_() * weight, power.mul_((-positive - contrast).exp_() * weight)
+
+
+def _distil(
+    teacher: Tensor,
+    student: Tensor,
+    gradient: Tensor,
+    weight: Tensor,
+    neighbours: int,
+    temperatures: tuple[float, float],
+) -> Tensor:
+    """The divergences of clips (n, T, T) from cosines (n, T, K); adds the weighted gradient for the student's.
+
+    It is Σ_a w_ab (softmax over S_a of b - p_a) / τ_s, with p_a the teacher's softmax over its neighbourhood S_a.
+    """
+    teacher_temperature, student_temperature = temperatures
+    logits = _scaled(teacher, teacher.amax(dim=-1, keepdim=True), teacher_temperature)
+    # Comparing into booleans, and multiplying by them, takes a CPU ten times as long.
+    inside = torch.ge(teacher, _least_of_largest(teacher, neighbours), out=teacher.new_empty(teacher.shape))
+    target = logits.exp().mul_(inside)
+    total = target.sum(dim=-1, keepdim=True).clamp_(min=SMALLEST)
+    negentropy = logits.mul_(target).sum(dim=-1, keepdim=True) / total - total.log()
+    logits = _scaled(student, student.amax(dim=-1, keepdim=True), student_temperature)
+    # Every sum over S, for each pair of a teacher and a student, is a product of (T, K) by (K, T) in each clip.
+    expected = (target @ logits.mT) / total
+    power = logits.exp_()
+    normaliser = (inside @ power.mT).clamp_(min=SMALLEST)
+    share = weight.T / student_temperature
+    gradient.addcmul_((share / normaliser.mT) @ inside, power).baddbmm_(share / total.mT, target, alpha=-1)
+    return negentropy + normaliser.log() - expected
+
+
+def _scaled(cosines: Tensor, peak: Tensor, temperature: float) -> Tensor:
+    """(cosines - peak) / temperature in one pass."""
+    return torch.add(peak * (-1 / temperature), cosines, alpha=1 / temperature)
 
 
 def _least_of_largest(cosines: Tensor, count: int) -> Tensor:

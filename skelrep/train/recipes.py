@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -21,7 +21,10 @@ class Recipe:
     """A run.
 
     Attributes:
-        encoder: What is trained.
+        encoder: What comes of it.
+        time: What views are timed by in training, where that is not the encoder's `preprocess.time`.
+        averages: Over how many spans of time features are averaged in training, without their spread; None: pooled as by
+            the encoder. It has no weights, and what is good to compare by is not what is good to learn from.
         method: By which losses.
         augment: On what views.
         window: Seconds of recording that are one clip, from and to, drawn so that every second of the corpus counts
@@ -45,6 +48,8 @@ class Recipe:
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    time: Literal["clock", "motion"] | None = None
+    averages: int | None = None
     method: MethodConfig = field(default_factory=MethodConfig)
     augment: AugmentConfig | CMDAugmentConfig = field(default_factory=AugmentConfig)
     window: tuple[float, float] | None = (1.0, 5.0)
@@ -75,6 +80,8 @@ class Recipe:
                 f"neighbours must be at least 1 and aggregated 1 to slots ({method.slots}), got {method.neighbours} "
                 f"and {method.aggregated}"
             )
+        if self.averages is not None and not isinstance(self.encoder.backbone, ConvolutionConfig):
+            raise ValueError("averages are for convolutions; a recurrent encoder's feature is its last state")
         if not 0 < self.crop[0] <= self.crop[1] <= 1:
             raise ValueError(f"crop is two shares of a clip above 0 and at most 1, from and to; got {self.crop}")
         if self.window is not None and not 0 < self.window[0] <= self.window[1]:
@@ -83,6 +90,16 @@ class Recipe:
             raise ValueError(
                 f"warmup must not be negative and learning_rate above 0, got {self.warmup} and {self.learning_rate}"
             )
+
+    @property
+    def in_training(self) -> EncoderConfig:
+        """The encoder while it is trained: it has the same weights."""
+        preprocess, backbone = self.encoder.preprocess, self.encoder.backbone
+        if self.time is not None:
+            preprocess = replace(preprocess, time=self.time)
+        if self.averages is not None and isinstance(backbone, ConvolutionConfig):
+            backbone = replace(backbone, spans=self.averages, spread=0.0)
+        return replace(self.encoder, preprocess=preprocess, backbone=backbone)
 
     def length(self, clips: int) -> int:
         """Optimiser steps for a corpus of so many clips."""
@@ -107,7 +124,17 @@ def i2md_small() -> Recipe:
     # Views that differ more than `AugmentConfig`'s cost nothing at a small budget, and gain at a long one
     # (docs/ablation.md).
     augment = AugmentConfig(yaw=60.0, tilt=15.0, shear=0.4, limbs=0.25, offset=0.2, drift=0.1, jitter=0.05)
-    return Recipe(encoder, method, augment, batch=128, steps=14000, warmup=200, precision="bfloat16")
+    return Recipe(
+        encoder,
+        time="clock",
+        averages=4,
+        method=method,
+        augment=augment,
+        batch=128,
+        steps=24000,
+        warmup=200,
+        precision="bfloat16",
+    )
 
 
 def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
