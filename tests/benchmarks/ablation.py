@@ -24,21 +24,20 @@ import numpy as np
 import torch
 
 from skelrep import knn_eval, linear_eval
-from skelrep.convolution import ConvolutionConfig
 from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.preprocess import PreprocessConfig
 from skelrep.recurrent import RecurrentConfig
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import MethodConfig
 from skelrep.train.loop import pretrain
-from skelrep.train.recipes import LOSSES, Recipe
+from skelrep.train.recipes import LOSSES, Recipe, i2md_small
 from tests.benchmarks.accuracy import over_folds, raw_poses
 from tests.motion_data import protocols
 
 # The one budget: small enough for a processor's core (minutes a run), so that there can be many seeds.
 STEPS, BATCH, SLOTS = 600, 128, 2048
 ENCODERS = {
-    "convolution": EncoderConfig(backbone=ConvolutionConfig(stride=4)),
+    "convolution": i2md_small().in_training,
     "recurrent": EncoderConfig(
         backbone=RecurrentConfig(hidden=64, layers=2),
         preprocess=PreprocessConfig(frames=32, persons=1, time="clock"),  # as the paper line
