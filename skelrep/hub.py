@@ -576,12 +576,7 @@ def _preprocessing(preprocess: PreprocessConfig) -> str:
     return "\n".join(
         f"- {line}"
         for line in (
-            f"{whole}, linearly resampled to {preprocess.frames} frames"
-            + (
-                "."
-                if preprocess.time == "clock"
-                else ", in the end spread over motion, so that pauses take few of them."
-            ),
+            f"{whole}, linearly resampled to {preprocess.frames} frames{timed}.",
             f"At most {preprocess.persons} person{'s' * (preprocess.persons > 1)}, the most active ones, "
             + ("each moved by its own joints." if preprocess.per_person else "all moved by the first one's joints."),
             f"Origin of every frame: {place(preprocess.center)}.",
