@@ -7,11 +7,13 @@ the layer below. Written so, whole sequences run in one call a GRU, and an embed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from skelrep.products import Product
 
@@ -47,7 +49,15 @@ class RecurrentStack(nn.Module):
 
     def forward(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
         """Features of one modality: (N, M, T, V, 3) poses to (N, dim). `present` is told by the poses themselves."""
-        x = self.norm(_flatten(poses).transpose(1, 2)).transpose(1, 2)
+        x = self.norm(_flatten(poses).transpose(1, 2))  # (N, features, T)
+        trains = torch.is_grad_enabled()
+        if x.device.type == "cpu" and (trains or len(x) >= FEW) and not torch.compiler.is_compiling():
+            product = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+            last, x = x, x.permute(2, 0, 1).contiguous()
+            for pair in self.layers:
+                x, last = _Pair.apply(x, product, trains, *pair.parameters())  # type: ignore[misc]
+            return last
+        x = x.transpose(1, 2)
         for first, second in self.layers:  # type: ignore[misc]
             x = torch.cat([first(x)[0], second(x)[0]], dim=-1)  # (N, T, dim)
         return x[:, -1]
@@ -73,7 +83,161 @@ class RecurrentStack(nn.Module):
 
 
 FEW = 8  # clips; of fewer torch's own GRU is the faster, for it reads the weights of a layer once, and has no 64 calls
-CHUNK = 8  # frames that go through all layers before the next: what one layer leaves is in the cache for the next one
+CHUNK = 8  # frames that go through a layer's input product, or all layers, at once: what it leaves is in the cache
+
+
+class _Pair(torch.autograd.Function):
+    """The two GRUs of a layer over whole sequences on a CPU, and back through time.
+
+    With s the logistic function, inputs x, states h, and the gates of a weight and a bias in torch's order r, z, n:
+
+        a = W x_t + c        b = U h_t-1 + d
+        r = s(a_r + b_r)     z = s(a_z + b_z)     n = tanh(a_n + r b_n)     h_t = n + z (h_t-1 - n)
+
+    If g is the gradient of h_t, from the layer above and from the frame after, then that of
+
+        a_n is (1 - z) g (1 - n^2)                b_n is r times that of a_n
+        a_r and b_r is b_n times that of a_n, times r (1 - r)
+        a_z and b_z is (h_t-1 - n) g z (1 - z)    h_t-1 is z g + U^T times that of b
+
+    Only the products with U need the frame before or after. Those with W, and the gradients of x and of all weights,
+    are one product over all frames, or a chunk of them. autograd on torch's GRU makes a gradient of U for each frame,
+    and adds them; and where it needs none, as in key encoders, autocast rounds the weights anew for each frame.
+
+    Under autocast the factors of all products are rounded, each weight once; gates, the running state and the running
+    gradient are not.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, product: torch.dtype, keep: bool, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """States (T, N, 2 x hidden) in the products' dtype, and the last of them (N, 2 x hidden) in the weights' dtype.
+
+        Args:
+            ctx: autograd's.
+            x: (T, N, features), contiguous.
+            product: dtype of the factors of all products.
+            keep: Whether there may be a backward pass.
+            *parameters: Of the one GRU, then of the other.
+        """
+        hidden = parameters[1].shape[1]
+        states = x.new_empty(*x.shape[:2], 2 * hidden, dtype=product)
+        kept: list[Tensor] = []
+        rows = x.to(product)
+        last = [
+            _run(rows, side, weights, kept if keep else None)
+            for side, weights in zip(states.split(hidden, dim=2), (parameters[:4], parameters[4:]))
+        ]
+        if keep:
+            ctx.save_for_backward(x, states, *parameters, *kept)
+        ctx.set_materialize_grads(False)  # all but the last layer lack the one, the last layer lacks the other
+        return states, torch.cat(last, dim=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_states: Tensor | None, of_last: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Gradients of x and of all parameters."""
+        x, states, *rest = ctx.saved_tensors
+        parameters, kept = rest[:8], rest[8:]
+        exact, hidden = parameters[0].dtype, parameters[1].shape[1]
+        frames, clips, features = x.shape
+        rows = x.to(states.dtype).flatten(0, 1)
+        of_rows, found = None, []
+        for side in range(2):
+            of_input, of_state = parameters[4 * side : 4 * side + 2]
+            part = slice(side * hidden, (side + 1) * hidden)
+            own, half = states[:, :, part], len(kept) // 2
+            start = x.new_zeros(clips, hidden, dtype=exact) if of_last is None else of_last[:, part].clone()
+            above = None if of_states is None else of_states[:, :, part]
+            of_gates = _rewind(own, kept[side * half : (side + 1) * half], of_state, start, above).flatten(0, 1)
+            of_a, of_b = of_gates[:, hidden:], of_gates[:, : 3 * hidden]
+            of_u = (of_b[clips:].t() @ own[:-1].flatten(0, 1)).to(exact)  # before the first frame there is nothing
+            of_bias = of_gates.sum(dim=0).to(exact)
+            found += [(of_a.t() @ rows).to(exact), of_u.roll(-hidden, 0)]
+            found += [of_bias[hidden:], of_bias[: 3 * hidden].roll(-hidden)]
+            if ctx.needs_input_grad[0]:
+                weight = of_input.to(states.dtype)
+                of_rows = of_a @ weight if of_rows is None else of_rows.addmm_(of_a, weight)
+        of_x = None if of_rows is None else of_rows.view(frames, clips, features).to(x.dtype)
+        return of_x, None, None, *found
+
+
+def _run(x: Tensor, states: Tensor, weights: Sequence[Tensor], kept: list[Tensor] | None) -> Tensor:
+    """One GRU over (T, N, features); see `_Pair`.
+
+    Args:
+        x: In the products' dtype.
+        states: (T, N, hidden) of the same, written.
+        weights: W, U, c and d.
+        kept: Gets for each chunk r, z and n as one tensor (frames, N, 3 x hidden), and b_n (frames, N, hidden).
+
+    Returns:
+        The last state (N, hidden).
+    """
+    of_input, of_state, input_bias, state_bias = weights
+    clips, hidden, exact = x.shape[1], of_state.shape[1], of_state.dtype
+    of_input = of_input.to(x.dtype).t()
+    of_state = of_state.to(x.dtype).t().contiguous()  # in this order a small product is a fifth faster
+    both = torch.cat([input_bias[: 2 * hidden] + state_bias[: 2 * hidden], input_bias[2 * hidden :]]).to(x.dtype)
+    state = x.new_zeros(clips, hidden, dtype=exact)
+    rounded = state.to(x.dtype)  # like `wide` the same tensor where no dtype differs, and then copying is nothing
+    product = x.new_empty(clips, 3 * hidden)
+    wide = product.to(exact)
+    for rows, out in zip(x.split(CHUNK), states.split(CHUNK)):
+        gates = torch.addmm(both, rows.flatten(0, 1), of_input).to(exact).view(*rows.shape[:2], 3 * hidden)
+        inner = gates.new_empty(*rows.shape[:2], hidden)
+        if kept is not None:
+            kept += [gates, inner]
+        for gate, b, now in zip(gates, inner, out):
+            torch.mm(rounded, of_state, out=product)
+            wide.copy_(product)
+            switches, new = gate.split([2 * hidden, hidden], dim=1)
+            switches.add_(wide[:, : 2 * hidden]).sigmoid_()
+            torch.add(wide[:, 2 * hidden :], state_bias[2 * hidden :], out=b)
+            reset, keep = switches.split(hidden, dim=1)
+            new.addcmul_(reset, b).tanh_()
+            torch.lerp(new, state, keep, out=state)
+            now.copy_(rounded.copy_(state))
+    return state
+
+
+def _rewind(states: Tensor, kept: Sequence[Tensor], of_state: Tensor, gradient: Tensor, above: Tensor | None) -> Tensor:
+    """One GRU back through time; see `_Pair`.
+
+    Args:
+        states: (T, N, hidden).
+        kept: By `_run`.
+        of_state: U.
+        gradient: Of the last state (N, hidden), beside `above`; overwritten.
+        above: Gradients of all states (T, N, hidden), if there are any.
+
+    Returns:
+        Gradients of b_n, of r's, of z's and of a_n (T, N, 4 x hidden), in the dtype of the states: without the first
+        quarter those of a, without the last those of b.
+    """
+    frames, clips, hidden = states.shape
+    of_state = of_state.roll(hidden, 0).to(states.dtype)  # n, r, z
+    gates, inner = ([frame for chunk in kept[i::2] for frame in chunk] for i in range(2))
+    found = states.new_empty(frames, clips, 4 * hidden)
+    product, part = states.new_empty(clips, hidden), torch.empty_like(gradient)
+    zero = torch.zeros_like(product)
+    tanh_backward, sigmoid_backward = (
+        torch.ops.aten.tanh_backward.grad_input,
+        torch.ops.aten.sigmoid_backward.grad_input,
+    )
+    for time in reversed(range(frames)):
+        if above is not None:
+            gradient += above[time]
+        reset, keep, new = gates[time].split(hidden, dim=1)
+        of_b, of_reset, of_keep, of_a = found[time].split(hidden, dim=1)
+        torch.addcmul(gradient, gradient, keep, value=-1, out=part)
+        of_a.copy_(tanh_backward(part, new, grad_input=part))
+        torch.mul(part, reset, out=of_b)
+        sigmoid_backward(part.mul_(inner[time]), reset, grad_input=of_reset)
+        torch.sub(states[time - 1] if time else zero, new, out=part)
+        sigmoid_backward(part.mul_(gradient), keep, grad_input=of_keep)
+        torch.mm(found[time, :, : 3 * hidden], of_state, out=product)
+        gradient.mul_(keep).add_(product)
+    return found
 
 
 class _Packed:

@@ -1,10 +1,10 @@
-"""The two-GRU stack against a per-frame loop written from the equations."""
+"""The two-GRU stack against a per-frame loop written from the equations, and its training against torch's GRU."""
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from skelrep.recurrent import RecurrentConfig, RecurrentStack
+from skelrep.recurrent import CHUNK, FEW, RecurrentConfig, RecurrentStack, _Pair
 
 JOINTS, PERSONS, FRAMES, HIDDEN = 5, 2, 12, 8
 
@@ -101,3 +101,117 @@ def test_dimensions_and_state(stack, poses):
     assert all(
         part.shape == (4, HIDDEN) and part.dtype == torch.float64 and not part.any() for pair in start for part in pair
     )
+
+
+def pair_of(features: int, hidden: int, dtype: torch.dtype) -> nn.ModuleList:
+    torch.manual_seed(0)
+    return nn.ModuleList(nn.GRU(features, hidden, batch_first=True, dtype=dtype) for _ in range(2))
+
+
+def by_hand(x: Tensor, pair: nn.ModuleList, product: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
+    """(N, T, features) to all states (N, T, 2 x hidden) and the last ones."""
+    states, last = _Pair.apply(x.transpose(0, 1).contiguous(), product or x.dtype, True, *pair.parameters())
+    return states.transpose(0, 1), last
+
+
+def by_torch(x: Tensor, pair: nn.ModuleList) -> tuple[Tensor, Tensor]:
+    states = torch.cat([gru(x)[0] for gru in pair], dim=-1)
+    return states, states[:, -1]
+
+
+def gradients(results: tuple[Tensor, Tensor], inputs: list[Tensor], use: str) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    loss = torch.zeros(())
+    for name, result in zip(("states", "last"), results):
+        if name in use:
+            weight = torch.randn(result.shape, dtype=torch.float64, generator=generator)
+            loss = loss + (result.double() * weight).sum()
+    return list(torch.autograd.grad(loss, inputs))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("use", ["states", "last", "states and last"])
+@pytest.mark.parametrize(("clips", "frames"), [(5, 2 * CHUNK + 3), (1, CHUNK), (3, 1)])
+def test_a_pair_by_hand_and_its_gradients_are_those_of_torch(dtype, tolerance, use, clips, frames):
+    pair = pair_of(6, HIDDEN, dtype)
+    x = torch.randn(clips, frames, 6, dtype=dtype, requires_grad=True)
+    inputs = [x, *pair.parameters()]
+    found, expected = by_hand(x, pair), by_torch(x, pair)
+    for a, b in zip(found, expected):
+        torch.testing.assert_close(a, b, rtol=0, atol=tolerance)
+    for a, b in zip(gradients(found, inputs, use), gradients(expected, inputs, use)):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance * float(b.abs().max() + 1))
+
+
+def test_gradients_of_a_pair_by_differences():
+    pair = pair_of(3, 2, torch.float64)
+    x = torch.randn(2, CHUNK + 2, 3, dtype=torch.float64, requires_grad=True)
+
+    def run(x: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
+        return by_hand(x, pair)
+
+    assert torch.autograd.gradcheck(run, (x, *pair.parameters()))
+
+
+def test_bfloat16_products_keep_gradients_close():
+    pair = pair_of(20, 32, torch.float32)
+    x = torch.randn(16, 3 * CHUNK, 20, requires_grad=True)
+    inputs = [x, *pair.parameters()]
+    found, expected = by_hand(x, pair, torch.bfloat16), by_torch(x, pair)
+    assert [part.dtype for part in found] == [torch.bfloat16, torch.float32]
+    torch.testing.assert_close(found[1], expected[1], rtol=0, atol=0.02)
+    for a, b in zip(gradients(found, inputs, "last"), gradients(expected, inputs, "last")):
+        assert a.dtype == b.dtype
+        assert (a - b).norm() < 0.02 * b.norm()
+
+
+def through_torch(stack: RecurrentStack, poses: Tensor) -> Tensor:
+    rows = poses.permute(0, 2, 3, 4, 1).flatten(2)
+    x = stack.norm(rows.transpose(1, 2)).transpose(1, 2)
+    for pair in stack.layers:
+        x, last = by_torch(x, pair)  # type: ignore[arg-type]
+    return last
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_training_is_that_of_torch(stack, poses, training):
+    stack.train(training)
+    results = {}
+    for run in (stack, lambda poses: through_torch(stack, poses)):
+        stack.zero_grad()
+        feature = run(poses)
+        feature.square().sum().backward()
+        results[run] = [feature, *(parameter.grad for parameter in stack.parameters())]
+    found, expected = results.values()
+    assert all(torch.allclose(a, b, rtol=1e-9, atol=1e-11) for a, b in zip(found, expected))
+
+
+def test_autocast_and_parameters_that_are_not_trained(stack, poses):
+    stack, poses = stack.float().train(), poses.float()
+    expected = stack(poses).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        feature = stack(poses)
+    assert feature.dtype == torch.float32
+    assert 0 < (feature - expected).abs().max() < 0.02
+    stack.requires_grad_(False)
+    assert stack(poses).grad_fn is None
+    stack.layers[1].requires_grad_(True)
+    stack(poses).sum().backward()
+    assert [p.grad is not None for p in stack.layers.parameters()] == 8 * [False] + 8 * [True] + 8 * [False]
+
+
+@pytest.mark.parametrize(("copies", "fewer"), [(1, True), (FEW, False)])
+def test_nothing_is_kept_without_gradients(stack, poses, copies, fewer):
+    poses, kept = poses.repeat(copies, 1, 1, 1, 1), []
+    assert (len(poses) < FEW) == fewer
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        with_gradients = stack(poses)
+        assert kept
+        kept.clear()
+        assert torch.allclose(feature(stack, poses), with_gradients, rtol=0, atol=1e-12)
+    assert not kept

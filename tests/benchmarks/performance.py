@@ -659,7 +659,8 @@ def memory(sizes: Sizes) -> list[Row]:
         return []
     return [
         Row(f"embed {sizes.clips // 4} raw clips: extra memory", few, "MB"),
-        Row(f"embed {sizes.clips} raw clips: extra memory", many, "MB", at_most=1.25 * few),
+        # Names and columns of the clips take a little; poses would take sixteen times as much.
+        Row(f"embed {sizes.clips} raw clips: extra memory", many, "MB", at_most=1.5 * few),
     ]
 
 
