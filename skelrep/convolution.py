@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from skelrep.products import Product
 
-
 SMALLEST = 1e-6  # variance over time that counts as none: the root of zero has an endless gradient
 
 
@@ -38,7 +37,7 @@ class ConvolutionConfig:
     stride: int = 2
     spans: int = 3
     reach: float = 1.5
-    spread: float = 3.0
+    spread: float = 2.0
 
 
 class TemporalConvolution(nn.Module):

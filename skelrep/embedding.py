@@ -181,8 +181,7 @@ class EmbeddingStream:
         self.backbones: dict[str, RecurrentStack] = {}
         for name in _streams(encoder, streams):
             backbone = encoder.streams[name]
-            whole = preprocess.align != "first" or preprocess.scale is not None or preprocess.time != "clock"
-            if whole or not isinstance(backbone, RecurrentStack):
+            if not isinstance(backbone, RecurrentStack) or preprocess.align != "first" or preprocess.scale is not None:
                 raise ValueError(
                     "this encoder sees whole clips, not frame by frame; embed the last seconds again and again with "
                     "embed(frames, encoder), or embed a recording with window= and stride="

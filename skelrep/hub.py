@@ -572,11 +572,10 @@ def _preprocessing(preprocess: PreprocessConfig) -> str:
         return joints[0] if len(joints) == 1 else f"the middle of {', '.join(joints)}"
 
     whole = "The whole clip" if preprocess.crop == 1 else f"The middle {preprocess.crop:.0%} of the clip"
-    timed = "" if preprocess.time == "clock" else ", spread over its motion, so that pauses take few of them"
     return "\n".join(
         f"- {line}"
         for line in (
-            f"{whole}, linearly resampled to {preprocess.frames} frames{timed}.",
+            f"{whole}, linearly resampled to {preprocess.frames} frames.",
             f"At most {preprocess.persons} person{'s' * (preprocess.persons > 1)}, the most active ones, "
             + ("each moved by its own joints." if preprocess.per_person else "all moved by the first one's joints."),
             f"Origin of every frame: {place(preprocess.center)}.",

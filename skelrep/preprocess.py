@@ -39,8 +39,6 @@ class PreprocessConfig:
             the clip, and the second turn is about z alone; on raw poses one frame's noise costs 2 to 6 points of 1-NN.
         scale: The mean distance of the two becomes 1 (where it was never seen: the root of the joints' mean squared
             distance from the origin); None keeps the unit.
-        time: What the frames are spread over evenly. "clock": the duration. "motion": the square root of how fast the
-            person moves, summed up, so that pauses before, within and after an action take few of the T frames.
     """
 
     frames: int = 64
@@ -57,7 +55,6 @@ class PreprocessConfig:
     right: tuple[Joints, Joints] = (("left_shoulder",), ("right_shoulder",))
     align: Literal["first", "mean"] = "mean"
     scale: tuple[Joints, Joints] | None = (("mid_hips",), ("mid_shoulders",))
-    time: Literal["clock", "motion"] = "motion"
 
 
 #: What CMD's public feeder and the AGCN reader before it do, on the "ntu-25" skeleton.
@@ -72,7 +69,6 @@ CMD_LINE = PreprocessConfig(
     right=(("left_shoulder",), ("right_shoulder",)),
     align="first",
     scale=None,
-    time="clock",
 )
 
 
@@ -212,18 +208,14 @@ def resample(rows: Tensor, starts: Tensor, lengths: Tensor, frames: int) -> Tens
     left = time // (2 * frames)
     right = torch.minimum(left + 1, last)
     share = (time % (2 * frames)).to(rows.dtype) / (2 * frames)
-    return _between(rows, starts[:, None] + left, starts[:, None] + right, share)
-
-
-def _between(rows: Tensor, left: Tensor, right: Tensor, share: Tensor) -> Tensor:
-    """Rows (F, V, C) at the indices `left` and `right` (R, T), mixed by the share of the right ones: (R, T, V, C)."""
-    mixed = torch.nn.functional.embedding_bag(  # sums of weighted rows in one pass
-        torch.stack([left, right], dim=-1).flatten(0, 1),
+    # Sums of two weighted rows each, which this function makes in one pass.
+    resampled = torch.nn.functional.embedding_bag(
+        (starts[:, None, None] + torch.stack([left, right], dim=-1)).flatten(0, 1),
         rows.flatten(1),
         per_sample_weights=torch.stack([1 - share, share], dim=-1).flatten(0, 1),
         mode="sum",
     )
-    return mixed.view(*left.shape, *rows.shape[1:])
+    return resampled.view(len(starts), frames, *rows.shape[1:])
 
 
 def map_joints(poses: Tensor, matrix: Tensor) -> Tensor:
@@ -245,7 +237,7 @@ def normalise(
     first: Tensor,
     leaders: Tensor | None = None,
 ) -> Tensor:
-    """Maps tracks to the encoder's skeleton, centres, turns, scales and times them.
+    """Maps tracks to the encoder's skeleton, centres, turns and scales them.
 
     Args:
         poses: (R, T, V, C) resampled tracks; NaN where missing, which a joint is in all frames of a track or in none.
@@ -285,30 +277,7 @@ def normalise(
         apart = (origin - origin[leaders]) * landmarks.known[:, None, :, None]
         centred, turn, size = centred + apart, turn[leaders], size[leaders]
     turns = (turn / size[:, None, None]).mT[:, None].expand(-1, joints, -1, -1)
-    turned = (centred.flatten(2) @ block_diagonal(turns)).unflatten(2, (joints, 3))
-    return turned if config.time == "clock" or frames == 1 else _evenly_moving(turned, leaders)
-
-
-def _evenly_moving(poses: Tensor, leaders: Tensor | None) -> Tensor:
-    """Tracks (R, T, W, 3) with frames where equal parts of all motion are over, instead of equal parts of the time.
-
-    A clip's persons stay together: with leaders it is the motion of all whom one leads.
-    """
-    tracks, frames = poses.shape[:2]
-    speed = torch.linalg.vector_norm(torch.diff(poses, dim=1), dim=-1).mean(dim=-1)  # (R, T - 1)
-    if leaders is not None:
-        speed = torch.zeros_like(speed).index_add_(0, leaders, speed)[leaders]
-    # The square root keeps a single leap, which may be the sensor's, from being all of the motion.
-    progress = torch.nn.functional.pad(speed.clamp(min=STILL).sqrt().cumsum(dim=1), (1, 0))
-    progress = progress / progress[:, -1:]
-    wanted = ((torch.arange(frames, device=poses.device) + 0.5) / frames).expand(tracks, -1).contiguous()
-    right = torch.searchsorted(progress, wanted, right=True).clamp(max=frames - 1)
-    before, after = progress.gather(1, right - 1), progress.gather(1, right)
-    begin = torch.arange(tracks, device=poses.device)[:, None] * frames + right - 1
-    return _between(poses.flatten(0, 1), begin, begin + 1, (wanted - before) / (after - before))
-
-
-STILL = 1e-9  # trunks a frame: below this nobody moves, and what is left of motion is spread over the clip evenly
+    return (centred.flatten(2) @ block_diagonal(turns)).unflatten(2, (joints, 3))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from skelrep.preprocess import CMD_LINE, STILL, PreprocessConfig, fill_gaps, map_joints, normalise, prepare, resample
+from skelrep.preprocess import CMD_LINE, PreprocessConfig, fill_gaps, map_joints, normalise, prepare, resample
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 
 NTU, KINECT, COMMON = SKELETONS["ntu-25"], SKELETONS["kinect-20"], SKELETONS["common-15"]
@@ -114,26 +114,7 @@ def naive(clip: np.ndarray, source: Skeleton, target: Skeleton, config: Preproce
             for v in range(len(target)):
                 moved = turn @ (poses[m][t, v] - origin) / size
                 result[m, t, v] = 0 if np.isnan(moved).any() else moved
-    if config.time == "motion":
-        groups = {m: [result[m]] if config.per_person else [result[one] for one in tracks] for m in tracks}
-        for m, paced in {m: naive_pace(result[m], group) for m, group in groups.items()}.items():
-            result[m] = paced
     return result
-
-
-def naive_pace(poses, group):
-    """Frames where equal parts of the group's motion (the root of its speed) are over."""
-    speeds = [
-        sum(
-            np.mean([np.linalg.norm(person[t + 1, v] - person[t, v]) for v in range(person.shape[1])])
-            for person in group
-        )
-        for t in range(len(poses) - 1)
-    ]
-    progress = np.concatenate([[0], np.cumsum(np.sqrt(np.maximum(speeds, STILL)))])
-    when = np.interp((np.arange(len(poses)) + 0.5) / len(poses), progress / progress[-1], np.arange(len(poses)))
-    columns = [np.interp(when, np.arange(len(poses)), column) for column in poses.reshape(len(poses), -1).T]
-    return np.stack(columns, axis=1).reshape(poses.shape)
 
 
 def naive_fill(track):
@@ -607,38 +588,8 @@ def test_without_the_joints_that_are_scaled_by(unit):
     clip = moving(20)[None] * unit
     hips = [NTU.joints.index(joint) for joint in ("left_hip", "right_hip")]
     clip[:, :, hips] = np.nan
-    got = run([clip], replace(DEFAULT, time="clock"), target=SKELETONS["common-15"])[0, 0]
+    got = run([clip], DEFAULT, target=SKELETONS["common-15"])[0, 0]
     seen = [
         i for i, joint in enumerate(SKELETONS["common-15"].joints) if joint not in ("mid_hips", "left_hip", "right_hip")
     ]
     np.testing.assert_allclose((got[:, seen] ** 2).sum(axis=-1).mean(), 1, rtol=1e-4)  # whatever the unit
-
-
-# -- time -------------------------------------------------------------------------------------------------------------
-
-
-def test_pauses_take_few_frames():
-    """The same motion between long pauses and without them."""
-    moved = moving(40)
-    paused = np.concatenate([np.repeat(moved[:1], 60, axis=0), moved, np.repeat(moved[-1:], 90, axis=0)])
-    short, long = run([moved[None]], DEFAULT)[0, 0], run([paused[None]], DEFAULT)[0, 0]
-    by_the_clock = run([paused[None]], replace(DEFAULT, time="clock"))[0, 0]
-    change = np.linalg.norm(np.diff(short, axis=0)) / 8
-    assert np.abs(long - short).mean() < change < np.abs(by_the_clock - short).mean()
-
-
-def test_the_motion_of_all_persons_is_one_where_one_leads():
-    config = replace(DEFAULT, per_person=False)
-    clip = np.stack([moving(50, seed) for seed in (1, 2)])
-    apart, together = run([clip], DEFAULT)[0], run([clip], config)[0]
-    clock = run([clip], replace(config, time="clock"))[0]
-    expected = [naive_pace(clock[person].astype(np.float64), list(clock)) for person in range(2)]
-    np.testing.assert_allclose(together, expected, atol=1e-4)
-    assert np.abs(apart - together).max() > 0.01
-
-
-def test_who_never_moves_keeps_the_clock():
-    still = np.repeat(standing(NTU)[None, None], 30, axis=1)
-    np.testing.assert_allclose(run([still], DEFAULT), run([still], replace(DEFAULT, time="clock")), atol=1e-5)
-    one_frame = replace(DEFAULT, frames=1)
-    np.testing.assert_array_equal(run([still], one_frame), run([still], replace(one_frame, time="clock")))

@@ -55,7 +55,10 @@ def test_steps_and_epochs_take_each_others_place():
     ("change", "said"),
     [
         ("steps", "a change of the recipe is written FIELD=VALUE, got 'steps'"),
-        ("stebs=3", "the recipe has no 'stebs'; where 'stebs' stands there are encoder, method, augment, window"),
+        (
+            "stebs=3",
+            "the recipe has no 'stebs'; where 'stebs' stands there are encoder, averages, method, augment",
+        ),
         ("method.slot=3", "the recipe has no 'method.slot'; where 'slot' stands there are projection, slots"),
         ("batch.size=3", "the recipe has no 'batch.size'; where 'size' stands there are none"),
         ("batch=many", "batch must be of type int, got 'many'"),

@@ -22,9 +22,8 @@ class Recipe:
 
     Attributes:
         encoder: What comes of it.
-        time: What views are timed by in training, where that is not the encoder's `preprocess.time`.
-        averages: Over how many spans of time features are averaged in training, without their spread; None: pooled as by
-            the encoder. It has no weights, and what is good to compare by is not what is good to learn from.
+        averages: Over how many spans of time features are averaged in training, without their spread; None: as the
+            encoder pools. Pooling has no weights, and what is good to compare by is not what is good to learn from.
         method: By which losses.
         augment: On what views.
         window: Seconds of recording that are one clip, from and to, drawn so that every second of the corpus counts
@@ -48,7 +47,6 @@ class Recipe:
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
-    time: Literal["clock", "motion"] | None = None
     averages: int | None = None
     method: MethodConfig = field(default_factory=MethodConfig)
     augment: AugmentConfig | CMDAugmentConfig = field(default_factory=AugmentConfig)
@@ -94,12 +92,10 @@ class Recipe:
     @property
     def in_training(self) -> EncoderConfig:
         """The encoder while it is trained: it has the same weights."""
-        preprocess, backbone = self.encoder.preprocess, self.encoder.backbone
-        if self.time is not None:
-            preprocess = replace(preprocess, time=self.time)
-        if self.averages is not None and isinstance(backbone, ConvolutionConfig):
-            backbone = replace(backbone, spans=self.averages, spread=0.0)
-        return replace(self.encoder, preprocess=preprocess, backbone=backbone)
+        backbone = self.encoder.backbone
+        if self.averages is None or not isinstance(backbone, ConvolutionConfig):
+            return self.encoder
+        return replace(self.encoder, backbone=replace(backbone, spans=self.averages, spread=0.0))
 
     def length(self, clips: int) -> int:
         """Optimiser steps for a corpus of so many clips."""
@@ -126,7 +122,6 @@ def i2md_small() -> Recipe:
     augment = AugmentConfig(yaw=60.0, tilt=15.0, shear=0.4, limbs=0.25, offset=0.2, drift=0.1, jitter=0.05)
     return Recipe(
         encoder,
-        time="clock",
         averages=4,
         method=method,
         augment=augment,

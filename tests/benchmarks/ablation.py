@@ -39,8 +39,7 @@ STEPS, BATCH, SLOTS = 600, 128, 2048
 ENCODERS = {
     "convolution": i2md_small().in_training,
     "recurrent": EncoderConfig(
-        backbone=RecurrentConfig(hidden=64, layers=2),
-        preprocess=PreprocessConfig(frames=32, persons=1, time="clock"),  # as the paper line
+        backbone=RecurrentConfig(hidden=64, layers=2), preprocess=PreprocessConfig(frames=32, persons=1)
     ),
 }
 METHOD = MethodConfig(slots=SLOTS, neighbours=SLOTS // 2, momentum=0.99)

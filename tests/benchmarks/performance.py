@@ -38,7 +38,6 @@ from skelrep.evaluate import BLOCK_BYTES, CANDIDATES_OF_C
 from skelrep.logistic import regularisation_path
 from skelrep.modalities import modality
 from skelrep.poses import as_poses
-from skelrep.preprocess import STILL
 from skelrep.products import PRECISIONS, Product
 from skelrep.recurrent import RecurrentStack
 from skelrep.skeletons import SKELETONS, mapping
@@ -332,12 +331,7 @@ def views_one_by_one(clips: Sequence[np.ndarray], encoder: Encoder, skeleton: An
             turn = np.stack([right, np.cross(up, right), up])
             size = np.linalg.norm(shoulders - hips, axis=1).mean()
             origin = (hips + shoulders) / 2
-            pose = np.stack([(frame - middle) @ turn.T / size for frame, middle in zip(pose, origin)])
-            speed = np.linalg.norm(np.diff(pose, axis=0), axis=-1).mean(axis=-1)
-            progress = np.concatenate([[0], np.cumsum(np.sqrt(np.maximum(speed, STILL)))])
-            when = np.interp((np.arange(64) + 0.5) / 64, progress / progress[-1], np.arange(64))
-            numbers = [np.interp(when, np.arange(64), number) for number in pose.reshape(64, -1).T]
-            joint[person] = np.stack(numbers, axis=1).reshape(pose.shape)
+            joint[person] = np.stack([(frame - middle) @ turn.T / size for frame, middle in zip(pose, origin)])
         bone, motion = np.zeros_like(joint), np.zeros_like(joint)
         for child, parent in enumerate(own.parents):
             bone[:, :, child] = joint[:, :, child] - joint[:, :, parent]
