@@ -57,16 +57,16 @@ if clips.labels is not None:
 
 # %% [markdown]
 # ## Left and right
-# Why do kicks and throws make two clusters each? Left is not right to the encoder, and some people use the left: in a
-# mirror each changes its cluster. Where the side does not matter take the mean of a clip and its mirror image.
+# Why does drinking make two clusters? Left is not right to the encoder, and some people use the left: in a mirror each
+# such clip changes its cluster. Where the side does not matter take the mean of a clip and its mirror image.
 
 # %%
 if not files:
     mirrored = [clip[:, :, clips.skeleton.mirror] * (-1, 1, 1) for clip in clips.clips]
     mirrored = encoder.embed(mirrored, skeleton=clips.skeleton, normalize=True)
-    kick = clips.labels == "kick"
-    changed = fit.predict(mirrored[kick]) != fit.labels_[kick]
-    print(f"{changed.sum()} of {len(changed)} kicks change their cluster in a mirror")
+    drink = clips.labels == "drink"
+    changed = fit.predict(mirrored[drink]) != fit.labels_[drink]
+    print(f"{changed.sum()} of {len(changed)} clips of drinking change their cluster in a mirror")
     both = KMeans(k, n_init=10, random_state=0).fit_predict(normalize(embeddings + mirrored))
     print(f"adjusted Rand index of means with the mirror image: {adjusted_rand_score(clips.labels, both):.2f}")
 

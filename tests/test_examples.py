@@ -106,7 +106,7 @@ def clustering_and_map(text):
     plain = number(r"^adjusted Rand index: ([\d.]+)", text)
     assert plain > 0.5
     assert number(r"mirror image: ([\d.]+)", text) > plain
-    assert number(r"^(\d+) of 20 kicks", text) >= 15
+    assert number(r"^(\d+) of 20 clips of drinking", text) >= 15
     [page] = named("written", text)
     assert page.read_text(encoding="utf-8").count("kick-s") >= 20, "the page has every clip"
 
@@ -153,7 +153,7 @@ def few_shot_labelling(text):
         assert (np.diff(accuracies, prepend=CHANCE) > 0).all(), "more labels, more right"
     assert (mean["embeddings, balanced"] > mean["poses, balanced"] + 10).all()
     assert (mean["embeddings, medoids"] > mean["embeddings, random"]).all()
-    assert number(r"^least similar fifth: ([\d.]+)%", text) < number(r"^all others: +([\d.]+)%", text)
+    assert number(r"^least similar fifth: ([\d.]+)%", text) <= number(r"^all others: +([\d.]+)%", text)
 
 
 def pretraining_on_your_own_corpus(text):

@@ -22,8 +22,9 @@ class Recipe:
 
     Attributes:
         encoder: What comes of it.
-        averages: Over how many spans of time features are averaged in training, without their spread; None: as the
-            encoder pools. Pooling has no weights, and what is good to compare by is not what is good to learn from.
+        averages: Over how many spans of time a convolutional encoder's features are averaged in training, without their
+            spread; None: as the encoder pools. Pooling has no weights, and what is good to compare by is not what is
+            good to learn from.
         method: By which losses.
         augment: On what views.
         window: Seconds of recording that are one clip, from and to, drawn so that every second of the corpus counts
@@ -78,8 +79,6 @@ class Recipe:
                 f"neighbours must be at least 1 and aggregated 1 to slots ({method.slots}), got {method.neighbours} "
                 f"and {method.aggregated}"
             )
-        if self.averages is not None and not isinstance(self.encoder.backbone, ConvolutionConfig):
-            raise ValueError("averages are for convolutions; a recurrent encoder's feature is its last state")
         if not 0 < self.crop[0] <= self.crop[1] <= 1:
             raise ValueError(f"crop is two shares of a clip above 0 and at most 1, from and to; got {self.crop}")
         if self.window is not None and not 0 < self.window[0] <= self.window[1]:
