@@ -86,10 +86,7 @@ def embed(
     elif stride is not None:
         raise ValueError("stride needs window: the seconds that one row covers")
 
-    if precision not in PRECISIONS:
-        raise ValueError(
-            f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}{nearest(precision, PRECISIONS)}"
-        )
+    _check_precision(precision)
     names = _streams(encoder, streams)
     home = encoder.device
     place = home if device is None else as_device(device)
@@ -151,6 +148,13 @@ def _streams(encoder: Encoder, streams: str | Sequence[str] | None) -> tuple[str
     return wanted
 
 
+def _check_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ValueError(
+            f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}{nearest(precision, PRECISIONS)}"
+        )
+
+
 def _check_out(out: np.ndarray, shape: tuple[int, int]) -> None:
     if out.shape != shape or out.dtype != np.float32:
         raise ValueError(f"out must be a float32 array of shape {shape}, got {out.dtype} {out.shape}")
@@ -170,27 +174,41 @@ class EmbeddingStream:
             embedding = stream.step(frame)
     """
 
-    def __init__(self, encoder: Encoder, skeleton: Skeleton, streams: str | Sequence[str] | None = None) -> None:
-        """Begins a recording; see `Encoder.stream`.
+    def __init__(
+        self,
+        encoder: Encoder,
+        skeleton: Skeleton,
+        streams: str | Sequence[str] | None = None,
+        precision: str = "float32",
+    ) -> None:
+        """Begins a recording.
+
+        Args:
+            encoder: With weights as they are now.
+            skeleton: Of the frames.
+            streams: Some of the encoder's modalities; by default all.
+            precision: Of the network's products, as `embed` takes it. A frame costs the time in which all weights are
+                read, and bfloat16 has half the bytes, int8 a quarter.
 
         Raises:
             ValueError: for an encoder without a recurrent backbone (embed windows with it), for one whose normalisation
                 needs the whole clip, or if the skeleton cannot be mapped.
         """
         preprocess = encoder.config.preprocess
-        self.backbones: dict[str, RecurrentStack] = {}
-        for name in _streams(encoder, streams):
-            backbone = encoder.streams[name]
-            if not isinstance(backbone, RecurrentStack) or preprocess.align != "first" or preprocess.scale is not None:
-                raise ValueError(
-                    "this encoder sees whole clips, not frame by frame; embed the last seconds again and again with "
-                    "embed(frames, encoder), or embed a recording with window= and stride="
-                )
-            self.backbones[name] = backbone
+        names = _streams(encoder, streams)
+        causal = all(isinstance(encoder.streams[name], RecurrentStack) for name in names)
+        if not causal or preprocess.align != "first" or preprocess.scale is not None:
+            raise ValueError(
+                "this encoder sees whole clips, not frame by frame; embed the last seconds again and again with "
+                "embed(frames, encoder), or embed a recording with window= and stride="
+            )
+        _check_precision(precision)
+        self.networks = encoder.packed(names, precision)
         self.encoder = encoder
         self.skeleton = skeleton
         self.matrix = torch.from_numpy(mapping(skeleton, encoder.skeleton)).to(encoder.device)
-        self.states = {name: backbone.start(1) for name, backbone in self.backbones.items()}
+        with torch.inference_mode():
+            self.states = {name: network.start(1) for name, network in self.networks.items()}
         self.first: torch.Tensor | None = None  # (M, V, 3) the first frame, by which all are turned
         self.last_seen: torch.Tensor | None = None  # (M, V, 3) for bridging joints that are not seen
         self.previous: torch.Tensor | None = None  # (1, M, W, 3) the frame before, prepared, for motion
@@ -233,19 +251,20 @@ class EmbeddingStream:
             seen[:, None], self.matrix, self.encoder.skeleton, config, first=self.first, leaders=leaders
         )
         current = prepared[None, :, 0]  # (1, M, W, 3)
-        features = {name: self._advance(name, current) for name in self.backbones}
+        features = {name: self._advance(name, current) for name in self.networks}
         self.previous = current
         return self.encoder.fuse(features)[0].cpu().numpy()
 
     def _advance(self, name: str, current: torch.Tensor) -> torch.Tensor:
-        backbone, state = self.backbones[name], self.states[name]
+        network, state = self.networks[name], self.states[name]
         if name == "motion":
             # A frame's motion is known when the next frame comes. So the state waits one frame behind, and the last
-            # frame, whose motion is zero by definition, is only peeked at.
-            if self.previous is not None:
-                _, state = backbone.step(current - self.previous, state)
-                self.states[name] = state
-            return backbone.step(torch.zeros_like(current), state)[0]
-        view = modality(name, current[:, :, None], self.encoder.skeleton.parents)[:, :, 0]
-        feature, self.states[name] = backbone.step(view, state)
+            # frame, whose motion is zero by definition, is only looked at.
+            still = torch.zeros_like(current)
+            if self.previous is None:
+                return network.step(still[:, :, None], state)[0]
+            view = torch.stack([current - self.previous, still], dim=2)
+        else:
+            view = modality(name, current[:, :, None], self.encoder.skeleton.parents)
+        feature, self.states[name] = network.step(view, state)
         return feature

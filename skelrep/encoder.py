@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import UnionType
@@ -231,17 +231,15 @@ class Encoder(nn.Module):
         parents = self.config.skeleton.parents
         networks: Any = self.streams
         products: AbstractContextManager = nullcontext()  # whatever is around the call, such as a trainer's autocast
-        if precision is not None and poses.device.type == "cpu":
-            networks = self._packed(streams, precision)
-        elif precision == "int8":
-            raise ValueError(f"int8 products are for CPUs; on {poses.device.type} take float32 or bfloat16")
+        if precision == "int8" or (precision is not None and poses.device.type == "cpu"):
+            networks = self.packed(streams, precision)
         elif precision == "bfloat16":
             products = torch.autocast(poses.device.type, torch.bfloat16)
         with products:
             return {name: networks[name](modality(name, poses, parents), present) for name in streams}
 
-    def _packed(self, streams: Sequence[str], precision: str) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-        """The streams' networks with packed weights."""
+    def packed(self, streams: Sequence[str], precision: str) -> dict[str, Any]:
+        """Networks of some of the streams with constant weights: what takes the arguments of their `forward`."""
         kept = self.__dict__.setdefault("_packed_streams", {})
         for name in streams:
             network = self.streams[name]

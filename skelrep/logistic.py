@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from skelrep.products import product
+
 TOLERANCE = 1e-5  # of the objective: the decrease still expected of a step; leaves about 1e-4 to the minimum
 FLATNESS = 1e-4  # of every number of the gradient, as in scikit-learn; what decides where C is small
 
@@ -89,11 +91,11 @@ def _objective(rows: Tensor, codes: Tensor, penalty: float, unit: float) -> Func
         total = torch.zeros((), dtype=torch.float64)
         slope, offset = torch.zeros_like(weights), torch.zeros_like(intercept)
         for block, code in blocks:
-            score = torch.addmm(intercept, weights, block.T).log_softmax(dim=0)
+            score = product(weights, block).add_(intercept).log_softmax(dim=0)
             total -= score.gather(0, code).sum(dtype=torch.float64)
             error = score.clamp_(min=_LOWEST).exp_()
             error.scatter_add_(0, code, error.new_full(code.shape, -1.0))
-            slope.addmm_(error, block)
+            slope += product(error, block.T)
             offset += error.sum(dim=1, keepdim=True)
         value = total.item() / len(rows) + penalty / 2 * weights.square().sum(dtype=torch.float64).item()
         gradient = torch.cat([slope.div_(len(rows)).add_(weights, alpha=penalty), offset * (unit / len(rows))], dim=1)

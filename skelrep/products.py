@@ -1,13 +1,14 @@
-"""Matrix products with constant weights, for inference on a CPU: packed once, in float32, bfloat16 or int8.
+"""Matrix products on a CPU by oneDNN: `Product` with constant weights, in three precisions, and `product` of any two.
 
-oneDNN multiplies by weights that stand in the order in which the processor reads them faster than the library behind
-`torch.nn.functional.linear` does, on some processors by a factor of two, and int8 has no other way. torch's door to it
-is private, so every product is compared with the plain one when it is packed, and is the plain one where the door is
-gone or the numbers differ.
+oneDNN multiplies faster than the library behind `torch.mm`: float32 twice as fast on AMD's processors, for which that
+library has no code of its own; and where weights stand in the order in which the processor reads them, faster yet;
+int8 has no other way. torch's door to it is private, so what comes through it is compared with the plain product
+first, and is the plain one where the door is gone or the numbers differ.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import warnings
 from collections.abc import Callable
@@ -31,15 +32,22 @@ class Product:
         """Packs.
 
         Args:
-            weight: (out, in) float32, on the CPU.
+            weight: (out, in) float32; packed on a CPU only.
             bias: (out,).
             precision: "float32"; "bfloat16": both factors and the result are rounded to it (8 bits), sums are not;
                 "int8": the weight has one scale for each output, the rows one scale for each call.
             relu: Whether the negative part of the result is cut off.
+
+        Raises:
+            ValueError: for int8 on another device than a CPU.
         """
         weight, bias = weight.detach().contiguous(), bias.detach().contiguous()
         self._plain = _plain(weight, bias, precision, relu)
         self._run = self._plain
+        if weight.device.type != "cpu":
+            if precision == "int8":
+                raise ValueError(f"int8 products are for CPUs; on {weight.device.type} take float32 or bfloat16")
+            return
         generator = torch.Generator().manual_seed(0)
         probe = torch.rand(8, weight.shape[1], generator=generator) * 2 - 1
         try:
@@ -66,6 +74,41 @@ class Product:
     def packed(self) -> bool:
         """Whether it is more than the plain product."""
         return self._run is not self._plain
+
+
+def product(rows: Tensor, others: Tensor) -> Tensor:
+    """(..., M, D) times the transpose of (..., N, D), strided as they may be: (..., M, N)."""
+    fits = rows.dtype == others.dtype == torch.float32 and rows.device.type == "cpu" and rows.numel() and others.numel()
+    learns = torch.is_grad_enabled() and (rows.requires_grad or others.requires_grad)
+    if not fits or learns or torch.compiler.is_compiling() or (direct := _direct()) is None:
+        return rows @ others.mT
+    if others.ndim > 2:
+        return torch.stack([product(*pair) for pair in zip(rows, others, strict=True)])
+    return direct(_dense(rows), _dense(others), None, "none", [], "")
+
+
+def _dense(matrix: Tensor) -> Tensor:
+    """Without gaps between rows or columns, with which oneDNN takes up to a thousand times as long."""
+    if matrix.is_contiguous() or matrix.mT.is_contiguous():
+        return matrix
+    return matrix.contiguous() if matrix.stride(-1) == 1 else matrix.mT.contiguous().mT
+
+
+@functools.cache
+def _direct() -> Callable[..., Tensor] | None:
+    """The float32 product of plain matrices by oneDNN, if it is there and right."""
+    rows, others = torch.rand(2, 24, 40, generator=torch.Generator().manual_seed(0)) - 0.5
+    pairs = (rows, others), (rows.mT, others.mT)
+    try:
+        operator = torch.ops.mkldnn._linear_pointwise.default
+        difference = max((operator(a, b, None, "none", [], "") - a @ b.mT).abs().max().item() for a, b in pairs)
+    except (AttributeError, RuntimeError, TypeError) as error:
+        logger.info("no float32 products by oneDNN here (%s): plain ones instead", error)
+        return None
+    if difference <= _TOLERANCE["float32"]:
+        return operator
+    logger.warning("float32 products by oneDNN differ by %.1e here: plain ones instead", difference)
+    return None
 
 
 def _plain(weight: Tensor, bias: Tensor, precision: str, relu: bool) -> Callable[[Tensor], Tensor]:

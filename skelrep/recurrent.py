@@ -7,7 +7,7 @@ the layer below. Written so, whole sequences run in one call a GRU, and an embed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from skelrep.products import Product
+from skelrep.products import Product, product
 
-State = list[tuple[Tensor, Tensor]]  # for every layer the two hidden states, each (N, hidden)
+# For every layer and each of its GRUs the state (N, hidden) and its product with the state's weights (N, 3 x hidden).
+State = list[list[tuple[Tensor, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -52,34 +53,19 @@ class RecurrentStack(nn.Module):
         x = self.norm(_flatten(poses).transpose(1, 2))  # (N, features, T)
         trains = torch.is_grad_enabled()
         if x.device.type == "cpu" and (trains or len(x) >= FEW) and not torch.compiler.is_compiling():
-            product = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+            factors = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
             last, x = x, x.permute(2, 0, 1).contiguous()
             for pair in self.layers:
-                x, last = _Pair.apply(x, product, trains, *pair.parameters())  # type: ignore[misc]
+                x, last = _Pair.apply(x, factors, trains, *pair.parameters())  # type: ignore[misc]
             return last
         x = x.transpose(1, 2)
         for first, second in self.layers:  # type: ignore[misc]
             x = torch.cat([first(x)[0], second(x)[0]], dim=-1)  # (N, T, dim)
         return x[:, -1]
 
-    def packed(self, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
-        """`forward` as it is at this moment, in evaluation mode on a CPU, several times as fast; see `_Packed`."""
-        return _Packed(self, precision)
-
-    def start(self, clips: int) -> State:
-        """The state before the first frame."""
-        zero = self.norm.running_mean.new_zeros(clips, self.dim // 2)  # type: ignore[union-attr]
-        return [(zero, zero) for _ in self.layers]
-
-    def step(self, pose: Tensor, state: State) -> tuple[Tensor, State]:
-        """One frame on: (N, M, V, 3) poses and the state so far to the feature so far (N, dim) and the new state."""
-        x = self.norm(_flatten(pose[:, :, None])[:, 0])
-        new: State = []
-        for (first, second), (a, b) in zip(self.layers, state):  # type: ignore[misc]
-            a, b = (gru(x[:, None], hidden[None])[1][0] for gru, hidden in ((first, a), (second, b)))
-            new.append((a, b))
-            x = torch.cat([a, b], dim=-1)
-        return x, new
+    def packed(self, precision: str) -> PackedStack:
+        """`forward` as it is at this moment, in evaluation mode, on a CPU several times as fast."""
+        return PackedStack(self, precision)
 
 
 FEW = 8  # clips; of fewer torch's own GRU is the faster, for it reads the weights of a layer once, and has no 64 calls
@@ -109,20 +95,20 @@ class _Pair(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, product: torch.dtype, keep: bool, *parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, factors: torch.dtype, keep: bool, *parameters: Tensor) -> tuple[Tensor, Tensor]:
         """States (T, N, 2 x hidden) in the products' dtype, and the last of them (N, 2 x hidden) in the weights' dtype.
 
         Args:
             ctx: autograd's.
             x: (T, N, features), contiguous.
-            product: dtype of the factors of all products.
+            factors: dtype of those of all products.
             keep: Whether there may be a backward pass.
             *parameters: Of the one GRU, then of the other.
         """
         hidden = parameters[1].shape[1]
-        states = x.new_empty(*x.shape[:2], 2 * hidden, dtype=product)
+        states = x.new_empty(*x.shape[:2], 2 * hidden, dtype=factors)
         kept: list[Tensor] = []
-        rows = x.to(product)
+        rows = x.to(factors)
         last = [
             _run(rows, side, weights, kept if keep else None)
             for side, weights in zip(states.split(hidden, dim=2), (parameters[:4], parameters[4:]))
@@ -144,19 +130,19 @@ class _Pair(torch.autograd.Function):
         of_rows, found = None, []
         for side in range(2):
             of_input, of_state = parameters[4 * side : 4 * side + 2]
-            part = slice(side * hidden, (side + 1) * hidden)
-            own, half = states[:, :, part], len(kept) // 2
-            start = x.new_zeros(clips, hidden, dtype=exact) if of_last is None else of_last[:, part].clone()
-            above = None if of_states is None else of_states[:, :, part]
+            mine = slice(side * hidden, (side + 1) * hidden)
+            own, half = states[:, :, mine], len(kept) // 2
+            start = x.new_zeros(clips, hidden, dtype=exact) if of_last is None else of_last[:, mine].clone()
+            above = None if of_states is None else of_states[:, :, mine]
             of_gates = _rewind(own, kept[side * half : (side + 1) * half], of_state, start, above).flatten(0, 1)
             of_a, of_b = of_gates[:, hidden:], of_gates[:, : 3 * hidden]
-            of_u = (of_b[clips:].t() @ own[:-1].flatten(0, 1)).to(exact)  # before the first frame there is nothing
+            of_u = product(of_b[clips:].t(), own[:-1].flatten(0, 1).t()).to(exact)  # before the first frame is nothing
             of_bias = of_gates.sum(dim=0).to(exact)
-            found += [(of_a.t() @ rows).to(exact), of_u.roll(-hidden, 0)]
+            found += [product(of_a.t(), rows.t()).to(exact), of_u.roll(-hidden, 0)]
             found += [of_bias[hidden:], of_bias[: 3 * hidden].roll(-hidden)]
             if ctx.needs_input_grad[0]:
-                weight = of_input.to(states.dtype)
-                of_rows = of_a @ weight if of_rows is None else of_rows.addmm_(of_a, weight)
+                part = product(of_a, of_input.to(states.dtype).t())
+                of_rows = part if of_rows is None else of_rows.add_(part)
         of_x = None if of_rows is None else of_rows.view(frames, clips, features).to(x.dtype)
         return of_x, None, None, *found
 
@@ -175,25 +161,22 @@ def _run(x: Tensor, states: Tensor, weights: Sequence[Tensor], kept: list[Tensor
     """
     of_input, of_state, input_bias, state_bias = weights
     clips, hidden, exact = x.shape[1], of_state.shape[1], of_state.dtype
-    of_input = of_input.to(x.dtype).t()
-    of_state = of_state.to(x.dtype).t().contiguous()  # in this order a small product is a fifth faster
-    both = torch.cat([input_bias[: 2 * hidden] + state_bias[: 2 * hidden], input_bias[2 * hidden :]]).to(x.dtype)
+    of_input, of_state = of_input.to(x.dtype), of_state.to(x.dtype)
+    of_state = of_state.t().contiguous().t()  # in this order a small product is a fifth faster
+    bias = torch.cat([input_bias[: 2 * hidden] + state_bias[: 2 * hidden], input_bias[2 * hidden :]])
+    state_bias = state_bias[2 * hidden :]
     state = x.new_zeros(clips, hidden, dtype=exact)
-    rounded = state.to(x.dtype)  # like `wide` the same tensor where no dtype differs, and then copying is nothing
-    product = x.new_empty(clips, 3 * hidden)
-    wide = product.to(exact)
+    rounded = state.to(x.dtype)  # the same tensor where no dtype differs, and then copying is nothing
     for rows, out in zip(x.split(CHUNK), states.split(CHUNK)):
-        gates = torch.addmm(both, rows.flatten(0, 1), of_input).to(exact).view(*rows.shape[:2], 3 * hidden)
+        gates = product(rows.flatten(0, 1), of_input).to(exact).add_(bias).view(*rows.shape[:2], 3 * hidden)
         inner = gates.new_empty(*rows.shape[:2], hidden)
         if kept is not None:
             kept += [gates, inner]
-        for gate, b, now in zip(gates, inner, out):
-            torch.mm(rounded, of_state, out=product)
-            wide.copy_(product)
-            switches, new = gate.split([2 * hidden, hidden], dim=1)
-            switches.add_(wide[:, : 2 * hidden]).sigmoid_()
-            torch.add(wide[:, 2 * hidden :], state_bias[2 * hidden :], out=b)
-            reset, keep = switches.split(hidden, dim=1)
+        views = gates[:, :, : 2 * hidden], *gates.split(hidden, dim=2), inner, out
+        for both, reset, keep, new, b, now in zip(*(view.unbind(0) for view in views)):
+            wide = product(rounded, of_state).to(exact)
+            both.add_(wide[:, : 2 * hidden]).sigmoid_()
+            torch.add(wide[:, 2 * hidden :], state_bias, out=b)
             new.addcmul_(reset, b).tanh_()
             torch.lerp(new, state, keep, out=state)
             now.copy_(rounded.copy_(state))
@@ -215,11 +198,11 @@ def _rewind(states: Tensor, kept: Sequence[Tensor], of_state: Tensor, gradient: 
         quarter those of a, without the last those of b.
     """
     frames, clips, hidden = states.shape
-    of_state = of_state.roll(hidden, 0).to(states.dtype)  # n, r, z
+    of_state = of_state.roll(hidden, 0).to(states.dtype).t()  # n, r, z
     gates, inner = ([frame for chunk in kept[i::2] for frame in chunk] for i in range(2))
     found = states.new_empty(frames, clips, 4 * hidden)
-    product, part = states.new_empty(clips, hidden), torch.empty_like(gradient)
-    zero = torch.zeros_like(product)
+    part = torch.empty_like(gradient)
+    zero = states.new_zeros(clips, hidden)
     tanh_backward, sigmoid_backward = (
         torch.ops.aten.tanh_backward.grad_input,
         torch.ops.aten.sigmoid_backward.grad_input,
@@ -235,13 +218,12 @@ def _rewind(states: Tensor, kept: Sequence[Tensor], of_state: Tensor, gradient: 
         sigmoid_backward(part.mul_(inner[time]), reset, grad_input=of_reset)
         torch.sub(states[time - 1] if time else zero, new, out=part)
         sigmoid_backward(part.mul_(gradient), keep, grad_input=of_keep)
-        torch.mm(found[time, :, : 3 * hidden], of_state, out=product)
-        gradient.mul_(keep).add_(product)
+        gradient.mul_(keep).add_(product(found[time, :, : 3 * hidden], of_state))
     return found
 
 
-class _Packed:
-    """A stack whose weights are constants, with packed products.
+class PackedStack:
+    """A stack whose weights are constants, with packed products: over whole clips, or a frame at a time.
 
     Chunks of frames go through all layers at once, and the products of all their inputs are one.
 
@@ -254,6 +236,7 @@ class _Packed:
     """
 
     def __init__(self, stack: RecurrentStack, precision: str) -> None:
+        """Packs the weights as they are."""
         self.stack, self.precision = stack, precision
         self.gain = 1.0 if precision == "bfloat16" else 2.0  # h = gain u
         self.layers: list[tuple[Product, list[Product]]] = []
@@ -261,8 +244,8 @@ class _Packed:
         for grus in stack.layers:
             inputs, hidden = zip(*(self._gates(gru, before) for gru in grus))  # type: ignore[arg-type]
             weight, bias = (torch.cat(parts) for parts in zip(*inputs))
-            products = [Product(weight, bias, precision) for weight, bias in hidden]
-            self.layers.append((Product(weight, bias, precision), products))
+            recurrent = [Product(weight, bias, precision) for weight, bias in hidden]
+            self.layers.append((Product(weight, bias, precision), recurrent))
             before = self.gain
         self.hidden = stack.dim // 2
 
@@ -275,6 +258,7 @@ class _Packed:
         return (before * columns * of_input, rows * input_bias), (self.gain * columns * of_state, rows * state_bias)
 
     def __call__(self, poses: Tensor, present: Tensor) -> Tensor:
+        """`RecurrentStack.forward`."""
         if self.precision == "float32" and len(poses) < FEW:
             return self.stack(poses)
         frames = self.stack.norm(_flatten(poses).transpose(1, 2)).permute(2, 0, 1).contiguous()  # (T, N, F)
@@ -282,20 +266,53 @@ class _Packed:
         states = [[frames.new_zeros(clips, hidden)] * 2 for _ in self.layers]
         for chunk in frames.split(CHUNK):
             rows = chunk.flatten(0, 1)
-            for (inputs, products), state in zip(self.layers, states):
+            for (inputs, recurrent), state in zip(self.layers, states):
                 given = inputs(rows).view(len(chunk), clips, 2, 3 * hidden)
                 out = given.new_empty(len(chunk), clips, 2, hidden)
                 for time in range(len(chunk)):
-                    for side, product in enumerate(products):
-                        x, h = given[time, :, side], product(state[side])
-                        gates = torch.sigmoid_(h[:, : 2 * hidden] + x[:, : 2 * hidden])
-                        reset, keep = gates[:, :hidden], gates[:, hidden:]
-                        new = torch.addcmul(x[:, 2 * hidden :], reset, h[:, 2 * hidden :])
-                        new = new.tanh_() if self.gain == 1 else new.sigmoid_().sub_(0.5)
-                        state[side] = torch.lerp(new, state[side].to(new.dtype), keep)
+                    for side, recur in enumerate(recurrent):
+                        state[side] = self._next(given[time, :, side], recur(state[side]), state[side])
                         out[time, :, side] = state[side]
                 rows = out.flatten(2).flatten(0, 1)
         return torch.cat(states[-1], dim=1).float() * self.gain
+
+    def _next(self, of_input: Tensor, of_state: Tensor, state: Tensor) -> Tensor:
+        """The state u (N, hidden) after a frame, from both products (N, 3 x hidden) and the state before."""
+        hidden = self.hidden
+        gates = torch.sigmoid_(of_state[:, : 2 * hidden] + of_input[:, : 2 * hidden])
+        reset, keep = gates[:, :hidden], gates[:, hidden:]
+        new = torch.addcmul(of_input[:, 2 * hidden :], reset, of_state[:, 2 * hidden :])
+        new = new.tanh_() if self.gain == 1 else new.sigmoid_().sub_(0.5)
+        return torch.lerp(new, state.to(new.dtype), keep)
+
+    def start(self, clips: int) -> State:
+        """The state before the first frame."""
+        zero = self.stack.norm.weight.new_zeros(clips, self.hidden)
+        return [[(zero, recur(zero)) for recur in recurrent] for _, recurrent in self.layers]
+
+    def step(self, poses: Tensor, state: State) -> tuple[Tensor, State]:
+        """One frame on, for one reading of all weights, which is what takes the time.
+
+        Args:
+            poses: (N, M, F, V, 3): a frame; if there are more, they are other frames that might come after it.
+            state: So far.
+
+        Returns:
+            The feature (N, dim) with the last of the frames, and the state after the first.
+        """
+        rows = self.stack.norm(_flatten(poses).transpose(1, 2)).permute(2, 0, 1).contiguous()  # (F, N, features)
+        after: State = []
+        for (inputs, recurrent), before in zip(self.layers, state):
+            given = inputs(rows.flatten(0, 1)).view(*rows.shape[:2], 2, 3 * self.hidden)
+            out, new = [], []
+            for side, (recur, (own, of_own)) in enumerate(zip(recurrent, before)):
+                own = self._next(given[0, :, side], of_own, own)
+                of_own = recur(own)
+                new.append((own, of_own))
+                out.append(torch.stack([own, *(self._next(x[:, side], of_own, own) for x in given[1:])]))
+            after.append(new)
+            rows = torch.cat(out, dim=2)
+        return rows[-1].float() * self.gain, after
 
 
 def _flatten(poses: Tensor) -> Tensor:

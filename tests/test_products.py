@@ -9,7 +9,7 @@ import torch
 from skelrep import embed, load_pretrained
 from skelrep.convolution import ConvolutionConfig, TemporalConvolution
 from skelrep.encoder import Encoder, EncoderConfig
-from skelrep.products import PRECISIONS, Product
+from skelrep.products import PRECISIONS, Product, _direct, product
 from skelrep.recurrent import FEW, RecurrentConfig, RecurrentStack
 from tests.test_embedding import ragged
 
@@ -122,8 +122,8 @@ def test_changed_weights_are_packed_anew():
     poses = torch.randn(2, 1, 64, 15, 3)
     with torch.no_grad():
         first = encoder.features(poses, ["joint"], "float32")["joint"]
-        kept = encoder._packed(["joint"], "float32")["joint"]
-        assert encoder._packed(["joint"], "float32")["joint"] is kept
+        kept = encoder.packed(["joint"], "float32")["joint"]
+        assert encoder.packed(["joint"], "float32")["joint"] is kept
         encoder.streams["joint"].entry.weight.mul_(2)
         second = encoder.features(poses, ["joint"], "float32")["joint"]
         torch.testing.assert_close(second, encoder(poses)["joint"], rtol=1e-4, atol=1e-5)
@@ -170,3 +170,47 @@ def test_int8_is_for_cpus():
     encoder = Encoder(EncoderConfig()).to("meta")
     with pytest.raises(ValueError, match="int8 products are for CPUs; on meta take"):
         encoder.features(torch.empty(1, 1, 64, 15, 3, device="meta"), ["joint"], "int8")
+
+
+def laid_out(rows: int, columns: int, order: str, gap: int) -> torch.Tensor:
+    """(rows, columns) float32, in memory by rows or columns, with a gap behind each."""
+    if order == "columns":
+        return laid_out(columns, rows, "rows", gap).mT
+    return torch.randn(rows, columns + gap)[:, :columns]
+
+
+@pytest.mark.parametrize("gap", [0, 7])
+@pytest.mark.parametrize("one", ["rows", "columns"])
+@pytest.mark.parametrize("other", ["rows", "columns"])
+def test_a_product_of_any_two_is_the_plain_one_but_for_rounding(one, other, gap):
+    a, b = laid_out(30, 50, one, gap), laid_out(20, 50, other, gap)
+    torch.testing.assert_close(product(a, b), a @ b.mT, rtol=0, atol=1e-4)
+    many, others = torch.stack([a, -a]), torch.stack([b, b + 1])
+    torch.testing.assert_close(product(many, others), many @ others.mT, rtol=0, atol=1e-4)
+    torch.testing.assert_close(product(many, b), many @ b.mT, rtol=0, atol=1e-4)
+
+
+def test_a_product_is_torchs_where_a_gradient_is_wanted_or_the_dtype_is_another():
+    a, b = torch.randn(30, 50), torch.randn(20, 50)
+    gradient = torch.autograd.grad(product(a.requires_grad_(), b).sum(), a)[0]
+    torch.testing.assert_close(gradient, b.sum(dim=0).expand(30, 50))
+    exact = a.detach().double(), b.double()
+    assert torch.equal(product(*exact), exact[0] @ exact[1].mT)
+    assert product(torch.zeros(0, 50), b).shape == (0, 20)
+
+
+@pytest.mark.parametrize("fault", ["gone", "wrong"])
+def test_where_the_direct_product_is_gone_or_wrong_the_plain_one_does(monkeypatch, fault):
+    class Operators:
+        class _linear_pointwise:
+            if fault == "wrong":
+                default = staticmethod(lambda rows, others, *_: 1.1 * (rows @ others.mT))
+
+    monkeypatch.setattr(torch.ops, "mkldnn", Operators)
+    _direct.cache_clear()
+    try:
+        assert _direct() is None
+        a, b = torch.randn(30, 50), torch.randn(20, 50)
+        assert torch.equal(product(a, b), a @ b.mT)
+    finally:
+        _direct.cache_clear()

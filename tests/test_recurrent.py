@@ -29,12 +29,13 @@ def feature(stack: RecurrentStack, poses: Tensor) -> Tensor:
         return stack(poses, (poses != 0).flatten(2).any(dim=2))
 
 
-def stepped(stack: RecurrentStack, poses: Tensor) -> list[Tensor]:
+def stepped(stack: RecurrentStack, poses: Tensor, precision: str = "float32") -> list[Tensor]:
     """The feature after every frame."""
-    state, features = stack.start(len(poses)), []
+    network, features = stack.packed(precision), []
     with torch.no_grad():
-        for t in range(poses.shape[2]):
-            now, state = stack.step(poses[:, :, t], state)
+        state = network.start(len(poses))
+        for frame in poses.split(1, dim=2):
+            now, state = network.step(frame, state)
             features.append(now)
     return features
 
@@ -74,17 +75,26 @@ def test_equals_the_loop_over_frames(stack, poses):
     assert torch.allclose(feature(stack, poses), expected, rtol=0, atol=1e-12)
 
 
-def test_steps_equal_the_whole_sequence_at_every_frame(stack, poses):
-    for t, now in enumerate(stepped(stack, poses)):
-        assert torch.allclose(now, feature(stack, poses[:, :, : t + 1]), rtol=0, atol=1e-12)
-
-
-def test_steps_equal_the_whole_sequence_in_float32(stack, poses):
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-6), ("bfloat16", 2e-2), ("int8", 5e-2)])
+def test_steps_equal_the_whole_sequence_at_every_frame(stack, poses, precision, tolerance):
     stack, poses = stack.float(), poses.float()
-    assert torch.allclose(stepped(stack, poses)[-1], feature(stack, poses), rtol=0, atol=1e-6)
+    for t, now in enumerate(stepped(stack, poses, precision)):
+        assert torch.allclose(now, feature(stack, poses[:, :, : t + 1]), rtol=0, atol=tolerance)
+
+
+@torch.no_grad()
+def test_a_frame_that_is_only_looked_at_leaves_the_state_as_it_was(stack, poses):
+    stack, poses = stack.float(), poses.float()
+    network = stack.packed("float32")
+    _, before = network.step(poses[:, :, :1], network.start(4))
+    looked, state = network.step(poses[:, :, 1:3], before)
+    _, alone = network.step(poses[:, :, 1:2], before)
+    torch.testing.assert_close(state, alone)
+    assert torch.allclose(looked, feature(stack, poses[:, :, :3]), rtol=0, atol=1e-6)
 
 
 def test_a_frame_changes_nothing_before_it(stack, poses):
+    stack, poses = stack.float(), poses.float()
     t = 7
     moved = poses.clone()
     moved[:, :, t] += 1
@@ -96,11 +106,11 @@ def test_a_frame_changes_nothing_before_it(stack, poses):
 def test_dimensions_and_state(stack, poses):
     assert stack.dim == 2 * HIDDEN
     assert feature(stack, poses).shape == (4, 2 * HIDDEN)
-    start = stack.start(4)
+    start = stack.float().packed("float32").start(4)
     assert len(start) == 3
-    assert all(
-        part.shape == (4, HIDDEN) and part.dtype == torch.float64 and not part.any() for pair in start for part in pair
-    )
+    for state, product in (gru for pair in start for gru in pair):
+        assert state.shape == (4, HIDDEN) and not state.any()
+        assert product.shape == (4, 3 * HIDDEN)
 
 
 def pair_of(features: int, hidden: int, dtype: torch.dtype) -> nn.ModuleList:

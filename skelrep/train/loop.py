@@ -183,7 +183,7 @@ def _views(recipe: Recipe, corpus: Corpus, step: int) -> tuple[Tensor, Tensor, T
         clip = corpus.epoch_slice(begin, part, recipe.seed)
     else:
         clip = corpus.windows(part)
-    first, second = corpus.views(clip, recipe.window, recipe.crop, recipe.shortest, recipe.in_training)
+    first, second = corpus.views(clip, recipe.window, recipe.crop, recipe.shortest, recipe.encoder)
     first, second, mirrored = distort(first, second, recipe.encoder.skeleton, recipe.augment)
     return first, second, clip.to(corpus.device) + mirrored * len(corpus)  # a mirrored clip is another clip
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skelrep.products import product
+
 # Added to the cosine of a slot that must not count: its exponential is exactly zero in float32 at any temperature in
 # use, and, unlike -inf, zero times it is zero.
 EXCLUDED = -1e4
@@ -35,7 +37,7 @@ def similarity(vectors: Tensor, bank: Tensor, exclude: Tensor | None = None) -> 
         (..., B, K) float32.
     """
     with torch.autocast(vectors.device.type, enabled=False):
-        cosines = vectors.float() @ bank.float().mT
+        cosines = product(vectors.float(), bank.float())
         return cosines if exclude is None else cosines.add_(exclude)
 
 
@@ -124,7 +126,7 @@ def aggregate(
         near = torch.ge(cosines, least, out=cosines.new_empty(cosines.shape))
         # A product with mostly zeros, but no gather, whose S x B x n x P copies would be larger than the cosines.
         weight = _scaled(cosines, cosines.new_ones(()), temperature).exp_().mul_(near)
-        centre = torch.nn.functional.normalize(key.float() + weight @ bank.float(), dim=-1)
+        centre = torch.nn.functional.normalize(key.float() + product(weight, bank.float().mT), dim=-1)
         return centre, least.expand(*cosines.shape[:-1], 1)
 
 
@@ -205,7 +207,7 @@ class _WeightedLosses(torch.autograd.Function):
             seen.copy_(gradient)
             parts.append((contrast, toward, divergence))
         contrast, toward, divergence = map(torch.cat, zip(*parts))
-        context.save_for_backward((student @ bank).addcmul_(toward.transpose(0, 1), centre))
+        context.save_for_backward(product(student, bank.mT).addcmul_(toward.transpose(0, 1), centre))
         contrast, divergence = contrast[..., 0].mean(dim=0), divergence.mean(dim=0).fill_diagonal_(0)
         context.mark_non_differentiable(contrast, divergence)
         return contrast @ contrasts + (divergence * pairs).sum(), contrast, divergence

@@ -6,7 +6,8 @@
 CORPUS is a folder that `skelrep prepare` wrote of the pretraining sets (see tests/motion_data.py). Every run appends
 one line to the results, and runs already there are not made again, so that it can be stopped and gone on with. Judged
 is the frozen encoder, on sets that it has not seen (but cmu_subset): 1-NN by cosine of all streams together and of each
-alone, over all folds; a linear probe on all streams over the first three folds.
+alone, over all folds; a linear probe on all streams over the first three folds. An encoder that is pooled otherwise
+once it is trained is judged both ways: its second line has "pooled" behind the name of its backbone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 import warnings
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +38,12 @@ from tests.motion_data import protocols
 
 # The one budget: small enough for a processor's core (minutes a run), so that there can be many seeds.
 STEPS, BATCH, SLOTS = 600, 128, 2048
-ENCODERS = {
-    "convolution": i2md_small().in_training,
-    "recurrent": EncoderConfig(
-        backbone=RecurrentConfig(hidden=64, layers=2), preprocess=PreprocessConfig(frames=32, persons=1)
+BUDGET = {"steps": STEPS, "batch": BATCH, "warmup": 50}
+RECIPES = {
+    "convolution": Recipe(i2md_small().encoder, averages=i2md_small().averages, **BUDGET),
+    "recurrent": Recipe(
+        EncoderConfig(backbone=RecurrentConfig(hidden=64, layers=2), preprocess=PreprocessConfig(frames=32, persons=1)),
+        **BUDGET,
     ),
 }
 METHOD = MethodConfig(slots=SLOTS, neighbours=SLOTS // 2, momentum=0.99)
@@ -53,6 +57,8 @@ CHOICES = {
     "start at half": {"start": 0.5},
     "enqueue centres": {"enqueue": "centre"},
     "neighbours are negatives": {"neighbours_are_negatives": True},
+    "banks of 1024": {"slots": 1024, "neighbours": 512},
+    "banks of 4096": {"slots": 4096, "neighbours": 2048},
 }
 VARIANTS = {
     "parts": PARTS,
@@ -91,28 +97,41 @@ def judge_encoder(encoder: Encoder) -> dict[str, float]:
     return judge(lambda poses: encoder.embed(poses, show_progress=False), streams)
 
 
-def run(variant: str, method: MethodConfig | None, backbone: str, seed: int, corpus: Path) -> dict:
-    """One line of results. The untrained encoder has no method."""
-    config = ENCODERS[backbone]
-    line: dict = {"variant": variant, "backbone": backbone, "seed": seed}
+def named(backbone: str, steps: int) -> str:
+    return backbone if steps == STEPS else f"{backbone}, {steps} steps"
+
+
+def runs(
+    variant: str, method: MethodConfig | None, backbone: str, seed: int, steps: int, corpus: Path
+) -> Iterator[dict]:
+    """Lines of results of one run. The untrained encoder has no method."""
+    recipe = dataclasses.replace(RECIPES[backbone], seed=seed, steps=steps)
+    line: dict = {"variant": variant, "backbone": named(backbone, steps), "seed": seed}
     if method is None:
         torch.manual_seed(seed)
-        return line | judge_encoder(Encoder(config))
-    recipe = Recipe(encoder=config, method=method, batch=BATCH, steps=STEPS, warmup=50, seed=seed)
-    begin = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        encoder = pretrain(recipe, Corpus.load(corpus, config), Path(folder), save_every=STEPS)
-    line |= {"steps": STEPS, "batch": BATCH, "minutes": round((time.perf_counter() - begin) / 60, 2)}
-    return line | judge_encoder(encoder)
+        encoder = Encoder(recipe.encoder)
+    else:
+        recipe = dataclasses.replace(recipe, method=method)
+        begin = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            encoder = pretrain(recipe, Corpus.load(corpus, recipe.encoder), Path(folder), save_every=steps)
+        line |= {"steps": steps, "batch": BATCH, "minutes": round((time.perf_counter() - begin) / 60, 2)}
+    if recipe.in_training == recipe.encoder:
+        yield line | judge_encoder(encoder)
+        return
+    as_trained = Encoder(recipe.in_training)
+    as_trained.load_state_dict(encoder.state_dict())
+    yield line | judge_encoder(as_trained)
+    yield line | {"backbone": f"{line['backbone']}, pooled"} | judge_encoder(encoder)
 
 
 def table(path: Path, figures: list[str]) -> str:
     """Mean ± standard deviation over seeds, a row a variant, as Markdown."""
-    runs = defaultdict(list)
+    seeds = defaultdict(list)
     for line in map(json.loads, path.read_text().splitlines()):
-        runs[line["backbone"], line["variant"]].append(line)
+        seeds[line["backbone"], line["variant"]].append(line)
     rows = [f"| | {' | '.join(figures)} | seeds |", "|---" * (len(figures) + 2) + "|"]
-    for (backbone, variant), lines in runs.items():
+    for (backbone, variant), lines in seeds.items():
         cells = []
         for figure in figures:
             values = [line[figure] for line in lines if figure in line]
@@ -128,8 +147,10 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--table", type=Path, help="only show the results in this file")
     parser.add_argument("--only", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--variants", nargs="+", help="some of those")
+    parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--backbone", nargs="+", default=list(ENCODERS), choices=ENCODERS)
+    parser.add_argument("--backbone", nargs="+", default=list(RECIPES), choices=RECIPES)
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     if arguments.table:
@@ -145,19 +166,19 @@ def main() -> None:
         lines = map(json.loads, arguments.output.read_text().splitlines())
         return any((line["variant"], line["backbone"], line["seed"]) == key for line in lines)
 
-    def keep(line: dict) -> None:
+    def keep(*lines: dict) -> None:
         with arguments.output.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write("".join(f"{json.dumps(line)}\n" for line in lines))
 
     if not done("raw poses", "none", 0):
         keep({"variant": "raw poses", "backbone": "none", "seed": 0, **judge(raw_poses, {})})
     for seed in arguments.seeds:
         for group in arguments.only:
             variants = {"untrained": None, **VARIANTS[group]} if group == "parts" else VARIANTS[group]
-            for variant, method in variants.items():
+            for variant in arguments.variants or variants:
                 for backbone in arguments.backbone:
-                    if not done(variant, backbone, seed):
-                        keep(run(variant, method, backbone, seed, arguments.corpus))
+                    if not done(variant, named(backbone, arguments.steps), seed):
+                        keep(*runs(variant, variants[variant], backbone, seed, arguments.steps, arguments.corpus))
 
 
 if __name__ == "__main__":

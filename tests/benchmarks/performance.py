@@ -571,8 +571,8 @@ def box(sizes: Sizes) -> list[Row]:
         prepared = encoder.prepare(some)
         return {name: modality(name, prepared, parents) for name in names}
 
-    def frame_of_stream() -> float:
-        stream = large.stream()
+    def frame_of_stream(precision: str) -> float:
+        stream = large.stream(precision=precision)
         for frame in some.clips[0].swapaxes(0, 1)[:10]:
             begin = time.perf_counter()
             stream.step(frame)
@@ -597,8 +597,8 @@ def box(sizes: Sizes) -> list[Row]:
             "views": views,
             "one by one": lambda: views_one_by_one(some.clips, encoder),
             "one clip": functools.partial(embed, clips[0], encoder, skeleton=NTU),
-            "frame": frame_of_stream,
         }
+        cases |= {f"frame, {name}": functools.partial(frame_of_stream, name) for name in PRECISIONS}
         cases |= {name: functools.partial(encoder.features, prepared, names, name) for name in PRECISIONS}
         parts = rounds(4 * sizes.rounds, with_peaks(limit, cases))
     needed = operations(encoder.config)
@@ -625,13 +625,11 @@ def box(sizes: Sizes) -> list[Row]:
         table.append(Row(label, rate(parts, precision, batch), "clips/s", of_limit=share))
         if precision == "float32":
             table.append(Row(f"{label}: share of the peak", 100 * share, "%", at_least=60))
-    milliseconds = {name: 1e3 * float(np.median(parts[name])) for name in ("one clip", "frame")}
-    label = f"one frame of a stream, hidden {sizes.hidden}, 3 streams"
-    return [
-        *table,
-        Row("embed one raw clip", milliseconds["one clip"], "ms", at_most=FRAME),
-        Row(label, milliseconds["frame"], "ms", at_most=FRAME),
-    ]
+    table.append(Row("embed one raw clip", 1e3 * float(np.median(parts["one clip"])), "ms", at_most=FRAME))
+    for precision in PRECISIONS:
+        label = f"one frame of a stream, hidden {sizes.hidden}, 3 streams, {precision}"
+        table.append(Row(label, 1e3 * float(np.median(parts[f"frame, {precision}"])), "ms", at_most=FRAME))
+    return table
 
 
 def embedding_work(count: int) -> Callable[[], Any]:
