@@ -38,7 +38,7 @@ BLOCK_BYTES = 2**28  # 256 MiB: blocks of about 1800 x 1800 at D = 2048; larger 
 
 SPARE = 16  # candidates kept beyond k: equal rows, and rows that float32 cannot tell apart from the k-th
 
-_CACHED = 2**18  # bytes of rows that are placed at once on a CPU: they stay in a core's cache
+_CACHED = 2**21  # bytes of rows that are placed at once on a CPU: they stay in the cache
 _GRID = 2.0**24  # steps to the unit length: 24 + 24 bits of a product leave float64 5 bits of headroom
 _NORMAL_975 = 1.959963984540054  # 97.5 % quantile of the normal distribution, for 95 % intervals
 _ROW_FIELDS = ("predictions", "neighbors", "indices", "similarities", "average_precision")  # one entry a clip
@@ -595,10 +595,10 @@ class _Space:
         product = product.mul_(2).sub_(query.square().sum(dim=-1, keepdim=True))
         return product.sub_(bank.square().sum(dim=-1)[..., None, :])
 
-    def roughly(self, rows: Rows, span: slice) -> tuple[Tensor, Tensor]:
+    def roughly(self, rows: Rows, span: slice, block_bytes: int) -> tuple[Tensor, Tensor]:
         """Some rows placed and then rounded to float32, (S, D), and their lengths (S,)."""
         count, dim = span.stop - span.start, rows.shape[1]
-        some = max(1, _CACHED // (8 * dim)) if self.device.type == "cpu" else count
+        some = max(1, min(_CACHED, block_bytes // 16) // (8 * dim)) if self.device.type == "cpu" else count
         placed = torch.empty(count, dim, device=self.device)
         length = torch.empty(count, dtype=torch.float64, device=self.device)
         for part in _spans(count, some):
@@ -702,12 +702,12 @@ def _scan(
     left = []
     for chunk in _spans(len(query), tall):
         parts = [slice(begin, min(begin + low, chunk.stop)) for begin in range(chunk.start, chunk.stop, low)]
-        mine, length = space.roughly(query, chunk)
+        mine, length = space.roughly(query, chunk, block_bytes)
         best = torch.full((len(length), keep), -math.inf, device=space.device)
         found = torch.zeros((len(length), keep), dtype=torch.int64, device=space.device)
         longest = torch.zeros((), dtype=torch.float64, device=space.device)
         for theirs in _spans(len(bank), wide):
-            others, far = space.roughly(bank, theirs)
+            others, far = space.roughly(bank, theirs, block_bytes)
             longest = torch.maximum(longest, far.max())
             for part in parts:
                 here = slice(part.start - chunk.start, part.stop - chunk.start)

@@ -252,7 +252,7 @@ class PackedStack:
     def _gates(self, gru: nn.GRU, before: float) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Weight and bias of a GRU's inputs, and of its states u; rows are the gates r, z, n."""
         of_input, of_state, input_bias, state_bias = [part.detach() for part in gru.parameters()]
-        rows = torch.ones(len(input_bias))
+        rows = torch.ones_like(input_bias)
         rows[-gru.hidden_size :] = self.gain  # s(2 a), or tanh(a)
         columns = rows[:, None]
         return (before * columns * of_input, rows * input_bias), (self.gain * columns * of_state, rows * state_bias)

@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "--quick", action="store_true", help="small sizes, to see that it works; goals are not for these"
     )
     parser.add_argument(
-        "--hidden", type=int, help="of the GRUs in training; 1024 as in the paper takes a quarter of an hour"
+        "--hidden", type=int, help="of the GRUs in training; by default 1024 as in the paper, which takes minutes"
     )
     arguments = parser.parse_args(words)
     if arguments.threads:  # before any library is loaded, and for the processes that are started

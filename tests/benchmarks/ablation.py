@@ -57,6 +57,7 @@ CHOICES = {
     "start at half": {"start": 0.5},
     "enqueue centres": {"enqueue": "centre"},
     "neighbours are negatives": {"neighbours_are_negatives": True},
+    "half weight for the cluster branch": {"cluster": 0.5, "intra_modal": 0.5},
     "banks of 1024": {"slots": 1024, "neighbours": 512},
     "banks of 4096": {"slots": 4096, "neighbours": 2048},
 }
