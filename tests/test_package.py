@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "skelrep"
 
 # Each module may import only those before it.
-ORDER = ["skeletons", "poses", "io", "stored", "preprocess", "modalities", "products", "recurrent", "convolution"]
+ORDER = ["products", "skeletons", "poses", "io", "stored", "preprocess", "modalities", "recurrent", "convolution"]
 ORDER += ["encoder", "onnx", "hub", "embedding", "logistic", "evaluate", "plot", "explore", "estimator", "cli"]
 
 
