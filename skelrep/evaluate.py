@@ -696,7 +696,8 @@ def _scan(
     """
     k, dim = indices.shape[1], bank.shape[1]
     keep, share = k + SPARE, block_bytes // 4
-    tall = max(1, 3 * share // (8 * dim + 72 * keep))  # queries in float32, and the best so far, twice in a merge
+    # Queries in float32 and the best so far, twice in a merge; a share and a half, for each chunk places the bank anew.
+    tall = max(1, 3 * share // (8 * dim + 72 * keep))
     wide = max(keep, share // (8 * dim))  # bank rows in float32, and as much again inside the product
     low = max(1, share // (12 * wide))  # queries at once
     left = []

@@ -254,8 +254,8 @@ def normalise(
     frames, joints, channels = poses.shape[1], len(skeleton), poses.shape[-1]
     landmarks = _Landmarks.of(poses[:, 0], matrix, skeleton, config)
     # All of it is linear in a frame's coordinates: one product makes the centred joints, the ways and the origin.
-    weights = _by_axis(torch.cat([landmarks.centred, landmarks.places], dim=1), channels)
-    placed = product(_seen(poses), weights.mT) if weights.ndim == 2 else _seen(poses) @ weights
+    rows, weights = _seen(poses), _by_axis(torch.cat([landmarks.centred, landmarks.places], dim=1), channels)
+    placed = product(rows, weights.mT) if weights.ndim == 2 else rows @ weights
     placed = placed.unflatten(2, (-1, channels))
     centred, places = placed[:, :, :joints], placed[:, :, joints:]
     if config.align == "mean":
@@ -274,17 +274,17 @@ def normalise(
             spread = (centred.square().sum(dim=(1, 2, 3)) / (frames * count)).sqrt()
             length = torch.where(known, length, spread)
         size = torch.where(length > SHORTEST, length, size)  # a person of no size keeps its unit
-    if leaders is None:
-        turns = (turn / size[:, None, None]).mT[:, None].expand(-1, joints, -1, -1)
-        return (centred.flatten(2) @ block_diagonal(turns)).unflatten(2, (joints, 3))
-    # The way from the leader's origin to the track's own, which every joint is moved by, goes through the same product.
-    origin = places[:, :, 3]
-    origin -= origin[leaders]
-    turns = (turn / size[:, None, None]).mT[leaders, None].expand(-1, joints, -1, -1)
-    moved = (landmarks.known[:, :, None, None] * turns).transpose(1, 2).flatten(2)
-    nothing = turns.new_zeros(len(turns), 3 * channels, moved.shape[2])
-    turns = torch.cat([block_diagonal(turns), nothing, moved], dim=1)
-    return (placed.flatten(2) @ turns).unflatten(2, (joints, 3))
+    turns = (turn / size[:, None, None]).mT[slice(None) if leaders is None else leaders]
+    turns = turns[:, None].expand(-1, joints, -1, -1)
+    rows, weights = centred, block_diagonal(turns)
+    if leaders is not None:
+        # The way from the leader's origin to the track's own, which all joints are moved by, takes the same product.
+        origin = places[:, :, 3]
+        origin -= origin[leaders]
+        nothing = weights.new_zeros(len(weights), 3 * channels, 3 * joints)
+        moved = (landmarks.known[:, :, None, None] * turns).transpose(1, 2).flatten(2)
+        rows, weights = placed, torch.cat([weights, nothing, moved], dim=1)
+    return (rows.flatten(2) @ weights).unflatten(2, (joints, 3))
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--table", type=Path, help="only show the results in this file")
     parser.add_argument("--only", nargs="+", default=list(VARIANTS), choices=VARIANTS)
-    parser.add_argument("--variants", nargs="+", help="some of those")
+    every = ["untrained", *(name for group in VARIANTS.values() for name in group)]
+    parser.add_argument("--variants", nargs="+", default=every, choices=every, help="some of those")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--backbone", nargs="+", default=list(RECIPES), choices=RECIPES)
@@ -176,10 +177,10 @@ def main() -> None:
     for seed in arguments.seeds:
         for group in arguments.only:
             variants = {"untrained": None, **VARIANTS[group]} if group == "parts" else VARIANTS[group]
-            for variant in arguments.variants or variants:
-                for backbone in arguments.backbone:
+            for variant, method in variants.items():
+                for backbone in arguments.backbone if variant in arguments.variants else ():
                     if not done(variant, named(backbone, arguments.steps), seed):
-                        keep(*runs(variant, variants[variant], backbone, seed, arguments.steps, arguments.corpus))
+                        keep(*runs(variant, method, backbone, seed, arguments.steps, arguments.corpus))
 
 
 if __name__ == "__main__":
