@@ -8,7 +8,7 @@ import yaml
 
 from skelrep import embed, load_pretrained
 from skelrep.hub import PRETRAINED, bundled
-from tests import motion_data
+from tests import motion_data, reference_clips
 
 PROMISED = {
     "i2md-small": {"utd_mhad": 93.0, "utkinect": 92.0, "msr_action3d": 86.0, "msr_action3d, 10 splits": 87.0},
@@ -29,6 +29,17 @@ def test_they_are_small(name):
     encoder = load_pretrained(name)
     assert sum(file.stat().st_size for file in (PRETRAINED / name).iterdir()) < 6e6
     assert embed(np.random.default_rng(0).normal(size=(40, 33, 3)), encoder).shape == (1, encoder.dim)
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_published_encoders_keep_their_numbers(name):
+    """Whatever is added to preprocessing or rewritten in the network: to 1e-6, single clips as well as batches."""
+    with np.load(reference_clips.FILE) as stored:
+        for kind, poses in reference_clips.clips().items():
+            expected = stored[f"{name}/{kind}"]
+            assert expected.shape == (len(poses), load_pretrained(name).dim)
+            np.testing.assert_allclose(embed(poses, name), expected, rtol=0, atol=1e-6)
+            np.testing.assert_allclose(embed(poses[-1:], name), expected[-1:], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", PROMISED)
