@@ -19,8 +19,8 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.preprocessing import normalize
 
 from skelrep import load_pretrained, read
-from skelrep.explore import page
 from skelrep.plot import draw
+from skelrep.plot.explore import page
 
 files = [] if hasattr(sys, "ps1") else sys.argv[1:]  # the arguments in a notebook are its kernel's
 clips = read(files[0]) if files else make_clips(240)

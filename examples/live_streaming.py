@@ -16,8 +16,8 @@ import numpy as np
 from motion import make_clips, make_recording  # examples/motion.py
 
 from skelrep import EncoderConfig, embed, load_pretrained, retrieve
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.preprocess import PreprocessConfig
-from skelrep.recurrent import RecurrentConfig
 from skelrep.train.data import Corpus
 from skelrep.train.loop import pretrain
 from skelrep.train.prepare import prepare

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skelrep.embedding import embed
     from skelrep.encoder import Encoder, EncoderConfig
-    from skelrep.estimator import SkeletonEmbedder
     from skelrep.evaluate import knn_eval, linear_eval, retrieve
     from skelrep.hub import load_pretrained, push_to_hub, save_pretrained
     from skelrep.io import read, write
     from skelrep.poses import Poses
     from skelrep.skeletons import SKELETONS, Skeleton
+    from skelrep.sklearn import SkeletonEmbedder
 
-__version__ = "0.1.0"
+from skelrep.version import __version__ as __version__
 
 _HOMES = {
     "Encoder": "encoder",
@@ -26,7 +26,7 @@ _HOMES = {
     "Poses": "poses",
     "SKELETONS": "skeletons",
     "Skeleton": "skeletons",
-    "SkeletonEmbedder": "estimator",
+    "SkeletonEmbedder": "sklearn",
     "embed": "embedding",
     "knn_eval": "evaluate",
     "linear_eval": "evaluate",

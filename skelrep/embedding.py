@@ -11,15 +11,18 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from skelrep.encoder import Encoder, as_device
+from skelrep.encoder import Encoder
+from skelrep.encoder.encoder import as_device
+from skelrep.encoder.modalities import modality
+from skelrep.encoder.recurrent import RecurrentStack
 from skelrep.hub import load_pretrained
 from skelrep.io import read
-from skelrep.modalities import modality
-from skelrep.poses import as_poses, missing_as_nan
+from skelrep.layouts import missing_as_nan
+from skelrep.matmul import PRECISIONS
+from skelrep.messages import nearest
+from skelrep.poses import as_poses
 from skelrep.preprocess import normalise
-from skelrep.products import PRECISIONS
-from skelrep.recurrent import RecurrentStack
-from skelrep.skeletons import Skeleton, mapping, nearest
+from skelrep.skeletons import Skeleton, mapping
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skelrep.poses import motion_energy
-from skelrep.products import product
+from skelrep.matmul import product
+from skelrep.persons import motion_energy
 from skelrep.skeletons import Skeleton, mapping
 
 Joints = tuple[str, ...]  # where several are named, their mean position is meant, of those that were seen

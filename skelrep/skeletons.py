@@ -8,13 +8,14 @@ where no rule applies the mapping is refused with both lists of names.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from skelrep.messages import nearest
 
 
 @dataclass(frozen=True)
@@ -435,10 +436,3 @@ def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None 
             "check the axis order (a clip is (persons, frames, joints, channels)) or pass another skeleton"
         )
     return skeleton
-
-
-def nearest(name: object, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: "; did you mean 'coco-17'?", or nothing if no known one is near."""
-    plain = {item.lower().replace("_", "-"): item for item in known}
-    near = difflib.get_close_matches(str(name).lower().replace("_", "-"), plain, n=1, cutoff=0.5)
-    return f"; did you mean {plain[near[0]]!r}?" if near else ""

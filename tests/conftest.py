@@ -35,9 +35,9 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from skelrep.convolution import ConvolutionConfig  # noqa: E402
 from skelrep.encoder import Encoder, EncoderConfig  # noqa: E402
-from skelrep.recurrent import RecurrentConfig  # noqa: E402
+from skelrep.encoder.convolution import ConvolutionConfig  # noqa: E402
+from skelrep.encoder.recurrent import RecurrentConfig  # noqa: E402
 
 hypothesis.settings.register_profile("skelrep", deadline=None)  # a busy machine is slow, not wrong
 hypothesis.settings.load_profile("skelrep")

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.convolution import ConvolutionConfig
 from skelrep.encoder import EncoderConfig
+from skelrep.encoder.convolution import ConvolutionConfig
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
 from skelrep.preprocess import CMD_LINE
-from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS
 from skelrep.train.i2md import MethodConfig
 from skelrep.train.prepare import prepare

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skelrep import load_pretrained
 from skelrep.encoder import Encoder
-from skelrep.modalities import MODALITIES, modality
+from skelrep.encoder.modalities import MODALITIES, modality
 from skelrep.poses import as_poses
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method, MethodConfig

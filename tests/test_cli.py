@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from skelrep import save_pretrained
-from skelrep.cli import EXAMPLES, _parser, main
+from skelrep.cli.main import EXAMPLES, _parser, main
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS
 from tests.test_io import agcn_folder, annotation, dump, moving, skeleton_text
@@ -330,7 +330,7 @@ def test_interruption_exits_130(monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("skelrep.cli._info", interrupt)
+    monkeypatch.setattr(sys.modules["skelrep.cli.main"], "_info", interrupt)
     assert main(["info", "x"]) == 130
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.hub import convert_cmd, load_pretrained
 from skelrep.poses import Poses
-from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS
 
 # The 25 pairs (child, parent) of CMD's feeder, one-based; joint 21 is its own parent.

@@ -10,9 +10,9 @@ import torch
 
 from skelrep import embed
 from skelrep.encoder import Encoder, EncoderConfig
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
 from skelrep.preprocess import CMD_LINE
-from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS
 
 KINECT = SKELETONS["kinect-20"]

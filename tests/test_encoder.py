@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from skelrep.convolution import ConvolutionConfig, TemporalConvolution
-from skelrep.encoder import MOST_LAYERS, MOST_PARAMETERS, Encoder, EncoderConfig, Source, _parameters, as_device
-from skelrep.modalities import MODALITIES, modality
+from skelrep.encoder import Encoder, EncoderConfig, Source
+from skelrep.encoder.convolution import ConvolutionConfig, TemporalConvolution
+from skelrep.encoder.encoder import MOST_LAYERS, MOST_PARAMETERS, _parameters, as_device
+from skelrep.encoder.modalities import MODALITIES, modality
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
 from skelrep.preprocess import CMD_LINE, PreprocessConfig
-from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS, Skeleton
 
 COMMON, NTU = SKELETONS["common-15"], SKELETONS["ntu-25"]

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skelrep import SKELETONS, Poses, explore, plot, retrieve
+from skelrep import SKELETONS, Poses, retrieve
 from skelrep.cli import main
+from skelrep.plot import drawing as plot
+from skelrep.plot import explore
 
 KINECT = SKELETONS["kinect-20"]
 HOSTILE = (

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from skelrep.convolution import ConvolutionConfig
 from skelrep.encoder import Encoder, EncoderConfig
+from skelrep.encoder.convolution import ConvolutionConfig
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.evaluate import knn_eval, linear_eval
 from skelrep.poses import Poses
 from skelrep.preprocess import PreprocessConfig
-from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS
 from skelrep.train.augment import AugmentConfig
 from skelrep.train.finetune import Classifier, FinetuneConfig, _distorted, finetune, protocols, subset

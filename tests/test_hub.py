@@ -14,11 +14,12 @@ import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 
-from skelrep import hub as skelrep_hub
 from skelrep.cli import main
 from skelrep.encoder import Encoder, EncoderConfig
-from skelrep.hub import CARD, CONFIG, WEIGHTS, bundled, load_pretrained, model_card, push_to_hub, save_pretrained
-from skelrep.recurrent import RecurrentConfig
+from skelrep.encoder.recurrent import RecurrentConfig
+from skelrep.hub import bundled, load_pretrained, model_card, push_to_hub, save_pretrained
+from skelrep.hub import load as skelrep_hub
+from skelrep.hub.load import CARD, CONFIG, WEIGHTS
 from tests.hub_server import HubServer
 
 REPO = "lab/encoder"

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skelrep.encoder import Encoder
-from skelrep.modalities import modality
+from skelrep.encoder.modalities import modality
 from skelrep.train.augment import AugmentConfig, CMDAugmentConfig
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method, MethodConfig

@@ -11,14 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skelrep.train import losses
-from skelrep.train.losses import (
-    EXCLUDED,
-    aggregate,
-    info_nce,
-    mutual_distillation,
-    similarity,
-    weighted_losses,
-)
+from skelrep.train.losses import EXCLUDED, aggregate, info_nce, mutual_distillation, similarity, weighted_losses
 
 TEMPERATURES: dict[str, Any] = {"teacher_temperature": 0.05, "student_temperature": 0.1}
 

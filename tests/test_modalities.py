@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelrep.modalities import MODALITIES, modality
+from skelrep.encoder.modalities import MODALITIES, modality
 from skelrep.skeletons import SKELETONS
 
 PARENTS = (0, 0, 1, 1, 4)  # two trees

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-import skelrep.onnx as skelrep_onnx
+import skelrep.encoder.onnx as skelrep_onnx
 from skelrep import load_pretrained, save_pretrained
 from skelrep.cli import main
-from skelrep.convolution import ConvolutionConfig
 from skelrep.encoder import Encoder, EncoderConfig, Source
-from skelrep.onnx import export_onnx
+from skelrep.encoder.convolution import ConvolutionConfig
+from skelrep.encoder.onnx import export_onnx
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
 from skelrep.preprocess import CMD_LINE, PreprocessConfig
-from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS
 from tests.conftest import untrained
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skelrep import SKELETONS, Poses, knn_eval, linear_eval, plot, retrieve
+from skelrep import SKELETONS, Poses, knn_eval, linear_eval, retrieve
 from skelrep.cli import main
+from skelrep.plot import drawing as plot
 from skelrep.skeletons import custom, mapping
 
 COMMON = SKELETONS["common-15"]

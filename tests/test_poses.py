@@ -10,7 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelrep.poses import FORMAT_VERSION, Poses, as_poses, missing_as_nan, motion_energy, replacing
+from skelrep.files import replacing
+from skelrep.layouts import missing_as_nan
+from skelrep.persons import motion_energy
+from skelrep.poses import FORMAT_VERSION, Poses, as_poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom
 
 V = 4

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from skelrep.io import ntu, read, read_parts, write
-from skelrep.poses import Poses, motion_energy
+from skelrep.persons import motion_energy
+from skelrep.poses import Poses
 from skelrep.preprocess import fill_gaps, map_joints
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping
 from skelrep.train.prepare import prepare

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from skelrep import embed, load_pretrained
-from skelrep.hub import PRETRAINED, bundled
+from skelrep.hub import bundled
+from skelrep.hub.load import PRETRAINED
 from tests import motion_data, reference_clips
 
 PROMISED = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skelrep.recurrent import CHUNK, FEW, RecurrentConfig, RecurrentStack, _Pair
+from skelrep.encoder.recurrent import CHUNK, FEW, RecurrentConfig, RecurrentStack, _Pair
 
 JOINTS, PERSONS, FRAMES, HIDDEN = 5, 2, 12, 8
 

@@ -12,8 +12,8 @@ import torch
 
 from skelrep import embed, load_pretrained
 from skelrep.cli import main
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.io import read
-from skelrep.recurrent import RecurrentConfig
 from skelrep.train import loop
 from skelrep.train.recipes import RECIPES
 from skelrep.train.run import changed

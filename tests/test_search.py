@@ -12,9 +12,9 @@ import pytest
 
 from skelrep import retrieve, save_pretrained
 from skelrep.cli import main
+from skelrep.io.embeddings import Embeddings, load, save
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS
-from skelrep.stored import Embeddings, load, save
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "search-and-export.md"

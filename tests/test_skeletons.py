@@ -6,16 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from skelrep.skeletons import (
-    DERIVATIONS,
-    SKELETONS,
-    TOLD_BY_COUNT,
-    Skeleton,
-    canonical_name,
-    custom,
-    mapping,
-    resolve,
-)
+from skelrep.skeletons import DERIVATIONS, SKELETONS, TOLD_BY_COUNT, Skeleton, canonical_name, custom, mapping, resolve
 
 TABLES = pytest.mark.parametrize("table", SKELETONS.values(), ids=lambda table: table.name)
 COMMON = SKELETONS["common-15"]

@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io import agcn, arrays, containers, estimators, motion_capture, ntu, pku, pyskl, tables
-from skelrep.io.estimators import from_mediapipe as from_mediapipe
-from skelrep.poses import Poses, replacing
-from skelrep.skeletons import Skeleton, nearest
+from skelrep.files import replacing
+from skelrep.io import agcn, c3d, keypoint_json, motion_capture, ntu, numpy_files, pku, pose_format, pyskl, tables
+from skelrep.io.keypoint_json import from_mediapipe as from_mediapipe
+from skelrep.messages import nearest
+from skelrep.poses import Poses
+from skelrep.skeletons import Skeleton
 
 #: Readers by the name that `read(format=)` takes.
 FORMATS: dict[str, Callable[..., Poses | Iterator[Poses]]] = {
-    "npy": arrays.read_numpy,
-    "npz": arrays.read_numpy,
+    "npy": numpy_files.read_numpy,
+    "npz": numpy_files.read_numpy,
     "agcn": agcn.read_agcn,
     "ntu": ntu.read_ntu,
     "pku": pku.read_pku,
@@ -30,10 +32,10 @@ FORMATS: dict[str, Callable[..., Poses | Iterator[Poses]]] = {
     "amc": motion_capture.read_amc,
     "csv": tables.read_csv,
     "parquet": tables.read_parquet,
-    "json": estimators.read_json,
-    "openpose": estimators.read_openpose,
-    "c3d": containers.read_c3d,
-    "pose": containers.read_pose,
+    "json": keypoint_json.read_json,
+    "openpose": keypoint_json.read_openpose,
+    "c3d": c3d.read_c3d,
+    "pose": pose_format.read_pose,
 }
 #: Stands before the suffix of what `skelrep embed` writes beside its inputs.
 EMBEDDINGS = ".embeddings"
@@ -199,7 +201,7 @@ def _read_one(
         raise ValueError(f"{path} is empty")
     try:
         format = format or _format_of(path)
-        if layout is not None and FORMATS[format] is not arrays.read_numpy:
+        if layout is not None and FORMATS[format] is not numpy_files.read_numpy:
             raise ValueError(f"layout= is for bare arrays; the format {format!r} fixes its axes")
         options = {"scaled": scaled} if format in ("json", "openpose") else {}
         parts = FORMATS[format](path, layout=layout, skeleton=skeleton, split=split, **options)

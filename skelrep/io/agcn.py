@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.arrays import opened, seen
 from skelrep.io.ntu import columns_of
-from skelrep.io.unpickler import load_pickle
-from skelrep.poses import Poses, missing_as_nan
+from skelrep.io.numpy_files import opened, seen
+from skelrep.io.safe_pickle import load_pickle
+from skelrep.layouts import missing_as_nan
+from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
 _DERIVED = ("data_bone", "data_motion", "data_joint_motion", "data_bone_motion")  # of joints; poses no more

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.arrays import bounded, rate
+from skelrep.io.numpy_files import bounded, rate
 from skelrep.poses import Poses
 from skelrep.skeletons import custom, resolve
 

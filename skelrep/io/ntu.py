@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from skelrep.poses import Poses, motion_energy
+from skelrep.persons import motion_energy
+from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
 JOINTS = 25

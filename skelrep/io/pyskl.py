@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.arrays import seen
 from skelrep.io.ntu import columns_of
-from skelrep.io.unpickler import load_pickle
-from skelrep.poses import Poses, missing_as_nan
+from skelrep.io.numpy_files import seen
+from skelrep.io.safe_pickle import load_pickle
+from skelrep.layouts import missing_as_nan
+from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
 # What a `keypoint` of V joints in C dimensions is in the files that pyskl and mmaction2 publish.

@@ -8,7 +8,6 @@ A joint's columns are called after the joint and an axis: "Hips.X", "hips_x", "H
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -17,8 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.arrays import bounded, rate
-from skelrep.poses import Poses, missing_as_nan, replacing
+from skelrep.files import replacing
+from skelrep.io.numpy_files import bounded, rate
+from skelrep.layouts import missing_as_nan
+from skelrep.messages import optional
+from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
 _KEYS = ("clip", "label", "person", "frame", "time")
@@ -29,19 +31,6 @@ _COLUMNS = (
     re.compile(r"(?P<joint>.*[a-z0-9])(?P<axis>[XYZ])"),
 )
 _NO_POSITION = re.compile(r"[\W_](rot|quat|orient|euler|vel|acc)\w*$", re.IGNORECASE)
-
-
-def optional(module: str, extra: str) -> Any:
-    """A module that comes with one of the package's extras.
-
-    Raises:
-        ModuleNotFoundError: if it is not installed; the message says how to install it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        what = module.partition(".")[0]
-        raise ModuleNotFoundError(f"this format needs {what}: pip install 'skelrep[{extra}]'") from error
 
 
 def read_csv(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skelrep.encoder import persons_present
+from skelrep.encoder.encoder import persons_present
 from skelrep.preprocess import block_diagonal
 from skelrep.skeletons import Skeleton
 

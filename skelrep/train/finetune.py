@@ -22,11 +22,12 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from skelrep import __version__
-from skelrep.encoder import Encoder, Source, persons_present
+from skelrep.encoder import Encoder, Source
+from skelrep.encoder.encoder import persons_present
 from skelrep.evaluate import knn_eval, linear_eval
 from skelrep.poses import Poses
 from skelrep.train.augment import AugmentConfig, augment
+from skelrep.version import __version__
 
 PROTOCOLS = ("knn", "linear", "semi", "finetune")
 AT_ONCE = 256  # clips in a pass without gradients: enough for a GPU, and little memory

@@ -9,8 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from skelrep.encoder import Encoder, persons_present
-from skelrep.modalities import modality
+from skelrep.encoder import Encoder
+from skelrep.encoder.encoder import persons_present
+from skelrep.encoder.modalities import modality
 from skelrep.train.distributed import gathered
 from skelrep.train.losses import aggregate, similarity, weighted_losses
 from skelrep.train.memory import Memory

@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from skelrep.encoder import Encoder
-from skelrep.poses import replacing
+from skelrep.files import replacing
 from skelrep.train import distributed
 from skelrep.train.augment import distort
 from skelrep.train.data import Corpus

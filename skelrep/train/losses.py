@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skelrep.products import product
+from skelrep.matmul import product
 
 # Added to the cosine of a slot that must not count: its exponential is exactly zero in float32 at any temperature in
 # use, and, unlike -inf, zero times it is zero.

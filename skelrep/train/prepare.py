@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from skelrep.io import read_parts
-from skelrep.poses import Poses, motion_energy
+from skelrep.persons import motion_energy
+from skelrep.poses import Poses
 from skelrep.preprocess import fill_gaps, map_joints
 from skelrep.skeletons import Skeleton, mapping, resolve
 

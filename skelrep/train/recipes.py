@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
-from skelrep.convolution import ConvolutionConfig
 from skelrep.encoder import EncoderConfig
+from skelrep.encoder.convolution import ConvolutionConfig
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.preprocess import CMD_LINE
-from skelrep.recurrent import RecurrentConfig
 from skelrep.skeletons import SKELETONS
 from skelrep.train.augment import AugmentConfig, CMDAugmentConfig
 from skelrep.train.i2md import MethodConfig

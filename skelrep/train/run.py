@@ -13,12 +13,13 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from skelrep.encoder import Encoder, EncoderConfig, Source, as_device, typed
+from skelrep.encoder import Encoder, EncoderConfig, Source
+from skelrep.encoder.encoder import as_device, typed
 from skelrep.evaluate import knn_eval
 from skelrep.hub import load_pretrained, save_pretrained
 from skelrep.io import members, read
+from skelrep.messages import nearest
 from skelrep.poses import Poses
-from skelrep.skeletons import nearest
 from skelrep.train import distributed
 from skelrep.train.data import Corpus
 from skelrep.train.loop import load_checkpoint, pretrain

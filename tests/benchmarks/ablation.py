@@ -27,8 +27,8 @@ import torch
 
 from skelrep import knn_eval, linear_eval
 from skelrep.encoder import Encoder, EncoderConfig
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.preprocess import PreprocessConfig
-from skelrep.recurrent import RecurrentConfig
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import MethodConfig
 from skelrep.train.loop import pretrain

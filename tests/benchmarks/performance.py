@@ -6,7 +6,7 @@ returns rows of the table.
 
 A ratio is the median over rounds of two times of the same round, after a warm-up, so that a busy moment of the machine
 meets both. The limit is the rate of the fastest matrix product of 2048 x 2048 that torch, numpy or
-`skelrep.products.Product` reaches, in the same rounds; what a case needs is counted by formula.
+`skelrep.matmul.Product` reaches, in the same rounds; what a case needs is counted by formula.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from skelrep import embed, knn_eval, linear_eval, load_pretrained, retrieve
-from skelrep.convolution import ConvolutionConfig
 from skelrep.encoder import Encoder, EncoderConfig
-from skelrep.evaluate import BLOCK_BYTES, CANDIDATES_OF_C
-from skelrep.logistic import regularisation_path
-from skelrep.modalities import modality
+from skelrep.encoder.convolution import ConvolutionConfig
+from skelrep.encoder.modalities import modality
+from skelrep.encoder.recurrent import RecurrentStack
+from skelrep.evaluate.knn import BLOCK_BYTES, CANDIDATES_OF_C
+from skelrep.evaluate.logistic import regularisation_path
+from skelrep.matmul import PRECISIONS, Product
 from skelrep.poses import as_poses
-from skelrep.products import PRECISIONS, Product
-from skelrep.recurrent import RecurrentStack
 from skelrep.skeletons import SKELETONS, mapping
 from skelrep.train.augment import distort
 from skelrep.train.data import Corpus

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from skelrep.products import product
+from skelrep.matmul import product
 
 TOLERANCE = 1e-5  # of the objective: the decrease still expected of a step; leaves about 1e-4 to the minimum
 FLATNESS = 1e-4  # of every number of the gradient, as in scikit-learn; what decides where C is small

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skelrep.convolution import ConvolutionConfig, TemporalConvolution
-from skelrep.modalities import MODALITIES, modality
+from skelrep.encoder.convolution import ConvolutionConfig, TemporalConvolution
+from skelrep.encoder.modalities import MODALITIES, modality
+from skelrep.encoder.recurrent import RecurrentConfig, RecurrentStack
 from skelrep.poses import Poses
 from skelrep.preprocess import PreprocessConfig, prepare
-from skelrep.recurrent import RecurrentConfig, RecurrentStack
 from skelrep.skeletons import SKELETONS, Skeleton, resolve
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.evaluate import Rows, retrieve
-from skelrep.plot import FACE, USUAL_FPS, bones, drawable, ground, head, oriented, sides, tips, trunk
+from skelrep.evaluate import retrieve
+from skelrep.evaluate.knn import Rows
+from skelrep.plot.drawing import FACE, USUAL_FPS, bones, drawable, ground, head, oriented, sides, tips, trunk
 from skelrep.poses import Poses
 
 MAPS = {"pca": "principal components", "umap": "UMAP"}

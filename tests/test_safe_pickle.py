@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from skelrep.io import unpickler
-from skelrep.io.unpickler import load_pickle
+from skelrep.io.safe_pickle import load_pickle
 
 FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures" / "mmaction"
 PROTOCOLS = range(6)
@@ -184,7 +184,7 @@ def test_names_are_exact(load):
         name("numpy", "core.multiarray"): "numpy.core.multiarray",
         name("_codecs", "lookup"): "_codecs.lookup",
         name("copyreg", "_reconstructor"): "copyreg._reconstructor",
-        name("skelrep.io.unpickler", "load_pickle"): "skelrep.io.unpickler.load_pickle",
+        name("skelrep.io.safe_pickle", "load_pickle"): "skelrep.io.safe_pickle.load_pickle",
         name("torch._utils", "_rebuild_tensor_v2"): "torch._utils._rebuild_tensor_v2",
     }.items():
         with pytest.raises(ValueError, match=f"asks for '{named}"):

@@ -23,15 +23,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from skelrep import __version__
-from skelrep.encoder import Encoder, EncoderConfig, Source, as_device
-from skelrep.modalities import MODALITIES
-from skelrep.poses import replacing
+from skelrep.encoder import Encoder, EncoderConfig, Source
+from skelrep.encoder.encoder import as_device
+from skelrep.encoder.modalities import MODALITIES
+from skelrep.encoder.recurrent import RecurrentConfig
+from skelrep.files import replacing
+from skelrep.messages import nearest
 from skelrep.preprocess import CMD_LINE, PreprocessConfig
-from skelrep.recurrent import RecurrentConfig
-from skelrep.skeletons import SKELETONS, nearest
+from skelrep.skeletons import SKELETONS
+from skelrep.version import __version__
 
-PRETRAINED = Path(__file__).parent / "pretrained"
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 MOST_CONFIG_BYTES = 1_000_000  # a real one has some 3 kB; parsing a bomb would take the memory of a thousand encoders
 

@@ -15,11 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from skelrep import estimator
+from skelrep import sklearn as estimator
 from skelrep.embedding import embed
 from skelrep.encoder import Encoder
-from skelrep.estimator import SkeletonEmbedder
 from skelrep.poses import Poses
+from skelrep.sklearn import SkeletonEmbedder
 
 SKELETON = "kinect-20"
 LABELS = ["still", "wave"] * 9

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from skelrep import __version__
-from skelrep.convolution import SMALLEST, TemporalConvolution
-from skelrep.encoder import Encoder
-from skelrep.io.tables import optional
-from skelrep.poses import replacing
-from skelrep.recurrent import RecurrentConfig, RecurrentStack
+from skelrep.encoder.convolution import SMALLEST, TemporalConvolution
+from skelrep.encoder.encoder import Encoder
+from skelrep.encoder.recurrent import RecurrentConfig, RecurrentStack
+from skelrep.files import replacing
+from skelrep.messages import optional
+from skelrep.version import __version__
 
 OPSET, IR_VERSION = 17, 8  # of 2022; nothing newer is needed
 TOLERANCE = 1e-4  # of a row's length; 1e-7 is usual
@@ -155,7 +155,7 @@ def _joints(graph: _Graph, encoder: Encoder) -> tuple[str, str]:
 
 
 def _modality(graph: _Graph, name: str, joints: str, parents: tuple[int, ...], frames: int) -> str:
-    """`skelrep.modalities.modality` of (..., T, V, 3)."""
+    """`skelrep.encoder.modalities.modality` of (..., T, V, 3)."""
     if name == "bone":
         return graph("Sub", joints, _gather(graph, joints, parents, axis=-2))
     if name == "motion":

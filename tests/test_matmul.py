@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from skelrep import embed, load_pretrained
-from skelrep.convolution import ConvolutionConfig, TemporalConvolution
 from skelrep.encoder import Encoder, EncoderConfig
-from skelrep.products import PRECISIONS, Product, _direct, product
-from skelrep.recurrent import FEW, RecurrentConfig, RecurrentStack
+from skelrep.encoder.convolution import ConvolutionConfig, TemporalConvolution
+from skelrep.encoder.recurrent import FEW, RecurrentConfig, RecurrentStack
+from skelrep.matmul import PRECISIONS, Product, _direct, product
 from tests.test_embedding import ragged
 
 # Cosine to the plain float32 network, at the least.
@@ -79,7 +79,7 @@ def test_where_the_packed_product_is_gone_or_wrong_the_plain_one_does(monkeypatc
     def gone(*_):
         raise AttributeError("no such operator")
 
-    monkeypatch.setattr("skelrep.products._packed", gone if fault == "gone" else lambda *_: lambda rows: rows[:, :33])
+    monkeypatch.setattr("skelrep.matmul._packed", gone if fault == "gone" else lambda *_: lambda rows: rows[:, :33])
     rows, weight, bias = torch.randn(50, 70), torch.randn(33, 70), torch.randn(33)
     product = Product(weight, bias, precision)
     assert not product.packed

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from skelrep.evaluate import KNNResult, LinearResult
-from skelrep.poses import Poses, as_poses, replacing
+from skelrep.files import replacing
+from skelrep.poses import Poses, as_poses
 from skelrep.preprocess import map_joints
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from skelrep.products import Product
+from skelrep.matmul import Product
 
 SMALLEST = 1e-6  # variance over time that counts as none: the root of zero has an endless gradient
 

@@ -26,8 +26,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.io.arrays import bounded, rate
-from skelrep.poses import Poses, missing_as_nan
+from skelrep.io.numpy_files import bounded, rate
+from skelrep.layouts import missing_as_nan
+from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
 _WORLD_LANDMARKS = ("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from skelrep.products import Product, product
+from skelrep.matmul import Product, product
 
 # For every layer and each of its GRUs the state (N, hidden) and its product with the state's weights (N, 3 x hidden).
 State = list[list[tuple[Tensor, Tensor]]]

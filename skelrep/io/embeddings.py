@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.arrays import opened
-from skelrep.io.tables import optional
-from skelrep.poses import Poses, replacing
+from skelrep.files import replacing
+from skelrep.io.numpy_files import opened
+from skelrep.messages import optional
+from skelrep.poses import Poses
 
 SUFFIXES = (".npy", ".npz", ".parquet")
 

@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skelrep import __version__
-from skelrep.logistic import regularisation_path, standardise
-from skelrep.products import product
-from skelrep.skeletons import nearest
+from skelrep.evaluate.logistic import regularisation_path, standardise
+from skelrep.matmul import product
+from skelrep.messages import nearest
+from skelrep.version import __version__
 
 Rows: TypeAlias = "np.ndarray | Tensor"
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from skelrep.io.embeddings import Embeddings
     from skelrep.poses import Poses
-    from skelrep.stored import Embeddings
 
 # Nothing heavy is imported before a command needs it: `skelrep --help` must not wait for torch.
 
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argcomplete.autocomplete(parser, default_completer=_completions)  # type: ignore[arg-type]
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] not in EXAMPLES and not argv[0].startswith("-"):
-        from skelrep.skeletons import nearest
+        from skelrep.messages import nearest
 
         parser.error(f"there is no command {argv[0]!r}{nearest(argv[0], EXAMPLES)} (see skelrep --help)")
     arguments = parser.parse_args(argv)
@@ -108,7 +108,7 @@ def _completions(prefix: str, action: argparse.Action, **_: Any) -> list[str]:
 
     known: Iterable[str] = ()
     if action.dest in ("model", "what"):
-        known = (path.parent.name for path in Path(__file__).parent.glob("pretrained/*/config.json"))
+        known = (path.parent.name for path in Path(__file__).parents[1].glob("pretrained/*/config.json"))
     elif action.dest in ("skeleton", "to"):
         from skelrep.skeletons import SKELETONS as known
     elif action.dest == "streams":
@@ -323,7 +323,7 @@ class _Version(argparse.Action):
         super().__init__(*args, nargs=0, help="show the version and exit", **options)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from skelrep import __version__
+        from skelrep.version import __version__
 
         print(__version__)
         parser.exit()
@@ -335,8 +335,8 @@ class _Version(argparse.Action):
 def _embed(arguments: argparse.Namespace) -> None:
     import numpy as np
 
-    from skelrep import stored
     from skelrep.io import EMBEDDINGS
+    from skelrep.io import embeddings as stored
 
     output: Any = arguments.output
     # `skelrep embed folder/*` a second time meets what the first time wrote.
@@ -495,8 +495,8 @@ def _plot(arguments: argparse.Namespace) -> None:
 
 
 def _explore(arguments: argparse.Namespace) -> None:
-    from skelrep.explore import page
-    from skelrep.poses import replacing
+    from skelrep.files import replacing
+    from skelrep.plot.explore import page
 
     poses = _read(arguments.poses, arguments, None)
     labels = _column(poses, arguments.labels, arguments.poses)
@@ -591,8 +591,8 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _export_onnx(arguments: argparse.Namespace) -> None:
+    from skelrep.encoder.onnx import export_onnx
     from skelrep.hub import load_pretrained
-    from skelrep.onnx import export_onnx
 
     encoder = load_pretrained(arguments.model, revision=arguments.revision, device="cpu")
     difference = export_onnx(encoder, arguments.output)
@@ -669,13 +669,13 @@ def _target(path: Path, output: str | None) -> Path:
 
 def _train(module: str) -> Any:
     """A module of the training package, which nothing else here knows."""
-    return importlib.import_module(f".train.{module}", __package__)
+    return importlib.import_module(f"skelrep.train.{module}")
 
 
 def _column(known: Any, name: str | None, path: str) -> np.ndarray | None:
     """The info column of that name; None if none is asked for."""
     if name is not None and name not in known.info:
-        from skelrep.skeletons import nearest
+        from skelrep.messages import nearest
 
         has = ", ".join(known.info) or "none"
         raise ValueError(f"no info column {name!r} in {path}; it has {has}{nearest(name, known.info)}")
@@ -690,7 +690,7 @@ def _index(poses: Poses, clip: str | None) -> int:
         return poses.ids.index(clip)
     if clip.isdecimal() and int(clip) < len(poses):
         return int(clip)
-    from skelrep.skeletons import nearest
+    from skelrep.messages import nearest
 
     where = f"give an id or a position within 0..{len(poses) - 1}"
     raise ValueError(f"no clip {clip!r}: {where}{nearest(clip, poses.ids)}")
@@ -698,7 +698,7 @@ def _index(poses: Poses, clip: str | None) -> int:
 
 def _rows_of(poses: Poses, name: str) -> np.ndarray:
     """Embeddings that `skelrep embed` wrote of these poses; if they have ids, these tell whether it did."""
-    from skelrep.stored import load
+    from skelrep.io.embeddings import load
 
     found = load(name)
     if found is None:
@@ -778,7 +778,7 @@ def _embeddings(
 ) -> Embeddings:
     """Those of a file of poses; of one that `skelrep embed` wrote, those in it."""
     from skelrep.io import members
-    from skelrep.stored import Embeddings, load
+    from skelrep.io.embeddings import Embeddings, load
 
     no_labels = f"{name} holds no labels to judge by; an .npz written by Poses.save can"
     if (found := load(name)) is not None:

@@ -1,4 +1,4 @@
-"""Binary files that libraries kept for them read: C3D (ezc3d) and `.pose` (pose-format)."""
+"""C3D files, read by the library kept for them (ezc3d)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.tables import optional
-from skelrep.poses import Poses, missing_as_nan
+from skelrep.layouts import missing_as_nan
+from skelrep.messages import optional
+from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
 
 _METRES = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254}
@@ -57,43 +58,3 @@ def _joints(labels: list[str], path: Path) -> Skeleton:
             "name for each in this order, with shoulders, elbows, wrists, hips, knees, ankles and a head among them"
         ) from None
     return table
-
-
-def read_pose(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
-    """Reads the body of a `.pose` file (the extra `pose`): its world landmarks if it has any, else its pose.
-
-    Faces and hands are passed over.
-
-    Args:
-        path: The file.
-        layout: Not used; the format fixes the axes.
-        skeleton: Other names for the body's points.
-        split: Not used.
-
-    Returns:
-        One clip (M, T, V, C) with scores: world landmarks in metres with y up, others in pixels with y down.
-
-    Raises:
-        ValueError: if the file is damaged or holds no body.
-    """
-    optional("pose_format", "pose")
-    from pose_format import Pose  # type: ignore[import-not-found]
-
-    try:
-        pose = Pose.read(path.read_bytes())
-        components = [component.name for component in pose.header.components]
-        bodies = sorted((name for name in components if "POSE" in name.upper()), key=lambda name: "WORLD" not in name)
-        if not bodies:
-            raise ValueError(f"its components are {', '.join(components) or 'none'}, none of them a body's pose")
-        part = next(component for component in pose.header.components if component.name == bodies[0])
-        body = pose.get_components(bodies[:1]).body
-        clip = np.array(np.ma.filled(body.data.astype(np.float32), np.nan)).swapaxes(0, 1)
-        scores = np.array(body.confidence, dtype=np.float32).swapaxes(0, 1)
-        fps = float(body.fps)
-    except Exception as error:  # a damaged file fails in as many ways as there are fields
-        raise ValueError(f"{path} is damaged or no .pose file with a body ({error})") from error
-    clip[scores == 0] = np.nan
-    if "WORLD" in bodies[0]:
-        clip[..., 1:] *= -1
-    table = resolve(part.points if skeleton is None else skeleton, len(part.points))
-    return Poses([missing_as_nan(clip)], table, [path.stem], fps=fps if fps > 0 else None, scores=[scores])

@@ -1,0 +1,3 @@
+"""The command line."""
+
+from skelrep.cli.main import main as main

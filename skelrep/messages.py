@@ -1,0 +1,28 @@
+"""Parts that error messages share: the nearest known name, and how to install what is missing."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: "; did you mean 'coco-17'?", or nothing if no known one is near."""
+    plain = {item.lower().replace("_", "-"): item for item in known}
+    near = difflib.get_close_matches(str(name).lower().replace("_", "-"), plain, n=1, cutoff=0.5)
+    return f"; did you mean {plain[near[0]]!r}?" if near else ""
+
+
+def optional(module: str, extra: str) -> Any:
+    """A module that comes with one of the package's extras.
+
+    Raises:
+        ModuleNotFoundError: if it is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        what = module.partition(".")[0]
+        raise ModuleNotFoundError(f"this format needs {what}: pip install 'skelrep[{extra}]'") from error
