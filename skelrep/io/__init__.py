@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from skelrep.files import replacing
-from skelrep.io import agcn, c3d, keypoint_json, motion_capture, ntu, numpy_files, pku, pose_format, pyskl, tables
+from skelrep.io import agcn, asf_amc, bvh, c3d, keypoint_json, ntu, numpy_files, pku, pose_format, pyskl, tables
 from skelrep.io.keypoint_json import from_mediapipe as from_mediapipe
 from skelrep.messages import nearest
 from skelrep.poses import Poses
@@ -28,8 +28,8 @@ FORMATS: dict[str, Callable[..., Poses | Iterator[Poses]]] = {
     "ntu": ntu.read_ntu,
     "pku": pku.read_pku,
     "pyskl": pyskl.read_pyskl,
-    "bvh": motion_capture.read_bvh,
-    "amc": motion_capture.read_amc,
+    "bvh": bvh.read_bvh,
+    "amc": asf_amc.read_amc,
     "csv": tables.read_csv,
     "parquet": tables.read_parquet,
     "json": keypoint_json.read_json,

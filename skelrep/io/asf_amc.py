@@ -1,7 +1,4 @@
-"""Motion capture as rotations of a skeleton: BVH, and Acclaim's ASF with AMC.
-
-Both give every joint a place relative to its parent and a turn in each frame; positions follow by forward kinematics.
-"""
+"""Acclaim motion capture: a skeleton in an ASF file, and the rotations of its bones in an AMC file."""
 
 from __future__ import annotations
 
@@ -10,103 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded, rate
+from skelrep.io.kinematics import positions, rotation
+from skelrep.io.numpy_files import bounded
 from skelrep.poses import Poses
 from skelrep.skeletons import custom, resolve
 
 INCH = 0.0254
-
-
-def read_bvh(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
-    """Reads a `.bvh` of any hierarchy, in the order of its joints; end sites are joints called `<parent>_end`.
-
-    Rotations are applied in the order of their channels. Position channels of a joint other than the root stand for
-    its OFFSET in some exporters' files and are added to it in others'; values nearer to the offset than to zero
-    replace it.
-
-    Args:
-        path: The file.
-        layout: Not used; the format fixes the axes.
-        skeleton: Other names for the joints, end sites included.
-        split: Not used.
-
-    Returns:
-        One clip (1, T, V, 3) at the file's frames a second, in the file's own unit, which it does not name.
-
-    Raises:
-        ValueError: for a malformed file, with path and line.
-    """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    motion = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
-    if motion is None:
-        raise ValueError(f"{path} has no line MOTION; a .bvh has a HIERARCHY, and MOTION after it")
-    names, parents, offsets, channels = _hierarchy(path, lines[:motion])
-    try:
-        frames = int(lines[motion + 1].split(":")[1])
-        seconds = float(lines[motion + 2].split(":")[1])
-    except (IndexError, ValueError):
-        raise ValueError(f"{path}, line {motion + 2}: expected 'Frames: N' and 'Frame Time: seconds'") from None
-    width = sum(map(len, channels))
-    values = _rows(path, lines, motion + 3, width)
-    if len(values) != frames:
-        raise ValueError(f"{path} announces {frames} frames but holds {len(values)}")
-
-    bounded(frames, len(names), 9)
-    turns = np.tile(np.eye(3), (frames, len(names), 1, 1))
-    places = np.tile(np.array(offsets), (frames, 1, 1))
-    at = 0
-    for joint, kinds in enumerate(channels):
-        columns = values[:, at : at + len(kinds)]
-        at += len(kinds)
-        turning = [i for i, kind in enumerate(kinds) if kind.endswith("rotation")]
-        turns[:, joint] = _rotation([kinds[i][0] for i in turning], columns[:, turning])
-        if moving := [i for i, kind in enumerate(kinds) if kind.endswith("position")]:
-            axes, shift = ["xyz".index(kinds[i][0]) for i in moving], columns[:, moving]
-            base = places[:, joint, axes]
-            replaced = parents[joint] >= 0 and np.abs(shift - base).mean() < np.abs(shift).mean()
-            places[:, joint, axes] = shift if replaced else base + shift
-    table = custom(names, parents, "bvh") if skeleton is None else resolve(skeleton, len(names))
-    return Poses([_positions(parents, places, turns)[None]], table, [path.stem], fps=rate(seconds))
-
-
-def _hierarchy(path: Path, lines: list[str]) -> tuple[list[str], list[int], list[list[float]], list[list[str]]]:
-    """Names, parents (-1: none), offsets and channels, parents before their children."""
-    names: list[str] = []
-    parents: list[int] = []
-    offsets: list[list[float]] = []
-    channels: list[list[str]] = []
-    opened: list[int] = []
-    spaced = [line.replace("{", " { ").replace("}", " } ").split() for line in lines]
-    words = [(word, number) for number, line in enumerate(spaced, start=1) for word in line]
-    stream = iter(words)
-    number = 1
-    try:
-        for word, number in stream:  # noqa: B007 - the message wants it
-            if word in ("ROOT", "JOINT", "End"):
-                name = []
-                while (part := next(stream)[0]) != "{":
-                    name.append(part)
-                parents.append(opened[-1] if word != "ROOT" else -1)
-                names.append(f"{names[opened[-1]]}_end" if word == "End" else " ".join(name))
-                offsets.append([0.0, 0.0, 0.0])
-                channels.append([])
-                opened.append(len(names) - 1)
-            elif word == "OFFSET":
-                offsets[opened[-1]] = [float(next(stream)[0]) for _ in range(3)]
-            elif word == "CHANNELS":
-                kinds = [next(stream)[0].lower() for _ in range(int(next(stream)[0]))]
-                if not set(kinds) <= {axis + kind for axis in "xyz" for kind in ("position", "rotation")}:
-                    raise ValueError(f"channels {' '.join(kinds)}")
-                channels[opened[-1]] = kinds
-            elif word == "}":
-                opened.pop()
-            elif word != "HIERARCHY":
-                raise ValueError(f"the word {word[:40]!r}")
-        if opened or not names:
-            raise ValueError("the end before every joint is closed")
-    except (ValueError, IndexError, StopIteration) as error:
-        raise ValueError(f"{path}, line {number}: no hierarchy of joints as BVH writes it ({error})") from None
-    return names, parents, offsets, channels
 
 
 def read_amc(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
@@ -153,8 +59,8 @@ def read_amc(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
         columns = np.zeros((frames, len(dof))) if columns is None else columns
         turning = [i for i, kind in enumerate(dof) if kind[0] == "r"]
         # The first axis named turns first: the last stands leftmost in the product. A bone turns about its own axes.
-        axes = _rotation(bones[name]["order"][::-1], degrees * np.array([bones[name]["axis"][::-1]]))
-        turn = _rotation([dof[i][1] for i in turning[::-1]], degrees * columns[:, turning[::-1]])
+        axes = rotation(bones[name]["order"][::-1], degrees * np.array([bones[name]["axis"][::-1]]))
+        turn = rotation([dof[i][1] for i in turning[::-1]], degrees * columns[:, turning[::-1]])
         turns[:, joint] = axes @ turn @ axes.swapaxes(1, 2)
     for i, kind in enumerate(bones["root"]["dof"]):
         if kind[0] == "t":
@@ -163,7 +69,7 @@ def read_amc(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
     renamed |= {f"{side}hand": f"{side}_wrist" for side in "lr" if f"{side}wrist" in bones}
     names = [renamed.get(name, name) for name in order] + [f"{name}_end" for name in leaves]
     table = custom(names, parents, "asf") if skeleton is None else resolve(skeleton, len(names))
-    return Poses([metres * _positions(parents, places, turns)[None]], table, [path.stem])
+    return Poses([metres * positions(parents, places, turns)[None]], table, [path.stem])
 
 
 def _asf_of(path: Path) -> Path:
@@ -254,46 +160,3 @@ def _amc(path: Path, dof: dict[str, list[str]]) -> dict[str, np.ndarray]:
     if not frames or any(len(values) not in (0, frames) for values in rows.values()) or not rows["root"]:
         raise ValueError(f"{path} holds {frames} frames, but not every bone in each")
     return {name: np.array(values) for name, values in rows.items() if values}
-
-
-def _rows(path: Path, lines: list[str], first: int, width: int) -> np.ndarray:
-    """The numbers (T, width) of the lines from `first` on."""
-    try:
-        values = np.loadtxt(lines[first:], comments=None, ndmin=2)
-        if values.shape[1] == width and np.isfinite(values).all():
-            return values
-    except ValueError:
-        pass
-    for number, line in enumerate(lines[first:], start=first + 1):
-        try:
-            fault = len(line.split()) not in (0, width) or not np.isfinite([float(word) for word in line.split()]).all()
-        except ValueError:
-            fault = True
-        if fault:
-            raise ValueError(f"{path}, line {number}: got {line.strip()[:40]!r} where {width} numbers should stand")
-    raise ValueError(f"{path} holds no frame")
-
-
-def _rotation(axes: list[str] | str, degrees: np.ndarray) -> np.ndarray:
-    """The product, from left to right, of turns about axes: (T, 3, 3) of degrees (T, len(axes))."""
-    total = np.tile(np.eye(3), (len(degrees), 1, 1))
-    for axis, angle in zip(axes, np.deg2rad(degrees).T):
-        i = "xyz".index(axis)
-        j, k = (i + 1) % 3, (i + 2) % 3
-        turn = np.zeros_like(total)
-        turn[:, i, i] = 1
-        turn[:, j, j] = turn[:, k, k] = np.cos(angle)
-        turn[:, k, j] = np.sin(angle)
-        turn[:, j, k] = -np.sin(angle)
-        total = total @ turn
-    return total
-
-
-def _positions(parents: list[int], places: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Forward kinematics: positions (T, V, 3) of places (T, V, 3) and turns (T, V, 3, 3) relative to the parents."""
-    positions, turns = places.copy(), turns.copy()
-    for joint, parent in enumerate(parents):
-        if parent >= 0:
-            positions[:, joint] = positions[:, parent] + (turns[:, parent] @ places[:, joint, :, None])[..., 0]
-            turns[:, joint] = turns[:, parent] @ turns[:, joint]
-    return positions

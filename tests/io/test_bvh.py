@@ -1,0 +1,86 @@
+"""BVH: forward kinematics by hand and on a real file, and malformed files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skelrep.io import read
+from tests.motion_capture_files import LEG, bone_lengths, joint
+
+FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures"
+real_files = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no real files at {FIXTURES}")
+
+
+def test_bvh_by_hand(tmp_path):
+    (tmp_path / "leg.bvh").write_text(LEG)
+    poses = read(tmp_path / "leg.bvh")
+    assert (poses.ids, poses.fps, poses.skeleton.joints) == (["leg"], 30.0, ("pelvis", "left_knee", "left_leg_end"))
+    assert poses.skeleton.parents == (0, 0, 1)
+    # Frame 1: the root's turn lays all that hangs along +x. Frame 2: its matrix is Rz(90) Ry(90), the knee's
+    # Rx(90) Ry(90); the thigh (0, -2, 0) goes to (2, 0, 0), and the shank (0, -1, 0) to (0, 0, -1) by the knee, then to
+    # (-1, 0, 0) by Ry and to (0, -1, 0) by Rz.
+    expected = [
+        [[0, 0, 0], [0, -2, 0], [0, -3, 0]],
+        [[1, 2, 3], [3, 2, 3], [4, 2, 3]],
+        [[0, 0, 0], [2, 0, 0], [2, -1, 0]],
+    ]
+    np.testing.assert_allclose(poses.clips[0][0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("position", "knee"), [("0 -2.5 0", [0, -2.5, 0]), ("0.5 0 0", [0.5, -2, 0])])
+def test_positions_of_other_joints_replace_their_offset_or_add_to_it(tmp_path, position, knee):
+    channels = "CHANNELS 6 Xposition Yposition Zposition Xrotation Yrotation Zrotation"
+    text = LEG.replace("CHANNELS 3 Xrotation Yrotation Zrotation", channels)
+    rows = "".join(f"0 0 0 0 0 0 {position} 0 0 0\n" for _ in range(3))
+    (tmp_path / "leg.bvh").write_text(text.partition("0.0333333\n")[0] + "0.0333333\n" + rows)
+    np.testing.assert_allclose(joint(read(tmp_path / "leg.bvh"), "left_knee"), [knee] * 3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("MOTION", "", "no line MOTION"),
+        ("CHANNELS 3 Xrotation", "CHANNELS 3 Wrotation", r"line 7: no hierarchy .*channels wrotation"),
+        ("OFFSET 0 -1 0 }", "OFFSET 0 -1", "line 8: no hierarchy"),
+        ("  }\n}\n", "  }\n", "no hierarchy .*before every joint is closed"),
+        ("CHANNELS 3", "CHANNELS 99999999", "no hierarchy"),
+        ("ROOT Hips", "JOINT Hips", "line 2: no hierarchy"),
+        ("Frames: 3", "Frames: 4", "announces 4 frames but holds 3"),
+        ("Frames: 3", "3", "line 12: expected 'Frames: N'"),
+        ("1 2 3 90", "1 2 90", "line 15: got .* where 9 numbers should stand"),
+        ("1 2 3 90", "1 2 x 90", "line 15: got '1 2 x 90"),
+        ("1 2 3 90", "1 2 inf 90", "line 15: got '1 2 inf"),
+    ],
+)
+def test_a_bvh_that_is_none(tmp_path, before, after, message):
+    assert before in LEG
+    (tmp_path / "leg.bvh").write_text(LEG.replace(before, after))
+    with pytest.raises(ValueError, match=rf"leg\.bvh.*{message}"):
+        read(tmp_path / "leg.bvh")
+
+
+def test_small_files_do_not_fill_the_memory(tmp_path):
+    ends = "End Site { OFFSET 0 0 1 }\n" * 20_000
+    text = LEG.replace("End Site { OFFSET 0 -1 0 }", ends).replace("Frames: 3", "Frames: 3000")
+    (tmp_path / "ends.bvh").write_text(text.partition("0.0333333\n")[0] + "0.0333333\n" + "0 0 0 0 0 0 0 0 0\n" * 3000)
+    with pytest.raises(ValueError, match=r"ends\.bvh.*more than a gigabyte"):
+        read(tmp_path / "ends.bvh")
+
+
+@real_files
+def test_a_real_bvh():
+    poses = read(FIXTURES / "bvh" / "131_01.bvh")
+    assert (poses.fps, poses.clips[0].shape) == (120.0, (1, 994, 38, 3))
+    assert np.ptp(bone_lengths(poses), axis=0).max() < 1e-4
+    np.testing.assert_allclose(joint(poses, "pelvis")[0], [5.23, 16.9002, -33.8986], atol=1e-3)  # as the file says
+    height = joint(poses, "head_top")[:, 1] - joint(poses, "left_ankle")[:, 1]
+    assert 20 < np.median(height) < 35  # of about 1.6 m in the file's unit of 5.6 cm
+
+
+@real_files
+def test_bvh_as_pybvh_reads_it():
+    pybvh = pytest.importorskip("pybvh", reason="pybvh is not installed")
+    path = FIXTURES / "bvh" / "131_01.bvh"
+    theirs = pybvh.read_bvh_file(path, world_up="+y").node_positions()
+    np.testing.assert_allclose(read(path).clips[0][0], theirs, atol=1e-4)
