@@ -25,8 +25,8 @@ import pytest
 from skelrep import SKELETONS, write
 from skelrep.cli import main
 from skelrep.poses import Poses
-from tests.test_io import agcn_folder, skeleton_text
 from tests.motion_capture_files import LEG, MOTION, SKELETON
+from tests.test_io import agcn_folder, skeleton_text
 from tests.test_pku import frames as pku_frames
 from tests.test_pku import write_recording
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from skelrep.encoder import Encoder, EncoderConfig, Source
 from skelrep.encoder.convolution import ConvolutionConfig, TemporalConvolution
-from skelrep.encoder.encoder import MOST_LAYERS, MOST_PARAMETERS, _parameters, as_device
+from skelrep.encoder.device import as_device
+from skelrep.encoder.encoder import MOST_LAYERS, MOST_PARAMETERS, _parameters
 from skelrep.encoder.modalities import MODALITIES, modality
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses

@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skelrep.encoder.convolution import ConvolutionConfig, TemporalConvolution
+from skelrep.encoder.inference import embed_batches
 from skelrep.encoder.modalities import MODALITIES, modality
 from skelrep.encoder.recurrent import RecurrentConfig, RecurrentStack
-from skelrep.poses import Poses
+from skelrep.encoder.streaming import EmbeddingStream
+from skelrep.poses import Poses, as_poses
 from skelrep.preprocess import PreprocessConfig, prepare
 from skelrep.skeletons import SKELETONS, Skeleton, resolve
-
-if TYPE_CHECKING:
-    from skelrep.embedding import EmbeddingStream
 
 FORMAT_VERSION = 1  # of config.json; raised only when the meaning of a key changes
 MOST_PARAMETERS = 2_000_000_000  # 30 times CMD's three streams: a config that asks for more is a mistake or an attack
@@ -156,23 +155,6 @@ def typed(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
-def as_device(device: torch.device | str | None) -> torch.device:
-    """The device meant: by default a GPU if there is one.
-
-    Raises:
-        ValueError: if there is no such device here.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        usable = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        raise ValueError(f"there is no device {str(device)!r} here; there is {', '.join(usable)}") from error
-    return place
-
-
 class Source(NamedTuple):
     """Where an encoder's weights came from."""
 
@@ -277,16 +259,27 @@ class Encoder(nn.Module):
             return torch.stack(parts).mean(dim=0)
         return torch.cat([nn.functional.normalize(part, dim=1) for part in parts], dim=1)
 
-    def embed(self, poses: Any, **options: Any) -> np.ndarray:
-        """`skelrep.embed(poses, self, ...)`; see there."""
-        from skelrep.embedding import embed
-
-        return embed(poses, self, **options)
+    def embed(
+        self,
+        poses: Any,
+        *,
+        skeleton: Skeleton | str | Sequence[str] | None = None,
+        layout: str | None = None,
+        fps: float | None = None,
+        window: float | None = None,
+        stride: float | None = None,
+        **options: Any,
+    ) -> np.ndarray:
+        """`skelrep.embed` for poses in memory; see there for all arguments, the result and the errors."""
+        poses = as_poses(poses, skeleton=skeleton, layout=layout, fps=fps)
+        if window is not None:
+            poses = poses.windows(window, stride)
+        elif stride is not None:
+            raise ValueError("stride needs window: the seconds that one row covers")
+        return embed_batches(self, poses, **options)
 
     def stream(self, skeleton: Skeleton | str | Sequence[str] | None = None, **options: Any) -> EmbeddingStream:
-        """Frame-by-frame embedding; see `skelrep.embedding.EmbeddingStream`."""
-        from skelrep.embedding import EmbeddingStream
-
+        """Frame-by-frame embedding; see `skelrep.encoder.EmbeddingStream`."""
         return EmbeddingStream(self, resolve(skeleton or self.config.skeleton), **options)
 
     @property

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from skelrep.encoder import Encoder, EncoderConfig, Source
-from skelrep.encoder.encoder import as_device
+from skelrep.encoder.device import as_device
 from skelrep.encoder.modalities import MODALITIES
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.files import replacing
