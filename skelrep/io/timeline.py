@@ -1,0 +1,284 @@
+"""Time in files that list poses row by row: frame numbers and timestamps are time, rows are not.
+
+`timeline` puts the recorded moments on a grid of constant rate, with gaps where nothing was recorded; its `place`
+brings arrays onto the grid. `frame_numbers` reads the numbers in the names of files of one frame each.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelrep.io.numpy_files import bounded, rate
+
+# Plausible frames per second. Units are factors of 1000 apart and the range is narrower than that, so that the period
+# alone tells seconds from milliseconds, microseconds and nanoseconds.
+SLOWEST, FASTEST = 2.0, 1000.0
+_UNITS = (1.0, 1e-3, 1e-6, 1e-9)
+_UNIT_NAMES = (
+    (re.compile(r"(^|[\W_])(ns|nsecs?|nanosec(ond)?s?)$|nanoseconds?$", re.IGNORECASE), 1e-9),
+    (re.compile(r"(^|[\W_])(us|µs|usecs?|microsec(ond)?s?)$|microseconds?$", re.IGNORECASE), 1e-6),
+    (re.compile(r"(^|[\W_])(ms|msecs?|millis|millisec(ond)?s?)$|milliseconds?$", re.IGNORECASE), 1e-3),
+    (re.compile(r"(^|[\W_])(s|secs?|seconds?)$", re.IGNORECASE), 1.0),
+)
+# A frame number beyond this is a timestamp (seconds since 1970 and finer units): 1e9 frames are a year at 30 a second.
+_TIMESTAMP = 1e9
+# Neighbouring times may err by this fraction of a period and still be neighbours on a regular grid (camera jitter).
+_JITTER = 0.3
+# Times that fit no grid are interpolated, but not across a pause longer than this many periods.
+_PAUSE = 3.5
+
+
+class Timeline(NamedTuple):
+    """Where the rows of a recording lie in time.
+
+    Attributes:
+        moment: (R,) index of each row's recorded moment, 0..K-1 in order of time; rows of one time share one.
+        position: (K,) float64, when each moment was, in frames since the first; whole numbers where a regular grid fits.
+        fps: Frames per second of the grid, or None if the rows do not say.
+        note: What a user should know about the decision, for a warning, or None.
+    """
+
+    moment: np.ndarray
+    position: np.ndarray
+    fps: float | None
+    note: str | None
+
+    @property
+    def frames(self) -> int:
+        """Frames of the grid, T."""
+        return int(math.floor(self.position[-1] + 1e-6)) + 1 if len(self.position) else 0
+
+    @property
+    def resampled(self) -> bool:
+        """Whether moments lie between frames, so that `place` interpolates."""
+        return bool((self.position != np.round(self.position)).any())
+
+    def place(self, values: np.ndarray, axis: int = 0) -> np.ndarray:
+        """Brings values at the K moments onto the T frames of the grid.
+
+        Args:
+            values: Floating-point array with K entries along `axis`, NaN where something is missing.
+            axis: The axis of time.
+
+        Returns:
+            The same with T entries along `axis`: NaN at frames that were not recorded, linear between neighbours where
+            the rate varies.
+
+        Raises:
+            ValueError: if the grid would need more than a gigabyte.
+        """
+        values = np.moveaxis(np.asarray(values), axis, 0)
+        if len(values) != len(self.position):
+            raise ValueError(f"got {len(values)} moments, expected {len(self.position)}")
+        bounded(self.frames, *values.shape[1:])
+        placed = np.full((self.frames, *values.shape[1:]), np.nan, dtype=values.dtype)
+        if not self.resampled:
+            placed[np.round(self.position).astype(int)] = values
+            return np.moveaxis(placed, 0, axis)
+        grid = np.arange(self.frames)
+        after = np.searchsorted(self.position, grid, side="left").clip(1, len(self.position) - 1)
+        before = after - 1
+        span = self.position[after] - self.position[before]
+        weight = ((grid - self.position[before]) / span).clip(0, 1)
+        weight = weight.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
+        between = values[before] * (1 - weight) + values[after] * weight
+        near = np.where(weight < 0.5, values[before], values[after])
+        between = np.where(np.isnan(between) & (np.abs(weight - 0.5) > 0.5 - 1e-6), near, between)  # on a moment itself
+        recorded = span <= _PAUSE
+        on_moment = np.minimum(grid - self.position[before], self.position[after] - grid) < 0.5
+        placed[recorded] = between[recorded]
+        placed[~recorded & on_moment] = near[~recorded & on_moment]
+        return np.moveaxis(placed, 0, axis)
+
+
+def timeline(
+    *,
+    frames: Sequence[float] | np.ndarray | None = None,
+    times: Sequence[float] | np.ndarray | None = None,
+    unit: float | None = None,
+    fps: float | None = None,
+) -> Timeline:
+    """The time of rows, from their frame numbers, their times, or both.
+
+    Args:
+        frames: (R,) frame numbers; rows of one frame (several persons) repeat it. Numbers beyond 1e9 are taken for
+            timestamps.
+        times: (R,) times in seconds, or in another unit that is recognised by the rate that it gives.
+        unit: Seconds per unit of `times` where it is known, as from `unit_of`.
+        fps: The rate that the file states for consecutive frame numbers.
+
+    Returns:
+        The grid. The rate is that of neighbouring moments (the median), never that of the whole recording divided by
+        its rows. Where the times fit no grid (a variable rate), `position` is fractional and a note says so. Where
+        every frame number is a multiple of the same step, that step is one frame.
+
+    Raises:
+        ValueError: if neither is given, or a number is NaN or infinite.
+    """
+    if frames is not None:
+        frames = _finite(frames, "frame number")
+        if times is None and len(frames) and np.abs(frames).min() >= _TIMESTAMP:
+            frames, times = None, frames
+    if times is not None:
+        times = _finite(times, "time")
+    if frames is None and times is None:
+        raise ValueError("a timeline needs frame numbers or times")
+    if frames is None:
+        return _from_times(times, unit)  # type: ignore[arg-type]
+    if (frames != np.round(frames)).any():
+        return _from_times(frames, unit) if times is None else _from_times(times, unit)
+    numbers, first, moment = np.unique(frames, return_index=True, return_inverse=True)
+    gaps = np.diff(numbers).astype(np.int64)
+    step = int(np.gcd.reduce(gaps)) if len(gaps) else 1
+    position = (numbers - numbers[0]) / step if len(numbers) else numbers
+    if times is None or len(numbers) < 2:
+        return Timeline(moment, position, fps / step if fps else None, None)
+    at = times[first]
+    if (np.diff(at) <= 0).any():  # a column of times that does not run with the frames tells nothing
+        return Timeline(moment, position, fps / step if fps else None, None)
+    period = _period(np.diff(at) / np.diff(position))
+    if _disagree(at / period, position):
+        found = _from_times(times, unit)
+        return found._replace(note=found.note or "frame numbers and times disagree; times are used")
+    seconds = _seconds(period, unit, bool((at == np.round(at)).all()))
+    return Timeline(moment, position, _snapped(at, position, seconds / period) if seconds else fps and fps / step, None)
+
+
+def unit_of(name: str) -> float | None:
+    """Seconds per unit of a column or key by its name, as 1e-6 for "timestamp_usec"; None if it does not say."""
+    return next((factor for pattern, factor in _UNIT_NAMES if pattern.search(name.strip(" )]"))), None)
+
+
+def as_seconds(values: Sequence[Any]) -> np.ndarray:
+    """Times as numbers: numbers stay, "01:02:03.5" and ISO dates become seconds.
+
+    Raises:
+        ValueError: if one is neither.
+    """
+    seconds = []
+    for value in values:
+        try:
+            seconds.append(float(value))
+            continue
+        except (TypeError, ValueError):
+            text = str(value).strip()
+        clock = re.fullmatch(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d*)?)", text)
+        if clock:
+            hours, minutes, rest = clock.groups()
+            seconds.append(3600 * int(hours or 0) + 60 * int(minutes) + float(rest.replace(",", ".")))
+            continue
+        try:
+            seconds.append(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
+        except ValueError:
+            raise ValueError(f"{text!r} is no time; expected seconds, h:m:s or an ISO date") from None
+    return np.array(seconds, dtype=np.float64)
+
+
+def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
+    """The recording and the frame number in the names of files of one frame each.
+
+    The frame is the last number in the name that differs between files which are otherwise alike; the rest is the
+    recording: "cam01_000000" to "cam01_000011" are frames 0 to 11 of "cam01".
+
+    Args:
+        names: Names of files without their suffixes.
+
+    Returns:
+        For each name the recording, and the frame number or None where the name holds no number.
+    """
+    parts = [re.split(r"(\d+)", re.sub(r"_(keypoints|pose|skeleton|landmarks|results?)$", "", name)) for name in names]
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for row, words in enumerate(parts):
+        alike.setdefault(tuple(words[::2]), []).append(row)
+    recordings, numbers = [""] * len(names), [None] * len(names)  # type: list[str], list[int | None]
+    for rows in alike.values():
+        digits = list(zip(*(parts[row][1::2] for row in rows)))
+        varying = [place for place, column in enumerate(digits) if len(set(map(int, column))) > 1]
+        frame = varying[-1] if varying else len(digits) - 1
+        for row in rows:
+            words = list(parts[row])
+            if digits:
+                numbers[row] = int(words[2 * frame + 1])
+                words[2 * frame + 1] = ""
+            recordings[row] = re.sub(r"(?<=[\W_])[\W_]+", "", "".join(words)).strip("_-. ")
+    return recordings, numbers
+
+
+def _finite(values: Any, what: str) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"row {int(np.flatnonzero(~np.isfinite(array))[0])} has no finite {what}")
+    return array
+
+
+def _from_times(times: np.ndarray, unit: float | None) -> Timeline:
+    moments, moment = np.unique(times, return_inverse=True)
+    gaps = np.diff(moments)
+    if not len(gaps):
+        return Timeline(moment, np.zeros(len(moments)), None, None)
+    whole_numbers = bool((moments == np.round(moments)).all())
+    # The median is no period of its own where more frames were dropped than kept: then a shorter one fits.
+    for period in (_period(gaps), _period(gaps, 0.1)):
+        steps = gaps / period
+        whole = np.maximum(np.round(steps), 1)
+        if (np.abs(steps - whole) > _JITTER).mean() <= 0.05:
+            # Each gap is rounded on its own, so that a period known to a few digits does not drift away.
+            position = np.concatenate([[0.0], np.cumsum(whole)])
+            seconds = _seconds(period, unit, whole_numbers)
+            return Timeline(moment, position, _snapped(moments, position, seconds / period) if seconds else None, None)
+    period = _period(gaps)
+    seconds = _seconds(period, unit, whole_numbers)
+    fps = rate(seconds) if seconds else None
+    note = (
+        f"its times vary (neighbours are {gaps.min():g} to {gaps.max():g} apart, {period:g} on average); poses are "
+        f"resampled to {f'{fps:.4g} frames per second' if fps else f'one frame every {period:g}'}"
+    )
+    return Timeline(moment, (moments - moments[0]) / period, fps, note)
+
+
+def _period(gaps: np.ndarray, quantile: float = 0.5) -> float:
+    """The time between neighbours: a quantile, refined by the mean of those near it.
+
+    The mean is nearer than the quantile where times have few digits (0.033, 0.067, 0.1).
+    """
+    typical = float(np.quantile(gaps, quantile))
+    return float(gaps[np.abs(gaps - typical) <= _JITTER * typical].mean())
+
+
+def _seconds(period: float, unit: float | None, whole_numbers: bool) -> float | None:
+    """Seconds of a period in an unknown unit, by the rate that it gives; None if no unit gives a plausible one.
+
+    Whole numbers one or two apart count frames rather than milliseconds.
+    """
+    if unit is not None:
+        return period * unit
+    if whole_numbers and period <= 2:
+        return None
+    return next((period * unit for unit in _UNITS if SLOWEST <= 1 / (period * unit) < FASTEST), None)
+
+
+def _snapped(times: np.ndarray, position: np.ndarray, unit: float) -> float | None:
+    """Frames per second from times on a grid; a whole number where the digits of the times allow one."""
+    near = np.diff(position) < 10  # the frames in a long pause are themselves an estimate
+    if not near.any():
+        near[:] = True
+    span, frames = np.diff(times)[near].sum(), np.diff(position)[near].sum()
+    fps = float(frames / (span * unit))
+    digit = next((10.0**-d for d in range(7) if np.allclose(times * 10**d, np.round(times * 10**d), atol=1e-4)), 0.0)
+    if abs(fps - round(fps)) < fps * max(1e-4, digit / span) and round(fps):
+        return float(round(fps))
+    return fps
+
+
+def _disagree(times: np.ndarray, position: np.ndarray) -> bool:
+    """Whether times (in periods) and frame numbers part: by a pause that the numbers pass over, or little by little."""
+    excess = np.diff(times) - np.diff(position)
+    drift = np.concatenate([[0.0], np.cumsum(excess)])
+    drift -= np.polyval(np.polyfit(position, drift, 1), position) if len(drift) > 2 else 0.0
+    return bool((excess > _PAUSE).any() or drift.std() > 1.5)

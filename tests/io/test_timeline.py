@@ -1,0 +1,147 @@
+"""Time of rows: grids with gaps, rates, units, variable rates, and numbers in the names of files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skelrep.io.timeline import as_seconds, frame_numbers, timeline, unit_of
+
+RNG = np.random.default_rng(0)
+
+
+def test_frame_numbers_leave_gaps_and_persons_share_a_frame():
+    found = timeline(frames=[7, 7, 8, 12, 12], fps=30)
+    assert found.moment.tolist() == [0, 0, 1, 2, 2]
+    assert (found.position.tolist(), found.frames, found.fps) == ([0, 1, 5], 6, 30)
+    placed = found.place(np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(placed, [1, 2, np.nan, np.nan, np.nan, 3])
+
+
+def test_rows_in_any_order():
+    found = timeline(times=[0.2, 0.0, 0.1])
+    assert found.moment.tolist() == [2, 0, 1] and found.fps == 10
+
+
+@pytest.mark.parametrize(("step", "fps"), [(1, 30), (2, 15), (5, 6)])
+def test_a_constant_step_of_frame_numbers_is_one_frame(step, fps):
+    found = timeline(frames=np.arange(10) * step + 3, fps=30)
+    assert (found.frames, found.fps) == (10, fps)
+    with_a_gap = timeline(frames=[0, step, 4 * step], fps=30)
+    assert with_a_gap.position.tolist() == [0, 1, 4]
+
+
+@pytest.mark.parametrize("gap", [1, 15, 600])
+@pytest.mark.parametrize("digits", [3, 4, 9])
+@pytest.mark.parametrize("fps", [25, 30, 60, 120])
+def test_the_rate_is_that_of_neighbours(fps, digits, gap):
+    frames = np.concatenate([np.arange(40), np.arange(40) + 39 + gap])
+    times = np.round(frames / fps, digits)
+    for found in (timeline(times=times), timeline(frames=frames, times=times)):
+        assert found.fps == pytest.approx(fps, rel=2e-3) and found.note is None
+        assert abs(found.frames - (frames[-1] + 1)) <= gap * 0.005
+
+
+@pytest.mark.parametrize(("unit", "name"), [(1, "time"), (1e3, "time_ms"), (1e6, "timestamp_usec"), (1e9, "t (ns)")])
+def test_units_by_the_rate_that_they_give(unit, name):
+    times = 1.7e9 + np.arange(50) / 30
+    times = np.round(times * unit) if unit > 1 else times
+    assert timeline(times=times).fps == pytest.approx(30, rel=1e-3)
+    assert timeline(times=times, unit=unit_of(name)).fps == pytest.approx(30, rel=1e-3)
+
+
+def test_numbers_that_count_are_no_milliseconds():
+    assert timeline(times=np.arange(20)).fps is None
+    assert timeline(times=np.arange(20), unit=unit_of("seconds")).fps == 1
+    assert timeline(times=np.arange(20) * 40).fps == 25
+
+
+def test_file_numbers_that_are_timestamps():
+    found = timeline(frames=np.round(1_700_000_000_000 + np.arange(31) * 100 / 3))
+    assert found.fps == pytest.approx(30, rel=1e-3) and found.frames == 31
+
+
+@pytest.mark.parametrize("fps", [29.97, 23.976, 12.5])
+def test_rates_that_are_no_whole_numbers_stay(fps):
+    assert timeline(times=np.arange(1000) / fps).fps == pytest.approx(fps, rel=1e-6)
+
+
+def test_jitter_is_no_variable_rate():
+    times = np.arange(300) / 30 + RNG.uniform(-0.004, 0.004, 300)
+    found = timeline(times=times)
+    assert found.frames == 300 and found.note is None and found.fps == pytest.approx(30, rel=0.01)
+
+
+def test_more_frames_dropped_than_kept():
+    frames = np.array([0, 2, 4, 5, 7, 10, 12, 13, 15, 17, 18, 20])
+    assert timeline(times=frames / 30).position.tolist() == frames.tolist()
+
+
+def test_a_variable_rate_is_resampled_linearly():
+    times = np.cumsum(RNG.uniform(0.02, 0.06, 200))
+    found = timeline(times=times)
+    assert found.note is not None and "resampled" in found.note and found.fps is not None
+    placed = found.place(np.stack([times, 3 * times], axis=1))
+    grid = times[0] + np.arange(found.frames) / found.fps
+    np.testing.assert_allclose(placed[:, 0], np.interp(grid, times, times), atol=1e-9)
+    np.testing.assert_allclose(placed[:, 1], 3 * grid, atol=1e-9)
+
+
+def test_a_pause_in_a_variable_rate_stays_missing():
+    times = np.cumsum(np.concatenate([RNG.uniform(0.02, 0.06, 30), [2.0], RNG.uniform(0.02, 0.06, 30)]))
+    found = timeline(times=times)
+    placed = found.place(times)
+    missing = np.isnan(placed)
+    pause = 2.0 * found.fps
+    assert 0.9 * pause - 2 < missing.sum() <= pause
+    values = np.where(np.arange(len(times)) == 5, np.nan, times)
+    lost = np.isnan(found.place(values)) & ~missing
+    assert 1 <= lost.sum() <= 5  # a joint that one moment lacks is not invented from its neighbours
+
+
+def test_times_win_over_a_count_of_rows():
+    times = np.concatenate([np.arange(20), np.arange(20) + 34]) / 30
+    found = timeline(frames=np.arange(40), times=times)
+    assert found.frames == 54 and found.fps == 30
+    assert found.note is not None and "disagree" in found.note
+
+
+def test_times_that_do_not_run_are_not_used():
+    found = timeline(frames=np.arange(10), times=np.zeros(10), fps=50)
+    assert (found.frames, found.fps) == (10, 50)
+
+
+def test_one_moment_and_none():
+    assert timeline(times=[5.0, 5.0]).frames == 1
+    assert timeline(frames=[3]).place(np.ones((1, 2))).tolist() == [[1, 1]]
+    with pytest.raises(ValueError, match="frame numbers or times"):
+        timeline()
+    with pytest.raises(ValueError, match="row 1"):
+        timeline(times=[0, np.nan])
+    with pytest.raises(ValueError, match="gigabyte"):
+        timeline(frames=[0, 1, 2**31]).place(np.ones((3, 17, 2)))
+
+
+def test_seconds_of_text():
+    np.testing.assert_allclose(as_seconds(["1.5", 2, "00:01:02.250", "1:02", "01:00:00,5"]), [1.5, 2, 62.25, 62, 3600.5])
+    dates = as_seconds(["2024-05-01T12:00:00.000Z", "2024-05-01 12:00:00.040+00:00"])
+    assert dates[1] - dates[0] == pytest.approx(0.04, abs=1e-5)
+    with pytest.raises(ValueError, match="'soon'"):
+        as_seconds(["soon"])
+
+
+@pytest.mark.parametrize(
+    ("names", "recordings", "numbers"),
+    [
+        ("000 001 010", ["", "", ""], [0, 1, 10]),
+        ("cam01_000000 cam01_000011", ["cam01", "cam01"], [0, 11]),
+        ("cam01_0 cam01_1 cam02_0 cam02_1", ["cam01", "cam01", "cam02", "cam02"], [0, 1, 0, 1]),
+        ("walk_000000000012_keypoints walk_000000000013_keypoints", ["walk", "walk"], [12, 13]),
+        ("frame5_pose2d frame6_pose2d", ["frame_pose2d", "frame_pose2d"], [5, 6]),
+        ("body3DScene_00000100", ["body3DScene"], [100]),
+        ("clip-1-frame-3 clip-1-frame-4 clip-2-frame-3", ["clip-1-frame", "clip-1-frame", "clip-2-frame"], [3, 4, 3]),
+        ("a b7", ["a", "b"], [None, 7]),
+    ],
+)
+def test_numbers_in_names_of_files(names, recordings, numbers):
+    assert frame_numbers(names.split()) == (recordings, numbers)
