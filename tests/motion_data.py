@@ -18,12 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from skelrep import Poses
-from skelrep.skeletons import SKELETONS
+from skelrep.skeletons import SKELETONS, resolve
 
 FOLDER = Path(os.environ.get("SKELREP_MOTION_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
-PRETRAINING = ("msrc12", "bandai_namco_1", "bandai_namco_2", "cmu_subset")
-SKELETON = {
+PRETRAINING = ("msrc12", "bandai_namco_1", "bandai_namco_2", "cmu_subset", "cmu_extra", "kard", "cad60")
+LABELLED = ("utd_mhad", "msr_action3d", "utkinect", "hdm05_11", "jhmdb_2d", "sbu_interaction")  # for judging only
+SKELETON = {  # of the sets whose joints have a named skeleton; the others are known by their joints' names
     "msrc12": "kinect-20",
     "bandai_namco_1": "bandai-namco-21",
     "bandai_namco_2": "bandai-namco-21",
@@ -33,17 +34,6 @@ SKELETON = {
     "utkinect": "kinect-20",
     "hdm05_11": "hdm05-31",
     "jhmdb_2d": "jhmdb-15",
-}
-# What a nearest neighbour among raw poses reaches (root-centred in every frame, 64 frames), as the data's README says.
-FLOORS = {
-    "utd_mhad": 81.9,
-    "msr_action3d": 70.3,
-    "msr_action3d, 10 splits": 70.8,
-    "utkinect": 85.9,
-    "hdm05_11": 99.0,
-    "jhmdb_2d": 62.4,
-    "cmu_subset, 8 classes": 45.2,
-    "msrc12 segments": 93.1,
 }
 
 
@@ -66,7 +56,7 @@ def load(name: str) -> Poses:
     data = _raw(name)
     return Poses(
         [clip.transpose(1, 0, 2, 3) for clip in data["clips"]],
-        SKELETONS[SKELETON[name]],
+        SKELETONS[SKELETON[name]] if name in SKELETON else resolve([str(joint) for joint in data["joint_names"]]),
         ids=[str(item) for item in data["names"]] if "names" in data else [],
         labels=data["labels"],
         fps=float(data["fps"]),
@@ -82,7 +72,7 @@ def protocols() -> dict[str, tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]]:
     splits = zip(msr["split10_train_subjects"], msr["split10_test_subjects"])
     halves = [tuple(np.flatnonzero(np.isin(subject, half) & good) for half in split) for split in splits]
     found["msr_action3d, 10 splits"] = (found["msr_action3d"][0], halves)
-    found |= {name: (load(name), _reader().folds(name)) for name in ("hdm05_11", "jhmdb_2d")}
+    found |= {name: (load(name), _reader().folds(name)) for name in ("hdm05_11", "jhmdb_2d", "sbu_interaction")}
     found["cmu_subset, 8 classes"] = _cmu()
     found["msrc12 segments"] = _msrc12()
     return found
@@ -117,5 +107,5 @@ def _msrc12() -> tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]:
 if __name__ == "__main__":
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    for name in SKELETON:
+    for name in (*PRETRAINING, *LABELLED):
         load(name).save(out / f"{name}.npz")

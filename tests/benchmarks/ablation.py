@@ -33,7 +33,7 @@ from skelrep.train.data import Corpus
 from skelrep.train.i2md import MethodConfig
 from skelrep.train.loop import pretrain
 from skelrep.train.recipes import LOSSES, Recipe, i2md_small
-from tests.benchmarks.accuracy import over_folds, raw_poses
+from tests.benchmarks.accuracy import over_folds, root_centred
 from tests.motion_data import protocols
 
 # The one budget: small enough for a processor's core (minutes a run), so that there can be many seeds.
@@ -173,7 +173,7 @@ def main() -> None:
             file.write("".join(f"{json.dumps(line)}\n" for line in lines))
 
     if not done("raw poses", "none", 0):
-        keep({"variant": "raw poses", "backbone": "none", "seed": 0, **judge(raw_poses, {})})
+        keep({"variant": "raw poses", "backbone": "none", "seed": 0, **judge(root_centred, {})})
     for seed in arguments.seeds:
         for group in arguments.only:
             variants = {"untrained": None, **VARIANTS[group]} if group == "parts" else VARIANTS[group]
