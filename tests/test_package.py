@@ -96,7 +96,7 @@ def test_public_names_are_there_and_documented():
 
 
 def test_start_up_needs_no_torch():
-    for code in ("import skelrep", "from skelrep.cli.main import _parser; _parser().format_help()"):
+    for code in ("import skelrep", "from skelrep.cli import parser; parser().format_help()"):
         script = f"import sys; {code}; assert not {{'torch', 'numpy', 'sklearn', 'huggingface_hub'}} & set(sys.modules)"
         subprocess.run([sys.executable, "-c", script], check=True)
     # A generous bound for busy machines, taken from the fastest of several; the figure itself is in the benchmarks.

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 from skelrep import save_pretrained
-from skelrep.cli.main import EXAMPLES, _parser, main
+from skelrep.cli.main import COMMANDS, main, parser
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS
 from tests.test_io import agcn_folder, annotation, dump, moving, skeleton_text
 
 KINECT = SKELETONS["kinect-20"]
-FIXTURES = Path(__file__).parents[2] / "shared" / "fixtures"
+FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
 
 
 @pytest.fixture
@@ -255,12 +255,12 @@ def test_usage_errors_exit_2(arguments):
 
 def test_every_command_has_examples_that_it_understands(capsys):
     commands = _commands()
-    assert set(EXAMPLES) == set(commands)
+    assert [command.name for command in COMMANDS] == list(commands)
     with pytest.raises(SystemExit) as stopped:
         main(["--help"])
     assert stopped.value.code == 0
     whole = capsys.readouterr().out
-    for name, lines in EXAMPLES.items():
+    for name, lines in ((command.name, command.examples) for command in COMMANDS):
         with pytest.raises(SystemExit) as stopped:
             main([name, "--help"])
         assert stopped.value.code == 0
@@ -274,7 +274,7 @@ def test_every_command_has_examples_that_it_understands(capsys):
 
 
 def _commands() -> dict[str, argparse.ArgumentParser]:
-    [choices] = [action.choices for action in _parser()._actions if isinstance(action.choices, dict)]
+    [choices] = [action.choices for action in parser()._actions if isinstance(action.choices, dict)]
     return choices
 
 
@@ -294,7 +294,7 @@ def completed(tmp_path, monkeypatch):
     script = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     (tmp_path / "completion.bash").write_text(script)
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(Path(__file__).parents[2])}
 
     def press_tab(line: str) -> list[str]:
         words = line.split(" ")
@@ -326,12 +326,23 @@ def test_tab_completes_commands_options_names_and_files(completed, tmp_path):
     assert "torch" not in imports
 
 
-def test_interruption_exits_130(monkeypatch):
-    def interrupt(_):
-        raise KeyboardInterrupt
+def test_interruption_exits_130(files, monkeypatch):
+    monkeypatch.setattr("skelrep.io.read", _raises(KeyboardInterrupt()))
+    assert main(["info", "train.npz"]) == 130
 
-    monkeypatch.setattr(sys.modules["skelrep.cli.main"], "_info", interrupt)
-    assert main(["info", "x"]) == 130
+
+@pytest.mark.parametrize("error", [TypeError("bug"), KeyError("bug"), AssertionError("bug"), AttributeError("bug")])
+def test_a_programming_error_is_a_traceback(files, monkeypatch, error):
+    monkeypatch.setattr("skelrep.io.read", _raises(error))
+    with pytest.raises(type(error), match="bug"):
+        main(["info", "train.npz"])
+
+
+def _raises(error: BaseException):
+    def function(*_, **__):
+        raise error
+
+    return function
 
 
 def test_debug_shows_the_traceback(files):

@@ -1,0 +1,132 @@
+"""Scores of encoders and embeddings: `knn`, `probe`, `protocols`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skelrep.cli.command import Command
+from skelrep.cli.options import add_embedding, add_reading, add_train_and_test, column, read_poses, splits
+from skelrep.cli.output import print_result
+from skelrep.cli.stored import pair
+
+if TYPE_CHECKING:
+    from skelrep.io.embeddings import Embeddings
+
+_LABELLED = "labelled poses, or embeddings written by `skelrep embed`"
+
+
+def _add_knn(parser: ArgumentParser) -> None:
+    add_train_and_test(parser, _LABELLED)
+    parser.add_argument(
+        "-k", nargs="+", type=int, default=[1, 5, 20], help="number of neighbours, one or more (default: 1 5 20)"
+    )
+    parser.add_argument("--metric", default="cosine", help="cosine or euclidean (default: %(default)s)")
+    parser.add_argument("--weights", default="uniform", help="votes: uniform or softmax (default: %(default)s)")
+    parser.add_argument("--leave-one-out", action="store_true", help="classify every clip of TRAIN by all others")
+    add_reading(parser)
+    add_embedding(parser)
+
+
+def _knn(arguments: Namespace) -> None:
+    from skelrep.evaluate import knn_eval
+
+    options: dict[str, Any] = {"k": tuple(arguments.k), "metric": arguments.metric, "weights": arguments.weights}
+    if arguments.leave_one_out:
+        if arguments.test or arguments.splits:
+            raise ValueError("--leave-one-out judges TRAIN by itself; give no TEST and no --splits")
+        only: Any = pair(arguments.train, arguments.train, arguments)[0]
+        result = knn_eval(only.rows, only.labels, leave_one_out=True, **options)
+    else:
+        train, test = _train_and_test(arguments)
+        result = knn_eval(train.rows, train.labels, test.rows, test.labels, **options)  # type: ignore[arg-type]
+    print_result(result, arguments)
+
+
+def _add_probe(parser: ArgumentParser) -> None:
+    add_train_and_test(parser, _LABELLED)
+    parser.add_argument(
+        "--groups", metavar="COLUMN", help="info column whose equal values stay together in cross-validation: subject"
+    )
+    add_reading(parser)
+    add_embedding(parser)
+
+
+def _probe(arguments: Namespace) -> None:
+    from skelrep.evaluate import linear_eval
+
+    train, test = _train_and_test(arguments)
+    groups = column(train, arguments.groups, arguments.train)
+    result = linear_eval(train.rows, train.labels, test.rows, test.labels, groups=groups)  # type: ignore[arg-type]
+    print_result(result, arguments)
+
+
+def _train_and_test(arguments: Namespace) -> tuple[Embeddings, Embeddings]:
+    """Both have labels."""
+    return pair(arguments.train, arguments.test or arguments.train, arguments, splits=splits(arguments))
+
+
+def _add_protocols(parser: ArgumentParser) -> None:
+    parser.add_argument("model", help="bundled name, folder or Hub id")
+    add_train_and_test(parser, "labelled poses")
+    parser.add_argument("--which", nargs="+", default=["knn", "linear", "semi", "finetune"], help="(default: all four)")
+    parser.add_argument(
+        "--shares",
+        nargs="+",
+        type=float,
+        default=[0.01, 0.05, 0.1, 0.2],
+        help="fractions of the labels, for semi (default: 0.01 0.05 0.1 0.2)",
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="repetitions of semi and finetune (default: 5)")
+    parser.add_argument("--scratch", action="store_true", help="also the same network from random weights")
+    parser.add_argument("--groups", metavar="COLUMN", help="info column whose equal values stay together: subject")
+    parser.add_argument("--device", help="cpu or cuda (default: the best one available)")
+    add_reading(parser)
+
+
+def _protocols(arguments: Namespace) -> None:
+    from skelrep.hub import load_pretrained
+    from skelrep.train import finetune
+
+    train_split, test_split = splits(arguments)
+    train = read_poses(arguments.train, arguments, train_split)
+    test = read_poses(arguments.test or arguments.train, arguments, test_split)
+    table = finetune.protocols(
+        load_pretrained(arguments.model, device=arguments.device),
+        train,
+        test,
+        which=arguments.which,
+        shares=arguments.shares,
+        seeds=arguments.seeds,
+        scratch=arguments.scratch,
+        groups=column(train, arguments.groups, arguments.train),
+        labelled=Path(arguments.train).stem,
+        show_progress=False if arguments.quiet else None,
+    )
+    print_result(table, arguments)
+
+
+COMMANDS = (
+    Command(
+        "knn",
+        "nearest-neighbour accuracy of embeddings",
+        ("knn train.npz test.npz -k 1 5 20", "knn clips.npz --leave-one-out"),
+        _add_knn,
+        _knn,
+    ),
+    Command(
+        "probe",
+        "linear-probe accuracy of embeddings",
+        ("probe ntu60_3d.pkl --splits xsub_train xsub_val", "probe train.npz test.npz --groups subject"),
+        _add_probe,
+        _probe,
+    ),
+    Command(
+        "protocols",
+        "evaluate an encoder by the protocols of the literature, with all labels and with few",
+        ("protocols my-encoder train.npz test.npz --shares 0.05 0.1",),
+        _add_protocols,
+        _protocols,
+    ),
+)

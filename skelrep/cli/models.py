@@ -1,0 +1,126 @@
+"""Encoders as files and on the Hub: `convert-cmd`, `export-onnx`, `download`, `push`."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from skelrep.cli.command import Command
+from skelrep.cli.output import print_json
+
+
+def _add_convert_cmd(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", help="checkpoint_0450.pth.tar or the like; no pickle in it is executed")
+    parser.add_argument(
+        "output", metavar="FOLDER", help="model folder: config.json, model.safetensors and README.md are written"
+    )
+
+
+def _convert_cmd(arguments: Namespace) -> None:
+    from skelrep.hub import convert_cmd
+
+    encoder = convert_cmd(arguments.checkpoint, arguments.output)
+    if arguments.json:
+        print_json({"output": arguments.output, "dim": encoder.dim, "streams": list(encoder.config.modalities)})
+    elif not arguments.quiet:
+        print(f"{arguments.checkpoint} -> {arguments.output}: {encoder!r}", file=sys.stderr)
+
+
+def _add_export_onnx(parser: ArgumentParser) -> None:
+    parser.add_argument("model", help="bundled name, folder or Hub id")
+    parser.add_argument("output", metavar="OUT.onnx", help="takes prepared poses, returns all streams fused")
+    parser.add_argument("--revision", help="branch, tag or commit of a Hub model")
+
+
+def _export_onnx(arguments: Namespace) -> None:
+    from skelrep.encoder.onnx import export_onnx
+    from skelrep.hub import load_pretrained
+
+    encoder = load_pretrained(arguments.model, revision=arguments.revision, device="cpu")
+    difference = export_onnx(encoder, arguments.output)
+    size = Path(arguments.output).stat().st_size
+    if arguments.json:
+        print_json({"output": arguments.output, "dim": encoder.dim, "bytes": size, "difference": difference})
+    elif not arguments.quiet:
+        file = f"{arguments.output}, {size / 1e6:.1f} MB"
+        print(f"{encoder!r} -> {file}, within {difference:.0e} of PyTorch", file=sys.stderr)
+
+
+def _add_download(parser: ArgumentParser) -> None:
+    parser.add_argument("model", help="a Hub id (or a bundled name, to copy it)")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="copy it into this folder")
+    parser.add_argument("--revision", help="branch, tag or commit")
+
+
+def _download(arguments: Namespace) -> None:
+    from skelrep.hub import download
+
+    folder = download(arguments.model, arguments.output, revision=arguments.revision)
+    if arguments.json:
+        print_json({"model": arguments.model, "output": str(folder)})
+    else:
+        print(folder)
+
+
+def _add_push(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="a model folder, as written by `skelrep export`")
+    parser.add_argument("repository", metavar="ORG/NAME", help="created if it does not exist")
+    parser.add_argument(
+        "--private", action="store_true", help="create a private repository; an existing public one is refused"
+    )
+    parser.add_argument("--message", help="message of the commit")
+    parser.add_argument("--revision", metavar="BRANCH", help="created if it does not exist (default: main)")
+    parser.add_argument("--replace-card", action="store_true", help="overwrite a README.md that exists")
+
+
+def _push(arguments: Namespace) -> None:
+    from skelrep.hub import push_to_hub
+
+    address = push_to_hub(
+        arguments.folder,
+        arguments.repository,
+        private=arguments.private or None,
+        revision=arguments.revision,
+        commit_message=arguments.message,
+        replace_card=arguments.replace_card,
+    )
+    if arguments.json:
+        print_json({"repository": arguments.repository, "commit": address})
+    else:
+        print(address)
+
+
+COMMANDS = (
+    Command(
+        "convert-cmd",
+        "a training checkpoint of the public CMD code to a model folder",
+        ("convert-cmd checkpoint_0450.pth.tar my-encoder",),
+        _add_convert_cmd,
+        _convert_cmd,
+    ),
+    Command(
+        "export-onnx",
+        "an encoder to an ONNX file, compared with PyTorch",
+        ("export-onnx i2md-small i2md-small.onnx",),
+        _add_export_onnx,
+        _export_onnx,
+    ),
+    Command(
+        "download",
+        "fetch an encoder from the Hub and print its folder",
+        (
+            "download ORG/NAME                       # afterwards it loads without a network",
+            "download ORG/NAME -o my-encoder         # a folder to copy elsewhere",
+        ),
+        _add_download,
+        _download,
+    ),
+    Command(
+        "push",
+        "upload an encoder to the Hub and print the address of the commit",
+        ("push my-encoder ORG/NAME --private",),
+        _add_push,
+        _push,
+    ),
+)

@@ -1,0 +1,109 @@
+"""Arguments that several commands share, and what they become: `add_...` beside the function that uses them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from skelrep.encoder import Encoder
+    from skelrep.poses import Poses
+
+
+def add_common(parser: ArgumentParser) -> None:
+    """What every command takes."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress and no summary")
+    group.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_reading(parser: ArgumentParser) -> None:
+    """How files of poses are read (see `read_poses`)."""
+    group = parser.add_argument_group("reading poses")
+    group.add_argument("--format", help="format of the files, if their names and contents do not show it")
+    group.add_argument("--layout", help="axes of an array: letters out of N, M, T, V, C, for example NCTVM")
+    group.add_argument("--skeleton", help="name of a known skeleton, or the names of the joints with commas between")
+    group.add_argument("--fps", type=float, help="frames per second, if the file does not say")
+    group.add_argument(
+        "--scale",
+        nargs="+",
+        type=float,
+        metavar="FACTOR",
+        help="multiply coordinates by FACTOR (one value, or one per axis); 0.001 converts mm to m",
+    )
+    group.add_argument("--min-score", type=float, metavar="SCORE", help="joints of lower confidence become missing")
+
+
+def reading_options(arguments: Namespace) -> dict[str, Any]:
+    """The arguments of `add_reading` as those of `skelrep.read`."""
+    skeleton = arguments.skeleton
+    if skeleton and "," in skeleton:
+        skeleton = [name.strip() for name in skeleton.split(",")]
+    given = ("format", "layout", "fps", "scale", "min_score")
+    return {key: getattr(arguments, key) for key in given} | {"skeleton": skeleton}
+
+
+def read_poses(path: str, arguments: Namespace, split: str | None = None) -> Poses:
+    """Poses of a file or folder, read as `add_reading` says."""
+    from skelrep.io import read
+
+    return read(path, split=split, **reading_options(arguments))
+
+
+def add_embedding(parser: ArgumentParser) -> None:
+    """Which encoder embeds, and how (see `load_encoder` and `embedding_options`)."""
+    group = parser.add_argument_group("embedding")
+    group.add_argument(
+        "-m", "--model", default="i2md-small", help="bundled name, folder or Hub id (default: %(default)s)"
+    )
+    group.add_argument("--revision", help="branch, tag or commit of a Hub model")
+    group.add_argument(
+        "--streams", nargs="+", metavar="STREAM", help="only these of the encoder's streams: joint, bone, motion"
+    )
+    group.add_argument("--batch-size", type=int, metavar="N", help="number of clips per batch")
+    group.add_argument("--device", help="cpu, cuda or cuda:1 (default: the best one available)")
+    group.add_argument("--precision", default="float32", help="float32, bfloat16 or int8 (default: %(default)s)")
+
+
+def load_encoder(arguments: Namespace) -> Encoder:
+    """The encoder that `add_embedding` names."""
+    from skelrep.hub import load_pretrained
+
+    return load_pretrained(arguments.model, revision=arguments.revision, device=arguments.device)
+
+
+def embedding_options(arguments: Namespace) -> dict[str, Any]:
+    """The arguments of `add_embedding` as those of `Encoder.embed`."""
+    return {
+        "streams": arguments.streams,
+        "batch_size": arguments.batch_size,
+        "precision": arguments.precision,
+        "show_progress": False if arguments.quiet else None,
+    }
+
+
+def add_train_and_test(parser: ArgumentParser, train: str) -> None:
+    """Two files, or two splits of one (see `splits`)."""
+    parser.add_argument("train", help=train)
+    parser.add_argument("test", nargs="?", help="the same for testing; or give --splits")
+    parser.add_argument("--splits", nargs=2, metavar=("TRAIN", "TEST"), help="two splits of the one file")
+
+
+def splits(arguments: Namespace) -> tuple[str | None, str | None]:
+    """The splits of the one file, or none of two files."""
+    if (arguments.test is None) == (arguments.splits is None):
+        raise ValueError("give two files, TRAIN and TEST, or one file and --splits TRAIN TEST")
+    return arguments.splits or (None, None)
+
+
+def column(known: Any, name: str | None, path: str) -> np.ndarray | None:
+    """The info column of that name of poses or embeddings; None if none is asked for."""
+    if name is not None and name not in known.info:
+        from skelrep.messages import nearest
+
+        has = ", ".join(known.info) or "none"
+        raise ValueError(f"no info column {name!r} in {path}; it has {has}{nearest(name, known.info)}")
+    return None if name is None else known.info[name]

@@ -1,0 +1,41 @@
+"""How commands write their results to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+
+def print_result(result: Any, arguments: argparse.Namespace) -> None:
+    """A result of `skelrep.evaluate`: its own text, or with `--json` its `to_dict()`."""
+    if arguments.json:
+        print_json(result.to_dict())
+    else:
+        print(result)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document."""
+    print(json.dumps(document, indent=2, default=str))
+
+
+def aligned(entries: Sequence[dict[str, Any]]) -> list[str]:
+    """Ids, labels and times of `Embeddings.about`, in columns."""
+    times = [f"{entry['start']:.2f}-{entry['end']:.2f} s" if "start" in entry else "" for entry in entries]
+    cells = [(str(entry["id"]), str(entry.get("label", "")), time) for entry, time in zip(entries, times)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths) if width).rstrip() for line in cells]
+
+
+def outline(facts: dict[str, Any], indent: str = "") -> str:
+    """Nested facts as indented lines; a list stays on its line."""
+    lines = []
+    for key, value in facts.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{key}:", outline(value, indent + "  ")]
+        else:
+            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            lines.append(f"{indent}{key}: {text}")
+    return "\n".join(lines)

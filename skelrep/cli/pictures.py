@@ -1,0 +1,108 @@
+"""Pictures and pages of poses: `plot`, `explore`."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skelrep.cli.command import Command
+from skelrep.cli.options import add_embedding, add_reading, column, embedding_options, load_encoder, read_poses
+from skelrep.cli.output import print_json
+from skelrep.cli.stored import rows_of
+
+if TYPE_CHECKING:
+    from skelrep.poses import Poses
+
+
+def _add_plot(parser: ArgumentParser) -> None:
+    parser.add_argument("poses", metavar="CLIP", help="a file or folder of poses")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="OUT.gif is animated, OUT.png shows some moments"
+    )
+    parser.add_argument("--clip", metavar="ID|INDEX", help="one of several clips (default: the first)")
+    parser.add_argument(
+        "--view",
+        type=float,
+        default=30.0,
+        metavar="DEGREES",
+        help="camera angle around the person, 0 from the front (default: 30)",
+    )
+    parser.add_argument("--pictures", type=float, metavar="N", help="pictures per second of a .gif (default: up to 25)")
+    add_reading(parser)
+
+
+def _plot(arguments: Namespace) -> None:
+    from skelrep.plot import save
+
+    poses = read_poses(arguments.poses, arguments)
+    clip = poses[_index(poses, arguments.clip)]
+    save(clip, arguments.output, view=arguments.view, pictures=arguments.pictures)
+    if arguments.json:
+        print_json({"output": arguments.output, "clip": clip.ids[0], "clips": len(poses)})
+    elif not arguments.quiet:
+        others = f", one of {len(poses)} clips," if len(poses) > 1 else ""
+        print(f"{clip.ids[0]}{others} -> {arguments.output}", file=sys.stderr)
+
+
+def _index(poses: Poses, clip: str | None) -> int:
+    """The number of a clip that is named by its id or its number."""
+    if clip is None:
+        return 0
+    if clip in poses.ids:
+        return poses.ids.index(clip)
+    if clip.isdecimal() and int(clip) < len(poses):
+        return int(clip)
+    from skelrep.messages import nearest
+
+    where = f"give an id or a position within 0..{len(poses) - 1}"
+    raise ValueError(f"no clip {clip!r}: {where}{nearest(clip, poses.ids)}")
+
+
+def _add_explore(parser: ArgumentParser) -> None:
+    parser.add_argument("poses", help="a file or folder of poses")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.html", help="one page that needs no network")
+    parser.add_argument("--embeddings", metavar="FILE", help="embeddings of the same poses, written by `skelrep embed`")
+    parser.add_argument("--labels", metavar="COLUMN", help="info column to colour by, instead of the labels")
+    parser.add_argument("--map", default="pca", help="pca, or umap if umap-learn is installed (default: pca)")
+    add_reading(parser)
+    add_embedding(parser)
+
+
+def _explore(arguments: Namespace) -> None:
+    from skelrep.files import replacing
+    from skelrep.plot.explore import page
+
+    poses = read_poses(arguments.poses, arguments)
+    labels = column(poses, arguments.labels, arguments.poses)
+    with replacing(arguments.output) as file:  # before the work, so that a missing folder is reported at once
+        if arguments.embeddings is None:
+            rows = load_encoder(arguments).embed(poses, **embedding_options(arguments))
+        else:
+            rows = rows_of(poses, arguments.embeddings)
+        title = Path(arguments.poses).resolve().stem
+        text = page(poses, rows, labels=labels, map=arguments.map, title=title).encode()
+        file.write(text)
+    if arguments.json:
+        print_json({"output": arguments.output, "clips": len(poses), "bytes": len(text)})
+    elif not arguments.quiet:
+        print(f"{len(poses)} clips -> {arguments.output}, {len(text) / 1e6:.1f} MB", file=sys.stderr)
+
+
+COMMANDS = (
+    Command(
+        "plot",
+        "draw a clip: as an animation, or some moments of it",
+        ("plot clips.npz --clip 3 -o clip.gif", "plot clips.npz -o strip.png --view 90"),
+        _add_plot,
+        _plot,
+    ),
+    Command(
+        "explore",
+        "a page to look through clips by their embeddings",
+        ("explore clips.npz -o explorer.html", "explore clips.npz --embeddings rows.npz -o page.html"),
+        _add_explore,
+        _explore,
+    ),
+)

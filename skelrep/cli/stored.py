@@ -1,0 +1,70 @@
+"""Embeddings of what a command is given: files of poses are embedded, files of `skelrep embed` are read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from skelrep.cli.options import embedding_options, load_encoder, read_poses
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from skelrep.encoder import Encoder
+    from skelrep.io.embeddings import Embeddings
+    from skelrep.poses import Poses
+
+
+def pair(
+    first: str,
+    second: str,
+    arguments: argparse.Namespace,
+    *,
+    splits: tuple[str | None, str | None] = (None, None),
+    labelled: bool = True,
+) -> tuple[Embeddings, Embeddings]:
+    """Embeddings of two files, or of two splits of one, by one encoder; what is the same is embedded once."""
+    cache: dict[str, Encoder] = {}
+    one = _embeddings(first, splits[0], arguments, cache, labelled)
+    alike = (first, splits[0]) == (second, splits[1])
+    other = one if alike else _embeddings(second, splits[1], arguments, cache, labelled)
+    one.check_comparable(other)
+    return one, other
+
+
+def _embeddings(
+    name: str, split: str | None, arguments: argparse.Namespace, cache: dict[str, Encoder], labelled: bool
+) -> Embeddings:
+    from skelrep.io import members
+    from skelrep.io.embeddings import Embeddings, load
+
+    no_labels = f"{name} holds no labels to judge by; an .npz written by Poses.save can"
+    if (found := load(name)) is not None:
+        if labelled and found.labels is None:
+            raise ValueError(no_labels)
+        return found if split is None else found.take(members(found.info, split, name))
+    poses = read_poses(name, arguments, split)
+    if labelled and poses.labels is None:  # said before the work
+        raise ValueError(no_labels)
+    if "encoder" not in cache:
+        cache["encoder"] = load_encoder(arguments)
+    rows = cache["encoder"].embed(poses, **embedding_options(arguments))
+    return Embeddings.of(poses, rows, maker(cache["encoder"], arguments.streams))
+
+
+def maker(encoder: Encoder, streams: Sequence[str] | None) -> str:
+    """Encoder, commit and streams, as they are stored with embeddings: only those of one maker can be compared."""
+    return "@".join(filter(None, encoder.source)) + (f" ({', '.join(streams)})" if streams else "")
+
+
+def rows_of(poses: Poses, name: str) -> np.ndarray:
+    """Embeddings that `skelrep embed` wrote of these poses; if they have ids, the ids show whether it did."""
+    from skelrep.io.embeddings import load
+
+    found = load(name)
+    if found is None:
+        raise ValueError(f"{name} holds no embeddings; `skelrep embed -o FILE.npz` writes them")
+    if found.ids is not None and found.ids.astype(str).tolist() != poses.ids:
+        raise ValueError(f"the embeddings in {name} are of other clips, or in another order; embed these poses")
+    return found.rows

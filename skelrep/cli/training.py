@@ -1,0 +1,156 @@
+"""Training of encoders: `prepare`, `pretrain`, `export`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from skelrep.cli.command import Command
+from skelrep.cli.options import add_reading, reading_options
+from skelrep.cli.output import print_json
+
+
+def _add_prepare(parser: ArgumentParser) -> None:
+    parser.add_argument("poses", nargs="+", help="files or folders of three-dimensional poses")
+    parser.add_argument("-o", "--output", required=True, metavar="CORPUS", help="a new folder")
+    parser.add_argument("--to", metavar="SKELETON", help="map all poses to this one (i2md_small: common-15)")
+    parser.add_argument(
+        "--splits", nargs="+", default=[], metavar="SPLIT", help="only clips that are in all of these: ntu60 xsub_train"
+    )
+    parser.add_argument("--licence", help="licence of the data, for model cards")
+    add_reading(parser)
+
+
+def _prepare(arguments: Namespace) -> None:
+    from functools import partial
+
+    from skelrep.io import read_parts
+    from skelrep.train.prepare import prepare
+
+    about = prepare(
+        arguments.poses,
+        arguments.output,
+        skeleton=arguments.to,
+        splits=arguments.splits,
+        licence=arguments.licence,
+        reader=partial(read_parts, **reading_options(arguments)),
+    )
+    if arguments.json:
+        print_json({"output": arguments.output, **about})
+    elif not arguments.quiet:
+        clips = sum(source["clips"] for source in about["sources"])
+        print(f"{clips} clips, {about['hours']:.2f} hours -> {arguments.output}", file=sys.stderr)
+
+
+def _add_pretrain(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", help="i2md_small; moco, cmd, i2md (NTU RGB+D); moco_pku, cmd_pku, i2md_pku")
+    parser.add_argument("--data", required=True, metavar="CORPUS", help="a folder written by `skelrep prepare`")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="RUN", help="run folder; resumed if it already contains this run"
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="change fields of the recipe: steps=100 method.slots=2048",
+    )
+    parser.add_argument("--seed", type=int, help="short for --set seed=N")
+    parser.add_argument(
+        "--monitor", metavar="POSES", help="labelled poses; their 1-NN accuracy is reported during training"
+    )
+    parser.add_argument(
+        "--save-every", type=int, default=200, metavar="STEPS", help="steps between checkpoints (default: %(default)s)"
+    )
+    parser.add_argument("--device", help="cpu or cuda (default: the best one available)")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
+
+
+def _pretrain(arguments: Namespace) -> None:
+    from skelrep.train.loop import Stopped
+    from skelrep.train.run import run
+
+    if arguments.threads is not None:
+        if arguments.threads < 1:
+            raise ValueError(f"--threads must be at least 1, got {arguments.threads}")
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+    changes = arguments.set + ([] if arguments.seed is None else [f"seed={arguments.seed}"])
+    try:
+        encoder = run(
+            arguments.recipe,
+            arguments.data,
+            arguments.output,
+            changes=changes,
+            device=arguments.device,
+            monitor=arguments.monitor,
+            save_every=arguments.save_every,
+            show_progress=False if arguments.quiet else None,
+        )
+    except Stopped as stopped:
+        print(f"skelrep: {stopped}", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGTERM) from None
+    if os.environ.get("RANK", "0") != "0":  # only one of the processes of `torchrun` reports
+        return
+    if arguments.json:
+        print_json({"output": str(Path(arguments.output, "encoder")), "dim": encoder.dim})
+    elif not arguments.quiet:
+        print(f"{encoder!r} -> {Path(arguments.output, 'encoder')}", file=sys.stderr)
+
+
+def _add_export(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="RUN", help="a run folder written by `skelrep pretrain`")
+    parser.add_argument("output", metavar="MODEL", help="a new folder, for load_pretrained and push_to_hub")
+    parser.add_argument("--licence", help="licence of the weights: cc-by-4.0, cc-by-nc-4.0 ...")
+    parser.add_argument("--results", metavar="JSON", help="a list of objects: dataset, protocol, metric, value, sd")
+    parser.add_argument(
+        "--note", nargs="+", default=[], metavar="SENTENCE", help="what it is good or bad at, for the model card"
+    )
+
+
+def _export(arguments: Namespace) -> None:
+    from skelrep.train.run import export
+
+    encoder = export(
+        arguments.folder,
+        arguments.output,
+        licence=arguments.licence,
+        results=arguments.results,
+        notes=arguments.note,
+    )
+    if arguments.json:
+        print_json({"output": arguments.output, "dim": encoder.dim})
+    elif not arguments.quiet:
+        print(f"{arguments.folder} -> {arguments.output}: {encoder!r}", file=sys.stderr)
+
+
+COMMANDS = (
+    Command(
+        "prepare",
+        "poses to a memory-mapped training corpus",
+        ("prepare a.npz b.npz --to common-15 -o corpus",),
+        _add_prepare,
+        _prepare,
+    ),
+    Command(
+        "pretrain",
+        "train an encoder without labels, or resume its training",
+        (
+            "pretrain i2md_small --data corpus -o run  # the same again resumes a run that was stopped",
+            "pretrain i2md --data ntu60 -o run --set epochs=100 --seed 1",
+        ),
+        _add_pretrain,
+        _pretrain,
+    ),
+    Command(
+        "export",
+        "the encoder of a run to a model folder, with its card",
+        ("export run my-encoder --licence cc-by-4.0",),
+        _add_export,
+        _export,
+    ),
+)
