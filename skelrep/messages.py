@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -26,3 +31,11 @@ def optional(module: str, extra: str) -> Any:
     except ModuleNotFoundError as error:
         what = module.partition(".")[0]
         raise ModuleNotFoundError(f"this format needs {what}: pip install 'skelrep[{extra}]'") from error
+
+
+def warn(message: str) -> None:
+    """A warning that names the line of the caller's own code, however deep in the package it is given."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level - 1)

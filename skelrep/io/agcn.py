@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from skelrep.io.ntu import columns_of
 from skelrep.io.numpy_files import opened, seen
+from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
 from skelrep.layouts import missing_as_nan
 from skelrep.poses import Poses
@@ -18,7 +20,7 @@ from skelrep.skeletons import resolve
 _DERIVED = ("data_bone", "data_motion", "data_joint_motion", "data_bone_motion")  # of joints; poses no more
 
 
-def read_agcn(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+def read_agcn(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads `train_data_joint.npy` (N, C, T, V, M) with `train_label.pkl` and `train_num_frame.npy` beside it.
 
     The label file holds (names, labels); it and the frame counts may be absent. These arrays have one length for all
@@ -28,9 +30,7 @@ def read_agcn(path: Path, *, layout: str | None = None, skeleton: Any = None, sp
 
     Args:
         path: The `.npy` file. It is memory-mapped.
-        layout: Not used; the format fixes the axes.
-        skeleton: As `skelrep.skeletons.resolve` takes it; by default NTU's for 25 joints in 3-D.
-        split: Not used; the column `split` says what the file's name begins with ("train", "val").
+        options: `skeleton`: what the joints are; by default NTU's for 25 joints in 3-D.
 
     Returns:
         Clips (M, T, V, C) without persons that are never seen. Channels are taken for x, y, z (or x, y). Coordinates
@@ -48,7 +48,8 @@ def read_agcn(path: Path, *, layout: str | None = None, skeleton: Any = None, sp
                 f"{path} has shape {getattr(array, 'shape', None)}; expected the AGCN layout (clips, 2 or 3 channels, "
                 "frames, joints, 1 or 2 persons); pass layout= instead of format= for another"
             )
-        table = resolve("ntu-25" if skeleton is None and array.shape[3] == 25 else skeleton, array.shape[3])
+        skeleton = "ntu-25" if options.skeleton is None and array.shape[3] == 25 else options.skeleton
+        table = resolve(skeleton, array.shape[3])
         names, labels = _labels(label_path, len(array)) if label_path.is_file() else (None, None)
         frames = None
         if frames_path.is_file():
@@ -71,16 +72,29 @@ def read_agcn(path: Path, *, layout: str | None = None, skeleton: Any = None, sp
     )
 
 
-def is_agcn(path: Path) -> bool:
-    """Whether a `.npy` is of this kind: its shape fits, and its labels stand beside it."""
+def sniff(path: Path) -> bool:
+    """Whether a `.npy` is of this format: its shape fits, and its labels stand beside it."""
     if not _files(path)[1].is_file():
         return False
     with opened(path) as array:
         return _is_agcn(array)
 
 
-def companions(path: Path) -> set[Path]:
-    """The files that belong to a data file and are no poses of their own."""
+def collect(files: Sequence[Path]) -> list[Path]:
+    """The data files, and the files beside each that belong to it: labels, frame counts, bones and motions."""
+    data = [file for file in files if file.suffix == ".npy" and not file.stem.endswith(_DERIVED) and sniff(file)]
+    return data + sorted({other for file in data for other in _companions(file)} & {*files} - {*data})
+
+
+def read_agcn_folder(folder: Path, files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+    """Reads the data files that `collect` found."""
+    companions = {other for file in files for other in _companions(file)}
+    for file in files:
+        if file not in companions:
+            yield read_agcn(file, options)
+
+
+def _companions(path: Path) -> set[Path]:
     prefix, *beside = _files(path)
     return {*beside, *(path.with_name(f"{prefix}_{kind}.npy") for kind in _DERIVED)}
 
@@ -125,3 +139,6 @@ def _true_length(clip: np.ndarray) -> int:
             return int(period)
     filled = np.flatnonzero(frames.any(axis=1))
     return int(filled[-1]) + 1 if len(filled) else 1
+
+
+READER = Reader("agcn", (".npy",), read_agcn, sniff, collect, read_agcn_folder)

@@ -9,13 +9,14 @@ import numpy as np
 
 from skelrep.io.kinematics import positions, rotation
 from skelrep.io.numpy_files import bounded
+from skelrep.io.reader import Reader, ReadOptions
 from skelrep.poses import Poses
 from skelrep.skeletons import custom, resolve
 
 INCH = 0.0254
 
 
-def read_amc(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+def read_amc(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads an Acclaim `.amc` with the `.asf` beside it: of the same name, of its subject (`01.asf`), or the only one.
 
     A bone's name stands for the joint where the bone begins, as in BVH: "lfemur" is the hip. Only "lwrist" begins
@@ -24,9 +25,7 @@ def read_amc(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
 
     Args:
         path: The `.amc` file.
-        layout: Not used; the format fixes the axes.
-        skeleton: Other names for the joints, ends included.
-        split: Not used.
+        options: `skeleton`: other names for the joints, ends included.
 
     Returns:
         One clip (1, T, V, 3), in metres if lengths are inches over the `length` of `:units`, as in CMU's and HDM05's
@@ -68,7 +67,7 @@ def read_amc(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
     renamed = {f"{side}wrist": f"{side}_mid_forearm" for side in "lr" if f"{side}hand" in bones}
     renamed |= {f"{side}hand": f"{side}_wrist" for side in "lr" if f"{side}wrist" in bones}
     names = [renamed.get(name, name) for name in order] + [f"{name}_end" for name in leaves]
-    table = custom(names, parents, "asf") if skeleton is None else resolve(skeleton, len(names))
+    table = custom(names, parents, "asf") if options.skeleton is None else resolve(options.skeleton, len(names))
     return Poses([metres * positions(parents, places, turns)[None]], table, [path.stem])
 
 
@@ -160,3 +159,6 @@ def _amc(path: Path, dof: dict[str, list[str]]) -> dict[str, np.ndarray]:
     if not frames or any(len(values) not in (0, frames) for values in rows.values()) or not rows["root"]:
         raise ValueError(f"{path} holds {frames} frames, but not every bone in each")
     return {name: np.array(values) for name, values in rows.items() if values}
+
+
+READER = Reader("amc", (".amc",), read_amc)

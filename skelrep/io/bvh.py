@@ -9,11 +9,12 @@ import numpy as np
 
 from skelrep.io.kinematics import positions, rotation
 from skelrep.io.numpy_files import bounded, rate
+from skelrep.io.reader import Reader, ReadOptions
 from skelrep.poses import Poses
 from skelrep.skeletons import custom, resolve
 
 
-def read_bvh(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+def read_bvh(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads a `.bvh` of any hierarchy, in the order of its joints; end sites are joints called `<parent>_end`.
 
     Rotations are applied in the order of their channels. Position channels of a joint other than the root stand for
@@ -22,9 +23,7 @@ def read_bvh(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
 
     Args:
         path: The file.
-        layout: Not used; the format fixes the axes.
-        skeleton: Other names for the joints, end sites included.
-        split: Not used.
+        options: `skeleton`: other names for the joints, end sites included.
 
     Returns:
         One clip (1, T, V, 3) at the file's frames a second, in the file's own unit, which it does not name.
@@ -61,7 +60,7 @@ def read_bvh(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
             base = places[:, joint, axes]
             replaced = parents[joint] >= 0 and np.abs(shift - base).mean() < np.abs(shift).mean()
             places[:, joint, axes] = shift if replaced else base + shift
-    table = custom(names, parents, "bvh") if skeleton is None else resolve(skeleton, len(names))
+    table = custom(names, parents, "bvh") if options.skeleton is None else resolve(options.skeleton, len(names))
     return Poses([positions(parents, places, turns)[None]], table, [path.stem], fps=rate(seconds))
 
 
@@ -121,3 +120,6 @@ def _rows(path: Path, lines: list[str], first: int, width: int) -> np.ndarray:
         if fault:
             raise ValueError(f"{path}, line {number}: got {line.strip()[:40]!r} where {width} numbers should stand")
     raise ValueError(f"{path} holds no frame")
+
+
+READER = Reader("bvh", (".bvh",), read_bvh)

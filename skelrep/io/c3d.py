@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.io.reader import Reader, ReadOptions
 from skelrep.layouts import missing_as_nan
 from skelrep.messages import optional
 from skelrep.poses import Poses
@@ -15,15 +16,13 @@ from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
 _METRES = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 
 
-def read_c3d(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+def read_c3d(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads the points of a `.c3d`, if their labels are names of joints (the extra `c3d`).
 
     Args:
         path: The file.
-        layout: Not used; the format fixes the axes.
-        skeleton: A name for each label, in their order, where the labels are markers. Those that are joints are needed,
-            as others are passed over.
-        split: Not used.
+        options: `skeleton`: a name for each label, in their order, where the labels are markers. Those that are joints
+            are needed, others are passed over.
 
     Returns:
         One clip (1, T, V, 3) in metres by the file's unit, at its rate.
@@ -31,6 +30,7 @@ def read_c3d(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
     Raises:
         ValueError: if the file is damaged, names no unit, or its labels are no joints (they are listed).
     """
+    skeleton = options.skeleton
     ezc3d = optional("ezc3d", "c3d")
     try:
         file = ezc3d.c3d(str(path))
@@ -58,3 +58,6 @@ def _joints(labels: list[str], path: Path) -> Skeleton:
             "name for each in this order, with shoulders, elbows, wrists, hips, knees, ankles and a head among them"
         ) from None
     return table
+
+
+READER = Reader("c3d", (".c3d",), read_c3d)

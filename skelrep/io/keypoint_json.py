@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +26,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skelrep.io.numpy_files import bounded, rate
+from skelrep.io.reader import Reader, ReadOptions
 from skelrep.layouts import missing_as_nan
+from skelrep.messages import warn
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -49,17 +50,13 @@ class _Person(NamedTuple):
 _Recording = tuple[list[list[_Person]], Any, "float | None"]
 
 
-def read_json(
-    path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None, scaled: bool = False
-) -> Poses:
+def read_json(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads a JSON file of any of the kinds that the module lists.
 
     Args:
         path: The file.
-        layout: Not used; the formats fix the axes.
-        skeleton: What the joints are, where the file does not tell or tells wrong.
-        split: Not used.
-        scaled: Coordinates that are fractions of a picture will be scaled, so that nothing need be said of it.
+        options: `skeleton`: what the joints are, where the file does not say or says it wrong. `scale`: given, no
+            warning is needed of coordinates that are fractions of a picture.
 
     Returns:
         One clip (M, T, V, C): pixels as they are; Azure Kinect's millimetres and MediaPipe's world landmarks in metres
@@ -75,29 +72,26 @@ def read_json(
     if isinstance(known, list) and not all(isinstance(name, str) for name in known):
         raise ValueError(f"{path} names joints by other things than words: {str(known)[:60]}")
     clip, scores = _assembled(frames)
-    table = resolve(known if skeleton is None else skeleton, clip.shape[2])
+    table = resolve(known if options.skeleton is None else options.skeleton, clip.shape[2])
     in_picture = clip.shape[3] == 2 or (table.name == "mediapipe-33" and not _turn_world_up(clip))
-    if in_picture and not scaled:
+    if in_picture and options.scale is None:
         _warn_of_fractions(clip, f"{path}: ")
     return Poses([clip], table, [path.stem], fps=fps, scores=None if scores is None else [scores])
 
 
-def read_openpose(
-    path: Path,
-    *,
-    layout: str | None = None,
-    skeleton: Any = None,
-    split: str | None = None,
-    scaled: bool = False,
-) -> Iterator[Poses]:
-    """Reads OpenPose's files of one frame each from a folder and the folders in it, or a single one.
+def read_openpose(path: Path, options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+    """Reads a single file of OpenPose's, as `read_openpose_folder` reads many."""
+    return read_openpose_folder(path.parent, [path], options)
+
+
+def read_openpose_folder(folder: Path, files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+    """Reads OpenPose's files of one frame each.
 
     Args:
-        path: The folder.
-        layout: Not used; the format fixes the axes.
-        skeleton: What the joints are, by default BODY_25 or COCO by their number.
-        split: Not used.
-        scaled: As in `read_json`.
+        folder: Where the files lie, in it or in folders below it.
+        files: The files.
+        options: `skeleton`: what the joints are, by default BODY_25 or COCO by their number. `scale`: as in
+            `read_json`.
 
     Yields:
         A clip (M, T, V, C) for every folder and name, as `walk` in `walk_000000000012_keypoints.json`; its frames are
@@ -106,11 +100,6 @@ def read_openpose(
     Raises:
         ValueError: for a malformed file.
     """
-    files = sorted(path.glob("**/*_keypoints.json") or ()) if path.is_dir() else [path]
-    files = files or sorted(path.glob("**/*.json"))
-    if not files:
-        raise ValueError(f"{path} holds no .json file")
-
     def recording(file: Path) -> tuple[str, str]:
         return str(file.parent), re.sub(r"_?\d*(_keypoints)?$", "", file.stem)
 
@@ -125,14 +114,14 @@ def read_openpose(
                 frames.append(_openpose_people(content))
             except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
                 raise ValueError(f"{file} is not as OpenPose writes a frame ({error})") from error
-        folder = members[0].parent.relative_to(path).as_posix() if path.is_dir() else "."
+        below = members[0].parent.relative_to(folder).as_posix()
         clip, scores = _assembled(frames)
-        if clip.shape[3] == 2 and not scaled:
-            _warn_of_fractions(clip, f"{path}: ")
+        if clip.shape[3] == 2 and options.scale is None:
+            _warn_of_fractions(clip, f"{folder}: ")
         yield Poses(
             [clip],
-            resolve(_OPENPOSE.get(clip.shape[2]) if skeleton is None else skeleton, clip.shape[2]),
-            ["/".join(part for part in (folder, name) if part not in (".", "")) or members[0].parent.name],
+            resolve(options.skeleton or _OPENPOSE.get(clip.shape[2]), clip.shape[2]),
+            ["/".join(part for part in (below, name) if part not in (".", "")) or members[0].parent.name],
             scores=None if scores is None else [scores],
         )
 
@@ -335,10 +324,9 @@ def _turn_world_up(clip: np.ndarray) -> bool:
 def _warn_of_fractions(clip: np.ndarray, where: str) -> None:
     low, high = np.nanmin(clip[..., :2]), np.nanmax(clip[..., :2])
     if low >= -0.1 and high <= 1.1:  # with room for joints guessed beyond the picture
-        warnings.warn(
+        warn(
             f"{where}coordinates between {low:.2g} and {high:.2g} are taken for fractions of a picture's width and "
-            "height, which stretch the poses; pass scale=(width, height), in 3-D with a third factor for the depth",
-            stacklevel=6 if where else 3,  # the caller of skelrep.io.read, or of from_mediapipe
+            "height, which stretch the poses; pass scale=(width, height), in 3-D with a third factor for the depth"
         )
 
 
@@ -396,3 +384,30 @@ def _assembled(frames: list[list[_Person]]) -> tuple[np.ndarray, np.ndarray | No
     if scores is not None:
         clip[scores == 0] = np.nan
     return missing_as_nan(clip), scores
+
+
+def sniff(path: Path) -> bool:
+    """Whether a JSON file is of one of these kinds."""
+    try:
+        _recording(_load(path))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def collect_openpose(files: Sequence[Path]) -> list[Path]:
+    """OpenPose's files of one frame each, by their name."""
+    return [file for file in files if file.name.endswith("_keypoints.json")]
+
+
+READERS = (
+    Reader(
+        "openpose",
+        (".json",),
+        read_openpose,
+        lambda path: path.name.endswith("_keypoints.json"),
+        collect_openpose,
+        read_openpose_folder,
+    ),
+    Reader("json", (".json",), read_json, sniff),
+)

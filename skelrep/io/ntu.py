@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from skelrep.io.reader import Reader, ReadOptions
+from skelrep.messages import warn
 from skelrep.persons import motion_energy
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
@@ -37,19 +38,33 @@ TRAINING_SUBJECTS = (
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 
 
-def read_ntu(
-    path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None
-) -> Iterator[Poses]:
-    """Reads one `.skeleton` file, or every one in a folder and the folders in it, `PART` files at a time.
-
-    Of a folder, the samples that the benchmarks leave out (`incomplete`) and files without any body are left out, with
-    one warning that counts them; a single file is read in any case.
+def read_ntu(path: Path, options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+    """Reads one `.skeleton` file, even one that the benchmarks leave out.
 
     Args:
-        path: The file or folder.
-        layout: Not used; the format fixes the axes.
-        skeleton: Another name for the 25 joints, if "ntu-25" does not fit.
-        split: Of a folder, read only the files in this split ("xsub_train", "xview_val" ...).
+        path: The file.
+        options: `skeleton`: another name for the 25 joints, if "ntu-25" does not fit.
+
+    Yields:
+        A clip as `read_ntu_folder` yields many.
+
+    Raises:
+        ValueError: for a malformed file, with path and line; if no frame holds a body.
+    """
+    return _read(path, [path], [path], options)
+
+
+def read_ntu_folder(folder: Path, files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+    """Reads many `.skeleton` files, `PART` files at a time.
+
+    The samples that the benchmarks leave out (`incomplete`) and files without any body are left out, with one warning
+    that counts them.
+
+    Args:
+        folder: Where they lie, in it or in folders below it.
+        files: The files.
+        options: `skeleton`: another name for the 25 joints, if "ntu-25" does not fit. `split`: read only the files in
+            this split ("xsub_train", "xview_val" ...).
 
     Yields:
         Clips (M, T, 25, 3) in metres at 30 frames a second, M up to two bodies by falling motion energy. T counts
@@ -59,14 +74,17 @@ def read_ntu(
     Raises:
         ValueError: for a malformed file, with path and line; if no file holds a body.
     """
-    table = resolve("ntu-25" if skeleton is None else skeleton, JOINTS)
-    files = sorted(path.glob("**/*.skeleton")) if path.is_dir() else [path]
-    if split is not None:
-        members = columns_of([file.stem for file in files]).get(split)
+    if options.split is not None:
+        members = columns_of([file.stem for file in files]).get(options.split)
         if members is not None and not members.any():
-            raise ValueError(f"no clip of {path} is in the split {split!r}")
+            raise ValueError(f"no clip of {folder} is in the split {options.split!r}")
         files = files if members is None else [file for file, member in zip(files, members, strict=True) if member]
-    complete = [file for file in files if file.stem not in incomplete()] if path.is_dir() else files
+    yield from _read(folder, files, [file for file in files if file.stem not in incomplete()], options)
+
+
+def _read(path: Path, files: Sequence[Path], complete: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
+    """The clips of those files that are complete; a warning counts the others."""
+    table = resolve("ntu-25" if options.skeleton is None else options.skeleton, JOINTS)
     stems = ids = [file.stem for file in complete]
     if len(set(stems)) < len(stems):
         ids = [file.relative_to(path).with_suffix("").as_posix() for file in complete]
@@ -95,8 +113,7 @@ def read_ntu(
         names = ", ".join(file.name for file in empty[:10]) + (", ..." if len(empty) > 10 else "")
         reasons.append(f"{len(empty)} without any body ({names})")
     if reasons:
-        # The fifth frame up is the caller of skelrep.io.read.
-        warnings.warn(f"left out of the {len(files)} files of {path}: {', '.join(reasons)}", stacklevel=5)
+        warn(f"left out of the {len(files)} files of {path}: {', '.join(reasons)}")
 
 
 @functools.cache
@@ -198,3 +215,11 @@ def read_bodies(path: Path) -> np.ndarray:
     clip[(clip == 0).all(axis=-1)] = np.nan  # Kinect writes the origin, its own place, for a joint it does not know
     clip = clip[~np.isnan(clip).all(axis=(1, 2, 3))]
     return clip[np.argsort(-motion_energy(clip), kind="stable")[:BODIES]]
+
+
+def collect(files: Sequence[Path]) -> list[Path]:
+    """All `.skeleton` files."""
+    return [file for file in files if file.suffix.lower() == ".skeleton"]
+
+
+READER = Reader("ntu", (".skeleton",), read_ntu, collect=collect, read_many=read_ntu_folder)

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.io.reader import Reader, ReadOptions
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, resolve
 
 
-def read_numpy(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+def read_numpy(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads `.npy` and `.npz` without ever executing a pickle.
 
     - `.npy`, or a `.npz` of a single array: (T, V, C) or (M, T, V, C) one clip, (N, M, T, V, C) a batch, anything
@@ -28,13 +29,13 @@ def read_numpy(path: Path, *, layout: str | None = None, skeleton: Any = None, s
 
     Args:
         path: The file.
-        layout: Axes of the array, for example "NCTVM".
-        skeleton: As `skelrep.skeletons.resolve` takes it.
-        split: "train" or "test", to load that half of a CTR-GCN file only.
+        options: `layout`: axes of the array, for example "NCTVM". `skeleton`: what the joints are. `split`: "train" or
+            "test", to load that half of a CTR-GCN file only.
 
     Raises:
         ValueError: if the file is something else or damaged, or the array's shape does not fit.
     """
+    layout, skeleton = options.layout, options.skeleton
     with opened(path) as content:
         if isinstance(content, np.ndarray):
             return _from_one(content, path, layout, skeleton)
@@ -46,7 +47,7 @@ def read_numpy(path: Path, *, layout: str | None = None, skeleton: Any = None, s
             poses = Poses.load(path)
             return poses if skeleton is None else replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
         if {"x_train", "x_test"} & set(content.files):
-            return _ctrgcn(content, skeleton, split)
+            return _ctrgcn(content, skeleton, options.split)
         raise ValueError(
             f"{path} holds the arrays {', '.join(content.files) or 'none'}; expected a single array, skelrep's own "
             "(Poses.save) or CTR-GCN's (x_train, y_train, x_test, y_test)"
@@ -135,3 +136,6 @@ def seen(clip: np.ndarray) -> np.ndarray:
     present = np.asarray(~np.isnan(clip).all(axis=(1, 2, 3)))
     present[0] |= not present.any()
     return present
+
+
+READERS = (Reader("npy", (".npy",), read_numpy), Reader("npz", (".npz",), read_numpy))

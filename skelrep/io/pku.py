@@ -9,8 +9,7 @@ folders, so names and contents of the files decide here, not the folders.
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from skelrep.io.reader import Reader, ReadOptions
+from skelrep.messages import warn
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -27,16 +28,23 @@ _NAME = re.compile(r"(?:\d{4}|A\d\dN(?P<subject>\d\d))-(?P<camera>[LMR])")  # pa
 _SPLIT = re.compile(r"cross[-_](?P<by>subject|view)\w*", re.IGNORECASE)
 
 
-def read_pku(
-    path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None
-) -> Iterator[Poses]:
-    """Reads all labelled intervals of the recordings in a folder and the folders in it, recording by recording.
+def read_pku(path: Path, options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+    """Refuses a single file, which lacks the labels or the poses.
+
+    Raises:
+        ValueError: always; it says what to pass instead.
+    """
+    raise ValueError(f"{path} is a single file; PKU-MMD is read as the folder that holds its skeletons and labels")
+
+
+def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+    """Reads all labelled intervals of many recordings, recording by recording.
 
     Args:
-        path: The folder; skeletons, labels and lists of the splits may lie anywhere below it.
-        layout: Not used; the format fixes the axes.
-        skeleton: Another name for the 25 joints, if "ntu-25" does not fit.
-        split: Read only the recordings in this split ("xsub_train", "xview_val" ...).
+        folder: Where the files lie, in it or in folders below it.
+        files: Skeletons, labels and lists of the splits.
+        options: `skeleton`: another name for the 25 joints, if "ntu-25" does not fit. `split`: read only the recordings
+            in this split ("xsub_train", "xview_val" ...).
 
     Yields:
         Clips (M, T, 25, 3) in metres at 30 frames a second, M the one or two persons seen, NaN where a joint was not
@@ -50,22 +58,22 @@ def read_pku(
     Raises:
         ValueError: for a malformed file, with path and line; if there is nothing to read.
     """
-    if not path.is_dir():
-        raise ValueError(f"{path} is a single file; PKU-MMD is read as the folder that holds its skeletons and labels")
-    table = resolve("ntu-25" if skeleton is None else skeleton, JOINTS)
-    skeletons, labels = _files(path)
+    table = resolve("ntu-25" if options.skeleton is None else options.skeleton, JOINTS)
+    skeletons, labels = _by_kind(files)
     names = sorted(skeletons.keys() & labels.keys())
     if not names:
         raise ValueError(
-            f"{path} holds {len(skeletons)} skeleton files and {len(labels)} label files of PKU-MMD, but no two of the "
+            f"{folder} holds {len(skeletons)} skeleton files and {len(labels)} label files of PKU-MMD, but no two of the "
             "same name; expected both, such as PKU_Skeleton_Renew/0002-L.txt and Train_Label_PKU_final/0002-L.txt"
         )
-    columns = _columns(names, _lists(path))
+    columns = _columns(names, _lists(files))
+    split = options.split
     if split in columns and not columns[split].any():
-        raise ValueError(f"no clip of {path} is in the split {split!r}")
+        raise ValueError(f"no clip of {folder} is in the split {split!r}")
     unseen = 0
     for i, name in enumerate(tqdm(names, desc="read", unit="file", delay=1, disable=None)):
-        if split in columns and not columns[split][i]:
+        split = options.split
+    if split in columns and not columns[split][i]:
             continue
         bodies = _bodies(skeletons[name])
         clips, classes, ids = [], [], []
@@ -87,18 +95,24 @@ def read_pku(
     if unseen:
         reasons.append(f"{unseen} intervals in which nobody is seen")
     if reasons:
-        # The fifth frame up is the caller of skelrep.io.read.
-        warnings.warn(f"left out of {path}: {' and '.join(reasons)}", stacklevel=5)
+        warn(f"left out of {folder}: {' and '.join(reasons)}")
 
 
-def is_pku(folder: Path) -> bool:
-    """Whether a file that is called like a recording lies in a folder or the folders in it."""
-    return any(_NAME.fullmatch(file.stem) for file in folder.glob("**/*.txt"))
+def sniff(path: Path) -> bool:
+    """Whether a file is called like a recording."""
+    return _NAME.fullmatch(path.stem) is not None
 
 
-def _files(path: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+def collect(files: Sequence[Path]) -> list[Path]:
+    """The files that are called like recordings or lists of the splits, where there is a recording."""
+    texts = [file for file in files if file.suffix.lower() == ".txt"]
+    mine = [file for file in texts if sniff(file) or _SPLIT.fullmatch(file.stem)]
+    return mine if any(map(sniff, mine)) else []
+
+
+def _by_kind(files: Sequence[Path]) -> tuple[dict[str, Path], dict[str, Path]]:
     """The files of skeletons and of labels, by recording; empty ones do not count."""
-    files = [file for file in sorted(path.glob("**/*.txt")) if _NAME.fullmatch(file.stem) and file.stat().st_size]
+    files = [file for file in sorted(files) if sniff(file) and file.stat().st_size]
     kinds: tuple[dict[str, Path], dict[str, Path]] = {}, {}
     for _, group in groupby(files, key=lambda file: file.parent):
         members = {file.stem: file for file in group}
@@ -107,13 +121,13 @@ def _files(path: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     return kinds
 
 
-def _lists(path: Path) -> dict[str, set[str]]:
+def _lists(files: Sequence[Path]) -> dict[str, set[str]]:
     """The recordings of every split whose list is there: "xsub_train", "xsub_val", "xview_train", "xview_val".
 
     A list has two headings, of training and of validation "videos" (spelled "Validataion"), each before its names.
     """
     found: dict[str, set[str]] = {}
-    for file in sorted(path.glob("**/*.txt")):
+    for file in sorted(files):
         if not (match := _SPLIT.fullmatch(file.stem)):
             continue
         benchmark, half = "xsub" if match["by"].lower() == "subject" else "xview", None
@@ -182,3 +196,6 @@ def _fault(path: Path) -> ValueError:
         except ValueError:
             return ValueError(f"{path}, line {number}: got {line.strip()[:40]!r} where {NUMBERS} numbers should stand")
     return ValueError(f"{path} holds no frame")
+
+
+READER = Reader("pku", (".txt",), read_pku, sniff, collect, read_pku_folder)

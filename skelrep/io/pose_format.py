@@ -7,22 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.io.reader import Reader, ReadOptions
 from skelrep.layouts import missing_as_nan
 from skelrep.messages import optional
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
 
-def read_pose(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+def read_pose(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads the body of a `.pose` file (the extra `pose`): its world landmarks if it has any, else its pose.
 
     Faces and hands are passed over.
 
     Args:
         path: The file.
-        layout: Not used; the format fixes the axes.
-        skeleton: Other names for the body's points.
-        split: Not used.
+        options: `skeleton`: other names for the body's points.
 
     Returns:
         One clip (M, T, V, C) with scores: world landmarks in metres with y up, others in pixels with y down.
@@ -49,5 +48,8 @@ def read_pose(path: Path, *, layout: str | None = None, skeleton: Any = None, sp
     clip[scores == 0] = np.nan
     if "WORLD" in bodies[0]:
         clip[..., 1:] *= -1
-    table = resolve(part.points if skeleton is None else skeleton, len(part.points))
+    table = resolve(part.points if options.skeleton is None else options.skeleton, len(part.points))
     return Poses([missing_as_nan(clip)], table, [path.stem], fps=fps if fps > 0 else None, scores=[scores])
+
+
+READER = Reader("pose", (".pose",), read_pose)

@@ -9,6 +9,7 @@ import numpy as np
 
 from skelrep.io.ntu import columns_of
 from skelrep.io.numpy_files import seen
+from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
 from skelrep.layouts import missing_as_nan
 from skelrep.poses import Poses
@@ -18,7 +19,7 @@ from skelrep.skeletons import resolve
 _KNOWN = {(17, 2): "coco-17", (25, 3): "ntu-25"}
 
 
-def read_pyskl(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+def read_pyskl(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads `{"split": {name: [frame_dir, ...]}, "annotations": [...]}`, a list of annotations, or a single one.
 
     An annotation is a dict with `keypoint` (M, T, V, C), and perhaps `keypoint_score` (M, T, V), `frame_dir` (or
@@ -27,9 +28,8 @@ def read_pyskl(path: Path, *, layout: str | None = None, skeleton: Any = None, s
 
     Args:
         path: The file.
-        layout: Not used; the format fixes the axes.
-        skeleton: As `skelrep.skeletons.resolve` takes it; by default COCO's for 17 joints in 2-D, NTU's for 25 in 3-D.
-        split: Convert only the members of this split.
+        options: `skeleton`: what the joints are; by default COCO's for 17 joints in 2-D, NTU's for 25 in 3-D. `split`:
+            convert only the members of this split.
 
     Returns:
         Clips with a boolean column in `info` for each split, and what NTU names tell (`ntu.columns_of`). Coordinates
@@ -38,6 +38,7 @@ def read_pyskl(path: Path, *, layout: str | None = None, skeleton: Any = None, s
     Raises:
         ValueError: if the pickle is refused (see `load_pickle`) or holds something else.
     """
+    skeleton, split = options.skeleton, options.split
     data = load_pickle(path)
     splits: Any = {}
     if isinstance(data, dict) and "annotations" in data:
@@ -106,3 +107,6 @@ def _clip(entry: dict, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         clip[score == 0] = np.nan
     present = seen(clip)
     return clip[present], None if score is None else score[present]
+
+
+READER = Reader("pyskl", (".pkl", ".pickle"), read_pyskl)

@@ -18,6 +18,7 @@ import numpy as np
 
 from skelrep.files import replacing
 from skelrep.io.numpy_files import bounded, rate
+from skelrep.io.reader import Reader, ReadOptions
 from skelrep.layouts import missing_as_nan
 from skelrep.messages import optional
 from skelrep.poses import Poses
@@ -33,7 +34,7 @@ _COLUMNS = (
 _NO_POSITION = re.compile(r"[\W_](rot|quat|orient|euler|vel|acc)\w*$", re.IGNORECASE)
 
 
-def read_csv(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+def read_csv(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads a table with a line of names, or without one if `skeleton` tells what the columns are.
 
     Separated by commas, semicolons, tabs or blanks; an empty cell is NaN. Without names every joint of the skeleton
@@ -41,9 +42,7 @@ def read_csv(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
 
     Args:
         path: The file.
-        layout: Not used; the names of the columns fix the axes.
-        skeleton: Joint names in the order of the columns; needed where the table has none.
-        split: Not used.
+        options: `skeleton`: joint names in the order of the columns; needed where the table has none.
 
     Returns:
         Clips (M, T, V, C): of every "clip" its persons in the order in which they come, and its frames in that of their
@@ -59,7 +58,7 @@ def read_csv(path: Path, *, layout: str | None = None, skeleton: Any = None, spl
         delimiter = max(",;\t", key=first.count)
         rows = csv.reader(file, delimiter=delimiter) if delimiter in first else map(str.split, file)
         try:
-            return _read_rows(path, rows, skeleton)
+            return _read_rows(path, rows, options.skeleton)
         except csv.Error as error:
             raise ValueError(f"{path} is no table of text ({error})") from error
 
@@ -92,7 +91,7 @@ def _read_rows(path: Path, rows: Iterator[list[str]], skeleton: Any) -> Poses:
     return _grouped(path, joints, table, texts, skeleton) if joints else _bare(path, table, skeleton)
 
 
-def read_parquet(path: Path, *, layout: str | None = None, skeleton: Any = None, split: str | None = None) -> Poses:
+def read_parquet(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     """Reads a Parquet file of the same columns as `read_csv`, by pyarrow (the extra `parquet`)."""
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     try:
@@ -110,7 +109,7 @@ def read_parquet(path: Path, *, layout: str | None = None, skeleton: Any = None,
         raise ValueError(f"{path} is damaged or no Parquet table of numbers ({fault})") from fault
     if not len(numbers):
         raise ValueError(f"{path} holds names of columns but no frame")
-    return _grouped(path, joints, numbers, texts, skeleton)
+    return _grouped(path, joints, numbers, texts, options.skeleton)
 
 
 def _joints(names: Sequence[str], path: Path) -> dict[str, dict[str, int]]:
@@ -251,3 +250,22 @@ def _texts(column: np.ndarray) -> Iterator[str]:
     if column.dtype != np.float32:
         return map(str, column.tolist())
     return ("" if np.isnan(number) else f"{number:.9g}" for number in column)  # nine digits tell any two float32 apart
+
+
+def sniff(path: Path) -> bool:
+    """Whether the first line of a text file names joints' columns, or the first lines are equally many numbers."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        first, second = file.readline(), file.readline()
+    delimiter = max(",;\t", key=first.count)
+    cells, below = ([cell.strip() for cell in line.split(delimiter if delimiter in first else None)] for line in (first, second))
+    try:
+        return len(np.array(cells, dtype=float)) >= 10 and (not below or len(np.array(below, dtype=float)) == len(cells))
+    except ValueError:
+        pass
+    try:
+        return bool(_joints(cells, path))
+    except ValueError:
+        return False
+
+
+READERS = (Reader("csv", (".csv", ".tsv", ".txt"), read_csv, sniff), Reader("parquet", (".parquet",), read_parquet))

@@ -1,0 +1,62 @@
+"""What a reader of a file format is, and what one may be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from skelrep.poses import Poses
+from skelrep.skeletons import Skeleton
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the caller of `skelrep.read` says about the poses; a reader uses what its format leaves open.
+
+    Attributes:
+        layout: The axes of a bare array in its own order, such as "NCTVM".
+        skeleton: What the joints are, as `skelrep.skeletons.resolve` takes it; None if the file says it.
+        split: A split that a reader may select while it reads, to save work; `skelrep.read` selects it in any case.
+        fps: Frames per second. `skelrep.read` sets it on what a reader returns; a reader needs it only to turn frame
+            numbers or times into frames.
+        scale: Factor of all coordinates, or one per axis. `skelrep.read` applies it; a reader only needs to know
+            whether coordinates will be scaled, before it warns about their unit.
+    """
+
+    layout: str | None = None
+    skeleton: Skeleton | str | Sequence[str] | None = None
+    split: str | None = None
+    fps: float | None = None
+    scale: float | Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One file format.
+
+    Attributes:
+        name: What `skelrep.read(format=...)` calls it.
+        suffixes: Suffixes of its files in lower case, each with its dot.
+        read: Reads one file: returns `Poses`, or yields them in parts where a file may not fit into memory. A single
+            clip is called by the file's stem. Raises ValueError for a file that is not of this format or is damaged.
+        sniff: Says by the content (or the name) whether a file with one of the suffixes is of this format. None: every
+            file with one of the suffixes is, unless another reader recognises it. A file of a folder that no reader
+            takes is left out.
+        collect: For formats in which several files belong together: which of these files, all those below one folder,
+            are of this format. They are read by one call of `read_many`.
+        read_many: Reads the files that `collect` chose: (the folder, its files, options).
+
+    Example:
+        >>> from skelrep.io import Reader
+        >>> def read_steps(path, options):
+        ...     return Poses.from_array(np.loadtxt(path).reshape(-1, 17, 3), skeleton=options.skeleton or "h36m-17")
+        >>> READER = Reader("steps", (".steps",), read_steps)
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, ReadOptions], Poses | Iterator[Poses]]
+    sniff: Callable[[Path], bool] | None = None
+    collect: Callable[[Sequence[Path]], list[Path]] | None = None
+    read_many: Callable[[Path, Sequence[Path], ReadOptions], Iterator[Poses]] | None = None

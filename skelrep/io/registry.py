@@ -1,0 +1,105 @@
+"""Which readers there are, and which of them reads a file: the only place that decides it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from skelrep.io import agcn, asf_amc, bvh, c3d, keypoint_json, ntu, numpy_files, pku, pose_format, pyskl, tables
+from skelrep.io.reader import Reader
+from skelrep.messages import nearest, warn
+
+#: The readers of this package. Of those that share a suffix, one that recognises a file by its content goes first.
+READERS: tuple[Reader, ...] = (
+    ntu.READER,
+    pku.READER,
+    agcn.READER,
+    *numpy_files.READERS,
+    pyskl.READER,
+    bvh.READER,
+    asf_amc.READER,
+    *tables.READERS,
+    *keypoint_json.READERS,
+    c3d.READER,
+    pose_format.READER,
+)
+
+#: The entry point group through which other packages add a `Reader`, or a sequence of them.
+ENTRY_POINTS = "skelrep.readers"
+
+
+@functools.cache
+def readers() -> tuple[Reader, ...]:
+    """`READERS`, and those that installed packages add; a warning names a package whose readers cannot be loaded."""
+    found = list(READERS)
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            loaded = entry.load()
+            added = [loaded] if isinstance(loaded, Reader) else list(loaded)
+        except Exception as error:  # whatever an installed package does wrong, other files can still be read
+            warn(f"the readers that {entry.value} adds cannot be loaded ({type(error).__name__}: {error})")
+            continue
+        for reader in added:
+            if not isinstance(reader, Reader) or reader.name in {known.name for known in found}:
+                what = f"a second reader called {reader.name!r}" if isinstance(reader, Reader) else repr(reader)
+                warn(f"{entry.value} adds {what}, which is left out; expected a skelrep.io.Reader of a new name")
+            else:
+                found.append(reader)
+    return tuple(found)
+
+
+def reader_called(name: str) -> Reader:
+    """The reader of a format.
+
+    Raises:
+        ValueError: if there is none of that name; the nearest name is offered.
+    """
+    known = {reader.name: reader for reader in readers()}
+    if name not in known:
+        raise ValueError(f"no format is called {name!r}{nearest(name, known)} (known: {', '.join(known)})")
+    return known[name]
+
+
+def suffixes() -> list[str]:
+    """The suffixes that readers know, without repetition."""
+    return list(dict.fromkeys(suffix for reader in readers() for suffix in reader.suffixes))
+
+
+def recognised(path: Path) -> Reader | None:
+    """The reader that recognises a file, else one that takes every file of this suffix, else None."""
+    candidates = [reader for reader in readers() if path.suffix.lower() in reader.suffixes]
+    for reader in candidates:
+        if reader.sniff is not None and reader.sniff(path):
+            return reader
+    return next((reader for reader in candidates if reader.sniff is None), None)
+
+
+def reader_for(path: Path) -> Reader:
+    """The reader of a file that the caller named; of a file that none recognises, the last that knows its suffix.
+
+    Raises:
+        ValueError: for an unknown suffix.
+    """
+    if path.suffix.lower() not in suffixes():
+        suffix = path.suffix.lower()
+        raise ValueError(
+            f"{path} has {f'the unknown suffix {suffix!r}' if suffix else 'no suffix'}{nearest(suffix, suffixes())} "
+            f"(known: {', '.join(suffixes())}); pass format= one of {', '.join(reader.name for reader in readers())} "
+            "if it is one of these"
+        )
+    # The usual format of a suffix stands last among those that know it: its message says what was expected.
+    return recognised(path) or [reader for reader in readers() if path.suffix.lower() in reader.suffixes][-1]
+
+
+def collected(files: Sequence[Path]) -> Iterator[tuple[Reader, list[Path]]]:
+    """The formats of several files each that are among the files below a folder, and which files are theirs.
+
+    A file goes to the first reader that takes it.
+    """
+    left = list(files)
+    for reader in readers():
+        if reader.collect is not None and (mine := reader.collect(left)):
+            yield reader, mine
+            left = [file for file in left if file not in {*mine}]
