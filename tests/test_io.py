@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from skelrep.io import FORMATS, ntu, read, read_parts, write
+from skelrep.io import READERS, ntu, read, read_parts, write
 from skelrep.io.agcn import _true_length
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, custom
@@ -533,7 +533,8 @@ def test_folder_of_single_clips(tmp_path):
     (tmp_path / "notes.txt").write_text("not poses")
     (tmp_path / ".hidden.npy").write_text("not poses")
     save(tmp_path / "a.embeddings.npy", np.ones((1, 9)))
-    poses = read(tmp_path, skeleton=THREE, fps=50)
+    with pytest.warns(UserWarning, match=r"1 of 4 files that no reader recognises as poses \(notes.txt\)"):
+        poses = read(tmp_path, skeleton=THREE, fps=50)
     assert (poses.ids, [clip.shape[1] for clip in poses.clips], poses.fps) == (["a", "b", "c"], [5, 3, 4], 50)
     assert read(tmp_path, skeleton=THREE, format="npy").ids == ["a", "b"]
 
@@ -552,14 +553,16 @@ def test_nothing_to_read(tmp_path):
     with pytest.raises(ValueError, match="holds no file that can be read as ntu"):
         read(tmp_path, format="ntu")
     (tmp_path / "a.skeletn").write_text("1")
-    with pytest.raises(ValueError, match=r"unknown suffix '.skeletn'; did you mean '.skeleton'\? \(known: .npy, .npz"):
+    with pytest.raises(
+        ValueError, match=r"unknown suffix '.skeletn'; did you mean '.skeleton'\? \(known: .*.npy, .npz"
+    ):
         read(tmp_path / "a.skeletn")
     (tmp_path / "plain").write_text("1")
-    with pytest.raises(ValueError, match=r"has no suffix.*pass format= one of npy"):
+    with pytest.raises(ValueError, match=r"has no suffix.*pass format= one of .*npy"):
         read(tmp_path / "plain")
     with pytest.raises(ValueError, match=r"no format is called 'piskl'; did you mean 'pyskl'\? \(known: npy, npz"):
         read(tmp_path / "plain", format="piskl")
-    for format in FORMATS:
+    for format in (reader.name for reader in READERS):
         with pytest.raises((ValueError, ModuleNotFoundError), match=r"plain|pip install 'skelrep\["):
             read(tmp_path / "plain", format=format)
 

@@ -143,5 +143,5 @@ def test_nothing_to_read(part_one, tmp_path):
         read(skeletons)
     with pytest.raises(ValueError, match="0002-L.txt is a single file; PKU-MMD is read as the folder"):
         read(skeletons / "0002-L.txt", format="pku")
-    with pytest.raises(ValueError, match="holds no file that can be read as pku"):
+    with pytest.raises(ValueError, match="holds 0 skeleton files and 0 label files of PKU-MMD"):
         read(root / "Split", format="pku")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from skelrep.io import unpickler
+from skelrep.io import safe_pickle as unpickler
 from skelrep.io.safe_pickle import load_pickle
 
 FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures" / "mmaction"

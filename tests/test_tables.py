@@ -148,10 +148,11 @@ def test_parquet_files_that_are_none(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "c.parquet").clips[0][0, :, 0], [[1, 1], [np.nan, 2]])
 
 
-def test_tables_in_a_folder_count_only_by_themselves(tmp_path):
+def test_a_table_of_something_else_in_a_folder_is_left_out(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((4, 17, 2)))
     (tmp_path / "labels.csv").write_text("name,label\na,1\n")
-    assert read(tmp_path, skeleton="coco-17").ids == ["a"]
+    with pytest.warns(UserWarning, match="labels.csv"):
+        assert read(tmp_path, skeleton="coco-17").ids == ["a"]
     (tmp_path / "a.npy").unlink()
     write(example(), tmp_path / "labels.csv")
     assert len(read(tmp_path)) == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from skelrep.skeletons import resolve
 _DERIVED = ("data_bone", "data_motion", "data_joint_motion", "data_bone_motion")  # of joints; poses no more
 
 
-def read_agcn(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_agcn(path: Path, options: ReadOptions) -> Poses:
     """Reads `train_data_joint.npy` (N, C, T, V, M) with `train_label.pkl` and `train_num_frame.npy` beside it.
 
     The label file holds (names, labels); it and the frame counts may be absent. These arrays have one length for all
@@ -86,12 +87,14 @@ def collect(files: Sequence[Path]) -> list[Path]:
     return data + sorted({other for file in data for other in _companions(file)} & {*files} - {*data})
 
 
-def read_agcn_folder(folder: Path, files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
-    """Reads the data files that `collect` found."""
+def read_agcn_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
+    """Reads the data files that `collect` found; where there are several, ids begin with the path of the file."""
     companions = {other for file in files for other in _companions(file)}
-    for file in files:
-        if file not in companions:
-            yield read_agcn(file, options)
+    data = [file for file in files if file not in companions]
+    for file in data:
+        poses = read_agcn(file, options)
+        where = file.relative_to(folder).with_suffix("").as_posix()
+        yield poses if len(data) == 1 else replace(poses, ids=[f"{where}/{name}" for name in poses.ids])
 
 
 def _companions(path: Path) -> set[Path]:

@@ -16,7 +16,7 @@ from skelrep.skeletons import custom, resolve
 INCH = 0.0254
 
 
-def read_amc(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_amc(path: Path, options: ReadOptions) -> Poses:
     """Reads an Acclaim `.amc` with the `.asf` beside it: of the same name, of its subject (`01.asf`), or the only one.
 
     A bone's name stands for the joint where the bone begins, as in BVH: "lfemur" is the hip. Only "lwrist" begins

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from skelrep.poses import Poses
 from skelrep.skeletons import custom, resolve
 
 
-def read_bvh(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_bvh(path: Path, options: ReadOptions) -> Poses:
     """Reads a `.bvh` of any hierarchy, in the order of its joints; end sites are joints called `<parent>_end`.
 
     Rotations are applied in the order of their channels. Position channels of a joint other than the root stand for

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
 _METRES = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 
 
-def read_c3d(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_c3d(path: Path, options: ReadOptions) -> Poses:
     """Reads the points of a `.c3d`, if their labels are names of joints (the extra `c3d`).
 
     Args:

@@ -50,7 +50,7 @@ class _Person(NamedTuple):
 _Recording = tuple[list[list[_Person]], Any, "float | None"]
 
 
-def read_json(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_json(path: Path, options: ReadOptions) -> Poses:
     """Reads a JSON file of any of the kinds that the module lists.
 
     Args:
@@ -79,12 +79,12 @@ def read_json(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
     return Poses([clip], table, [path.stem], fps=fps, scores=None if scores is None else [scores])
 
 
-def read_openpose(path: Path, options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+def read_openpose(path: Path, options: ReadOptions) -> Iterator[Poses]:
     """Reads a single file of OpenPose's, as `read_openpose_folder` reads many."""
     return read_openpose_folder(path.parent, [path], options)
 
 
-def read_openpose_folder(folder: Path, files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+def read_openpose_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
     """Reads OpenPose's files of one frame each.
 
     Args:
@@ -100,6 +100,7 @@ def read_openpose_folder(folder: Path, files: Sequence[Path], options: ReadOptio
     Raises:
         ValueError: for a malformed file.
     """
+
     def recording(file: Path) -> tuple[str, str]:
         return str(file.parent), re.sub(r"_?\d*(_keypoints)?$", "", file.stem)
 

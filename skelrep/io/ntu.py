@@ -14,7 +14,6 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -38,7 +37,7 @@ TRAINING_SUBJECTS = (
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 
 
-def read_ntu(path: Path, options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+def read_ntu(path: Path, options: ReadOptions) -> Iterator[Poses]:
     """Reads one `.skeleton` file, even one that the benchmarks leave out.
 
     Args:
@@ -54,7 +53,7 @@ def read_ntu(path: Path, options: ReadOptions = ReadOptions()) -> Iterator[Poses
     return _read(path, [path], [path], options)
 
 
-def read_ntu_folder(folder: Path, files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+def read_ntu_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
     """Reads many `.skeleton` files, `PART` files at a time.
 
     The samples that the benchmarks leave out (`incomplete`) and files without any body are left out, with one warning

@@ -16,10 +16,10 @@ import numpy as np
 
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.poses import Poses
-from skelrep.skeletons import Skeleton, resolve
+from skelrep.skeletons import resolve
 
 
-def read_numpy(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_numpy(path: Path, options: ReadOptions) -> Poses:
     """Reads `.npy` and `.npz` without ever executing a pickle.
 
     - `.npy`, or a `.npz` of a single array: (T, V, C) or (M, T, V, C) one clip, (N, M, T, V, C) a batch, anything
@@ -82,7 +82,7 @@ def _from_one(array: np.ndarray, path: Path, layout: str | None, skeleton: Any) 
     return replace(poses, ids=[path.stem]) if len(poses) == 1 else poses
 
 
-def _ctrgcn(content: Any, skeleton: Skeleton | str | None, split: str | None) -> Poses:
+def _ctrgcn(content: Any, skeleton: Any, split: str | None) -> Poses:
     table = resolve("ntu-25" if skeleton is None else skeleton)
     halves = [half for half in ("train", "test") if f"x_{half}" in content.files]
     parts = []

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -28,7 +27,7 @@ _NAME = re.compile(r"(?:\d{4}|A\d\dN(?P<subject>\d\d))-(?P<camera>[LMR])")  # pa
 _SPLIT = re.compile(r"cross[-_](?P<by>subject|view)\w*", re.IGNORECASE)
 
 
-def read_pku(path: Path, options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+def read_pku(path: Path, options: ReadOptions) -> Iterator[Poses]:
     """Refuses a single file, which lacks the labels or the poses.
 
     Raises:
@@ -37,7 +36,7 @@ def read_pku(path: Path, options: ReadOptions = ReadOptions()) -> Iterator[Poses
     raise ValueError(f"{path} is a single file; PKU-MMD is read as the folder that holds its skeletons and labels")
 
 
-def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions = ReadOptions()) -> Iterator[Poses]:
+def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
     """Reads all labelled intervals of many recordings, recording by recording.
 
     Args:
@@ -63,8 +62,8 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions = 
     names = sorted(skeletons.keys() & labels.keys())
     if not names:
         raise ValueError(
-            f"{folder} holds {len(skeletons)} skeleton files and {len(labels)} label files of PKU-MMD, but no two of the "
-            "same name; expected both, such as PKU_Skeleton_Renew/0002-L.txt and Train_Label_PKU_final/0002-L.txt"
+            f"{folder} holds {len(skeletons)} skeleton files and {len(labels)} label files of PKU-MMD, but no two of "
+            "the same name; expected both, such as PKU_Skeleton_Renew/0002-L.txt and Train_Label_PKU_final/0002-L.txt"
         )
     columns = _columns(names, _lists(files))
     split = options.split
@@ -72,8 +71,7 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions = 
         raise ValueError(f"no clip of {folder} is in the split {split!r}")
     unseen = 0
     for i, name in enumerate(tqdm(names, desc="read", unit="file", delay=1, disable=None)):
-        split = options.split
-    if split in columns and not columns[split][i]:
+        if split in columns and not columns[split][i]:
             continue
         bodies = _bodies(skeletons[name])
         clips, classes, ids = [], [], []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
 
-def read_pose(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_pose(path: Path, options: ReadOptions) -> Poses:
     """Reads the body of a `.pose` file (the extra `pose`): its world landmarks if it has any, else its pose.
 
     Faces and hands are passed over.

@@ -19,7 +19,7 @@ from skelrep.skeletons import resolve
 _KNOWN = {(17, 2): "coco-17", (25, 3): "ntu-25"}
 
 
-def read_pyskl(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_pyskl(path: Path, options: ReadOptions) -> Poses:
     """Reads `{"split": {name: [frame_dir, ...]}, "annotations": [...]}`, a list of annotations, or a single one.
 
     An annotation is a dict with `keypoint` (M, T, V, C), and perhaps `keypoint_score` (M, T, V), `frame_dir` (or

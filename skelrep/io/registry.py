@@ -11,7 +11,8 @@ from skelrep.io import agcn, asf_amc, bvh, c3d, keypoint_json, ntu, numpy_files,
 from skelrep.io.reader import Reader
 from skelrep.messages import nearest, warn
 
-#: The readers of this package. Of those that share a suffix, one that recognises a file by its content goes first.
+#: The readers of this package. Of those that share a suffix the first that recognises a file reads it; the last is the
+#: most common format, which reads what none recognises, to say what is wrong with it.
 READERS: tuple[Reader, ...] = (
     ntu.READER,
     pku.READER,
@@ -77,7 +78,7 @@ def recognised(path: Path) -> Reader | None:
 
 
 def reader_for(path: Path) -> Reader:
-    """The reader of a file that the caller named; of a file that none recognises, the last that knows its suffix.
+    """The reader of a file that the caller named, even where none recognises it: its message says what it expects.
 
     Raises:
         ValueError: for an unknown suffix.
@@ -89,7 +90,6 @@ def reader_for(path: Path) -> Reader:
             f"(known: {', '.join(suffixes())}); pass format= one of {', '.join(reader.name for reader in readers())} "
             "if it is one of these"
         )
-    # The usual format of a suffix stands last among those that know it: its message says what was expected.
     return recognised(path) or [reader for reader in readers() if path.suffix.lower() in reader.suffixes][-1]
 
 

@@ -34,7 +34,7 @@ _COLUMNS = (
 _NO_POSITION = re.compile(r"[\W_](rot|quat|orient|euler|vel|acc)\w*$", re.IGNORECASE)
 
 
-def read_csv(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_csv(path: Path, options: ReadOptions) -> Poses:
     """Reads a table with a line of names, or without one if `skeleton` tells what the columns are.
 
     Separated by commas, semicolons, tabs or blanks; an empty cell is NaN. Without names every joint of the skeleton
@@ -91,7 +91,7 @@ def _read_rows(path: Path, rows: Iterator[list[str]], skeleton: Any) -> Poses:
     return _grouped(path, joints, table, texts, skeleton) if joints else _bare(path, table, skeleton)
 
 
-def read_parquet(path: Path, options: ReadOptions = ReadOptions()) -> Poses:
+def read_parquet(path: Path, options: ReadOptions) -> Poses:
     """Reads a Parquet file of the same columns as `read_csv`, by pyarrow (the extra `parquet`)."""
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     try:
@@ -253,17 +253,17 @@ def _texts(column: np.ndarray) -> Iterator[str]:
 
 
 def sniff(path: Path) -> bool:
-    """Whether the first line of a text file names joints' columns, or the first lines are equally many numbers."""
+    """Whether the first line of a text file names joints' columns, or holds as many numbers as the second."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first, second = file.readline(), file.readline()
-    delimiter = max(",;\t", key=first.count)
-    cells, below = ([cell.strip() for cell in line.split(delimiter if delimiter in first else None)] for line in (first, second))
+        lines = file.readline(), file.readline()
+    delimiter = max(",;\t", key=lines[0].count)
+    first, second = ([cell.strip() for cell in line.split(delimiter if delimiter in line else None)] for line in lines)
     try:
-        return len(np.array(cells, dtype=float)) >= 10 and (not below or len(np.array(below, dtype=float)) == len(cells))
+        return len(np.array(first, dtype=float)) >= 10 and len(np.array(second, dtype=float)) in (0, len(first))
     except ValueError:
         pass
     try:
-        return bool(_joints(cells, path))
+        return bool(_joints(first, path))
     except ValueError:
         return False
 

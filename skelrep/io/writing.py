@@ -1,0 +1,52 @@
+"""`write`: poses into files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from skelrep.files import replacing
+from skelrep.io import tables
+from skelrep.poses import Poses
+
+
+def write(poses: Poses, path: str | os.PathLike) -> None:
+    """Writes poses to `.npz`, with everything known about them, or to `.npy`, `.csv` or `.parquet`, with less.
+
+    Args:
+        poses: What to write.
+        path: Ends in `.npz` (see `Poses.save`); in `.npy`, the coordinates alone: one clip becomes (M, T, V, C),
+            several of equal shape (N, M, T, V, C); in `.csv` or `.parquet`, one row per person and frame (see
+            `skelrep.io.tables`). A file that exists is replaced only when all is written.
+
+    Raises:
+        FileNotFoundError: if the folder does not exist.
+        ValueError: for another suffix, no clips, or a `.npy` of clips that differ in shape.
+    """
+    path = Path(path).expanduser()
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        poses.save(path)
+    elif suffix in (".csv", ".parquet"):
+        tables.write_table(poses, path)
+    elif suffix == ".npy":
+        _write_array(poses, path)
+    else:
+        raise ValueError(
+            f"poses are written as .npz, .npy, .csv or .parquet, but {path} ends in {suffix or 'no suffix'}"
+        )
+
+
+def _write_array(poses: Poses, path: Path) -> None:
+    shapes = sorted({clip.shape for clip in poses.clips})
+    if not shapes:
+        raise ValueError("there is no clip to write")
+    if len(shapes) > 1:
+        raise ValueError(
+            f"a .npy file holds one array, but these {len(poses)} clips have {len(shapes)} shapes, {shapes[0]} to "
+            f"{shapes[-1]}; write {path.with_suffix('.npz').name}, which keeps each as it is"
+        )
+    with replacing(path) as temporary:
+        np.save(temporary, poses.clips[0] if len(poses) == 1 else np.stack(poses.clips), allow_pickle=False)

@@ -1,0 +1,50 @@
+"""Named splits of a data set: the one rule that says which clips are in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from skelrep.messages import nearest
+
+
+def split_names(info: Mapping[str, np.ndarray]) -> list[str]:
+    """The splits that columns tell of: each boolean column is one, and so is each value of the column `split`."""
+    flags = [key for key, column in info.items() if column.dtype == bool]
+    return [*flags, *np.unique(np.asarray(info.get("split", ()), dtype=str)).tolist()]
+
+
+def in_split(info: Mapping[str, np.ndarray], split: str, where: object) -> np.ndarray:
+    """Which rows are in a split, (N,) bool.
+
+    Args:
+        info: Columns of N values.
+        split: A boolean column's name, or a value of the column `split`.
+        where: What the columns belong to, for the message.
+
+    Raises:
+        ValueError: if there is no such split; those that exist are listed.
+    """
+    known = split_names(info)
+    if split not in known:
+        raise ValueError(
+            f"{where} has no split {split!r}{nearest(split, known)} (it has: {', '.join(known)})"
+            if known
+            else f"{where} has no splits, so split={split!r} cannot be taken from it"
+        )
+    if split in info and info[split].dtype == bool:
+        return info[split]
+    return np.asarray(info["split"], dtype=str) == split
+
+
+def members(info: Mapping[str, np.ndarray], split: str, where: object) -> np.ndarray:
+    """As `in_split`, but a split without a clip is refused too.
+
+    Raises:
+        ValueError: if there is no such split (those that exist are listed), or no clip in it.
+    """
+    chosen = in_split(info, split, where)
+    if not chosen.any():
+        raise ValueError(f"no clip of {where} is in the split {split!r}")
+    return chosen
