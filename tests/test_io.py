@@ -553,14 +553,12 @@ def test_nothing_to_read(tmp_path):
     with pytest.raises(ValueError, match="holds no file that can be read as ntu"):
         read(tmp_path, format="ntu")
     (tmp_path / "a.skeletn").write_text("1")
-    with pytest.raises(
-        ValueError, match=r"unknown suffix '.skeletn'; did you mean '.skeleton'\? \(known: .*.npy, .npz"
-    ):
+    with pytest.raises(ValueError, match=r"'.skeletn'; did you mean '.skeleton'\? \(known: .*.npy, .npz"):
         read(tmp_path / "a.skeletn")
     (tmp_path / "plain").write_text("1")
     with pytest.raises(ValueError, match=r"has no suffix.*pass format= one of .*npy"):
         read(tmp_path / "plain")
-    with pytest.raises(ValueError, match=r"no format is called 'piskl'; did you mean 'pyskl'\? \(known: npy, npz"):
+    with pytest.raises(ValueError, match=r"no format is called 'piskl'; did you mean 'pyskl'\? \(known: .*npy, npz"):
         read(tmp_path / "plain", format="piskl")
     for format in (reader.name for reader in READERS):
         with pytest.raises((ValueError, ModuleNotFoundError), match=r"plain|pip install 'skelrep\["):

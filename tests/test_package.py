@@ -35,13 +35,20 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
         if id(node) in for_types:
             continue
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "skelrep":
-            names = [node.module] if node.module != "skelrep" else [f"skelrep.{alias.name}" for alias in node.names]
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if node.module == "skelrep" or is_module(name) else node.module for name in inner]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names if alias.name.split(".")[0] == "skelrep"]
         else:
             continue
         for name in names:
             yield name, id(node) in when_loaded
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a module or a package, rather than something in one."""
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def room(path: Path) -> str:
