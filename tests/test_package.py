@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "skelrep"
 
 # Each room may import only those before it; cli alone imports train.
-ORDER = ["version", "files", "messages", "splits", "matmul", "skeletons", "layouts", "persons", "poses", "io"]
+ORDER = ["version", "files", "messages", "splits", "matmul", "skeletons"]
+ORDER += ["layouts", "persons", "tracking", "poses", "io"]
 ORDER += ["preprocess", "encoder", "hub", "embedding", "evaluate", "plot", "sklearn", "train", "cli"]
 
 

@@ -39,7 +39,7 @@ class Timeline(NamedTuple):
 
     Attributes:
         moment: (R,) index of each row's recorded moment, 0..K-1 in order of time; rows of one time share one.
-        position: (K,) float64, when each moment was, in frames since the first; whole numbers where a regular grid fits.
+        position: (K,) float64, when each moment was, in frames since the first; whole numbers where a grid fits.
         fps: Frames per second of the grid, or None if the rows do not say.
         note: What a user should know about the decision, for a warning, or None.
     """
@@ -196,7 +196,8 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
     alike: dict[tuple[str, ...], list[int]] = {}
     for row, words in enumerate(parts):
         alike.setdefault(tuple(words[::2]), []).append(row)
-    recordings, numbers = [""] * len(names), [None] * len(names)  # type: list[str], list[int | None]
+    recordings: list[str] = [""] * len(names)
+    numbers: list[int | None] = [None] * len(names)
     for rows in alike.values():
         digits = list(zip(*(parts[row][1::2] for row in rows)))
         varying = [place for place, column in enumerate(digits) if len(set(map(int, column))) > 1]

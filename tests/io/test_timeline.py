@@ -123,7 +123,8 @@ def test_one_moment_and_none():
 
 
 def test_seconds_of_text():
-    np.testing.assert_allclose(as_seconds(["1.5", 2, "00:01:02.250", "1:02", "01:00:00,5"]), [1.5, 2, 62.25, 62, 3600.5])
+    seconds = as_seconds(["1.5", 2, "00:01:02.250", "1:02", "01:00:00,5"])
+    np.testing.assert_allclose(seconds, [1.5, 2, 62.25, 62, 3600.5])
     dates = as_seconds(["2024-05-01T12:00:00.000Z", "2024-05-01 12:00:00.040+00:00"])
     assert dates[1] - dates[0] == pytest.approx(0.04, abs=1e-5)
     with pytest.raises(ValueError, match="'soon'"):

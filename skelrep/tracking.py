@@ -1,0 +1,296 @@
+"""Who is who over time, for recordings that list the persons of each frame.
+
+`identify` keeps the ids of a tracker where they hold and matches persons from frame to frame where they do not: the
+one rule for every format that lists persons per frame.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+#: Keys under which trackers and formats write a person's id, the most specific first. The ids of annotations and boxes
+#: come last: where they number detections instead of persons, `identify` finds that each occurs in one frame only.
+ID_KEYS = (
+    *("track_id", "trackId", "trackID", "tracking_id", "trackingId", "tracker_id", "track"),
+    *("person_id", "personId", "personID", "body_id", "bodyId", "player_id", "subject_id", "pid", "tid"),
+    *("instance_id", "instanceId", "object_id", "objectId", "idx", "bbox_id", "box_id", "id"),
+)
+# Lengths in bodies: the diagonal of the box around a person's joints.
+# Nobody moves by more than the own length from one frame to the next (10 m/s at 6 frames per second); somebody who was
+# not seen for a while may have gone further, but more than three lengths away it is more likely to be somebody else.
+_REACH, _REACH_PER_ABSENT_FRAME, _FURTHEST = 1.0, 0.25, 3.0
+# An id that moves by more than a fifth of a body in one frame (10 m/s at 30 frames per second) to where somebody else
+# just was, and lands at less than this fraction of the distance from that other person, has changed persons.
+_JUMP, _LANDING = 0.2, 0.3
+_PREDICTED_FRAMES = 5  # a velocity says little about a longer absence
+
+
+class Tracks(NamedTuple):
+    """Persons over time.
+
+    Attributes:
+        persons: For each frame, the index of the person (0..M-1) of each of its detections; no index occurs twice in
+            a frame.
+        ids: M names: the tracker's ids, or "0", "1" ... where there are none.
+        note: What was decided where ids are missing or broken, for a warning; None where nothing had to be.
+    """
+
+    persons: list[list[int]]
+    ids: list[str]
+    note: str | None
+
+
+def tracker_id(entry: Mapping[str, Any]) -> str | None:
+    """The id that an entry for one person in one frame gives it, under any of `ID_KEYS`; None without one."""
+    return next((found for key in ID_KEYS if key in entry and (found := plain_id(entry[key])) is not None), None)
+
+
+def plain_id(value: Any) -> str | None:
+    """An id in any spelling as text: 1, 1.0, "1", "1.0", [1] and [[1.0]] are "1"; None, -1, NaN and [] are no id."""
+    while isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) and len(value) == 1:
+        value = value[0]
+    if value is None or isinstance(value, (bool, Mapping, list, tuple)):
+        return None
+    text = str(value).strip()
+    if text.lower() in ("", "none", "null", "nan", "unknown"):
+        return None
+    whole = re.fullmatch(r"([+-]?\d{1,30})(\.0*)?", text)
+    number = str(int(whole[1])) if whole else text
+    return None if number == "-1" else number
+
+
+def identify(
+    ids: Sequence[Sequence[Any]], poses: Sequence[Sequence[np.ndarray] | np.ndarray], at: Sequence[float] | None = None
+) -> Tracks:
+    """Who is who in the frames of one recording.
+
+    The ids of a tracker are kept where they hold: where every detection has one, none occurs twice in a frame, not
+    each in one frame only, and none jumps from one person to another. Elsewhere persons are matched from frame to
+    frame by position and shape (the mean distance of their joints from where the person is expected, in body lengths;
+    the assignment of least total distance). A person may be absent for some frames.
+
+    Args:
+        ids: For each of T frames, the ids of its detections in any spelling; None where there is none.
+        poses: For each frame, as many arrays (V, C), NaN where a joint was not seen.
+        at: (T,) when the frames were, in frames; by default 0, 1, 2 ...
+
+    Returns:
+        The persons in the order of their first appearance.
+
+    Raises:
+        ValueError: if a frame has not as many ids as poses.
+    """
+    named = [[plain_id(one) for one in frame] for frame in ids]
+    if [len(frame) for frame in named] != [len(frame) for frame in poses]:
+        raise ValueError("every detection needs one id (or None) and one pose")
+    when = np.arange(len(named), dtype=float) if at is None else np.asarray(at, dtype=float)
+    most = max(map(len, named), default=0)
+    known = {name for frame in named for name in frame if name is not None}
+    if most <= 1 and not known:
+        return Tracks([[0] * len(frame) for frame in named], ["0"] if most else [], None)
+    detections = _Detections.of(named, poses, when)
+    doubted, reasons = _doubts(named, detections)
+    trusted = [[name if name not in doubted and frame.count(name) == 1 else None for name in frame] for frame in named]
+    if not reasons:
+        return _numbered(trusted, None)
+    if sum(bool(frame) for frame in named) == 1:  # a single frame shows persons, not time
+        return _numbered([[name or i for i, name in enumerate(frame)] for frame in trusted], None)
+    if most <= 1 and all(name is None for frame in trusted for name in frame):
+        return Tracks([[0] * len(frame) for frame in named], ["0"], None)
+    matched = _joined(_matched(trusted, detections), named, doubted.get)
+    reason = f"{'; '.join(reasons)}: persons are matched from frame to frame by position and shape"
+    return _numbered(matched, reason)
+
+
+class _Detections(NamedTuple):
+    """All detections of a recording, one after the other."""
+
+    frame: np.ndarray  # (D,) index of the frame
+    bounds: np.ndarray  # (T + 1,) where each frame begins
+    when: np.ndarray  # (T,) time in frames
+    poses: np.ndarray  # (D, V, C)
+    size: np.ndarray  # (D,) body lengths
+
+    @classmethod
+    def of(cls, ids: Sequence[Sequence[Any]], poses: Sequence[Any], when: np.ndarray) -> _Detections:
+        counts = [len(frame) for frame in ids]
+        bodies = np.stack([np.asarray(body, dtype=np.float64) for frame in poses for body in frame])
+        missing = np.isnan(bodies)
+        extent = np.where(missing, -np.inf, bodies).max(axis=1) - np.where(missing, np.inf, bodies).min(axis=1)
+        size = np.linalg.norm(extent.clip(min=0), axis=-1)
+        # A head alone is short: half the usual length at least, so that it is not expected to keep still.
+        size = np.maximum(size, 0.5 * np.median(size)).clip(min=1e-9)
+        return cls(np.repeat(np.arange(len(counts)), counts), np.cumsum([0, *counts]), when, bodies, size)
+
+
+def _doubts(named: list[list[str | None]], detections: _Detections) -> tuple[dict[str, bool], list[str]]:
+    """The ids that do not hold, each with whether its parts still belong together, and why."""
+    frames_of = Counter(name for frame in named for name in set(frame) if name is not None)
+    several = [frame for frame in named if len(frame) > 1]
+    total, without = len(detections.frame), sum(name is None for frame in named for name in frame)
+    if not frames_of:
+        return {}, ["no tracker ids"]
+    if max(frames_of.values()) == 1 and sum(bool(frame) for frame in named) > 1:
+        return dict.fromkeys(frames_of, False), ["every id occurs in one frame only"]
+    doubted: dict[str, bool] = {}
+    reasons = [f"{without} of {total} detections have no tracker id"] if without else []
+    twice = Counter(name for frame in several for name in set(frame) if name is not None and frame.count(name) > 1)
+    if twice:
+        together = Counter(name for frame in several for name in set(frame) if name in twice)
+        doubted |= {name: False for name in twice if twice[name] > together[name] / 2}
+        reasons.append(f"{_names(twice)} more than once in a frame")
+    jumping = _jumping(named, detections, {*twice})
+    if jumping:
+        doubted |= dict.fromkeys(jumping, True)
+        reasons.append(f"{_names(jumping)} from one person to another")
+    return doubted, reasons
+
+
+def _names(ids: Any) -> str:
+    verb = ("occurs" if isinstance(ids, Counter) else "jumps", "occur" if isinstance(ids, Counter) else "jump")
+    shown = ", ".join(map(repr, sorted(ids)[:5])) + (" and others" if len(ids) > 5 else "")
+    return f"id {shown} {verb[0]}" if len(ids) == 1 else f"ids {shown} {verb[1]}"
+
+
+def _jumping(named: list[list[str | None]], detections: _Detections, skip: set[str]) -> set[str]:
+    """Ids that go on, from one frame to the next, where another person was rather than where their own was."""
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, name in enumerate(name for frame in named for name in frame):
+        if name is not None and name not in skip:
+            rows_of[name].append(row)
+    order = np.array([row for rows in rows_of.values() for row in rows], dtype=int)
+    owner = np.repeat(np.arange(len(rows_of)), [len(rows) for rows in rows_of.values()])
+    if len(order) < 2 or len(rows_of) < 2:
+        return set()
+    before, after = order[:-1], order[1:]
+    neighbours = (owner[:-1] == owner[1:]) & (detections.frame[after] - detections.frame[before] == 1)
+    before, after, owner = before[neighbours], after[neighbours], owner[:-1][neighbours]
+    moved = _apart(detections, before, after)
+    jumps = [(int(a), int(b), who, far) for a, b, who, far in zip(before, after, owner, moved) if far > _JUMP]
+    lasting = set(after[moved <= _JUMP].tolist())
+    continued = {int(a): int(b) for a, b in zip(before, after)}
+    names, found = list(rows_of), set()
+    for a, b, who, far in jumps:
+        earlier = np.arange(*detections.bounds[detections.frame[a] : detections.frame[a] + 2])
+        # Somebody who is still near where they were has not been replaced.
+        others = [row for row in earlier if row != a and continued.get(int(row)) not in lasting]
+        if others and _apart(detections, others, [b]).min() < _LANDING * far:
+            found.add(names[who])
+    return found
+
+
+def _apart(detections: _Detections, some: Any, others: Any) -> np.ndarray:
+    """Distances of detections from others, one by one or all from a single one, in body lengths."""
+    bodies, size = detections.poses, detections.size
+    return _distances(bodies[some], size[some], bodies[others], size[others])
+
+
+def _distances(bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, other_sizes: np.ndarray) -> np.ndarray:
+    """(...) distances of poses (..., V, C), in body lengths.
+
+    The mean over the joints that both show; between their middles where they share none.
+    """
+    joints = np.linalg.norm(bodies - others, axis=-1)
+    both = ~np.isnan(joints)
+    shared = both.sum(axis=-1)
+    mean = np.where(both, joints, 0).sum(axis=-1) / np.maximum(shared, 1)
+    if not shared.all():
+        mean = np.where(shared > 0, mean, np.linalg.norm(_middle(bodies) - _middle(others), axis=-1))
+    return mean / np.maximum(sizes, other_sizes)
+
+
+def _middle(bodies: np.ndarray) -> np.ndarray:
+    """(..., C) means of what (..., V, C) show; far away where nothing is seen, so that it is matched with nobody."""
+    seen = ~np.isnan(bodies)
+    count = seen.sum(axis=-2)
+    return np.where(count > 0, np.where(seen, bodies, 0).sum(axis=-2) / np.maximum(count, 1), 1e30)
+
+
+def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[list[Any]]:
+    """A key for each detection: its trusted id, or an integer for what was matched only."""
+    from scipy.optimize import linear_sum_assignment  # comes with scikit-learn; here, because it is slow to import
+
+    tracks: list[list[int]] = []  # for each frame the track of each detection
+    keys: list[Any] = []  # of each track
+    track_of: dict[str, int] = {}
+    _, joints, channels = detections.poses.shape
+    last, speed = np.empty((0, joints, channels)), np.empty((0, channels))
+    size, when = np.empty(0), np.empty(0)
+    for t, frame in enumerate(trusted):
+        rows = np.arange(detections.bounds[t], detections.bounds[t + 1])
+        bodies, lengths, now = detections.poses[rows], detections.size[rows], detections.when[t]
+        found = [-1 if name is None else track_of.get(name, -1) for name in frame]
+        free = np.array([k for k in range(len(keys)) if k not in found], dtype=int)
+        open_ = np.array([i for i, k in enumerate(found) if k < 0], dtype=int)
+        if len(free) and len(open_):
+            absent = now - when[free]
+            ahead = np.where(absent <= _PREDICTED_FRAMES, absent, 0)[:, None] * speed[free]
+            expected = last[free] + ahead[:, None]
+            apart = _distances(expected[:, None], size[free][:, None], bodies[open_], lengths[open_])
+            reach = np.minimum(_REACH + _REACH_PER_ABSENT_FRAME * (absent - 1), _FURTHEST)[:, None]
+            # A tracker that begins a new id may name somebody who had none, but not somebody who has another.
+            named = np.array([[isinstance(keys[k], str) and frame[i] is not None for i in open_] for k in free])
+            # Beyond reach any assignment costs the same, and more than all of those within.
+            cost = np.where((apart <= reach) & ~named, apart, 1e3)
+            for k, i in zip(*linear_sum_assignment(cost)):
+                if cost[k, i] < 1e3:
+                    found[open_[i]] = int(free[k])
+        new = [i for i, k in enumerate(found) if k < 0]
+        for i in new:
+            found[i] = len(keys)
+            keys.append(found[i])
+        for k, name in zip(found, frame):
+            if name is not None:
+                keys[k], track_of[name] = name, k
+        if new:
+            last, size = np.concatenate([last, bodies[new]]), np.concatenate([size, lengths[new]])
+            speed = np.concatenate([speed, np.zeros((len(new), channels))])
+            when = np.concatenate([when, np.full(len(new), now)])
+        if found:
+            gap = np.maximum(now - when[found], 1)[:, None]
+            step = (_middle(bodies) - _middle(last[found])) / gap
+            moved = (when[found] < now)[:, None] & (np.abs(step) < 1e29).all(axis=1, keepdims=True)
+            # Half the old velocity and half the new: detections tremble.
+            speed[found] = np.where(moved, 0.5 * speed[found] + 0.5 * step, speed[found])
+            last[found] = np.where(np.isnan(bodies), last[found] + speed[found][:, None] * gap[:, None], bodies)
+            size[found], when[found] = lengths, now
+        tracks.append(found)
+    return [[keys[k] for k in found] for found in tracks]
+
+
+def _joined(keys: list[list[Any]], named: list[list[str | None]], belongs: Any) -> list[list[Any]]:
+    """Gives matched tracks the id that most of their detections have, and joins those of one id that never overlap.
+
+    So that the ids of a tracker that swaps persons now and then still bring back whoever was away.
+    """
+    votes: dict[Any, Counter] = defaultdict(Counter)
+    frames_of: dict[Any, set[int]] = defaultdict(set)
+    for t, (frame, given) in enumerate(zip(keys, named)):
+        for key, name in zip(frame, given):
+            frames_of[key].add(t)
+            if name is not None and (belongs(name) or key == name):
+                votes[key][name] += 1
+    final: dict[Any, Any] = {}
+    taken: dict[Any, set[int]] = {key: frames for key, frames in frames_of.items() if isinstance(key, str)}
+    for key in sorted(frames_of, key=lambda key: -len(frames_of[key])):
+        name = key if isinstance(key, str) else next((name for name, _ in votes[key].most_common(1)), None)
+        if name is None or (name != key and taken.get(name, set()) & frames_of[key]):
+            final[key] = key
+            continue
+        final[key] = name
+        taken[name] = taken.get(name, set()) | frames_of[key]
+    return [[final[key] for key in frame] for frame in keys]
+
+
+def _numbered(keys: Sequence[Sequence[Any]], note: str | None) -> Tracks:
+    """Persons in the order of their first appearance."""
+    order = {key: i for i, key in enumerate(dict.fromkeys(key for frame in keys for key in frame))}
+    with_ids = any(isinstance(key, str) for key in order)
+    new = iter(range(len(order)))
+    ids = [key if isinstance(key, str) else f"untracked-{next(new)}" if with_ids else f"{next(new)}" for key in order]
+    return Tracks([[order[key] for key in frame] for frame in keys], ids, note)
