@@ -1,6 +1,6 @@
 """How good are an encoder's embeddings, beside everything simpler? Frozen 1-NN and linear probe on labelled sets.
 
-    python -m tests.benchmarks.accuracy [--model i2md-small] [--only utd_mhad ...] [--quick] [--streams] [--flat] [--json]
+    python -m tests.benchmarks.accuracy [--model i2md-small] [--only utd_mhad ...] [--quick] [--streams] [--flat]
 
 Columns, in per cent of the test clips:
 
