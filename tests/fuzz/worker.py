@@ -1,0 +1,85 @@
+"""Reads cases in a process of its own: one line of JSON in for each, one line out.
+
+In: {"kind", "path", "options", "size"}. Out: {"outcome", "error", "sentence", "megabytes"}, where outcome is "clean" (a
+documented error in one sentence), "accepted" or "crash" (any other exception). The parent process sees hangs, and
+crashes of the interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+LIMIT = 6 * 2**30  # of address space, so that one case cannot take the machine's memory
+# A TypeError is documented only for arguments; the readers are given files, so that one is a fault.
+DOCUMENTED = (ValueError, OSError, ModuleNotFoundError)
+# Subclasses of ValueError that are nobody's sentence: they come out of a codec or a parser as they are.
+RAW = ("UnicodeDecodeError", "JSONDecodeError", "BadZipFile", "UnicodeEncodeError")
+
+
+def read(kind: str, path: str, options: dict[str, Any]) -> object:
+    """What a user would do with an input of this kind."""
+    if kind == "poses":
+        import skelrep
+
+        poses = skelrep.read(path, **options)
+        return [clip.shape for clip in poses.clips], repr(poses)
+    if kind == "embeddings":
+        from skelrep.io import embeddings
+
+        return repr(embeddings.load(path))
+    if kind == "model":
+        import skelrep
+
+        return repr(skelrep.load_pretrained(path))
+    if kind == "corpus":
+        from skelrep import EncoderConfig
+        from skelrep.train.data import Corpus
+
+        return len(Corpus.load(path, EncoderConfig()))
+    raise ValueError(f"no kind of input is called {kind!r}")
+
+
+def _peak() -> int:
+    """The most memory that the process has held since the last call, and from now on anew, in kB."""
+    status = Path("/proc/self/status").read_text()
+    peak = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark becomes what is held now
+    return peak
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    warnings.simplefilter("ignore")
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # a library that prints does not disturb the answers
+    for line in sys.stdin:
+        case = json.loads(line)
+        _peak()
+        before = _peak()
+        answer = {"outcome": "accepted", "error": "", "sentence": ""}
+        try:
+            read(case["kind"], case["path"], case["options"])
+        except DOCUMENTED as error:
+            sentence = str(error)
+            plain = type(error).__name__ not in RAW and sentence and "\n" not in sentence and len(sentence) < 2000
+            answer |= {"outcome": "clean" if plain else "crash", "error": type(error).__name__, "sentence": sentence}
+        except BaseException as error:
+            import traceback
+
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
+            answer |= {"outcome": "crash", "error": type(error).__name__, "sentence": f"{error} ({where})"[:500]}
+        answer["megabytes"] = max(0, _peak() - before) / 1024
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
