@@ -10,22 +10,22 @@ from skelrep.io.kinematics import positions, rotation
 from skelrep.io.numpy_files import bounded, rate
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.poses import Poses
-from skelrep.skeletons import custom, resolve
+from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
 
 
 def read_bvh(path: Path, options: ReadOptions) -> Poses:
     """Reads a `.bvh` of any hierarchy, in the order of its joints; end sites are joints called `<parent>_end`.
 
-    Rotations are applied in the order of their channels. Position channels of a joint other than the root stand for
-    its OFFSET in some exporters' files and are added to it in others'; values nearer to the offset than to zero
-    replace it.
+    Rotations are applied in the order of their channels. Position channels replace the OFFSET of their joint in some
+    exporters' files and are added to it in others'. For the root the reading that puts the feet nearer to height zero
+    is taken; for other joints values nearer to the offset than to zero replace it.
 
     Args:
         path: The file.
         options: `skeleton`: other names for the joints, end sites included.
 
     Returns:
-        One clip (1, T, V, 3) at the file's frames a second, in the file's own unit, which it does not name.
+        One clip (1, T, V, 3) at the file's frames per second, in the file's own unit, which it does not name.
 
     Raises:
         ValueError: for a malformed file, with path and line.
@@ -40,14 +40,25 @@ def read_bvh(path: Path, options: ReadOptions) -> Poses:
         seconds = float(lines[motion + 2].split(":")[1])
     except (IndexError, ValueError):
         raise ValueError(f"{path}, line {motion + 2}: expected 'Frames: N' and 'Frame Time: seconds'") from None
-    width = sum(map(len, channels))
-    values = _rows(path, lines, motion + 3, width)
+    values = _rows(path, lines, motion + 3, sum(map(len, channels)))
     if len(values) != frames:
         raise ValueError(f"{path} announces {frames} frames but holds {len(values)}")
-
     bounded(frames, len(names), 9)
-    turns = np.tile(np.eye(3), (frames, len(names), 1, 1))
-    places = np.tile(np.array(offsets), (frames, 1, 1))
+    skeleton = custom(names, parents, "bvh") if options.skeleton is None else resolve(options.skeleton, len(names))
+    clip = _points(values, parents, offsets, channels, skeleton)[None]
+    return Poses([clip], skeleton, [path.stem], fps=rate(seconds))
+
+
+READER = Reader("bvh", (".bvh",), read_bvh)
+
+
+def _points(
+    values: np.ndarray, parents: list[int], offsets: list[list[float]], channels: list[list[str]], skeleton: Skeleton
+) -> np.ndarray:
+    """Positions (T, V, 3) of the channels' values (T, channels)."""
+    turns = np.tile(np.eye(3), (len(values), len(parents), 1, 1))
+    places = np.tile(np.array(offsets), (len(values), 1, 1))
+    roots: dict[int, tuple[np.ndarray, list[int]]] = {}
     at = 0
     for joint, kinds in enumerate(channels):
         columns = values[:, at : at + len(kinds)]
@@ -57,10 +68,68 @@ def read_bvh(path: Path, options: ReadOptions) -> Poses:
         if moving := [i for i, kind in enumerate(kinds) if kind.endswith("position")]:
             axes, shift = ["xyz".index(kinds[i][0]) for i in moving], columns[:, moving]
             base = places[:, joint, axes]
-            replaced = parents[joint] >= 0 and np.abs(shift - base).mean() < np.abs(shift).mean()
-            places[:, joint, axes] = shift if replaced else base + shift
-    table = custom(names, parents, "bvh") if options.skeleton is None else resolve(options.skeleton, len(names))
-    return Poses([positions(parents, places, turns)[None]], table, [path.stem], fps=rate(seconds))
+            if parents[joint] < 0:
+                places[:, joint] = 0  # until it is known whether the offset is to be added
+                places[:, joint, axes] = shift
+                roots[joint] = np.array(offsets[joint]), axes
+            else:
+                replaced = np.abs(shift - base).mean() < np.abs(shift).mean()
+                places[:, joint, axes] = shift if replaced else base + shift
+    points = positions(parents, places, turns)
+    rest = positions(parents, np.array(offsets)[None], np.tile(np.eye(3), (1, len(parents), 1, 1)))[0]
+    up = _upright(rest, skeleton)
+    for root, (offset, axes) in roots.items():
+        body = [joint for joint in range(len(parents)) if _root_of(joint, parents) == root]
+        added = offset.copy()
+        if _is_absolute(points[:, body], places[:, root], offset, axes, up):
+            added[axes] = 0
+        points[:, body] += added
+    return points
+
+
+def _root_of(joint: int, parents: list[int]) -> int:
+    while parents[joint] >= 0:
+        joint = parents[joint]
+    return joint
+
+
+def _upright(rest: np.ndarray, skeleton: Skeleton) -> np.ndarray | None:
+    """The axis, with its sign, along which the head is above the ankles in the pose of rest (V, 3).
+
+    None if the names do not say it.
+    """
+    try:
+        weights = mapping(skeleton, SKELETONS["common-15"])
+    except ValueError:
+        return None
+    joints = SKELETONS["common-15"].joints
+    ends = [joints.index("head"), joints.index("left_ankle"), joints.index("right_ankle")]
+    head, left, right = weights[ends] @ rest
+    up = head - (left + right) / 2
+    axis = int(np.abs(up).argmax())
+    return np.eye(3)[axis] * np.sign(up[axis])
+
+
+def _is_absolute(
+    points: np.ndarray, shift: np.ndarray, offset: np.ndarray, axes: list[int], up: np.ndarray | None
+) -> bool:
+    """Whether the root's position channels hold its position in the room, so that its OFFSET is not added to them.
+
+    Args:
+        points: (T, V, 3) positions of the body without the offset.
+        shift: (T, 3) values of the position channels.
+        offset: (3,) the root's OFFSET.
+        axes: Those of the three that have a position channel.
+        up: The upright direction, or None if it is not known.
+    """
+    offset = np.where(np.isin(range(3), axes), offset, 0)
+    if up is not None:
+        height = offset @ up
+        low = np.quantile((points @ up).min(axis=1), 0.05)  # of most frames: single frames may be damaged
+        size = np.linalg.norm(np.ptp(points, axis=1), axis=-1).max()
+        if abs(height) > 0.1 * size:
+            return bool(abs(low) < abs(low + height))
+    return bool(np.abs(shift - offset).mean() < np.abs(shift).mean())
 
 
 def _hierarchy(path: Path, lines: list[str]) -> tuple[list[str], list[int], list[list[float]], list[list[str]]]:
@@ -119,6 +188,3 @@ def _rows(path: Path, lines: list[str], first: int, width: int) -> np.ndarray:
         if fault:
             raise ValueError(f"{path}, line {number}: got {line.strip()[:40]!r} where {width} numbers should stand")
     raise ValueError(f"{path} holds no frame")
-
-
-READER = Reader("bvh", (".bvh",), read_bvh)

@@ -1,22 +1,37 @@
-"""C3D files, read by the library kept for them (ezc3d)."""
+"""C3D files: the points of a motion capture system, read without a library.
+
+The libraries for C3D trust the sizes and offsets that a file states, and a damaged file crashes the process or keeps it
+busy without end. Here every offset is checked against the file's own bytes. Layout: the C3D user guide (c3d.org), 512
+byte blocks: a header, a section of parameters, and the frames.
+"""
 
 from __future__ import annotations
 
+import re
+import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import Reader, ReadOptions
+from skelrep.io.units import METRES, metres_by_body
 from skelrep.layouts import missing_as_nan
-from skelrep.messages import optional
+from skelrep.messages import warn
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
 
-_METRES = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "in": 0.0254}
+BLOCK = 512
+_PARAMETERS_KEY = 0x50  # the second byte of every C3D file
+_INTEL, _DEC, _MIPS = 84, 85, 86  # the processor that wrote the numbers
 
 
 def read_c3d(path: Path, options: ReadOptions) -> Poses:
-    """Reads the points of a `.c3d`, if their labels are names of joints (the extra `c3d`).
+    """Reads the points of a `.c3d`, if their labels are names of joints.
+
+    Labels beyond the 255 of `POINT:LABELS` stand in `LABELS2` and so on. An empty unit is guessed by the size of the
+    body, with a warning; with `scale=` coordinates of such a file are taken as they are.
 
     Args:
         path: The file.
@@ -27,24 +42,197 @@ def read_c3d(path: Path, options: ReadOptions) -> Poses:
         One clip (1, T, V, 3) in metres by the file's unit, at its rate.
 
     Raises:
-        ValueError: if the file is damaged, names no unit, or its labels are no joints (they are listed).
+        ValueError: if the file is damaged, its unit is unknown, or its labels are no joints (they are listed).
     """
-    skeleton = options.skeleton
-    ezc3d = optional("ezc3d", "c3d")
+    parameters, points, seen = _contents(path.read_bytes())
+    labels = _labels(parameters, points.shape[1])
+    skeleton = _joints(labels, path) if options.skeleton is None else _named(options.skeleton, labels, path)
+    points[~seen] = np.nan
+    clip = missing_as_nan(points[None])
+    unit = _text(parameters, "UNITS")
+    if unit:
+        if unit.lower() not in METRES:
+            raise ValueError(
+                f"the unit of {path} is {unit!r}; known are m, dm, cm, mm, in, ft and their names in words; "
+                "correct POINT:UNITS"
+            )
+        clip = clip * np.float32(METRES[unit.lower()])
+    elif options.scale is None:
+        name, factor = metres_by_body(clip, skeleton)
+        if factor is None:
+            warn(f"{path} names no unit and its body is of no plausible size; coordinates are taken as they are")
+        else:
+            warn(f"{path} names no unit; by the size of the body it is {name} (pass scale= if it is another)")
+            clip = clip * np.float32(factor)
+    fps = _number(parameters, "RATE")
+    return Poses([clip], skeleton, [path.stem], fps=fps if fps and np.isfinite(fps) and fps > 0 else None)
+
+
+READER = Reader("c3d", (".c3d",), read_c3d)
+
+
+def _contents(data: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+    """The parameters by "GROUP:NAME", points (T, V, 3) float32 in the file's unit, and whether each was seen (T, V)."""
     try:
-        file = ezc3d.c3d(str(path))
-        about = file["parameters"]["POINT"]
-        labels = [str(label).strip() for label in about["LABELS"]["value"]]
-        points = np.asarray(file["data"]["points"], dtype=np.float32)[:3].T  # (T, V, 3)
-        fps = float(about["RATE"]["value"][0])
-        unit = str(about["UNITS"]["value"][0]).strip().lower()
-    except (OSError, RuntimeError, KeyError, IndexError, MemoryError) as error:
-        raise ValueError(f"{path} is damaged or no C3D file with points ({error})") from error
-    if unit not in _METRES:
-        raise ValueError(f"the unit of {path} is {unit!r}; known are {', '.join(_METRES)}")
-    table = _joints(labels[: points.shape[1]], path) if skeleton is None else resolve(skeleton, points.shape[1])
-    clip = missing_as_nan(points * _METRES[unit])[None]
-    return Poses([clip], table, [path.stem], fps=fps if fps > 0 else None)
+        if len(data) < 2 * BLOCK or data[1] != _PARAMETERS_KEY:
+            raise ValueError("it does not begin as a C3D file")
+        start = (data[0] - 1) * BLOCK
+        if start < 0 or start + 4 > len(data):
+            raise ValueError(f"its parameters begin at block {data[0]}, but it has {len(data) // BLOCK} blocks")
+        processor = data[start + 3]
+        if processor not in (_INTEL, _DEC, _MIPS):
+            raise ValueError(f"its numbers are of processor type {processor}, expected {_INTEL}, {_DEC} or {_MIPS}")
+        parameters = _parameters(data, start + 4, processor)
+        points, seen = _points(data, parameters, processor)
+    except (ValueError, struct.error, IndexError, KeyError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"damaged or no C3D file with points ({what})") from error
+    return parameters, points, seen
+
+
+def _parameters(data: bytes, at: int, processor: int) -> dict[str, Any]:
+    """Arrays of numbers and lists of strings by "GROUP:NAME".
+
+    A record is the length of its name (negative: locked), the number of its group (negative: it is the group), the
+    name, the distance to the next record, and for a parameter the type, the dimensions and the values.
+    """
+    order = ">" if processor == _MIPS else "<"
+    groups: dict[int, str] = {}
+    found: list[tuple[int, str, Any]] = []
+    while True:
+        length, group = struct.unpack_from("bb", data, at)
+        if length == 0:
+            break
+        name_end = at + 2 + abs(length)
+        name = data[at + 2 : name_end].decode("latin-1").strip().upper()
+        (step,) = struct.unpack_from(order + "h", data, name_end)
+        if group < 0:
+            groups[-group] = name
+        elif group > 0:
+            found.append((group, name, _values(data, name_end + 2, processor)))
+        if step == 0:
+            break
+        if step < 0:
+            raise ValueError(f"the parameter {name!r} points backwards")
+        at = name_end + step
+    return {f"{groups.get(group, group)}:{name}": value for group, name, value in found}
+
+
+def _values(data: bytes, at: int, processor: int) -> Any:
+    kind, dimensions = struct.unpack_from("bB", data, at)
+    shape = list(data[at + 2 : at + 2 + dimensions])
+    count = int(np.prod(shape, dtype=np.int64)) if shape else 1
+    size = abs(kind)
+    raw = data[at + 2 + dimensions : at + 2 + dimensions + count * size]
+    if kind not in (-1, 1, 2, 4) or len(shape) != dimensions or len(raw) != count * size:
+        raise ValueError("a parameter's type or size does not fit the file")
+    if kind == -1:
+        width = shape[0] if len(shape) > 1 else count
+        texts = [raw[i : i + width] for i in range(0, count, width)] if width else []
+        return [_decoded(text) for text in texts]
+    if kind == 4:
+        return _floats(raw, processor)
+    order = ">" if processor == _MIPS else "<"
+    return np.frombuffer(raw, np.dtype(f"{order}u{kind}")).astype(np.int64)
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode("utf-8").strip(" \0")
+    except UnicodeDecodeError:
+        return text.decode("latin-1").strip(" \0")
+
+
+def _floats(raw: bytes, processor: int) -> np.ndarray:
+    """Float32 of IEEE numbers, or of DEC's: those have their halves swapped and are four times larger."""
+    if processor == _DEC:
+        swapped = np.frombuffer(raw, "<u2").reshape(-1, 2)[:, ::-1].tobytes()
+        return np.frombuffer(swapped, "<f4") / np.float32(4)
+    return np.frombuffer(raw, ">f4" if processor == _MIPS else "<f4").astype(np.float32)
+
+
+def _points(data: bytes, parameters: dict[str, Any], processor: int) -> tuple[np.ndarray, np.ndarray]:
+    header = np.frombuffer(data[:BLOCK], ">u2" if processor == _MIPS else "<u2").astype(np.int64)
+    used = int(_number(parameters, "USED") or 0) % 65536
+    if used == 0:
+        raise ValueError("it holds no points")
+    scale = parameters["POINT:SCALE"][0]
+    if not np.isfinite(scale) or scale == 0:
+        raise ValueError(f"POINT:SCALE is {scale}")
+    real = scale < 0  # a negative scale says that values are floating-point numbers, which it does not scale
+    width = 4 if real else 2
+    analog = int(header[2])  # analog values of each frame, after its points
+    start = (int(_number(parameters, "DATA_START") or header[8]) % 65536 - 1) * BLOCK
+    stride = (4 * used + analog) * width
+    if start < BLOCK or start >= len(data):
+        raise ValueError(f"its frames begin at block {start // BLOCK + 1}, but it has {len(data) // BLOCK} blocks")
+    held = (len(data) - start) // stride
+    frames = _frames(parameters, int(header[3]), int(header[4]), held)
+    bounded(frames, used, 4)
+    raw = np.frombuffer(data, np.uint8, frames * stride, start).reshape(frames, stride)[:, : 4 * used * width]
+    if real:
+        values = _floats(raw.tobytes(), processor)
+    else:
+        values = np.frombuffer(raw.tobytes(), ">i2" if processor == _MIPS else "<i2").astype(np.float32)
+    values = values.reshape(frames, used, 4)
+    points = values[..., :3].copy() if real else values[..., :3] * np.float32(scale)
+    # The fourth value is negative where no camera saw the point. It is not a number only in damaged files.
+    seen = (values[..., 3] >= 0) & np.isfinite(points).all(axis=-1)
+    return points, seen
+
+
+def _frames(parameters: dict[str, Any], first: int, last: int, held: int) -> int:
+    """The number of frames: 16 bits hold 65535 at most, so that long recordings state it elsewhere too."""
+    stated = []
+    bounds = [parameters.get(f"TRIAL:ACTUAL_{end}_FIELD") for end in ("START", "END")]
+    if all(bound is not None and len(bound) == 2 for bound in bounds):
+        begin, end = (int(low) % 65536 + 65536 * (int(high) % 65536) for low, high in bounds)  # type: ignore[misc]
+        stated.append(end - begin + 1)
+    for name in ("LONG_FRAMES", "FRAMES"):
+        number = _number(parameters, name)
+        if number is not None and np.isfinite(number):
+            stated.append(int(number) % 65536 if name == "FRAMES" else int(number))
+    stated.append(last - first + 1)
+    for frames in stated:
+        if 0 < frames <= held and (frames != 65535 or held < 65536):
+            return frames
+    raise ValueError(f"it states {stated[0]} frames but holds {held}")
+
+
+def _number(parameters: dict[str, Any], name: str) -> float | None:
+    value = parameters.get(f"POINT:{name}")
+    return float(value[0]) if isinstance(value, np.ndarray) and len(value) else None
+
+
+def _text(parameters: dict[str, Any], name: str) -> str:
+    value = parameters.get(f"POINT:{name}")
+    return value[0].strip() if isinstance(value, list) and value else ""
+
+
+def _labels(parameters: dict[str, Any], points: int) -> list[str]:
+    """A label for each point: those of LABELS, LABELS2, LABELS3 ..., a number where one is empty or missing."""
+    numbered = {
+        int(match[1] or 1): value
+        for key, value in parameters.items()
+        if (match := re.fullmatch(r"POINT:LABELS(\d*)", key)) and isinstance(value, list)
+    }
+    labels = [label for number in sorted(numbered) for label in numbered[number]][:points]
+    labels += [""] * (points - len(labels))
+    taken: dict[str, int] = {}
+    for i, label in enumerate(labels):
+        label = label or f"point_{i + 1}"
+        taken[label] = taken.get(label, 0) + 1
+        labels[i] = label if taken[label] == 1 else f"{label}_{taken[label]}"
+    return labels
+
+
+def _named(skeleton: Any, labels: list[str], path: Path) -> Skeleton:
+    """The skeleton that the caller names; where the names are fewer than the points, the rest keep their labels."""
+    if not isinstance(skeleton, (str, Skeleton)) and 0 < len(names := list(skeleton)) < len(labels):
+        kept = len(labels) - len(names)
+        warn(f"{len(names)} names for the {len(labels)} points of {path}: the last {kept} keep theirs")
+        return custom([*names, *labels[len(names) :]], name="c3d")
+    return resolve(skeleton, len(labels))
 
 
 def _joints(labels: list[str], path: Path) -> Skeleton:
@@ -57,6 +245,3 @@ def _joints(labels: list[str], path: Path) -> Skeleton:
             "name for each in this order, with shoulders, elbows, wrists, hips, knees, ankles and a head among them"
         ) from None
     return table
-
-
-READER = Reader("c3d", (".c3d",), read_c3d)

@@ -68,6 +68,56 @@ def test_small_files_do_not_fill_the_memory(tmp_path):
         read(tmp_path / "ends.bvh")
 
 
+def walker(offset: str, rows: list[str]) -> str:
+    """A body of 1.7 m in centimetres; `rows` are the root's position and its rotations, the other joints rest."""
+    limb = "JOINT {0} {{ OFFSET {1} CHANNELS 3 Zrotation Xrotation Yrotation {2} }}"
+    foot = limb.format("{0}Foot", "0 -42 0", "End Site {{ OFFSET 0 -6 12 }}")
+    leg = limb.format("{0}UpLeg", "{1} -4 0", limb.format("{0}Leg", "0 -42 0", foot))
+    hand = limb.format("{0}Hand", "{1}25 0 0", "End Site {{ OFFSET {1}15 0 0 }}")
+    arm = limb.format("{0}Arm", "{1}18 25 0", limb.format("{0}ForeArm", "{1}28 0 0", hand))
+    sides = [("Left", ""), ("Right", "-")]
+
+    def fill(text: str, side: str, sign: str) -> str:
+        return text.replace("{{", "{").replace("}}", "}").replace("{0}", side).replace("{1}", sign)
+
+    while "{{" in leg + arm:
+        leg, arm = (part.replace("{{", "{").replace("}}", "}") for part in (leg, arm))
+    legs = "".join(leg.replace("{0}", side).replace("{1}", f"{sign}9") for side, sign in sides)
+    arms = "".join(arm.replace("{0}", side).replace("{1}", sign) for side, sign in sides)
+    head = "JOINT Head { OFFSET 0 40 0 CHANNELS 3 Zrotation Xrotation Yrotation End Site { OFFSET 0 15 0 } }"
+    spine = "JOINT Spine { OFFSET 0 20 0 CHANNELS 3 Zrotation Xrotation Yrotation " + head + arms + " }"
+    channels = "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
+    count = 3 * (2 + 6 + 6)  # the spine and the head, two arms and two legs
+    motion = "".join(row + " 0" * count + "\n" for row in rows)
+    text = f"HIERARCHY\nROOT Hips {{ OFFSET {offset} {channels} {spine} {legs} }}\nMOTION\n"
+    return text + f"Frames: {len(rows)}\nFrame Time: 0.01\n{motion}"
+
+
+@pytest.mark.parametrize(
+    ("offset", "position", "hips"),
+    [
+        ("0 94 0", "2 93 10", [2, 93, 10]),  # the position holds the offset: LAFAN1, Rokoko
+        ("0 94 0", "2 -1 10", [2, 93, 10]),  # it is added to the offset
+        ("0 94 0", "0 0 0", [0, 94, 0]),
+        ("264 91 -165", "-300 92 200", [-300, 92, 200]),  # offset of some first frame, walked far away from it
+        ("264 91 -165", "-300 2 200", [-36, 93, 35]),
+        ("0 94 0", "5 45 5", [5, 45, 5]),  # crouching, halfway between both readings
+        ("0 94 0", "0 12 0", [0, 12, 0]),  # lying, and so nearer to an offset of zero
+        ("0 94 0", "0 -82 0", [0, 12, 0]),
+        ("0 0 0", "7 8 9", [7, 8, 9]),
+        ("10 0 0", "12 90 0", [12, 90, 0]),  # no height in the offset: nearness decides
+    ],
+)
+def test_the_offset_of_the_root(tmp_path, offset, position, hips):
+    angles = {"45": "0 90 0", "12": "0 90 0", "-82": "0 90 0"}.get(position.split()[1], "0 0 0")
+    text = walker(offset, [f"{position} {angles}"] * 4)
+    if position.split()[1] == "45":  # on its knees: thighs forwards, so that the feet are 45 below the hips
+        text = walker(offset, [f"{position} 0 0 0"] * 4).replace("OFFSET 0 -42 0", "OFFSET 0 -17 0")
+    (tmp_path / "a.bvh").write_text(text)
+    poses = read(tmp_path / "a.bvh")
+    np.testing.assert_allclose(joint(poses, "pelvis"), [hips] * 4, atol=1e-4)
+
+
 @real_files
 def test_a_real_bvh():
     poses = read(FIXTURES / "bvh" / "131_01.bvh")

@@ -1,4 +1,4 @@
-"""C3D and .pose, each by its library, and what is said where the library is missing or the file is none."""
+"""`.pose` files by their library, and what is said where the library is missing or the file is none."""
 
 from __future__ import annotations
 
@@ -10,56 +10,13 @@ import pytest
 from skelrep.io import read
 from skelrep.skeletons import SKELETONS
 
-COMMON = SKELETONS["common-15"]
-LABELS = [joint for joint in COMMON.joints if not joint.startswith("mid_")]
-POINTS = np.random.default_rng(0).normal(size=(5, len(LABELS), 3))
 
-
-@pytest.mark.parametrize(("name", "library"), [("a.c3d", "ezc3d"), ("a.pose", "pose_format"), ("a.parquet", "pyarrow")])
+@pytest.mark.parametrize(("name", "library"), [("a.pose", "pose_format"), ("a.parquet", "pyarrow")])
 def test_a_missing_library_is_one_sentence(tmp_path, monkeypatch, name, library):
     (tmp_path / name).write_bytes(b"something")
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ModuleNotFoundError, match=rf"needs {library}: pip install 'skelrep\[{name[2:]}\]'"):
         read(tmp_path / name)
-
-
-def write_c3d(path, labels, unit="mm") -> None:
-    ezc3d = pytest.importorskip("ezc3d", reason="ezc3d is not installed")
-    file = ezc3d.c3d()
-    file["parameters"]["POINT"]["RATE"]["value"] = [100]
-    file["parameters"]["POINT"]["LABELS"]["value"] = tuple(labels)
-    file["parameters"]["POINT"]["UNITS"]["value"] = (unit,)
-    points = np.ones((4, len(labels), len(POINTS)))
-    points[:3] = 1000 * POINTS[:, : len(labels)].T
-    points[:3, 0, 1] = np.nan
-    file["data"]["points"] = points
-    file.write(str(path))
-
-
-def test_c3d(tmp_path):
-    write_c3d(tmp_path / "a.c3d", [label.upper() for label in LABELS])
-    poses = read(tmp_path / "a.c3d")
-    assert (poses.ids, poses.fps, poses.skeleton.joints) == (["a"], 100, tuple(LABELS))
-    expected = POINTS.copy()
-    expected[1, 0] = np.nan  # not seen
-    np.testing.assert_allclose(poses.clips[0][0], expected, atol=1e-5)
-
-
-def test_c3d_of_markers(tmp_path):
-    markers = ["LFHD", "RFHD", "C7", "LSHO", "RSHO"]
-    write_c3d(tmp_path / "a.c3d", markers)
-    with pytest.raises(
-        ValueError, match=r"5 points of .*a\.c3d are no joints by their labels: LFHD, .* skeleton= a name"
-    ):
-        read(tmp_path / "a.c3d")
-    poses = read(tmp_path / "a.c3d", skeleton=["head", "m1", "m2", "LeftShoulder", "RightShoulder"])
-    assert poses.skeleton.joints[3] == "left_shoulder"
-    write_c3d(tmp_path / "b.c3d", LABELS, unit="furlong")
-    with pytest.raises(ValueError, match=r"the unit of .*b\.c3d is 'furlong'; known are m, dm, cm, mm, in"):
-        read(tmp_path / "b.c3d")
-    (tmp_path / "c.c3d").write_bytes(b"no c3d at all")
-    with pytest.raises(ValueError, match=r"c\.c3d is damaged or no C3D file"):
-        read(tmp_path / "c.c3d")
 
 
 def write_pose(path, components) -> None:
