@@ -1,11 +1,16 @@
-"""How good embeddings are: nearest neighbours, linear probes, retrieval."""
+"""Evaluation of embeddings: nearest neighbours, a linear classifier, retrieval.
+
+All functions take plain (N, D) arrays or tensors with one row per clip, whatever made them, and return a frozen
+dataclass that includes the protocol.
+"""
 
 from __future__ import annotations
 
-from skelrep.evaluate.knn import KNNResult as KNNResult
-from skelrep.evaluate.knn import LinearResult as LinearResult
-from skelrep.evaluate.knn import RetrievalResult as RetrievalResult
+from skelrep.evaluate.inputs import Rows as Rows
 from skelrep.evaluate.knn import knn_eval as knn_eval
-from skelrep.evaluate.knn import linear_eval as linear_eval
-from skelrep.evaluate.knn import retrieve as retrieve
-from skelrep.evaluate.knn import wilson_interval as wilson_interval
+from skelrep.evaluate.linear import linear_eval as linear_eval
+from skelrep.evaluate.results import KNNResult as KNNResult
+from skelrep.evaluate.results import LinearResult as LinearResult
+from skelrep.evaluate.results import RetrievalResult as RetrievalResult
+from skelrep.evaluate.retrieval import retrieve as retrieve
+from skelrep.evaluate.scores import wilson_interval as wilson_interval

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.evaluate import retrieve
-from skelrep.evaluate.knn import Rows
+from skelrep.evaluate import Rows, retrieve
 from skelrep.plot.drawing import FACE, USUAL_FPS, bones, drawable, ground, head, oriented, sides, tips, trunk
 from skelrep.poses import Poses
 

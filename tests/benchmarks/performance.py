@@ -36,7 +36,8 @@ from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.modalities import modality
 from skelrep.encoder.recurrent import RecurrentStack
-from skelrep.evaluate.knn import BLOCK_BYTES, CANDIDATES_OF_C
+from skelrep.evaluate.inputs import BLOCK_BYTES
+from skelrep.evaluate.linear import CANDIDATES_OF_C
 from skelrep.evaluate.logistic import regularisation_path
 from skelrep.matmul import PRECISIONS, Product
 from skelrep.poses import as_poses

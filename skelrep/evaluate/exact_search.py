@@ -1,0 +1,206 @@
+"""Nearest rows by exact comparison: the same for every block size, number of threads and device.
+
+Products of float32 or float64 rows differ in their last bits with the shape of the block in which they are computed.
+Equal similarities would then come out unequal, and the order of equal neighbours would depend on the block size.
+Therefore rows are rounded to a grid of 2^-24 of their length and multiplied in float64: sums of products of such
+numbers are integers below 2^53, so nothing is ever rounded.
+
+This module is the readable form. `fast_search` returns the same results several times faster.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skelrep.evaluate.inputs import Rows
+
+Excluded: TypeAlias = "tuple[np.ndarray, np.ndarray] | None"
+"""(Q,) and (N,) codes: a bank row is not compared with a query of the same code."""
+
+GRID = 2.0**24  # steps per unit of length: 24 + 24 bits of a product leave float64 5 bits of headroom for sums
+
+_SAMPLE_ROWS = 256  # from which the origin and scale of Euclidean rows are estimated
+
+# Bytes of an entry of a block of comparisons: itself, and where a stable sort settles ties 32 more for its copy, the
+# sorted values, their indices and the room that the sort needs.
+_COMPARISON_BYTES = 8 + 32
+# Bytes of an entry of the running best of a query: value and index, and about three times as much while it is merged.
+_BEST_BYTES = 4 * (8 + 8)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid on which rows are compared without rounding.
+
+    Under the cosine, the unit is the length of each row. Euclidean rows share one unit: the typical distance of bank
+    rows from a typical point, which is subtracted because only differences count and a finer grid fits around it. A row
+    more than 5 times as far out as typical is compared with float64's usual rounding.
+
+    Attributes:
+        metric: "cosine" or "euclidean".
+        device: Where to compute; never MPS, which has no float64.
+        origin: (D,) float64, subtracted from Euclidean rows; None for the cosine.
+        unit: Length of `GRID` steps for Euclidean rows.
+    """
+
+    metric: str
+    device: torch.device
+    origin: Tensor | None = None
+    unit: float = 1.0
+
+    @classmethod
+    def of(cls, bank: Rows, metric: str, device: str | torch.device | None) -> Grid:
+        """The grid of a bank. Queries never change it, so the result of one does not depend on the others."""
+        if device is None:
+            device = bank.device if isinstance(bank, Tensor) else "cpu"
+        device = torch.device(device)
+        if device.type == "mps":
+            device = torch.device("cpu")
+        if metric == "cosine":
+            return cls(metric, device)
+        # Medians, so that outliers neither move the origin nor coarsen the grid.
+        sample = _float64(bank, slice(0, None, -(-len(bank) // _SAMPLE_ROWS)), device)
+        origin = sample.median(dim=0).values
+        lengths = torch.linalg.vector_norm(sample - origin, dim=1)
+        lengths = lengths[lengths > 0]
+        # A power of two: the last bit of a length may differ between devices and must not change the grid.
+        unit = 2.0 ** math.ceil(math.log2(lengths.median().item())) if len(lengths) else 1.0
+        return cls(metric, device, origin, unit)
+
+    def round(self, rows: Rows, span: slice | np.ndarray) -> Tensor:
+        """Some rows of an array in whole steps of the grid: (S, D) float64."""
+        block = _float64(rows, span, self.device)
+        if self.origin is not None:
+            return block.sub_(self.origin).mul_(GRID / self.unit).round_()
+        length = torch.linalg.vector_norm(block, dim=1, keepdim=True)
+        # A row of zeros stays zero: similarity 0 to everything.
+        return block.mul_(GRID / torch.where(length > 0, length, 1.0)).round_()
+
+    def compare(self, query: Tensor, bank: Tensor) -> Tensor:
+        """Exact integers that are larger for nearer rows.
+
+        Args:
+            query: (..., S, D) from `round`.
+            bank: (..., S', D) from `round`.
+
+        Returns:
+            (..., S, S') float64 scalar products, or minus the squared distances.
+        """
+        dot = query @ bank.mT
+        if self.metric == "cosine":
+            return dot
+        # -|q - b|² = 2 q·b - |q|² - |b|²
+        dot = dot.mul_(2).sub_(query.square().sum(dim=-1, keepdim=True))
+        return dot.sub_(bank.square().sum(dim=-1)[..., None, :])
+
+    def similarity(self, compared: Tensor) -> Tensor:
+        """The float32 similarities that users see, from the values of `compare`."""
+        if self.metric == "cosine":
+            return (compared / GRID**2).float()
+        return -(compared.neg().clamp_(min=0).sqrt() * (self.unit / GRID)).float()
+
+
+def nearest_rows(
+    query: Rows,
+    bank: Rows,
+    k: int,
+    *,
+    metric: str,
+    excluded: Excluded,
+    device: str | torch.device | None,
+    block_bytes: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the k nearest bank rows of every query.
+
+    Args:
+        query: (Q, D).
+        bank: (N, D).
+        k: At most N less the largest number of bank rows excluded for one query.
+        metric: "cosine" or "euclidean".
+        excluded: See `Excluded`.
+        device: Where to compute; by default where `bank` lies.
+        block_bytes: Upper bound of the blocks held at once.
+
+    Returns:
+        (Q, k) int64 rows of the bank, nearest first and lower rows first among equals; (Q, k) float32 similarities.
+    """
+    grid = Grid.of(bank, metric, device)
+    return search(query, np.arange(len(query)), bank, k, grid, excluded, block_bytes)
+
+
+def search(
+    query: Rows, chosen: np.ndarray, bank: Rows, k: int, grid: Grid, excluded: Excluded, block_bytes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`nearest_rows` for the chosen queries, (S,) int64: (S, k) rows of the bank and their similarities."""
+    indices = np.empty((len(chosen), k), dtype=np.int64)
+    similarities = np.empty((len(chosen), k), dtype=np.float32)
+    side = block_side(bank.shape[1], k, block_bytes)
+    for span in spans(len(chosen), side):
+        some_queries = grid.round(query, chosen[span])
+        best = torch.empty((len(some_queries), 0), dtype=torch.float64, device=grid.device)
+        best_rows = torch.empty((len(some_queries), 0), dtype=torch.int64, device=grid.device)
+        for bank_span in spans(len(bank), side):
+            compared = grid.compare(some_queries, grid.round(bank, bank_span))
+            exclude(compared, chosen[span], bank_span, excluded)
+            value, column = largest(compared, k)
+            # The best so far are lower rows than those of this block: placed before them, they win among equals.
+            best, order = largest(torch.cat([best, value], dim=1), k)
+            best_rows = torch.cat([best_rows, column + bank_span.start], dim=1).gather(1, order)
+        indices[span] = best_rows.cpu().numpy()
+        similarities[span] = grid.similarity(best).cpu().numpy()
+    return indices, similarities
+
+
+def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest values of every row and their columns, lower columns first among equals.
+
+    `torch.topk` leaves open which of the columns equal to the k-th value it returns, and in which order.
+    """
+    value, column = values.topk(min(k, values.shape[1]), dim=1)
+    ties_beyond_k = (values >= value[:, -1:]).sum(dim=1) > value.shape[1]
+    if ties_beyond_k.any():
+        ranked = values[ties_beyond_k].sort(dim=1, descending=True, stable=True)
+        value[ties_beyond_k] = ranked.values[:, : value.shape[1]]
+        column[ties_beyond_k] = ranked.indices[:, : value.shape[1]]
+    column, order = column.sort(dim=1)
+    value, order = value.gather(1, order).sort(dim=1, descending=True, stable=True)
+    return value, column.gather(1, order)
+
+
+def exclude(compared: Tensor, query_span: slice | np.ndarray, bank_span: slice, excluded: Excluded) -> None:
+    """Sets excluded pairs in a block of comparisons to minus infinity."""
+    if excluded is not None:
+        query_codes, bank_codes = torch.from_numpy(excluded[0][query_span]), torch.from_numpy(excluded[1][bank_span])
+        compared.masked_fill_((query_codes[:, None] == bank_codes).to(compared.device), -math.inf)
+
+
+def block_side(dim: int, k: int, block_bytes: int) -> int:
+    """The largest S such that S queries, S bank rows and their S x S comparisons stay within the bytes.
+
+    The buffers of the matrix library are not counted: with ties everywhere 180 MiB were measured at a budget of
+    256 MiB, and 75 to 90 MiB at 64 MiB.
+    """
+    rounded_row = 2 * 8 * dim  # float64, and once more while it is made
+    per_row = 2 * rounded_row + _BEST_BYTES * k  # of a query and a bank row
+    # The positive root of  _COMPARISON_BYTES S² + per_row S = block_bytes
+    root = math.sqrt(per_row**2 + 4 * _COMPARISON_BYTES * block_bytes)
+    return max(1, int((root - per_row) / (2 * _COMPARISON_BYTES)))
+
+
+def spans(rows: int, side: int) -> list[slice]:
+    """Slices of at most `side` rows that cover all rows in order."""
+    return [slice(start, min(start + side, rows)) for start in range(0, rows, side)]
+
+
+def _float64(rows: Rows, span: slice | np.ndarray, device: torch.device) -> Tensor:
+    """A fresh float64 copy of some rows."""
+    if isinstance(rows, Tensor):
+        # In two steps, because a tensor on MPS cannot become float64 before it has moved.
+        return rows[span].detach().to(device).to(torch.float64, copy=True)
+    return torch.from_numpy(np.array(rows[span], dtype=np.float64)).to(device)

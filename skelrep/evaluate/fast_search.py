@@ -1,0 +1,253 @@
+"""The results of `exact_search`, at the speed of float32.
+
+A product of grid numbers in float32 is wrong by at most a known bound. A first pass in float32 keeps a few more than k
+candidates of each query. Every row that could be among the k nearest is within twice the bound of the k-th best, and
+only these rows are compared exactly. Queries with more such rows than were kept (many equal rows, mostly) are searched
+by the exact method.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skelrep.evaluate.exact_search import GRID, Excluded, Grid, exclude, largest, search, spans
+from skelrep.evaluate.inputs import Rows
+from skelrep.matmul import product
+
+SPARE = 16  # candidates kept beyond k, for equal rows and rows that float32 cannot distinguish from the k-th
+
+_CACHE_BYTES = 2**21  # of rows that are rounded at once on a CPU: they stay in its cache
+_LEAST_BANK = 4  # a bank of this many times the candidates or fewer is searched exactly at once
+_DENSE = 4  # where more than this many times k values exceed the k-th best, topk is faster than picking them
+
+
+def nearest_rows(
+    query: Rows,
+    bank: Rows,
+    k: int,
+    *,
+    metric: str,
+    excluded: Excluded,
+    device: str | torch.device | None,
+    block_bytes: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Finds the k nearest bank rows of every query; arguments and results are those of `exact_search.nearest_rows`."""
+    grid = Grid.of(bank, metric, device)
+    # torch may have been set to multiply float32 in a lower precision, for which the error bound does not hold.
+    if len(bank) <= _LEAST_BANK * (k + SPARE) or torch.get_float32_matmul_precision() != "highest":
+        return search(query, np.arange(len(query)), bank, k, grid, excluded, block_bytes)
+    indices = np.empty((len(query), k), dtype=np.int64)
+    similarities = np.empty((len(query), k), dtype=np.float32)
+    undecided = _search_candidates(query, bank, grid, excluded, block_bytes, (indices, similarities))
+    found = search(query, undecided, bank, k, grid, excluded, block_bytes)
+    indices[undecided], similarities[undecided] = found
+    return indices, similarities
+
+
+class _BlockSizes(NamedTuple):
+    """How many rows are held at once: for each of four purposes about a quarter of the budget."""
+
+    queries: int  # in float32 with their candidates
+    bank_rows: int  # in float32
+    compared_queries: int  # of `queries`, compared with `bank_rows` at once
+    exact_bytes: int  # for exact comparisons
+
+    @classmethod
+    def of(cls, dim: int, kept: int, block_bytes: int) -> _BlockSizes:
+        quarter = block_bytes // 4
+        row = 4 * dim
+        candidates = (4 + 8) * kept  # value and index
+        bank_rows = max(kept, quarter // (2 * row))  # once more inside the product
+        return cls(
+            # A quarter and a half, because each block of queries needs the whole bank to be rounded again. The
+            # candidates are held three times while new ones are merged.
+            queries=max(1, 3 * quarter // (2 * (row + 3 * candidates))),
+            bank_rows=bank_rows,
+            compared_queries=max(1, quarter // ((4 + 8) * bank_rows)),  # a comparison, and an index where it is picked
+            exact_bytes=quarter,
+        )
+
+
+def _search_candidates(
+    query: Rows,
+    bank: Rows,
+    grid: Grid,
+    excluded: Excluded,
+    block_bytes: int,
+    results: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Writes the nearest rows of all queries that float32 can decide into (Q, k) `results`; returns the other queries.
+
+    Returns:
+        (R,) int64 queries for which nothing was written.
+    """
+    k, dim = results[0].shape[1], bank.shape[1]
+    kept = k + SPARE
+    sizes = _BlockSizes.of(dim, kept, block_bytes)
+    undecided = []
+    for span in spans(len(query), sizes.queries):
+        queries, length = _rounded_to_float32(grid, query, span, block_bytes)
+        best, rows, longest = _best_candidates(grid, queries, span, bank, excluded, kept, sizes, block_bytes)
+        # A row that is not a candidate may be nearer than its float32 comparison says by the bound, and the k-th
+        # candidate farther by as much.
+        threshold = best[:, k - 1].double() - 2 * _error_bound(grid.metric, length, longest, dim)
+        decided = best[:, -1] < threshold  # all rows above the threshold were kept; false for NaN, too
+        undecided.append(np.arange(span.start, span.stop)[~decided.cpu().numpy()])
+        _compare_candidates(
+            grid, query, span.start, bank, decided, rows, best >= threshold[:, None], sizes.exact_bytes, results
+        )
+    return np.concatenate(undecided)
+
+
+def _best_candidates(
+    grid: Grid,
+    queries: Tensor,
+    span: slice,
+    bank: Rows,
+    excluded: Excluded,
+    kept: int,
+    sizes: _BlockSizes,
+    block_bytes: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The best float32 comparisons of a block of queries with the whole bank.
+
+    Args:
+        grid: The grid of the bank.
+        queries: (S, D) from `_rounded_to_float32`.
+        span: Which queries they are.
+        bank: (N, D).
+        excluded: See `Excluded`.
+        kept: Number of candidates K of each query.
+        sizes: Of the blocks.
+        block_bytes: Upper bound of the blocks held at once.
+
+    Returns:
+        (S, K) float32 comparisons in descending order; (S, K) int64 rows of the bank; () float64 length of the longest
+        rounded bank row.
+    """
+    best = torch.full((len(queries), kept), -math.inf, device=grid.device)
+    rows = torch.zeros((len(queries), kept), dtype=torch.int64, device=grid.device)
+    longest = torch.zeros((), dtype=torch.float64, device=grid.device)
+    for bank_span in spans(len(bank), sizes.bank_rows):
+        bank_rows, bank_length = _rounded_to_float32(grid, bank, bank_span, block_bytes)
+        longest = torch.maximum(longest, bank_length.max())
+        for part in spans(len(queries), sizes.compared_queries):
+            compared = product(queries[part], bank_rows)
+            if grid.metric == "euclidean":  # minus the squared distance, without the query's own length
+                compared.mul_(2).sub_(bank_length.square().float())
+            exclude(compared, slice(span.start + part.start, span.start + part.stop), bank_span, excluded)
+            value, column = _candidates_above(compared, best[part, -1:], kept)
+            best[part], order = torch.cat([best[part], value], dim=1).topk(kept, dim=1)
+            rows[part] = torch.cat([rows[part], column + bank_span.start], dim=1).gather(1, order)
+    return best, rows, longest
+
+
+def _compare_candidates(
+    grid: Grid,
+    query: Rows,
+    first_query: int,
+    bank: Rows,
+    decided: Tensor,
+    rows: Tensor,
+    is_candidate: Tensor,
+    exact_bytes: int,
+    results: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Compares each decided query with its candidates exactly and writes the k nearest into `results`.
+
+    Args:
+        grid: The grid of the bank.
+        query: (Q, D).
+        first_query: The query of the first row of the following three.
+        bank: (N, D).
+        decided: (S,) bool.
+        rows: (S, K) int64 rows of the bank, the best first.
+        is_candidate: (S, K) bool; true up to some column of each row, then false.
+        exact_bytes: Upper bound of the blocks held at once.
+        results: (Q, k) int64 rows of the bank and (Q, k) float32 similarities.
+    """
+    if not decided.any():
+        return
+    indices, similarities = results
+    most = int(is_candidate[decided].sum(dim=1).max())
+    rounded_bytes = 2 * 8 * bank.shape[1] * most  # of the candidates of a query, and once more while they are made
+    for some in decided.nonzero()[:, 0].split(max(1, exact_bytes // rounded_bytes)):
+        # In the order of the bank, so that lower rows come first among equals.
+        candidate_rows, order = rows[some, :most].sort(dim=1)
+        queries = some.cpu().numpy() + first_query
+        candidates = grid.round(bank, candidate_rows.flatten().cpu().numpy()).unflatten(0, candidate_rows.shape)
+        compared = grid.compare(grid.round(query, queries)[:, None], candidates)[:, 0]
+        compared.masked_fill_(~is_candidate[some, :most].gather(1, order), -math.inf)
+        value, column = largest(compared, indices.shape[1])
+        indices[queries] = candidate_rows.gather(1, column).cpu().numpy()
+        similarities[queries] = grid.similarity(value).cpu().numpy()
+
+
+def _rounded_to_float32(grid: Grid, rows: Rows, span: slice, block_bytes: int) -> tuple[Tensor, Tensor]:
+    """Some rows on the grid, rounded to float32, (S, D), and their lengths before that, (S,) float64."""
+    count, dim = span.stop - span.start, rows.shape[1]
+    # A sixteenth of the budget, since the other blocks are held at the same time.
+    at_once = max(1, min(_CACHE_BYTES, block_bytes // 16) // (8 * dim)) if grid.device.type == "cpu" else count
+    rounded = torch.empty(count, dim, device=grid.device)
+    length = torch.empty(count, dtype=torch.float64, device=grid.device)
+    for part in spans(count, at_once):
+        block = grid.round(rows, slice(span.start + part.start, span.start + part.stop))
+        rounded[part], length[part] = block, torch.linalg.vector_norm(block, dim=1)
+    return rounded, length
+
+
+def _error_bound(metric: str, query_length: Tensor, longest: Tensor, dim: int) -> Tensor:
+    """The largest error of the float32 comparison of a query with any bank row.
+
+    A sum of D products in any order is wrong by at most D u |q| |b| (u = 2^-24, D u small), Higham, Accuracy and
+    Stability of Numerical Algorithms, 2002, section 3.1; a few u more for what is rounded before and after.
+
+    Args:
+        metric: "cosine" or "euclidean".
+        query_length: (S,) lengths of the rounded queries.
+        longest: () length of the longest rounded bank row.
+        dim: D.
+
+    Returns:
+        (S,) float64.
+    """
+    unit_roundoff, second_order = 1 / GRID, 1.01  # Higham's gamma is D u / (1 - D u); D u is below 0.01 for D < 160 000
+    bound = (dim + 4) * query_length * longest
+    if metric == "euclidean":  # the product is doubled, and the squared length, itself rounded, is subtracted
+        bound = 2 * bound + 2 * query_length * longest + 3 * longest.square()
+    return second_order * unit_roundoff * bound
+
+
+def _candidates_above(values: Tensor, least: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Values and columns that include each row's k largest, as far as they exceed `least`.
+
+    After the first block few values exceed the worst candidate so far; picking them takes a CPU a tenth of the time of
+    `topk`.
+
+    Args:
+        values: (S, S') float32.
+        least: (S, 1), the smallest value of interest of each row.
+        k: How many are wanted.
+
+    Returns:
+        (S, W) values and (S, W) columns; W varies, and rows with fewer values are filled with minus infinity.
+    """
+    if values.device.type == "cpu":
+        flat = np.flatnonzero((values > least).numpy())
+        row = flat // values.shape[1]
+        count = np.bincount(row, minlength=len(values))
+        width = int(count.max(initial=0))
+        if width <= _DENSE * k:
+            position = torch.from_numpy(np.arange(len(flat)) - (count.cumsum() - count)[row])  # among those of its row
+            row_index = torch.from_numpy(row)
+            value = values.new_full((len(values), width), -math.inf)
+            column = torch.zeros((len(values), width), dtype=torch.int64)
+            value[row_index, position] = values.flatten()[torch.from_numpy(flat)]
+            column[row_index, position] = torch.from_numpy(flat - row * values.shape[1])
+            return value, column
+    return values.topk(min(k, values.shape[1]), dim=1)
