@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from skelrep.cli.command import Command
-from skelrep.cli.options import add_embedding, add_reading, embedding_options, load_encoder, read_poses
+from skelrep.cli.options import add_embedding, add_reading, column, embedding_options, load_encoder, read_poses
 from skelrep.cli.output import aligned, print_json
 from skelrep.cli.stored import maker, pair
 
@@ -108,18 +108,29 @@ def _add_search(parser: ArgumentParser) -> None:
     parser.add_argument("bank", metavar="BANK", help="the same; if it is the same file, no clip finds itself")
     parser.add_argument("-k", type=int, metavar="N", help="number of entries per query (default: 10)")
     parser.add_argument("--leave-one-out", action="store_true", help="BANK has the clips of QUERY, in their order")
+    parser.add_argument(
+        "--groups",
+        metavar="COLUMN",
+        help="of BANK, where it has the clips of QUERY: no clip finds one with the same value, for example subject",
+    )
     add_reading(parser)
     add_embedding(parser)
 
 
 def _search(arguments: Namespace) -> None:
+    import numpy as np
+
     from skelrep.evaluate import retrieve
 
     same = os.path.realpath(arguments.query) == os.path.realpath(arguments.bank)
     query, bank = pair(arguments.query, arguments.query if same else arguments.bank, arguments, labelled=False)
     apart = same or arguments.leave_one_out
-    k = max(1, min(10, len(bank.rows) - apart)) if arguments.k is None else arguments.k
-    found = retrieve(query.rows, bank.rows, k=k, leave_one_out=apart)
+    groups = column(bank, arguments.groups, arguments.bank)
+    if groups is not None and not apart:
+        raise ValueError("--groups leaves the group of a query out of BANK, which must have the clips of QUERY")
+    left_out = apart if groups is None else int(np.unique(groups, return_counts=True)[1].max())
+    k = max(1, min(10, len(bank.rows) - left_out)) if arguments.k is None else arguments.k
+    found = retrieve(query.rows, bank.rows, k=k, leave_one_out=apart, groups=groups)
     asked = [query.about(row) for row in range(len(query.rows))]
     answers = [bank.about(row) for row in found.indices.ravel()]
     similarities = found.similarities.ravel().tolist()

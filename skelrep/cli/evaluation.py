@@ -25,6 +25,11 @@ def _add_knn(parser: ArgumentParser) -> None:
     parser.add_argument("--metric", default="cosine", help="cosine or euclidean (default: %(default)s)")
     parser.add_argument("--weights", default="uniform", help="votes: uniform or softmax (default: %(default)s)")
     parser.add_argument("--leave-one-out", action="store_true", help="classify every clip of TRAIN by all others")
+    parser.add_argument(
+        "--groups",
+        metavar="COLUMN",
+        help="with --leave-one-out: info column of subjects or the like; a clip is classified by all other groups",
+    )
     add_reading(parser)
     add_embedding(parser)
 
@@ -34,11 +39,12 @@ def _knn(arguments: Namespace) -> None:
 
     options: dict[str, Any] = {"k": tuple(arguments.k), "metric": arguments.metric, "weights": arguments.weights}
     if arguments.leave_one_out:
-        if arguments.test or arguments.splits:
-            raise ValueError("--leave-one-out judges TRAIN by itself; give no TEST and no --splits")
-        only: Any = pair(arguments.train, arguments.train, arguments)[0]
-        result = knn_eval(only.rows, only.labels, leave_one_out=True, **options)
+        only = _train_alone(arguments)
+        groups = column(only, arguments.groups, arguments.train)
+        result = knn_eval(only.rows, only.labels, leave_one_out=True, groups=groups, **options)  # type: ignore[arg-type]
     else:
+        if arguments.groups:
+            raise ValueError("--groups leaves the group of a clip out of its neighbours; it needs --leave-one-out")
         train, test = _train_and_test(arguments)
         result = knn_eval(train.rows, train.labels, test.rows, test.labels, **options)  # type: ignore[arg-type]
     print_result(result, arguments)
@@ -49,6 +55,9 @@ def _add_probe(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--groups", metavar="COLUMN", help="info column whose equal values stay together in cross-validation: subject"
     )
+    parser.add_argument(
+        "--leave-one-out", action="store_true", help="classify each group of TRAIN by a probe of all other groups"
+    )
     add_reading(parser)
     add_embedding(parser)
 
@@ -56,10 +65,24 @@ def _add_probe(parser: ArgumentParser) -> None:
 def _probe(arguments: Namespace) -> None:
     from skelrep.evaluate import linear_eval
 
-    train, test = _train_and_test(arguments)
-    groups = column(train, arguments.groups, arguments.train)
-    result = linear_eval(train.rows, train.labels, test.rows, test.labels, groups=groups)  # type: ignore[arg-type]
+    if arguments.leave_one_out:
+        if arguments.groups is None:
+            raise ValueError("--leave-one-out trains one probe per group; say which with --groups COLUMN")
+        only = _train_alone(arguments)
+        groups = column(only, arguments.groups, arguments.train)
+        result = linear_eval(only.rows, only.labels, leave_one_out=True, groups=groups)  # type: ignore[arg-type]
+    else:
+        train, test = _train_and_test(arguments)
+        groups = column(train, arguments.groups, arguments.train)
+        result = linear_eval(train.rows, train.labels, test.rows, test.labels, groups=groups)  # type: ignore[arg-type]
     print_result(result, arguments)
+
+
+def _train_alone(arguments: Namespace) -> Embeddings:
+    """TRAIN with its labels, where nothing else is given."""
+    if arguments.test or arguments.splits:
+        raise ValueError("--leave-one-out takes TRAIN alone; give no TEST and no --splits")
+    return pair(arguments.train, arguments.train, arguments)[0]
 
 
 def _train_and_test(arguments: Namespace) -> tuple[Embeddings, Embeddings]:
@@ -111,14 +134,14 @@ COMMANDS = (
     Command(
         "knn",
         "nearest-neighbour accuracy of embeddings",
-        ("knn train.npz test.npz -k 1 5 20", "knn clips.npz --leave-one-out"),
+        ("knn train.npz test.npz -k 1 5 20", "knn clips.npz --leave-one-out --groups subject"),
         _add_knn,
         _knn,
     ),
     Command(
         "probe",
         "linear-probe accuracy of embeddings",
-        ("probe ntu60_3d.pkl --splits xsub_train xsub_val", "probe train.npz test.npz --groups subject"),
+        ("probe ntu60_3d.pkl --splits xsub_train xsub_val", "probe clips.npz --leave-one-out --groups subject"),
         _add_probe,
         _probe,
     ),
