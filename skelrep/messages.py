@@ -1,4 +1,8 @@
-"""Parts that error messages share: the nearest known name, and how to install what is missing."""
+"""Parts that messages share: the nearest known name, how to install what is missing, text that is safe to print.
+
+A message names a parameter as `fps=`, with a value as `fps=30` or `skeleton="coco-17"`; the command line shows its
+option instead, `--fps 30`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ _PACKAGE = str(Path(__file__).parent)
 def nearest(name: object, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: "; did you mean 'coco-17'?", or nothing if no known one is near."""
     plain = {item.lower().replace("_", "-"): item for item in known}
-    near = difflib.get_close_matches(str(name).lower().replace("_", "-"), plain, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name).lower().replace("_", "-"), plain, n=1, cutoff=0.6)
     return f"; did you mean {plain[near[0]]!r}?" if near else ""
 
 
@@ -39,3 +43,16 @@ def warn(message: str) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
+
+
+def printable(text: str) -> str:
+    r"""The text without characters that a terminal would obey: "\x1b[2J" stands for the sequence that clears a screen.
+
+    Line ends and tabs stay, and so do the invisible joiners of some scripts.
+    """
+    return "".join(
+        character
+        if character.isprintable() or character in "\n\t\u200c\u200d"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )

@@ -1,10 +1,13 @@
-"""What a command is made of. Nothing heavy is imported here: `skelrep --help` must not wait for numpy or torch."""
+"""What a command is made of: its parser and its function. Nothing heavy is imported: help must not wait for numpy."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
-from typing import NamedTuple
+import argparse
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+from skelrep.messages import nearest, printable
 
 
 class Command(NamedTuple):
@@ -16,11 +19,93 @@ class Command(NamedTuple):
         examples: Lines without the leading `skelrep`; the first one is shown by `skelrep --help`, all by
             `skelrep COMMAND --help`.
         add_arguments: Adds the command's own arguments to its parser.
-        run: Runs it. A mistake of the user is a `ValueError`, an `OSError` or a `ModuleNotFoundError`.
+        run: Runs it and returns the exit code, None for 0. Bad input raises `ValueError`, `OSError` or
+            `ModuleNotFoundError` with one sentence; arguments that contradict each other raise `UsageError`.
     """
 
     name: str
     help: str
     examples: tuple[str, ...]
-    add_arguments: Callable[[ArgumentParser], None]
-    run: Callable[[Namespace], None]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+
+
+class UsageError(Exception):
+    """Arguments that are wrong whatever the files contain: exit code 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong, and which option was probably meant."""
+
+    def __init__(self, *, examples: Iterable[str], **options: Any) -> None:
+        """As `argparse.ArgumentParser`, with lines that are shown below the help."""
+        epilog = "\n  ".join(("examples:", *(f"skelrep {line}" for line in examples)))
+        super().__init__(epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def options(self) -> dict[str, str]:
+        """The longest spelling of every option by the name of its value: {"min_score": "--min-score", "k": "-k"}."""
+        actions = [action for action in self._actions if action.option_strings]
+        return {action.dest: max(action.option_strings, key=len) for action in actions}
+
+    def check_options(self, words: Sequence[str]) -> None:
+        """Exits with code 2 at a long option that does not exist, before argparse misses an argument instead."""
+        known = self._option_string_actions
+        for word in words:
+            if word == "--":
+                return
+            name = word.partition("=")[0]
+            if name.startswith("--") and not any(option.startswith(name) for option in known):
+                self.error(f"there is no option {name}{nearest(name, known)}")
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with code 2."""
+        self.exit(2, f"skelrep: error: {printable(message)} (see {self.prog} --help)\n")
+
+
+# -- values of arguments, for the `type` of `add_argument` ------------------------------------------------------------
+
+
+def one_of(*known: str) -> dict[str, Any]:
+    """Keyword arguments of `add_argument` for a value out of a closed list, with a suggestion where it is mistyped."""
+
+    def choice(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(known)}; got {text!r}{nearest(text, known)}")
+        return text
+
+    return {"type": choice, "choices": known}
+
+
+def whole(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    if not 0 < (number := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number above 0 and at most 1."""
+    if not 0 < (number := _number(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"must be a fraction above 0, at most 1, got {text!r}")
+    return number
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    if not math.isfinite(value := _number(text)):
+        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

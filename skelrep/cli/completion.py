@@ -7,9 +7,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+# Arguments that take a file or a folder, by their names in the parsers.
+_PATHS = {"bank", "checkpoint", "data", "embeddings", "folder", "model", "monitor", "output", "poses", "query"}
+_PATHS |= {"results", "test", "train", "what"}
 
-def complete(prefix: str, action: argparse.Action, **_: Any) -> list[str]:
-    """Known names for an argument that takes some, and files."""
+
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answers the shell that asks, and exits; does nothing if none does."""
+    import argcomplete
+
+    argcomplete.autocomplete(parser, default_completer=_offers)  # type: ignore[arg-type]
+
+
+def _offers(prefix: str, action: argparse.Action, **_: Any) -> list[str]:
+    """Names for an argument that takes known ones, files for one that takes files; choices are offered anyway."""
     from argcomplete.completers import FilesCompleter
 
     known: Iterable[str] = ()
@@ -19,4 +30,7 @@ def complete(prefix: str, action: argparse.Action, **_: Any) -> list[str]:
         from skelrep.skeletons import SKELETONS as known
     elif action.dest == "streams":
         known = ("joint", "bone", "motion")
-    return [name for name in known if name.startswith(prefix)] + list(FilesCompleter()(prefix))
+    elif action.dest == "format":
+        from skelrep.io import FORMATS as known
+    files = FilesCompleter()(prefix) if action.dest in _PATHS else ()
+    return [*(name for name in known if name.startswith(prefix)), *files]

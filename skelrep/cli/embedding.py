@@ -9,9 +9,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from skelrep.cli.command import Command
+from skelrep.cli.command import Command, UsageError, positive, whole
 from skelrep.cli.options import add_embedding, add_reading, column, embedding_options, load_encoder, read_poses
-from skelrep.cli.output import aligned, print_json
+from skelrep.cli.output import aligned, print_json, say, show
 from skelrep.cli.stored import maker, pair
 
 
@@ -26,9 +26,9 @@ def _add_embed(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--split", help="only this split of a file that has several")
     parser.add_argument("--normalize", action="store_true", help="scale each row to length 1")
-    parser.add_argument("--window", type=float, metavar="SECONDS", help="one row per window instead of one per clip")
+    parser.add_argument("--window", type=positive, metavar="SECONDS", help="one row per window instead of one per clip")
     parser.add_argument(
-        "--stride", type=float, metavar="SECONDS", help="from one window to the next (default: no overlap)"
+        "--stride", type=positive, metavar="SECONDS", help="from one window to the next (default: no overlap)"
     )
     add_reading(parser)
     add_embedding(parser)
@@ -41,15 +41,17 @@ def _embed(arguments: Namespace) -> None:
     from skelrep.io import embeddings as stored
 
     output: Any = arguments.output
+    if arguments.stride is not None and arguments.window is None:
+        raise UsageError("--stride needs --window")
     # `skelrep embed folder/*` a second time finds what the first time wrote.
     inputs = [name for name in arguments.poses if not name.endswith(f"{EMBEDDINGS}.npy")] or arguments.poses
     each = not output or output.endswith(os.sep) or Path(output).is_dir()
     targets = [_target(Path(name), output) for name in inputs] if each else []
     if twice := sorted({str(target) for target in targets if targets.count(target) > 1}):
-        raise ValueError(f"several inputs would be written to {', '.join(twice)}; name one -o FILE.npz for all of them")
+        raise UsageError(f"several inputs would be written to {', '.join(twice)}; name one -o FILE.npz for all of them")
     if output == "-":
         if arguments.json:
-            raise ValueError("--json and -o - both want stdout; choose one")
+            raise UsageError("--json and -o - both write to stdout; choose one")
         if sys.stdout is None:
             raise ValueError("-o - writes to stdout, which is closed")
     elif not each:  # said before the work, not after it
@@ -61,8 +63,6 @@ def _embed(arguments: Namespace) -> None:
         poses = read_poses(name, arguments, arguments.split)
         if arguments.window is not None:
             poses = poses.windows(arguments.window, arguments.stride)
-        elif arguments.stride is not None:
-            raise ValueError("--stride needs --window")
         rows = encoder.embed(poses, **embedding_options(arguments), normalize=arguments.normalize)
         return stored.Embeddings.of(poses, rows, made_by)
 
@@ -88,7 +88,7 @@ def _embed(arguments: Namespace) -> None:
     elif not arguments.quiet:
         for path, shape in written:
             target = "stdout" if path == "-" else path
-            print(f"{shape[0]} clip{'s' * (shape[0] != 1)} -> {target} {shape[0]} x {shape[1]}", file=sys.stderr)
+            say(f"{shape[0]} clip{'s' * (shape[0] != 1)} -> {target} {shape[0]} x {shape[1]}", prefix="")
 
 
 def _target(path: Path, output: str | None) -> Path:
@@ -106,7 +106,7 @@ def _target(path: Path, output: str | None) -> Path:
 def _add_search(parser: ArgumentParser) -> None:
     parser.add_argument("query", metavar="QUERY", help="poses, or embeddings written by `skelrep embed`")
     parser.add_argument("bank", metavar="BANK", help="the same; if it is the same file, no clip finds itself")
-    parser.add_argument("-k", type=int, metavar="N", help="number of entries per query (default: 10)")
+    parser.add_argument("-k", type=whole, metavar="N", help="number of entries per query (default: 10)")
     parser.add_argument("--leave-one-out", action="store_true", help="BANK has the clips of QUERY, in their order")
     parser.add_argument(
         "--groups",
@@ -127,7 +127,7 @@ def _search(arguments: Namespace) -> None:
     apart = same or arguments.leave_one_out
     groups = column(bank, arguments.groups, arguments.bank)
     if groups is not None and not apart:
-        raise ValueError("--groups leaves the group of a query out of BANK, which must have the clips of QUERY")
+        raise UsageError("--groups leaves the group of a query out of BANK, which must have the clips of QUERY")
     left_out = apart if groups is None else int(np.unique(groups, return_counts=True)[1].max())
     k = max(1, min(10, len(bank.rows) - left_out)) if arguments.k is None else arguments.k
     found = retrieve(query.rows, bank.rows, k=k, leave_one_out=apart, groups=groups)
@@ -142,8 +142,8 @@ def _search(arguments: Namespace) -> None:
     names, lines = aligned(asked), aligned(answers)
     for i, (line, similarity) in enumerate(zip(lines, similarities)):
         if i % k == 0:
-            print(names[i // k])
-        print(f"{i % k + 1:4}  {similarity:6.3f}  {line}")
+            show(names[i // k])
+        show(f"{i % k + 1:4}  {similarity:6.3f}  {line}")
 
 
 COMMANDS = (

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skelrep.cli.command import Command
+from skelrep.cli.command import Command, UsageError, fraction, one_of, whole
 from skelrep.cli.options import add_embedding, add_reading, add_train_and_test, column, read_poses, splits
 from skelrep.cli.output import print_result
 from skelrep.cli.stored import pair
@@ -20,10 +20,19 @@ _LABELLED = "labelled poses, or embeddings written by `skelrep embed`"
 def _add_knn(parser: ArgumentParser) -> None:
     add_train_and_test(parser, _LABELLED)
     parser.add_argument(
-        "-k", nargs="+", type=int, default=[1, 5, 20], help="number of neighbours, one or more (default: 1 5 20)"
+        "-k",
+        nargs="+",
+        type=whole,
+        metavar="N",
+        default=[1, 5, 20],
+        help="numbers of neighbours (default: 1 5 20)",
     )
-    parser.add_argument("--metric", default="cosine", help="cosine or euclidean (default: %(default)s)")
-    parser.add_argument("--weights", default="uniform", help="votes: uniform or softmax (default: %(default)s)")
+    parser.add_argument(
+        "--metric", default="cosine", **one_of("cosine", "euclidean"), help="distance of rows (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--weights", default="uniform", **one_of("uniform", "softmax"), help="weights of votes (default: %(default)s)"
+    )
     parser.add_argument("--leave-one-out", action="store_true", help="classify every clip of TRAIN by all others")
     parser.add_argument(
         "--groups",
@@ -44,7 +53,7 @@ def _knn(arguments: Namespace) -> None:
         result = knn_eval(only.rows, only.labels, leave_one_out=True, groups=groups, **options)  # type: ignore[arg-type]
     else:
         if arguments.groups:
-            raise ValueError("--groups leaves the group of a clip out of its neighbours; it needs --leave-one-out")
+            raise UsageError("--groups leaves the group of a clip out of its neighbours; it needs --leave-one-out")
         train, test = _train_and_test(arguments)
         result = knn_eval(train.rows, train.labels, test.rows, test.labels, **options)  # type: ignore[arg-type]
     print_result(result, arguments)
@@ -67,7 +76,7 @@ def _probe(arguments: Namespace) -> None:
 
     if arguments.leave_one_out:
         if arguments.groups is None:
-            raise ValueError("--leave-one-out trains one probe per group; say which with --groups COLUMN")
+            raise UsageError("--leave-one-out trains one probe per group; say which with --groups COLUMN")
         only = _train_alone(arguments)
         groups = column(only, arguments.groups, arguments.train)
         result = linear_eval(only.rows, only.labels, leave_one_out=True, groups=groups)  # type: ignore[arg-type]
@@ -81,7 +90,7 @@ def _probe(arguments: Namespace) -> None:
 def _train_alone(arguments: Namespace) -> Embeddings:
     """TRAIN with its labels, where nothing else is given."""
     if arguments.test or arguments.splits:
-        raise ValueError("--leave-one-out takes TRAIN alone; give no TEST and no --splits")
+        raise UsageError("--leave-one-out takes TRAIN alone; give no TEST and no --splits")
     return pair(arguments.train, arguments.train, arguments)[0]
 
 
@@ -93,15 +102,24 @@ def _train_and_test(arguments: Namespace) -> tuple[Embeddings, Embeddings]:
 def _add_protocols(parser: ArgumentParser) -> None:
     parser.add_argument("model", help="bundled name, folder or Hub id")
     add_train_and_test(parser, "labelled poses")
-    parser.add_argument("--which", nargs="+", default=["knn", "linear", "semi", "finetune"], help="(default: all four)")
+    parser.add_argument(
+        "--which",
+        nargs="+",
+        default=["knn", "linear", "semi", "finetune"],
+        **one_of("knn", "linear", "semi", "finetune"),
+        help="(default: all four)",
+    )
     parser.add_argument(
         "--shares",
         nargs="+",
-        type=float,
+        type=fraction,
+        metavar="F",
         default=[0.01, 0.05, 0.1, 0.2],
         help="fractions of the labels, for semi (default: 0.01 0.05 0.1 0.2)",
     )
-    parser.add_argument("--seeds", type=int, default=5, help="repetitions of semi and finetune (default: 5)")
+    parser.add_argument(
+        "--seeds", type=whole, metavar="N", default=5, help="repetitions of semi and finetune (default: 5)"
+    )
     parser.add_argument("--scratch", action="store_true", help="also the same network from random weights")
     parser.add_argument("--groups", metavar="COLUMN", help="info column whose equal values stay together: subject")
     parser.add_argument("--device", help="cpu or cuda (default: the best one available)")

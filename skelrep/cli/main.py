@@ -1,7 +1,7 @@
 """The command line. Only data is written to stdout, everything else to stderr.
 
-Exit codes: 0 done, 1 bad input (one sentence says what), 2 wrong usage, 130 interrupted. An error that is none of the
-user's ends in a traceback.
+Exit codes: 0 done, 1 bad input (one sentence says what), 2 wrong usage, 3 done but some inputs were skipped,
+130 interrupted. An error that is none of the user's ends in a traceback.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from skelrep.cli.command import Command
+from skelrep.cli.command import Command, Parser, UsageError
 from skelrep.cli.embedding import COMMANDS as embedding_commands
+from skelrep.cli.errors import sentence
 from skelrep.cli.evaluation import COMMANDS as evaluation_commands
 from skelrep.cli.models import COMMANDS as models_commands
 from skelrep.cli.options import add_common
+from skelrep.cli.output import say
 from skelrep.cli.pictures import COMMANDS as pictures_commands
 from skelrep.cli.poses import COMMANDS as poses_commands
 from skelrep.cli.training import COMMANDS as training_commands
@@ -46,79 +49,79 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: with code 2 for wrong usage, 0 after `--help` and `--version`.
     """
-    whole = parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
-        import argcomplete
-
         from skelrep.cli.completion import complete
 
-        argcomplete.autocomplete(whole, default_completer=complete)  # type: ignore[arg-type]
+        complete(parser())
     argv = sys.argv[1:] if argv is None else argv
-    names = [command.name for command in COMMANDS]
-    if argv and argv[0] not in names and not argv[0].startswith("-"):
-        whole.error(f"there is no command {argv[0]!r}{nearest(argv[0], names)} (see skelrep --help)")
-    arguments = whole.parse_args(argv)
+    command = next((command for command in COMMANDS if [command.name] == list(argv[:1])), None)
+    if command is None:  # --help and --version exit here as well
+        whole = parser()
+        names = [command.name for command in COMMANDS]
+        if argv and not argv[0].startswith("-"):
+            whole.error(f"there is no command {argv[0]!r}{nearest(argv[0], names)}")
+        whole.check_options(argv[:1])
+        whole.parse_args(argv)
+        whole.error("the command comes first")
+    own = command_parser(command)
+    own.check_options(argv[1:])
+    return _run(command, own, own.parse_args(argv[1:]))
+
+
+def parser() -> Parser:
+    """The parser of the whole command line, as shells complete it and `skelrep --help` shows it.
+
+    Building it imports neither numpy nor torch.
+    """
+    whole = Parser(
+        prog="skelrep",
+        description="Embeddings of human skeleton sequences from self-supervised encoders.",
+        examples=[command.examples[0] for command in COMMANDS],
+    )
+    whole.add_argument("--version", action=_Version)
+    subparsers = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        _fill(subparsers.add_parser(command.name, help=command.help, **_texts(command)), command)
+    return whole
+
+
+def command_parser(command: Command) -> Parser:
+    """The parser of one command, from which its help and its page of the documentation are made."""
+    own = Parser(prog=f"skelrep {command.name}", **_texts(command))
+    _fill(own, command)
+    return own
+
+
+def _texts(command: Command) -> dict[str, Any]:
+    return {"description": f"{command.help[0].upper()}{command.help[1:]}.", "examples": command.examples}
+
+
+def _fill(parser: argparse.ArgumentParser, command: Command) -> None:
+    command.add_arguments(parser)
+    add_common(parser)
+
+
+def _run(command: Command, parser: Parser, arguments: argparse.Namespace) -> int:
+    """The exit code of a command whose arguments are parsed."""
+    options = parser.options()
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _warn
-            arguments.run(arguments)
+            warnings.showwarning = lambda message, *_, **__: say(f"warning: {sentence(Warning(message), options)}")
+            code = command.run(arguments) or 0
         if sys.stdout is not None:  # closed by `>&-`
             sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except UsageError as error:
+        say(f"error: {error} (see {parser.prog} --help)")
+        return 2
     except (ValueError, OSError, ModuleNotFoundError) as error:  # what the library documents; all else is a bug
-        if arguments.debug:
-            raise
-        print(f"skelrep: error: {_sentence(error)}", file=sys.stderr)
+        say("".join(traceback.format_exception(error)) if arguments.debug else f"error: {sentence(error, options)}")
         return 1
-    return 0
-
-
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line, for documentation and tests.
-
-    Returns:
-        A parser whose one subparsers action has a parser for each of `COMMANDS`, by name. Building it imports neither
-        numpy nor torch.
-    """
-    whole = argparse.ArgumentParser(
-        prog="skelrep",
-        description="Embeddings of human skeleton sequences from self-supervised encoders.",
-        epilog=_examples(command.examples[0] for command in COMMANDS),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    whole.add_argument("--version", action=_Version)
-    subparsers = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        part = subparsers.add_parser(
-            command.name,
-            help=command.help,
-            description=f"{command.help[0].upper()}{command.help[1:]}.",
-            epilog=_examples(command.examples),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        command.add_arguments(part)
-        add_common(part)
-        part.set_defaults(run=command.run)
-    return whole
-
-
-def _warn(message: Warning | str, *_: Any) -> None:
-    """A warning without the line of code that gave it."""
-    print(f"skelrep: warning: {message}", file=sys.stderr)
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _examples(lines: Iterable[str]) -> str:
-    return "\n  ".join(("examples:", *(f"skelrep {line}" for line in lines)))
 
 
 class _Version(argparse.Action):

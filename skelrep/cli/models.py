@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from skelrep.cli.command import Command
-from skelrep.cli.output import print_json
+from skelrep.cli.output import print_json, report, show
 
 
 def _add_convert_cmd(parser: ArgumentParser) -> None:
@@ -21,10 +20,11 @@ def _convert_cmd(arguments: Namespace) -> None:
     from skelrep.hub import convert_cmd
 
     encoder = convert_cmd(arguments.checkpoint, arguments.output)
-    if arguments.json:
-        print_json({"output": arguments.output, "dim": encoder.dim, "streams": list(encoder.config.modalities)})
-    elif not arguments.quiet:
-        print(f"{arguments.checkpoint} -> {arguments.output}: {encoder!r}", file=sys.stderr)
+    report(
+        arguments,
+        {"output": arguments.output, "dim": encoder.dim, "streams": list(encoder.config.modalities)},
+        f"{arguments.checkpoint} -> {arguments.output}: {encoder!r}",
+    )
 
 
 def _add_export_onnx(parser: ArgumentParser) -> None:
@@ -40,11 +40,11 @@ def _export_onnx(arguments: Namespace) -> None:
     encoder = load_pretrained(arguments.model, revision=arguments.revision, device="cpu")
     difference = export_onnx(encoder, arguments.output)
     size = Path(arguments.output).stat().st_size
-    if arguments.json:
-        print_json({"output": arguments.output, "dim": encoder.dim, "bytes": size, "difference": difference})
-    elif not arguments.quiet:
-        file = f"{arguments.output}, {size / 1e6:.1f} MB"
-        print(f"{encoder!r} -> {file}, within {difference:.0e} of PyTorch", file=sys.stderr)
+    report(
+        arguments,
+        {"output": arguments.output, "dim": encoder.dim, "bytes": size, "difference": difference},
+        f"{encoder!r} -> {arguments.output}, {size / 1e6:.1f} MB, within {difference:.0e} of PyTorch",
+    )
 
 
 def _add_download(parser: ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def _download(arguments: Namespace) -> None:
     if arguments.json:
         print_json({"model": arguments.model, "output": str(folder)})
     else:
-        print(folder)
+        show(folder)
 
 
 def _add_push(parser: ArgumentParser) -> None:
@@ -88,7 +88,7 @@ def _push(arguments: Namespace) -> None:
     if arguments.json:
         print_json({"repository": arguments.repository, "commit": address})
     else:
-        print(address)
+        show(address)
 
 
 COMMANDS = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
+from skelrep.cli.command import UsageError, number, one_of, positive, whole
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,15 +28,15 @@ def add_reading(parser: ArgumentParser) -> None:
     group.add_argument("--format", help="format of the files, if their names and contents do not show it")
     group.add_argument("--layout", help="axes of an array: letters out of N, M, T, V, C, for example NCTVM")
     group.add_argument("--skeleton", help="name of a known skeleton, or the names of the joints with commas between")
-    group.add_argument("--fps", type=float, help="frames per second, if the file does not say")
+    group.add_argument("--fps", type=positive, metavar="RATE", help="frames per second, if the file does not say")
     group.add_argument(
         "--scale",
         nargs="+",
-        type=float,
+        type=number,
         metavar="FACTOR",
         help="multiply coordinates by FACTOR (one value, or one per axis); 0.001 converts mm to m",
     )
-    group.add_argument("--min-score", type=float, metavar="SCORE", help="joints of lower confidence become missing")
+    group.add_argument("--min-score", type=number, metavar="SCORE", help="joints of lower confidence become missing")
 
 
 def reading_options(arguments: Namespace) -> dict[str, Any]:
@@ -63,9 +65,14 @@ def add_embedding(parser: ArgumentParser) -> None:
     group.add_argument(
         "--streams", nargs="+", metavar="STREAM", help="only these of the encoder's streams: joint, bone, motion"
     )
-    group.add_argument("--batch-size", type=int, metavar="N", help="number of clips per batch")
+    group.add_argument("--batch-size", type=whole, metavar="N", help="number of clips per batch")
     group.add_argument("--device", help="cpu, cuda or cuda:1 (default: the best one available)")
-    group.add_argument("--precision", default="float32", help="float32, bfloat16 or int8 (default: %(default)s)")
+    group.add_argument(
+        "--precision",
+        default="float32",
+        **one_of("float32", "bfloat16", "int8"),
+        help="precision of matrix products (default: %(default)s)",
+    )
 
 
 def load_encoder(arguments: Namespace) -> Encoder:
@@ -95,7 +102,7 @@ def add_train_and_test(parser: ArgumentParser, train: str) -> None:
 def splits(arguments: Namespace) -> tuple[str | None, str | None]:
     """The splits of the one file, or none of two files."""
     if (arguments.test is None) == (arguments.splits is None):
-        raise ValueError("give two files, TRAIN and TEST, or one file and --splits TRAIN TEST")
+        raise UsageError("give two files, TRAIN and TEST, or one file and --splits TRAIN TEST")
     return arguments.splits or (None, None)
 
 

@@ -1,11 +1,33 @@
-"""How commands write their results to stdout."""
+"""What commands write: results to stdout, everything else to stderr, nothing that a terminal would obey."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
+
+from skelrep.messages import printable
+
+
+def report(arguments: argparse.Namespace, document: dict[str, Any], summary: str) -> None:
+    """What was done: with `--json` the document on stdout, else the summary on stderr unless `--quiet`."""
+    if arguments.json:
+        print_json(document)
+    elif not arguments.quiet:
+        say(summary, prefix="")
+
+
+def say(text: str, prefix: str = "skelrep: ") -> None:
+    """A line on stderr."""
+    if sys.stderr is not None:  # closed by `2>&-`
+        print(f"{prefix}{printable(text)}", file=sys.stderr)
+
+
+def show(text: object) -> None:
+    """Text on stdout."""
+    print(printable(str(text)))
 
 
 def print_result(result: Any, arguments: argparse.Namespace) -> None:
@@ -13,12 +35,12 @@ def print_result(result: Any, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print_json(result.to_dict())
     else:
-        print(result)
+        show(result)
 
 
 def print_json(document: Any) -> None:
     """One JSON document."""
-    print(json.dumps(document, indent=2, default=str))
+    print(json.dumps(document, indent=2, default=str).replace("\x7f", "\\u007f"))  # the one control left unescaped
 
 
 def aligned(entries: Sequence[dict[str, Any]]) -> list[str]:

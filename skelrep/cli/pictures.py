@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skelrep.cli.command import Command
+from skelrep.cli.command import Command, number, one_of, positive
 from skelrep.cli.options import add_embedding, add_reading, column, embedding_options, load_encoder, read_poses
-from skelrep.cli.output import print_json
+from skelrep.cli.output import report
 from skelrep.cli.stored import rows_of
 
 if TYPE_CHECKING:
@@ -24,12 +23,14 @@ def _add_plot(parser: ArgumentParser) -> None:
     parser.add_argument("--clip", metavar="ID|INDEX", help="one of several clips (default: the first)")
     parser.add_argument(
         "--view",
-        type=float,
+        type=number,
         default=30.0,
         metavar="DEGREES",
         help="camera angle around the person, 0 from the front (default: 30)",
     )
-    parser.add_argument("--pictures", type=float, metavar="N", help="pictures per second of a .gif (default: up to 25)")
+    parser.add_argument(
+        "--pictures", type=positive, metavar="N", help="pictures per second of a .gif (default: up to 25)"
+    )
     add_reading(parser)
 
 
@@ -39,11 +40,12 @@ def _plot(arguments: Namespace) -> None:
     poses = read_poses(arguments.poses, arguments)
     clip = poses[_index(poses, arguments.clip)]
     save(clip, arguments.output, view=arguments.view, pictures=arguments.pictures)
-    if arguments.json:
-        print_json({"output": arguments.output, "clip": clip.ids[0], "clips": len(poses)})
-    elif not arguments.quiet:
-        others = f", one of {len(poses)} clips," if len(poses) > 1 else ""
-        print(f"{clip.ids[0]}{others} -> {arguments.output}", file=sys.stderr)
+    others = f", one of {len(poses)} clips," if len(poses) > 1 else ""
+    report(
+        arguments,
+        {"output": arguments.output, "clip": clip.ids[0], "clips": len(poses)},
+        f"{clip.ids[0]}{others} -> {arguments.output}",
+    )
 
 
 def _index(poses: Poses, clip: str | None) -> int:
@@ -65,7 +67,7 @@ def _add_explore(parser: ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="OUT.html", help="one page that needs no network")
     parser.add_argument("--embeddings", metavar="FILE", help="embeddings of the same poses, written by `skelrep embed`")
     parser.add_argument("--labels", metavar="COLUMN", help="info column to colour by, instead of the labels")
-    parser.add_argument("--map", default="pca", help="pca, or umap if umap-learn is installed (default: pca)")
+    parser.add_argument("--map", default="pca", **one_of("pca", "umap"), help="umap needs umap-learn (default: pca)")
     add_reading(parser)
     add_embedding(parser)
 
@@ -84,10 +86,11 @@ def _explore(arguments: Namespace) -> None:
         title = Path(arguments.poses).resolve().stem
         text = page(poses, rows, labels=labels, map=arguments.map, title=title).encode()
         file.write(text)
-    if arguments.json:
-        print_json({"output": arguments.output, "clips": len(poses), "bytes": len(text)})
-    elif not arguments.quiet:
-        print(f"{len(poses)} clips -> {arguments.output}, {len(text) / 1e6:.1f} MB", file=sys.stderr)
+    report(
+        arguments,
+        {"output": arguments.output, "clips": len(poses), "bytes": len(text)},
+        f"{len(poses)} clips -> {arguments.output}, {len(text) / 1e6:.1f} MB",
+    )
 
 
 COMMANDS = (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import Command
 from skelrep.cli.options import add_reading, read_poses
-from skelrep.cli.output import outline, print_json
+from skelrep.cli.output import outline, print_json, report, show
 
 if TYPE_CHECKING:
     from skelrep.poses import Poses
@@ -51,7 +50,7 @@ def _info(arguments: Namespace) -> None:
     if arguments.json:
         print_json(facts)
     else:
-        print(outline(facts))
+        show(outline(facts))
 
 
 def _missing(poses: Poses) -> float:
@@ -74,10 +73,11 @@ def _convert(arguments: Namespace) -> None:
 
     poses = read_poses(arguments.poses, arguments, arguments.split)
     write(poses, arguments.output)
-    if arguments.json:
-        print_json({"output": arguments.output, "clips": len(poses), "skeleton": poses.skeleton.name})
-    elif not arguments.quiet:
-        print(f"{arguments.poses} -> {arguments.output}: {poses!r}", file=sys.stderr)
+    report(
+        arguments,
+        {"output": arguments.output, "clips": len(poses), "skeleton": poses.skeleton.name},
+        f"{arguments.poses} -> {arguments.output}: {poses!r}",
+    )
 
 
 COMMANDS = (

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from skelrep.cli.command import Command
+from skelrep.cli.command import Command, one_of, whole
 from skelrep.cli.options import add_reading, reading_options
-from skelrep.cli.output import print_json
+from skelrep.cli.output import report, say
 
 
 def _add_prepare(parser: ArgumentParser) -> None:
@@ -38,15 +37,21 @@ def _prepare(arguments: Namespace) -> None:
         licence=arguments.licence,
         reader=partial(read_parts, **reading_options(arguments)),
     )
-    if arguments.json:
-        print_json({"output": arguments.output, **about})
-    elif not arguments.quiet:
-        clips = sum(source["clips"] for source in about["sources"])
-        print(f"{clips} clips, {about['hours']:.2f} hours -> {arguments.output}", file=sys.stderr)
+    clips = sum(source["clips"] for source in about["sources"])
+    report(
+        arguments,
+        {"output": arguments.output, **about},
+        f"{clips} clips, {about['hours']:.2f} hours -> {arguments.output}",
+    )
 
 
 def _add_pretrain(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", help="i2md_small; moco, cmd, i2md (NTU RGB+D); moco_pku, cmd_pku, i2md_pku")
+    parser.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        **one_of("i2md_small", "moco", "cmd", "i2md", "moco_pku", "cmd_pku", "i2md_pku"),
+        help="i2md_small; moco, cmd, i2md (NTU RGB+D); moco_pku, cmd_pku, i2md_pku",
+    )
     parser.add_argument("--data", required=True, metavar="CORPUS", help="a folder written by `skelrep prepare`")
     parser.add_argument(
         "-o", "--output", required=True, metavar="RUN", help="run folder; resumed if it already contains this run"
@@ -63,10 +68,14 @@ def _add_pretrain(parser: ArgumentParser) -> None:
         "--monitor", metavar="POSES", help="labelled poses; their 1-NN accuracy is reported during training"
     )
     parser.add_argument(
-        "--save-every", type=int, default=200, metavar="STEPS", help="steps between checkpoints (default: %(default)s)"
+        "--save-every",
+        type=whole,
+        default=200,
+        metavar="STEPS",
+        help="steps between checkpoints (default: %(default)s)",
     )
     parser.add_argument("--device", help="cpu or cuda (default: the best one available)")
-    parser.add_argument("--threads", type=int, metavar="N", help="number of CPU threads")
+    parser.add_argument("--threads", type=whole, metavar="N", help="number of CPU threads")
 
 
 def _pretrain(arguments: Namespace) -> None:
@@ -74,8 +83,6 @@ def _pretrain(arguments: Namespace) -> None:
     from skelrep.train.run import run
 
     if arguments.threads is not None:
-        if arguments.threads < 1:
-            raise ValueError(f"--threads must be at least 1, got {arguments.threads}")
         import torch
 
         torch.set_num_threads(arguments.threads)
@@ -92,14 +99,15 @@ def _pretrain(arguments: Namespace) -> None:
             show_progress=False if arguments.quiet else None,
         )
     except Stopped as stopped:
-        print(f"skelrep: {stopped}", file=sys.stderr)
+        say(str(stopped))
         raise SystemExit(128 + signal.SIGTERM) from None
     if os.environ.get("RANK", "0") != "0":  # only one of the processes of `torchrun` reports
         return
-    if arguments.json:
-        print_json({"output": str(Path(arguments.output, "encoder")), "dim": encoder.dim})
-    elif not arguments.quiet:
-        print(f"{encoder!r} -> {Path(arguments.output, 'encoder')}", file=sys.stderr)
+    report(
+        arguments,
+        {"output": str(Path(arguments.output, "encoder")), "dim": encoder.dim},
+        f"{encoder!r} -> {Path(arguments.output, 'encoder')}",
+    )
 
 
 def _add_export(parser: ArgumentParser) -> None:
@@ -122,10 +130,11 @@ def _export(arguments: Namespace) -> None:
         results=arguments.results,
         notes=arguments.note,
     )
-    if arguments.json:
-        print_json({"output": arguments.output, "dim": encoder.dim})
-    elif not arguments.quiet:
-        print(f"{arguments.folder} -> {arguments.output}: {encoder!r}", file=sys.stderr)
+    report(
+        arguments,
+        {"output": arguments.output, "dim": encoder.dim},
+        f"{arguments.folder} -> {arguments.output}: {encoder!r}",
+    )
 
 
 COMMANDS = (

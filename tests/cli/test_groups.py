@@ -66,6 +66,6 @@ def test_search_leaves_out_the_group(stored, k, capsys):
 )
 def test_misplaced_groups_are_refused(stored, command, message, capsys):
     save(stored.take(np.arange(30) < 9), "few.npz")
-    assert main(command.split()) == 1
+    assert main(command.split()) == (1 if "subjet" in command else 2)  # only that one depends on the file
     error = capsys.readouterr().err
     assert re.search(message, error), error

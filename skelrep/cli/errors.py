@@ -1,0 +1,54 @@
+"""An error of the library as one sentence in the words of the command line."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+
+from skelrep.messages import printable
+
+_LONGEST = 2000  # characters; lists of joint names are the longest that anybody needs
+# A parameter as the library's messages write it: `fps=`, `fps=30`, `skeleton=["hip", "knee"]`, `leave_one_out=True`.
+_VALUE = r"""'[^']*'|"[^"]*"|\([^()]*\)|\[[^\[\]]*\]|[\w.+-]*\w|"""
+_PARAMETER = r"(?<![\w./\\-])({names})=(?:({value}))(?!\w)"
+_SUBJECT = r"(?:^|(?<=[:;] ))({names})(?= must | is )"
+
+
+def sentence(error: Exception, options: Mapping[str, str]) -> str:
+    """One line of bounded length without control characters.
+
+    Args:
+        error: What the library raised. Its message names parameters as `fps=` or `fps=30`, or begins "fps must".
+        options: The options of the command by the name of the parameter: {"fps": "--fps"}.
+
+    Returns:
+        The message with options in place of parameters: `--fps`, `--fps 30`, "--fps must".
+    """
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
+    else:
+        text = as_options(" ".join(str(error).split()), options) or type(error).__name__
+    text = printable(text)
+    if len(text) > _LONGEST:
+        half = _LONGEST // 2
+        text = f"{text[:half]} ... ({len(text) - _LONGEST} characters left out) ... {text[-half:]}"
+    return text
+
+
+def as_options(text: str, options: Mapping[str, str]) -> str:
+    """The text with options of the command line in place of Python's parameters."""
+    names = "|".join(map(re.escape, options))
+    text = re.sub(_PARAMETER.format(names=names, value=_VALUE), lambda m: _typed(options[m[1]], m[2]), text)
+    return re.sub(_SUBJECT.format(names=names), lambda m: options[m[1]], text)
+
+
+def _typed(option: str, value: str) -> str:
+    """The option with a value of Python as it is typed in a shell."""
+    if value in ("", "True"):  # "pass fps=", a flag
+        return option
+    if value[0] in "([":
+        parts = [part.strip().strip("'\"") for part in value[1:-1].split(",") if part.strip()]
+        separator = "," if any(re.search(r"[^\W\d]", part) for part in parts) else " "  # names or numbers
+        return f"{option} {separator.join(parts)}"
+    return f"{option} {shlex.quote(value.strip(chr(39) + chr(34)))}"
