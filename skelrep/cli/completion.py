@@ -31,6 +31,8 @@ def _offers(prefix: str, action: argparse.Action, **_: Any) -> list[str]:
     elif action.dest == "streams":
         known = ("joint", "bone", "motion")
     elif action.dest == "format":
-        from skelrep.io import FORMATS as known
+        from skelrep.io import readers
+
+        known = (reader.name for reader in readers())
     files = FilesCompleter()(prefix) if action.dest in _PATHS else ()
     return [*(name for name in known if name.startswith(prefix)), *files]
