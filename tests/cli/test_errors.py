@@ -91,7 +91,7 @@ def test_choices_are_those_of_the_library():
         [action] = [action for action in command_parser(found)._actions if action.dest == option]
         return tuple(action.choices or ())
 
-    assert choices("knn", "metric") == knn.METRICS and choices("knn", "weights") == knn.WEIGHTS
+    assert choices("knn", "metric") == knn.METRICS and choices("knn", "weights") == knn.VOTES
     assert choices("embed", "precision") == tuple(PRECISIONS)
     assert choices("explore", "map") == tuple(MAPS)
     assert choices("protocols", "which") == tuple(PROTOCOLS)
