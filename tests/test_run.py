@@ -296,7 +296,7 @@ def test_the_paper_line_end_to_end(recipe, ntu, ntu_corpus, tmp_path, capsys):
     assert np.isfinite(embed(read(ntu), encoder)).all()
     if recipe == "i2md":
         table = ["protocols", str(tmp_path / "model"), str(ntu), "--splits", "xsub_train", "xsub_val", "--seeds", "2"]
-        options = ["--which", "knn", "linear", "semi", "--shares", "0.5", "-q", "--device", "cpu"]
+        options = ["--which", "knn", "linear", "semi", "--fractions", "0.5", "-q", "--device", "cpu"]
         assert main([*table, *options]) == 0
         words = capsys.readouterr().out
         assert main([*table, *options, "--json"]) == 0

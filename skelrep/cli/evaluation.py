@@ -110,7 +110,7 @@ def _add_protocols(parser: ArgumentParser) -> None:
         help="(default: all four)",
     )
     parser.add_argument(
-        "--shares",
+        "--fractions",
         nargs="+",
         type=fraction,
         metavar="F",
@@ -128,21 +128,21 @@ def _add_protocols(parser: ArgumentParser) -> None:
 
 def _protocols(arguments: Namespace) -> None:
     from skelrep.hub import load_pretrained
-    from skelrep.train import finetune
+    from skelrep.train.protocols import protocols
 
     train_split, test_split = splits(arguments)
     train = read_poses(arguments.train, arguments, train_split)
     test = read_poses(arguments.test or arguments.train, arguments, test_split)
-    table = finetune.protocols(
+    table = protocols(
         load_pretrained(arguments.model, device=arguments.device),
         train,
         test,
         which=arguments.which,
-        shares=arguments.shares,
+        fractions=arguments.fractions,
         seeds=arguments.seeds,
-        scratch=arguments.scratch,
+        from_scratch=arguments.scratch,
         groups=column(train, arguments.groups, arguments.train),
-        labelled=Path(arguments.train).stem,
+        dataset=Path(arguments.train).stem,
         show_progress=False if arguments.quiet else None,
     )
     print_result(table, arguments)
@@ -166,7 +166,7 @@ COMMANDS = (
     Command(
         "protocols",
         "evaluate an encoder by the protocols of the literature, with all labels and with few",
-        ("protocols my-encoder train.npz test.npz --shares 0.05 0.1",),
+        ("protocols my-encoder train.npz test.npz --fractions 0.05 0.1",),
         _add_protocols,
         _protocols,
     ),
