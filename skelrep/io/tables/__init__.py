@@ -1,0 +1,19 @@
+"""Tables: CSV, TSV, text and Parquet, with one row per person and frame, or one per joint.
+
+A joint's columns are called after the joint and an axis: "Hips.X", "hips_x", "Hips:X", "HipsX", "x_hips",
+"Hips_pos_x"; "hips_score" (or confidence, likelihood, visibility) is its score. A table with columns "joint", "x", "y"
+and "z" has one row per joint. Other columns say what a row belongs to: a clip, a person, a frame, a time, a label.
+Blocks of several header lines are read as OptiTrack Motive, Vicon Nexus, Qualisys Track Manager, DeepLabCut and OpenSim
+write them.
+"""
+
+from skelrep.io.reader import Reader
+from skelrep.io.tables.parquet import read_parquet
+from skelrep.io.tables.text import is_table, read_csv
+from skelrep.io.tables.writing import write_table as write_table
+
+READERS = (
+    Reader("csv", (".csv", ".tsv", ".txt"), read_csv, is_table),
+    Reader("trc", (".trc",), read_csv),
+    Reader("parquet", (".parquet",), read_parquet),
+)

@@ -1,0 +1,111 @@
+"""Tables of numbers alone: which columns are which joints follows from the skeleton and the number of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from skelrep.io.reader import ReadOptions
+from skelrep.io.timeline import Timeline, timeline
+from skelrep.messages import warn
+from skelrep.poses import Poses
+from skelrep.skeletons import Skeleton, resolve
+
+# x, y; x, y, z; these and a score or the state of tracking; these and a quaternion, which is not used.
+_WIDTHS = (3, 4, 2, 7)
+_MOST_STATE = 2.0  # Kinect: 0 not tracked, 1 inferred, 2 tracked
+
+
+class _Reading(NamedTuple):
+    """One way to read the columns."""
+
+    skeleton: Skeleton
+    points: np.ndarray  # (T, V, C)
+    scores: np.ndarray | None  # (T, V)
+    lead: np.ndarray  # (T, 0, 1 or 2), frame numbers and times before the joints
+
+    def line(self) -> Timeline | None:
+        """The time of the rows."""
+        if not self.lead.shape[1]:
+            return None
+        first, last = self.lead[:, 0], self.lead[:, -1]
+        if (first != np.round(first)).any():
+            return timeline(times=last)
+        return timeline(frames=first, times=last if self.lead.shape[1] == 2 else None)
+
+
+def bare_poses(path: Path, numbers: np.ndarray, options: ReadOptions) -> Poses:
+    """Reads rows of numbers (R, W): two, three, four or seven for each joint, after perhaps a frame number and a time.
+
+    Rows of two to four numbers are joints, one after the other, if their count is a multiple of the skeleton's.
+
+    Args:
+        path: For messages and for the clip's id.
+        numbers: (R, W) float32.
+        options: `skeleton`: which joints, in the order of the columns; without it a known skeleton is taken that the
+            columns fit by the geometry of the body, with a warning.
+
+    Raises:
+        ValueError: if no skeleton is given and not exactly one fits, or the columns do not fit the skeleton.
+    """
+    while numbers.shape[1] > 1 and np.isnan(numbers[:, -1]).all():  # a comma at the end of each line
+        numbers = numbers[:, :-1]
+    if options.skeleton is None:
+        raise ValueError(
+            f"{path} holds {numbers.shape[1]} columns of numbers without names; pass skeleton=, a known one's name or "
+            "joint names in the order of the columns"
+        )
+    known = resolve(options.skeleton)
+    reading = next(_readings(numbers, known), None)
+    if reading is None:
+        raise ValueError(
+            f"{path} holds {numbers.shape[1]} columns of numbers, but the {len(known)} joints of {known.name!r} "
+            "need 2 (x, y), 3 (x, y, z), 4 (x, y, z and a score) or 7 (x, y, z and a quaternion) each, after at "
+            "most a frame number and a time"
+        )
+    points, scores, line = reading.points, reading.scores, reading.line()
+    if line is not None:
+        if line.note:
+            warn(f"{path}: {line.note}")
+        points = line.place(_by_moment(points, line))
+        scores = None if scores is None else line.place(_by_moment(scores, line))
+    poses = Poses.from_array(points, skeleton=reading.skeleton, ids=[path.stem], fps=None if line is None else line.fps)
+    return poses if scores is None else replace(poses, scores=[np.nan_to_num(scores)[None]])
+
+
+def _by_moment(values: np.ndarray, line: Timeline) -> np.ndarray:
+    if len(line.position) < len(values):
+        raise ValueError("its first column repeats numbers; a table without names holds one person of one recording")
+    return values[np.argsort(line.moment)]
+
+
+def _readings(numbers: np.ndarray, skeleton: Skeleton) -> Iterator[_Reading]:
+    rows, columns = numbers.shape
+    joints = len(skeleton)
+    for lead in (0, 1, 2):
+        for width in _WIDTHS:
+            if columns == lead + joints * width and _increase(numbers[:, :lead]):
+                cells = numbers[:, lead:].reshape(rows, joints, width)
+                yield _Reading(skeleton, *_split(cells), numbers[:, :lead])
+    if columns in (2, 3, 4) and rows % joints == 0 and joints > 1:
+        yield _Reading(skeleton, *_split(numbers.reshape(-1, joints, columns)), numbers[:: joints or 1, :0])
+
+
+def _increase(lead: np.ndarray) -> bool:
+    return bool(lead.shape[1] == 0 or len(lead) == 1 or (np.diff(lead, axis=0) > 0).all())
+
+
+def _split(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Coordinates and scores of (T, V, 2, 3, 4 or 7) numbers."""
+    if cells.shape[2] != 4:
+        return cells[..., :3], None
+    scores = cells[..., 3]
+    seen = scores[np.isfinite(scores)]
+    if len(seen) and (seen.min() < 0 or seen.max() > _MOST_STATE):
+        raise ValueError("the fourth number of each joint is neither a score of 0 to 1 nor a state of 0 to 2")
+    whole = len(seen) and seen.max() > 1
+    return cells[..., :3], scores / np.float32(_MOST_STATE) if whole else scores

@@ -1,0 +1,283 @@
+"""What the columns of a table mean, by their names alone."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from skelrep.io.units import METRES
+from skelrep.skeletons import SKELETONS, canonical_name
+
+AXES = ("x", "y", "z")
+SCORE = "score"
+#: Axis -> column, of one joint.
+Joint = dict[str, int]
+
+_SCORES = ("score", "confidence", "conf", "likelihood", "visibility", "vis", "prob", "probability")
+_AXIS_WORDS = {**{axis: axis for axis in AXES}, **{f"t{axis}": axis for axis in AXES}, **dict.fromkeys(_SCORES, SCORE)}
+_NUMBERED = {"x": "x", "y": "y", "z": "z", "v": SCORE, "c": SCORE, "s": SCORE}  # x12, y12, z12, v12
+_POSITION_WORDS = ("pos", "position", "positions", "translation", "location", "loc", "coord", "coordinate", "world")
+_UNIT_WORDS = (*METRES, "px", "pixel", "pixels")
+# Columns of these end in an axis as well but are no positions. A word of a name excludes it if it begins so.
+_NO_POSITION = ("rot", "quat", "orient", "euler", "vel", "acc", "angle", "proj", "bbox", "boundingbox")
+_NO_POSITION_WORDS = ("box", "bb", "roi", "rect", "gyro", "mag", "force", "moment", "ang", "angular", "pixel", "screen")
+_BODY_PREFIXES = ("body", "pose")
+
+# Names of columns that say what a row belongs to, in lower case with "_" between words, the surest first.
+_KEYS = {
+    "clip": "clip clip_id video video_id video_name videoname file filename file_name sequence sequence_id seq seq_id "
+    "recording recording_id trial trial_id take sample_id source",
+    "label": "label labels action activity class class_name class_id category gesture exercise action_label target",
+    "person": "person person_id personid person_idx person_index track track_id trackid tracker_id track_idx tid "
+    "individual individuals individual_id body body_id bodyid player player_id user user_id userid skeleton_id "
+    "instance instance_id object_id human human_id people pid idx id",
+    "frame": "frame frame_id frameid frame_no frame_nr frame_num frame_number framenumber frame_idx frame_index frames "
+    "fr image_id img_id image image_name img",
+    "subject": "subject subject_id subjectid participant participant_id actor actor_id performer patient patient_id",
+    "camera": "camera camera_id cam cam_id view view_id",
+    "joint": "joint joint_name jointname joint_id jointid joint_index joint_idx joint_type jointtype landmark "
+    "landmark_name landmark_id landmark_index landmark_idx keypoint keypoint_name keypoint_id keypoint_index kpt "
+    "kpt_id bodypart body_part bodyparts marker marker_name node node_name part part_name point_name point_id bone "
+    "segment",
+    "group": "model type landmark_type trajectory_type group",
+}
+_TIME = re.compile(
+    r"(time|times|timestamp|timestamps|datetime|date_time|t|seconds|elapsed)"
+    r"(_(s|sec|secs|second|seconds|ms|msec|millis|milliseconds?|us|usec|microseconds?|ns|nanoseconds?|unix|utc))?"
+)
+_ROW_NUMBERS = ("", "unnamed_0", "index")  # what pandas writes before the first column
+
+
+class Columns(NamedTuple):
+    """What the columns of a table are taken for.
+
+    Attributes:
+        tracks: Person -> joint -> axis ("x", "y", "z", "score") -> column; of a long table one joint called "".
+        keys: "clip", "person", "frame", "time", "joint" ... -> columns; several only for "clip".
+        unit: Metres per unit if the names say it, else None.
+        passed_over: Joints that lack an axis which the others have.
+    """
+
+    tracks: dict[str, dict[str, Joint]]
+    keys: dict[str, list[int]]
+    unit: float | None = None
+    passed_over: list[str] = []
+
+    @property
+    def long(self) -> bool:
+        """Whether a row holds one joint, rather than one person."""
+        return "joint" in self.keys
+
+    @property
+    def joints(self) -> list[str]:
+        """Names of the joints of a table with a row for each person and frame."""
+        return list(next(iter(self.tracks.values())))
+
+    @property
+    def kinds(self) -> list[str]:
+        """The axes of every joint, in the order x, y, z, score."""
+        return list(next(iter(next(iter(self.tracks.values())).values())))
+
+    @property
+    def picked(self) -> list[int]:
+        """The columns of numbers: persons, their joints, their axes."""
+        return [at for joints in self.tracks.values() for joint in joints.values() for at in joint.values()]
+
+
+def columns_of(names: Sequence[str]) -> Columns:
+    """What the columns of a table with one line of names are.
+
+    Raises:
+        ValueError: if there are no columns of joints, or some joints lack an axis that others have.
+    """
+    keys = keys_of(names)
+    found: dict[str, Joint] = {}
+    units: set[str] = set()
+    for at, name in enumerate(names):
+        parsed = position_column(name)
+        if parsed is not None:
+            joint, axis, unit = parsed
+            found.setdefault(joint, {}).setdefault(axis, at)
+            units |= {unit} if axis in AXES and unit in METRES else set()
+    plain = found.pop("", {})
+    if not any({"x", "y"} <= set(joint) for joint in found.values()) and not {"x", "y"} <= set(plain):
+        found = _unseparated(names)
+    unit = METRES[units.pop()] if len(units) == 1 else None
+    if {"x", "y"} <= set(plain):
+        return _long(names, plain, keys, unit)
+    keys.pop("joint", None)
+    keys.pop("group", None)
+    joints, passed_over = complete(found, names)
+    return Columns(tracks_of(joints), keys, unit, passed_over)
+
+
+def position_column(name: str) -> tuple[str, str, str] | None:
+    """The joint, the axis ("x", "y", "z", "score") and the unit ("" if none) of a column; None if it is no position.
+
+    The joint is "" for a column that is called after an axis alone.
+    """
+    parts = re.split(r"([\W_]+)", name.strip())
+    words = parts[::2]
+    first, last = 0, len(words)  # of the words that are not taken yet
+    while last > first and not words[last - 1]:
+        last -= 1
+    while first < last and not words[first]:
+        first += 1
+    unit = ""
+    if last - first > 1 and words[last - 1].lower() in _UNIT_WORDS and words[last - 2].lower() in _AXIS_WORDS:
+        unit, last = words[last - 1].lower(), last - 1
+    if first == last:
+        return None
+    while last - first > 2 and words[first].lower() in _POSITION_WORDS[:2] and words[first + 1].lower() in _AXIS_WORDS:
+        first += 1
+    if (axis := _AXIS_WORDS.get(words[last - 1].lower())) is not None:
+        last -= 1
+        while last > first and words[last - 1].lower() in _POSITION_WORDS:
+            last -= 1
+        while last - first > 1 and words[first].lower() in _POSITION_WORDS[:2]:
+            first += 1
+    elif (axis := _AXIS_WORDS.get(words[first].lower())) is not None:
+        first += 1
+        while last - first > 1 and words[first].lower() in _POSITION_WORDS:
+            first += 1
+    elif last - first == 1 and words[first][1:].isdecimal() and words[first][0].lower() in _NUMBERED:
+        return words[first][1:], _NUMBERED[words[first][0].lower()], unit
+    elif words[last - 1][-1] in "XYZ" and len(words[last - 1]) > 1 and words[last - 1][-2].isalnum():
+        if words[last - 1][-2].isupper():  # "DXYZ" is a word, "HipsX" a joint and an axis
+            return None
+        axis = words[last - 1][-1].lower()
+        joint = "".join(parts[2 * first : 2 * last - 1])[:-1]
+        return None if _is_no_position(words[first:last]) else (joint, axis, unit)
+    else:
+        return None
+    if _is_no_position(words[first:last]):
+        return None
+    joint = "".join(parts[2 * first : 2 * last - 1]) if last > first else ""
+    return joint, axis, unit
+
+
+def _is_no_position(words: Sequence[str]) -> bool:
+    lower = [word.lower() for word in words]
+    ends = {lower[0], lower[-1]} if lower else set()
+    later = any(word.startswith(_NO_POSITION) for word in lower[1:])
+    return later or bool(ends & {*_NO_POSITION, *_NO_POSITION_WORDS, "rotation", "quaternion", "velocity"})
+
+
+def _unseparated(names: Sequence[str]) -> dict[str, Joint]:
+    """Names that end in an axis without a separator ("nosex"), where another axis of the same joint exists."""
+    found: dict[str, Joint] = {}
+    for at, name in enumerate(names):
+        if len(name) > 1 and name[-1].lower() in AXES:
+            found.setdefault(name[:-1], {}).setdefault(name[-1].lower(), at)
+    return {joint: axes for joint, axes in found.items() if {"x", "y"} <= set(axes)}
+
+
+def keys_of(names: Sequence[str]) -> dict[str, list[int]]:
+    """The columns that say what a row belongs to; of several candidates for one the surest, for "clip" all."""
+    plain = [re.sub(r"[\W_]+", "_", _snake(name)).strip("_") for name in names]
+    keys: dict[str, list[int]] = {}
+    for key, spellings in _KEYS.items():
+        order = {spelling: rank for rank, spelling in enumerate(spellings.split())}
+        ranked = sorted((order[name], at) for at, name in enumerate(plain) if name in order)
+        if ranked:
+            keys[key] = [at for _, at in ranked] if key == "clip" else [ranked[0][1]]
+    times = [at for at, name in enumerate(plain) if _TIME.fullmatch(name)]
+    if times:
+        keys["time"] = times[:1]
+    if not {"frame", "time"} & set(keys) and names and plain[0] in _ROW_NUMBERS:
+        keys["row"] = [0]
+    return keys
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip()).lower()
+
+
+def _long(names: Sequence[str], plain: Joint, keys: dict[str, list[int]], unit: float | None) -> Columns:
+    """A table with a row for each joint: one column names it, and others are x, y, perhaps z and a score."""
+    if "joint" not in keys:
+        lower = [name.strip().lower() for name in names]
+        named = [at for word in ("name", "id", "idx", "index") for at, name in enumerate(lower) if name == word]
+        if not named:
+            raise ValueError(
+                f"it has columns x and y but none that names the joint of a row (such as 'joint'), and no columns of "
+                f"joints such as 'hips_x': {', '.join(names)[:200]}"
+            )
+        keys = {key: places for key, places in keys.items() if named[0] not in places} | {"joint": named[:1]}
+        keys.pop("row", None)
+    return Columns({"": {"": _ordered(plain)}}, keys, unit)
+
+
+def _ordered(joint: Joint) -> Joint:
+    return {axis: joint[axis] for axis in (*AXES, SCORE) if axis in joint}
+
+
+def complete(found: dict[str, Joint], names: Sequence[str]) -> tuple[dict[str, Joint], list[str]]:
+    """The joints that have all axes, and those that were passed over: a few columns without z beside joints with one.
+
+    Raises:
+        ValueError: if no joint is left, or if joints that are known by name lack an axis.
+    """
+    joints = {joint: axes for joint, axes in found.items() if {"x", "y"} <= set(axes)}
+    passed_over: list[str] = []
+    for kind in ("z", SCORE):
+        without = [joint for joint, axes in joints.items() if kind not in axes]
+        if len(without) in (0, len(joints)):
+            continue
+        known = [joint for joint in without if is_joint(joint)]
+        if known or 2 * len(without) >= len(joints):
+            raise ValueError(f"it has no column {kind} of {', '.join((known or without)[:10])}, but of other joints")
+        passed_over += without
+        joints = {joint: axes for joint, axes in joints.items() if kind in axes}
+    if not joints:
+        raise ValueError(
+            f"it has no columns of joints, such as 'Hips.X', 'hips_x' or 'x_hips', but {', '.join(names)[:200]}"
+        )
+    return {joint: _ordered(axes) for joint, axes in joints.items()}, passed_over
+
+
+@functools.cache
+def _vocabulary() -> frozenset[str]:
+    return frozenset(joint for skeleton in SKELETONS.values() for joint in skeleton.joints)
+
+
+def is_joint(name: str) -> bool:
+    """Whether a name is that of a joint of a known skeleton, in any spelling."""
+    return canonical_name(name) in _vocabulary()
+
+
+def tracks_of(joints: dict[str, Joint]) -> dict[str, dict[str, Joint]]:
+    """Persons whose names stand before those of their joints: "Anna:Hips", "person1_nose"; else one person.
+
+    Bodies are told from objects by the names of their joints; faces and hands beside a body ("face_12") are left out.
+    """
+    groups: dict[str, dict[str, Joint]] = {}
+    for name, axes in joints.items():
+        person, joint = _person_and_joint(name)
+        groups.setdefault(person, {})[joint] = axes
+    if len(groups) > 1:
+        bodies = {person: group for person, group in groups.items() if sum(map(is_joint, group)) >= 6}
+        shared = [joint for joint in next(iter(bodies.values()), ()) if all(joint in body for body in bodies.values())]
+        if bodies and sum(map(is_joint, shared)) >= 6:
+            return {person: {joint: body[joint] for joint in shared} for person, body in bodies.items()}
+    return {"": _body(joints)}
+
+
+def _person_and_joint(name: str) -> tuple[str, str]:
+    person, colon, joint = name.rpartition(":")
+    if colon:
+        return person, joint
+    match = re.match(
+        r"((?:person|player|subject|skeleton|individual|p)[ _]?\d{1,4})[ _.\-]+(?=\S)", name, re.IGNORECASE
+    )
+    return (match[1], name[match.end() :]) if match else ("", name)
+
+
+def _body(joints: dict[str, Joint]) -> dict[str, Joint]:
+    """Of a body, a face and hands the body, if their names begin with these words."""
+    prefixed = {
+        joint.partition("_")[2]: axes for joint, axes in joints.items() if joint.partition("_")[0] in _BODY_PREFIXES
+    }
+    return prefixed if sum(map(is_joint, prefixed)) >= 6 else joints

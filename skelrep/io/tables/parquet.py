@@ -1,0 +1,42 @@
+"""Tables in Parquet files, by pyarrow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from skelrep.io.numpy_files import bounded
+from skelrep.io.reader import ReadOptions
+from skelrep.io.tables.columns import columns_of
+from skelrep.io.tables.rows import Rows, clips_of
+from skelrep.messages import optional, warn
+from skelrep.poses import Poses
+
+
+def read_parquet(path: Path, options: ReadOptions) -> Poses:
+    """Reads a Parquet file of the same columns as `read_csv` (the extra `parquet`)."""
+    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = [str(name) for name in file.schema_arrow.names]
+            columns = columns_of(names)
+            picked = [names[at] for at in columns.picked]
+            # Runs of one value take no room in the file, but do so in memory.
+            bounded(file.metadata.num_rows, len(picked))
+            keys = {key: [names[at] for at in places] for key, places in columns.keys.items()}
+            table = file.read(columns=[*picked, *(name for named in keys.values() for name in named)])
+            numbers = np.stack([table[name].to_numpy() for name in picked], axis=1).astype(np.float32)
+            texts = {}
+            for key, named in keys.items():
+                cells = [["" if cell is None else str(cell) for cell in table[name].to_pylist()] for name in named]
+                texts[key] = ["/".join(parts) for parts in zip(*cells)]
+    except (arrow.ArrowException, TypeError, KeyError) as fault:
+        raise ValueError(f"{path} is damaged or no Parquet table of numbers ({fault})") from fault
+    if not len(numbers):
+        raise ValueError(f"{path} holds names of columns but no frame")
+    if columns.passed_over:
+        warn(f"{path}: columns of {', '.join(columns.passed_over)} lack an axis that joints have: passed over")
+    return clips_of(
+        path, Rows(columns, numbers, texts, {key: named[0] for key, named in keys.items()}), options.skeleton
+    )

@@ -1,0 +1,426 @@
+"""Rows of a table become clips: which clip, person and time each row belongs to, and where each joint is."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelrep.io.numpy_files import bounded
+from skelrep.io.tables.columns import SCORE, Columns
+from skelrep.io.timeline import Timeline, as_seconds, frame_numbers, timeline, unit_of
+from skelrep.layouts import missing_as_nan
+from skelrep.messages import warn
+from skelrep.poses import Poses
+from skelrep.skeletons import Skeleton, resolve
+from skelrep.tracking import identify
+
+# Rows between two restarts of the frame numbers, on average: fewer are rows out of order.
+_SHORTEST_RUN = 5
+# Names of columns that may mean something else as well, so that it is said what they were taken for.
+_UNSURE = {
+    "id",
+    "idx",
+    "name",
+    "index",
+    "source",
+    "target",
+    "take",
+    "view",
+    "type",
+    "t",
+    "part",
+    "point",
+    "body",
+    "pid",
+}
+
+
+class Rows(NamedTuple):
+    """A table in memory.
+
+    Attributes:
+        columns: What its columns are.
+        numbers: (R, P) float32, the columns `columns.picked`.
+        texts: The columns of `columns.keys` as text; those of "clip" and others that tell recordings apart as "clip".
+        names: The names of the columns of `columns.keys` that were taken, for messages and for units of time.
+        fps: The rate that the file states.
+    """
+
+    columns: Columns
+    numbers: np.ndarray
+    texts: dict[str, list[str]]
+    names: dict[str, str]
+    fps: float | None = None
+
+
+def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
+    """Clips (M, T, V, C): one for each recording, with its persons in the order of their first appearance.
+
+    Raises:
+        ValueError: if a frame or time is no number, or rows cannot be told apart.
+    """
+    _say_what_was_guessed(path, rows)
+    if rows.columns.long:
+        rows, names = _wide(path, rows)
+    else:
+        names = rows.columns.joints
+    kinds = rows.columns.kinds
+    people = len(rows.columns.tracks)
+    cells = rows.numbers.reshape(len(rows.numbers), people, len(names), len(kinds))
+    recordings, ids = _recordings(path, rows)
+    clips, scores, rates, info, persons = [], [], [], defaultdict(list), []
+    notes: dict[str, int] = {}
+    for picked in recordings:
+        clip, track_names, line, note = _clip(path, rows, cells[picked], picked)
+        if note:
+            notes[note] = notes.get(note, 0) + 1
+        scores.append(np.nan_to_num(clip[..., -1]) if SCORE in kinds else None)
+        clips.append(clip[..., : len(kinds) - (SCORE in kinds)])
+        rates.append(line.fps if line is not None else rows.fps)
+        persons.append(track_names)
+        for key in ("subject", "camera"):
+            if key in rows.texts:
+                info[key].append(rows.texts[key][picked[0]])
+    for note, count in notes.items():
+        warn(f"{path}: {note}" + (f" (and {count - 1} more of its recordings)" if count > 1 else ""))
+    clips = [_seen(clip, score) for clip, score in zip(clips, scores)]
+    if rows.columns.unit is not None and rows.columns.unit != 1:
+        clips = [clip * np.float32(rows.columns.unit) for clip in clips]
+    labels = None
+    if "label" in rows.texts:
+        labels = _numbers_or_texts([rows.texts["label"][picked[0]] for picked in recordings])
+    return Poses(
+        clips,
+        _skeleton(skeleton, names, clips),
+        ids,
+        labels,
+        _one_rate(path, rates),
+        None if scores[0] is None else scores,
+        {key: _numbers_or_texts(column) for key, column in info.items()},
+    )
+
+
+def _say_what_was_guessed(path: Path, rows: Rows) -> None:
+    if any(name.strip().lower() in _UNSURE for name in rows.names.values()):
+        taken = ", ".join(f"{name!r} for the {key}" for key, name in rows.names.items() if key != "row")
+        warn(f"{path}: by their names, columns are taken as follows: {taken}; rename those that are something else")
+
+
+def _seen(clip: np.ndarray, score: np.ndarray | None) -> np.ndarray:
+    """The clip with NaN where a joint was not seen: zeros, and a score of zero where others are more."""
+    clip = missing_as_nan(clip)
+    if score is not None and score.any():
+        clip = np.where((score == 0)[..., None], np.float32(np.nan), clip)
+    return clip
+
+
+def _skeleton(skeleton: Any, names: list[str], clips: list[np.ndarray]) -> Skeleton:
+    if skeleton is None and not all(name.isdecimal() for name in names):
+        skeleton = names
+    return resolve(skeleton, clips[0].shape[2])
+
+
+def _one_rate(path: Path, rates: Sequence[float | None]) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    if not known:
+        return None
+    middle = float(np.median(known))
+    if max(known) - min(known) > 0.02 * middle:
+        warn(
+            f"{path} holds recordings of {min(known):.4g} to {max(known):.4g} frames per second; one set of poses has "
+            "one rate, so that none is kept: split the file, or pass fps="
+        )
+        return None
+    return middle
+
+
+def _numbers_or_texts(texts: list[str]) -> np.ndarray:
+    return np.array(texts, dtype=int if all(re.fullmatch(r"-?\d{1,18}", text) for text in texts) else str)
+
+
+# -- recordings -------------------------------------------------------------------------------------------------------
+
+
+def _recordings(path: Path, rows: Rows) -> tuple[list[np.ndarray], list[str]]:
+    """The rows of each clip, in the order of their first appearance, and the clips' ids."""
+    count = len(rows.numbers)
+    parts = [rows.texts[key] for key in ("clip", "subject", "camera") if key in rows.texts]
+    parts = [part for i, part in enumerate(parts) if (i == 0 and "clip" in rows.texts) or len(set(part)) > 1]
+    keys: list[tuple[str, ...]] = list(zip(*parts)) if parts else [(path.stem,)] * count
+    keys = _split_at_restarts(path, rows, keys)
+    if "label" in rows.texts:
+        keys = _split_at_labels(path, rows, keys)
+    known = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    index = np.array([known[key] for key in keys])
+    groups = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
+    return groups, ["/".join(key) for key in known]
+
+
+def _split_at_restarts(path: Path, rows: Rows, keys: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Recordings that follow each other in one table: frame numbers or times begin again, and come twice."""
+    column = next((key for key in ("frame", "time") if key in rows.texts), None)
+    if column is None:
+        return keys
+    try:
+        when = as_seconds(rows.texts[column])
+    except ValueError:
+        return keys
+    persons = rows.texts.get("person", [""] * len(keys))
+    known: dict[Any, int] = {}
+    track = np.array([known.setdefault((key, person), len(known)) for key, person in zip(keys, persons)])
+    order = np.argsort(track, kind="stable")
+    same = track[order][1:] == track[order][:-1]
+    restarts = np.flatnonzero(same & (np.diff(when[order]) < 0)) + 1
+    twice = len(np.unique(np.stack([track, when]), axis=1).T) < len(keys)
+    if not twice or not len(restarts) or len(keys) < _SHORTEST_RUN * len(restarts):
+        return keys
+    run = np.zeros(len(keys), dtype=int)
+    run[restarts] = 1
+    run = np.cumsum(run)
+    first = np.concatenate([[True], ~same])
+    run -= np.maximum.accumulate(np.where(first, run, 0))
+    runs = np.empty_like(run)
+    runs[order] = run
+    split = [(*key, str(number)) for key, number in zip(keys, runs.tolist())]
+    warn(
+        f"{path}: {rows.names[column]!r} begins again within a recording; {len(set(keys))} recordings are taken for "
+        f"{len(set(split))}, one after the other (a column 'clip', or 'person' for people side by side, says it)"
+    )
+    return split
+
+
+def _split_at_labels(path: Path, rows: Rows, keys: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Recordings in which the label changes become one clip for each stretch of one label.
+
+    Labels that differ between persons of one frame belong to persons, not to clips, and are dropped.
+    """
+    labels, when = rows.texts["label"], rows.texts.get("frame") or rows.texts.get("time")
+    before: dict[tuple[str, ...], str] = {}
+    stretch: dict[tuple[str, ...], int] = defaultdict(int)
+    split: list[tuple[str, ...]] = []
+    for key, label in zip(keys, labels):
+        stretch[key] += before.setdefault(key, label) != label
+        before[key] = label
+        split.append((*key, str(stretch[key])))
+    if not any(stretch.values()):
+        return keys
+    label_of: dict[Any, str] = {}
+    if when and any(label_of.setdefault(at, label) != label for at, label in zip(zip(keys, when), labels)):
+        warn(f"{path}: the labels of {rows.names['label']!r} differ between rows of one frame and are left out")
+        del rows.texts["label"]
+        return keys
+    warn(
+        f"{path}: the labels of {rows.names['label']!r} change within a recording; every stretch of one label is taken "
+        f"for a clip ({len(set(split))} clips)"
+    )
+    return split
+
+
+# -- one recording ----------------------------------------------------------------------------------------------------
+
+
+def _clip(
+    path: Path, rows: Rows, cells: np.ndarray, picked: np.ndarray
+) -> tuple[np.ndarray, list[str], Timeline | None, str | None]:
+    """One clip (M, T, V, kinds) of rows (R, tracks, V, kinds), the names of its persons, its time, and a note."""
+    texts = {key: [column[i] for i in picked] for key, column in rows.texts.items()}
+    note = repeated = None
+    several = cells.shape[1] > 1  # persons in columns of their own
+    line = _time(path, rows, texts)
+    if line is not None:
+        moment = line.moment
+    elif several or "person" not in texts:
+        moment = np.arange(len(picked))
+    else:
+        moment = _turns(texts["person"])
+    moments = int(moment.max()) + 1
+    if several:
+        names = list(rows.columns.tracks)
+        row_of, person = np.repeat(np.arange(len(picked)), len(names)), np.tile(np.arange(len(names)), len(picked))
+        bodies = cells.reshape(-1, *cells.shape[2:])
+        moment = moment[row_of]
+        _refuse_doubles(path, moment, person, rows)
+    else:
+        bodies = cells[:, 0]
+        kept = _first_of_each(moment, texts.get("person"), bodies)
+        if len(kept) < len(moment):
+            repeated = f"{len(moment) - len(kept)} rows repeat another one and are left out"
+            moment, bodies = moment[kept], bodies[kept]
+            texts = {key: [column[i] for i in kept] for key, column in texts.items()}
+        person, names, note = _persons(moment, texts.get("person"), bodies, line, _is_own(rows))
+    bounded(len(names), moments, *bodies.shape[1:])
+    placed = np.full((len(names), moments, *bodies.shape[1:]), np.nan, dtype=np.float32)
+    placed[person, moment] = bodies
+    if line is not None:
+        placed = line.place(placed, axis=1)
+    notes = [repeated, note, None if line is None else line.note]
+    return placed, names, line, "; ".join(part for part in notes if part) or None
+
+
+def _first_of_each(moment: np.ndarray, persons: list[str] | None, bodies: np.ndarray) -> np.ndarray:
+    """The rows without those that say the same as one before them: moment, person and all coordinates."""
+    if persons is None and len(np.unique(moment)) == len(moment):
+        return np.arange(len(moment))
+    seen: set[Any] = set()
+    kept = []
+    for i, body in enumerate(bodies):
+        key = moment[i], persons and persons[i], body.tobytes()
+        if key not in seen:
+            seen.add(key)
+            kept.append(i)
+    return np.array(kept)
+
+
+def _time(path: Path, rows: Rows, texts: dict[str, list[str]]) -> Timeline | None:
+    """The time of the rows; None where the table has neither frames nor times."""
+    frames = times = None
+    if "frame" in texts:
+        frames = _frame_numbers(path, rows, texts["frame"])
+    try:
+        if "time" in texts and not all(text in ("", "nan", "NaN", "None") for text in texts["time"]):
+            times = as_seconds(texts["time"])
+        elif "row" in texts and frames is None:  # the row numbers of a data frame, of which rows may have been left out
+            numbers = np.array(texts["row"], dtype=float)
+            frames = numbers if (np.diff(numbers) > 0).all() and (numbers == np.round(numbers)).all() else None
+        if frames is None and times is None:
+            return None
+        return timeline(frames=frames, times=times, unit=unit_of(rows.names.get("time", "")), fps=rows.fps)
+    except ValueError as error:
+        raise ValueError(f"{path} has a frame or time that is no number ({error})") from None
+
+
+def _frame_numbers(path: Path, rows: Rows, texts: list[str]) -> np.ndarray:
+    """Frame numbers, or those in the names of pictures ("img_000012.png")."""
+    try:
+        return np.array(texts, dtype=float)
+    except ValueError:
+        pass
+    _, found = frame_numbers([Path(text).stem for text in texts])
+    if any(number is None for number in found):
+        text = next(text for text, number in zip(texts, found) if number is None)
+        raise ValueError(f"{path} has a frame or time that is no number: {text!r} in {rows.names['frame']!r}")
+    return np.array(found, dtype=float)
+
+
+def _turns(persons: list[str]) -> np.ndarray:
+    """Frames of rows that name a person but no frame.
+
+    Either all rows of one person follow those of another, or the persons of a frame follow each other, so that a person
+    who comes again begins the next frame.
+    """
+    blocks = sum(before != after for before, after in zip(persons, persons[1:])) + 1
+    if blocks == len(set(persons)):
+        seen: dict[str, int] = defaultdict(int)
+        frames = []
+        for person in persons:
+            frames.append(seen[person])
+            seen[person] += 1
+        return np.array(frames)
+    frame, present, frames = 0, set(), []
+    for person in persons:
+        if person in present:
+            frame, present = frame + 1, set()
+        present.add(person)
+        frames.append(frame)
+    return np.array(frames)
+
+
+def _persons(
+    moment: np.ndarray, ids: list[str] | None, bodies: np.ndarray, line: Timeline | None, trusted: bool
+) -> tuple[np.ndarray, list[str], str | None]:
+    """The person of each row, the persons' names, and a note where they were matched."""
+    once = len(np.unique(moment)) == len(moment)
+    if ids is None and once:
+        return np.zeros(len(moment), dtype=int), ["0"], None
+    if ids is not None:
+        known = {name: i for i, name in enumerate(dict.fromkeys(ids))}
+        person = np.array([known[name] for name in ids])
+        clear = len(np.unique(person * (moment.max() + 1) + moment)) == len(moment)
+        if clear and (trusted or len(known) == 1):
+            return person, list(known), None
+    else:
+        ids = [""] * len(moment)
+    order = np.argsort(moment, kind="stable")
+    counts = np.bincount(moment)
+    bounds = np.cumsum(counts)[:-1]
+    tracks = identify(
+        [[ids[i] or None for i in part] for part in np.split(order, bounds)],
+        list(np.split(bodies[order][..., : 2 if bodies.shape[-1] == 2 else 3], bounds)),
+        None if line is None else line.position.tolist(),
+    )
+    person = np.empty(len(moment), dtype=int)
+    person[order] = [one for frame in tracks.persons for one in frame]
+    return person, tracks.ids, tracks.note
+
+
+def _is_own(rows: Rows) -> bool:
+    """Whether the table has the columns that `write_table` writes: its persons were told apart before."""
+    return rows.names.get("clip") == "clip" and rows.names.get("person") == "person"
+
+
+def _refuse_doubles(path: Path, moment: np.ndarray, person: np.ndarray, rows: Rows) -> None:
+    if len(np.unique(person * (moment.max() + 1) + moment)) < len(moment):
+        raise ValueError(
+            f"{path} has two rows of one frame by its column {rows.names.get('frame', rows.names.get('time'))!r}; a "
+            "column 'clip' has to tell recordings apart"
+        )
+
+
+# -- tables with a row for each joint ---------------------------------------------------------------------------------
+
+
+def _wide(path: Path, rows: Rows) -> tuple[Rows, list[str]]:
+    """A table with one row per person and frame out of one with one row per joint, and the names of the joints."""
+    rows = _bodies_only(rows)
+    called = rows.texts["joint"]
+    names = list(dict.fromkeys(called))
+    if all(name.isdecimal() for name in names):
+        names.sort(key=int)
+    column = {name: i for i, name in enumerate(names)}
+    order = [key for key in ("clip", "subject", "camera", "person", "frame", "time") if key in rows.texts]
+    has_time = "frame" in rows.texts or "time" in rows.texts
+    belongs = list(zip(*(rows.texts[key] for key in order))) if order else [()] * len(called)
+    row_of: dict[tuple[Any, int], int] = {}
+    first: list[int] = []
+    where = np.empty(len(called), dtype=int)
+    turn: dict[Any, int] = defaultdict(int)
+    met: dict[Any, set[str]] = defaultdict(set)
+    for i, (key, name) in enumerate(zip(belongs, called)):
+        if has_time:  # the same joint twice in a frame is another person's
+            slot = key, turn[key, name]
+            turn[key, name] += 1
+        else:  # the same joint again is the next frame's
+            if name in met[key]:
+                turn[key] += 1
+                met[key] = set()
+            met[key].add(name)
+            slot = key, turn[key]
+        if slot not in row_of:
+            row_of[slot] = len(first)
+            first.append(i)
+        where[i] = row_of[slot]
+    kinds = len(rows.columns.kinds)
+    bounded(len(first), len(names), kinds)
+    numbers = np.full((len(first), len(names), kinds), np.nan, dtype=np.float32)
+    numbers[where, [column[name] for name in called]] = rows.numbers
+    texts = {key: [texts[i] for i in first] for key, texts in rows.texts.items() if key not in ("joint", "group")}
+    return rows._replace(numbers=numbers.reshape(len(first), -1), texts=texts), names
+
+
+def _bodies_only(rows: Rows) -> Rows:
+    """Without the rows of faces and hands, where a column says that others are of a body ("type": "pose", "face")."""
+    groups = rows.texts.get("group")
+    if groups is None:
+        return rows
+    bodies = [group for group in set(groups) if re.search(r"body|pose", group, re.IGNORECASE)]
+    others = [group for group in set(groups) if re.search(r"face|hand", group, re.IGNORECASE) and group not in bodies]
+    if not bodies or not others:
+        return rows
+    keep = [i for i, group in enumerate(groups) if group in bodies]
+    texts = {key: [column[i] for i in keep] for key, column in rows.texts.items()}
+    return rows._replace(numbers=rows.numbers[keep], texts=texts)

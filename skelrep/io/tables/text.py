@@ -1,0 +1,181 @@
+"""Tables of text: what separates their cells, where their rows begin, and the numbers in them."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from skelrep.io.reader import ReadOptions
+from skelrep.io.tables.bare import bare_poses
+from skelrep.io.tables.blocks import Header, header_of
+from skelrep.io.tables.columns import columns_of
+from skelrep.io.tables.rows import Rows, clips_of
+from skelrep.messages import warn
+from skelrep.poses import Poses
+
+_HEAD = 60  # lines in which a header ends
+_MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "--", "missing")
+_COMMENTS = ("#", "//", "%")
+
+
+def read_csv(path: Path, options: ReadOptions) -> Poses:
+    """Reads a table of text: with a line of names, with a vendor's block of header lines, or of numbers alone.
+
+    Cells are separated by commas, semicolons, tabs or blanks; an empty cell is NaN. A table without names needs
+    `skeleton`, or a known skeleton that its columns fit; see `skelrep.io.tables.bare`.
+
+    Args:
+        path: The file.
+        options: `skeleton`: joint names in the order of the columns, where the table has none.
+
+    Returns:
+        Clips (M, T, V, C): one for each recording that the columns tell apart, on a regular grid of time: gaps in frame
+        numbers or times are NaN.
+
+    Raises:
+        ValueError: if a line has another number of cells or a cell that is no number (path and line are given), if no
+            joint is found, or if rows cannot be told apart.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        try:
+            return _read(path, file, options)
+        except csv.Error as error:
+            raise ValueError(f"{path} is no table of text ({error})") from error
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table of poses, rather than a list of labels or notes: by its first lines."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            head = _lines(file.readlines(1 << 20)[:_HEAD])
+        if header_of(head.rows, path) is not None:
+            return True
+        if not head.rows:
+            return False
+        first, second = (head.rows + head.rows[:1])[:2]
+        if all(map(_is_number, first)):
+            return len(first) >= 10 and len(second) in (0, len(first))
+        columns_of(first)
+    except (ValueError, csv.Error):
+        return False
+    return True
+
+
+class _Lines(NamedTuple):
+    """Lines of text as rows of cells, and how any further line is split."""
+
+    rows: list[list[str]]
+    skipped: int  # empty lines and comments before the first row
+    split: Callable[[Iterator[str]], Iterator[list[str]]]
+    comma: bool  # whether numbers may have a decimal comma
+
+
+def _lines(head: Sequence[str]) -> _Lines:
+    skipped = 0
+    while skipped < len(head) and (not head[skipped].strip(' ,;\t\r\n"') or head[skipped].startswith(_COMMENTS)):
+        skipped += 1
+    kept = head[skipped:]
+    first = kept[0] if kept else ""
+    whole = "".join(kept)
+    delimiter = max(",;\t", key=lambda mark: (first.count(mark) > 1, whole.count(mark) * (first.count(mark) > 1), 0))
+    if first.count(delimiter) <= 1:  # a title of one or two cells
+        delimiter = max(",;\t", key=whole.count)
+
+    def split(lines: Iterator[str]) -> Iterator[list[str]]:
+        if delimiter in whole:
+            return csv.reader(lines, delimiter=delimiter)
+        return map(str.split, lines)
+
+    rows = [[cell.strip() for cell in row] for row in split(iter(kept))]
+    return _Lines(rows, skipped, split, delimiter != ",")
+
+
+def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
+    head = list(itertools.islice(file, _HEAD))
+    lines = _lines(head)
+    if not lines.rows:
+        raise ValueError(f"{path} holds no row")
+    header = header_of(lines.rows, path)
+    if header is None and all(map(_is_number, lines.rows[0])):
+        width = len(lines.rows[0])
+        header = Header(None, lines.skipped, width)
+    elif header is None:
+        try:
+            header = Header(columns_of(lines.rows[0]), lines.skipped + 1, len(lines.rows[0]))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    else:
+        header = header._replace(rows=lines.skipped + header.rows)
+    rest = itertools.chain(head[header.rows :], file)
+    numbers, texts = _columns(path, lines.split(rest), header, lines.comma)
+    if not len(numbers):
+        raise ValueError(f"{path} holds names of columns but no frame")
+    if header.columns is None:
+        return bare_poses(path, numbers, options)
+    if header.columns.passed_over:
+        warn(f"{path}: columns of {', '.join(header.columns.passed_over)} lack an axis that joints have: passed over")
+    names = lines.rows[header.rows - lines.skipped - 1]
+    named = {key: names[at[0]] for key, at in header.columns.keys.items() if at[0] < len(names)}
+    return clips_of(path, Rows(header.columns, numbers, texts, named, header.fps), options.skeleton)
+
+
+def _columns(
+    path: Path, rows: Iterator[list[str]], header: Header, comma: bool
+) -> tuple[np.ndarray, dict[str, list[str]]]:
+    """The numbers (R, P) of the columns of joints, and the columns of text that say what a row belongs to."""
+    picked = range(header.width) if header.columns is None else header.columns.picked
+    keys = {} if header.columns is None else header.columns.keys
+    texts: dict[str, list[str]] = {key: [] for key in keys}
+    numbers = []
+    for line, row in enumerate(rows, start=header.rows + 1):
+        if not any(map(str.strip, row)):
+            if header.ends_at_blank and numbers:
+                break
+            continue
+        try:
+            if len(row) != header.width:
+                row = _fitted(row, header)
+            numbers.append(np.array(_numbers(row, picked, comma), dtype=np.float32))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {line}: {error}") from None
+        for key, at in keys.items():
+            texts[key].append("/".join(row[i].strip() for i in at))
+    return (np.stack(numbers) if numbers else np.empty((0, len(picked)), dtype=np.float32)), texts
+
+
+def _fitted(row: list[str], header: Header) -> list[str]:
+    """A row with as many cells as the header: empty ones at the end may be missing or too many."""
+    while len(row) > header.width and not row[-1].strip():
+        row = row[:-1]
+    if header.pads and len(row) < header.width:
+        row = row + [""] * (header.width - len(row))
+    if len(row) != header.width:
+        raise ValueError(f"{len(row)} cells where the first line has {header.width}")
+    return row
+
+
+def _numbers(row: Sequence[str], picked: Sequence[int], comma: bool) -> list[float]:
+    try:
+        return [float(row[at]) for at in picked]
+    except ValueError:
+        return [_number(row[at], comma) for at in picked]
+
+
+def _number(cell: str, comma: bool) -> float:
+    cell = cell.strip()
+    if cell.lower() in _MISSING:
+        return np.nan
+    return float(cell.replace(",", ".") if comma else cell)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        _number(cell, True)
+    except ValueError:
+        return False
+    return True
