@@ -9,7 +9,8 @@ import torch
 from skelrep import embed, load_pretrained
 from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.encoder.convolution import ConvolutionConfig, TemporalConvolution
-from skelrep.encoder.recurrent import FEW, RecurrentConfig, RecurrentStack
+from skelrep.encoder.recurrent import RecurrentConfig, RecurrentStack
+from skelrep.encoder.recurrent_cpu import MIN_CLIPS
 from skelrep.matmul import PRECISIONS, Product, _direct, product
 from tests.test_embedding import ragged
 
@@ -43,7 +44,7 @@ def network(request):
 
 @pytest.fixture
 def poses():
-    poses = torch.randn(FEW + 2, 2, 40, 15, 3)
+    poses = torch.randn(MIN_CLIPS + 2, 2, 40, 15, 3)
     poses[1:4, 1] = 0  # no second person in some clips
     return poses
 
@@ -102,17 +103,17 @@ def test_inputs_that_hardly_vary_spoil_nothing(precision):
     """The centred joint is always zero, so that BatchNorm multiplies it by 1 / sqrt(eps)."""
     network = randomised(RecurrentStack(15, 1, RecurrentConfig(hidden=64, layers=3)))
     network.norm.running_mean[:3], network.norm.running_var[:3] = 0, 0
-    poses = torch.randn(FEW, 1, 40, 15, 3)
+    poses = torch.randn(MIN_CLIPS, 1, 40, 15, 3)
     poses[:, :, :, 0] = 0
     with torch.inference_mode():
-        present = torch.ones(FEW, 1, dtype=torch.bool)
+        present = torch.ones(MIN_CLIPS, 1, dtype=torch.bool)
         assert similar(network.packed(precision)(poses, present), network(poses)) > COSINE[precision]
 
 
 def test_a_number_of_frames_that_no_chunk_divides():
     network = randomised(RecurrentStack(15, 1, RecurrentConfig(hidden=24, layers=2)))
-    poses = torch.randn(FEW, 1, 13, 15, 3)
-    present = torch.ones(FEW, 1, dtype=torch.bool)
+    poses = torch.randn(MIN_CLIPS, 1, 13, 15, 3)
+    present = torch.ones(MIN_CLIPS, 1, dtype=torch.bool)
     with torch.inference_mode():
         torch.testing.assert_close(network.packed("float32")(poses, present), network(poses), rtol=1e-4, atol=1e-5)
 

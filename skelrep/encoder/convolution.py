@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from skelrep.encoder.backbone import check_sizes
 from skelrep.matmul import Product
 
+if TYPE_CHECKING:
+    from skelrep.encoder.onnx import Graph
+
 SMALLEST = 1e-6  # variance over time that counts as none: the root of zero has an endless gradient
+MAX_BLOCKS = 100  # each costs time before its first weight does
+MAX_WINDOW_WEIGHTS = 10_000_000  # these are allocated even where nothing else is; real ones are about a hundred
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,25 @@ class ConvolutionConfig:
     reach: float = 1.5
     spread: float = 2.0
 
+    def check(self) -> None:
+        """Raises a ValueError for values that no network can be built from."""
+        check_sizes(width=self.width, kernel=self.kernel, stride=self.stride, spans=self.spans)
+        check_sizes(MAX_BLOCKS, blocks=self.blocks)
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, so that it has a middle frame, got {self.kernel}")
+        if not 0.5 <= self.reach < math.inf:  # false for NaN, too
+            raise ValueError(f"reach must be a finite number of at least 0.5, got {self.reach}")
+        if not 0 <= self.spread < math.inf:
+            raise ValueError(f"spread must be a finite number of at least 0, got {self.spread}")
+
+    def build(self, joints: int, persons: int, frames: int) -> TemporalConvolution:
+        """The network, with random weights; every person is encoded alone, so `persons` does not matter.
+
+        Raises:
+            ValueError: if the frames do not divide by the stride, or are too many.
+        """
+        return TemporalConvolution(joints, frames, self)
+
 
 class TemporalConvolution(nn.Module):
     """BatchNorm, one strided convolution over all joints, residual blocks, averages over spans of time.
@@ -46,21 +73,23 @@ class TemporalConvolution(nn.Module):
     Every person is encoded alone; the feature of a clip is the mean over the persons present.
     """
 
+    causal = False
     windows: Tensor
 
     def __init__(self, joints: int, frames: int, config: ConvolutionConfig) -> None:
         """For (N, M, frames, joints, 3) input.
 
         Raises:
-            ValueError: if the frames do not divide by the stride, the kernel has no middle, or windows miss frames.
+            ValueError: if the frames do not divide by the stride, or are too many.
         """
         super().__init__()
-        if config.kernel % 2 == 0:
-            raise ValueError(f"a kernel of {config.kernel} frames has none in its middle; take an odd number")
+        config.check()
         if frames % config.stride:
             raise ValueError(f"{frames} frames do not divide by the stride of {config.stride}")
-        if config.reach < 0.5:
-            raise ValueError(f"windows that reach {config.reach} spans miss frames; take at least 0.5")
+        if (weights := frames // config.stride * config.spans) > MAX_WINDOW_WEIGHTS:
+            raise ValueError(
+                f"{config.spans} spans of {frames} frames need {weights:.0e} weights; take fewer of either"
+            )
         self.dim, self.spread = config.width * (config.spans + (config.spread > 0)), config.spread
         # All but the depthwise convolutions are matrix products of rows (one for each person and frame), twice as fast
         # in training on a CPU as the same convolutions.
@@ -99,6 +128,40 @@ class TemporalConvolution(nn.Module):
             return self._pooled(poses, None if present.all() else present, entry, through)
 
         return features
+
+    def to_onnx(self, graph: Graph, poses: str, present: str) -> str:
+        """`forward` as ONNX nodes; see `Backbone.to_onnx`."""
+        width, kernel = self.entry.out_features, self.kernel
+        # A row for each person who is present, so that absent ones cost nothing.
+        everybody = graph("Reshape", present, [-1])
+        frames = self.windows.shape[1] * self.stride
+        persons = graph("Reshape", poses, [-1, frames, self.norm.num_features])
+        persons = graph("Compress", persons, everybody, axis=0)  # absent ones cost nothing
+        x = graph("Transpose", persons, perm=[0, 2, 1])  # (R, 3V, T)
+        weight = self.entry.weight.unflatten(1, (kernel, -1)).transpose(1, 2)
+        ends = [kernel // 2] * 2
+        x = graph("Conv", graph.norm(self.norm, x), weight, self.entry.bias, strides=[self.stride], pads=ends)
+        for block in self.blocks:
+            assert isinstance(block, _Block)
+            y = graph("Conv", x, block.time.weight[..., 0], group=width, pads=ends)
+            y = graph.norm(block.time_norm, y)
+            y = graph("Relu", graph("Conv", y, block.expand.weight[..., None], block.expand.bias))
+            x = graph("Add", x, graph.norm(block.norm, graph("Conv", y, block.reduce.weight[..., None])))
+        averages = graph("Transpose", graph("MatMul", x, self.windows.T), perm=[0, 2, 1])  # (R, spans, width)
+        feature = graph("Reshape", averages, [0, len(self.windows) * width])
+        if self.spread:
+            deviation = graph("Sub", x, graph("ReduceMean", x, axes=[2], keepdims=1))
+            variance = graph("ReduceMean", graph("Mul", deviation, deviation), axes=[2], keepdims=0)
+            root = graph("Sqrt", graph("Add", variance, SMALLEST))
+            feature = graph("Concat", feature, graph("Mul", root, self.spread), axis=1)
+        # Back to a row for each person, zero for absent ones, for the mean over persons.
+        indices = graph("Transpose", graph("NonZero", everybody), perm=[1, 0])  # (R, 1)
+        size = graph("Concat", graph("Shape", everybody), [self.dim], axis=0)
+        feature = graph("ScatterND", graph("Expand", 0.0, size), indices, feature)
+        shape = graph("Concat", graph("Shape", present), [self.dim], axis=0)
+        total = graph("ReduceSum", graph("Reshape", feature, shape), [1], keepdims=0)
+        count = graph("ReduceSum", graph("Cast", present, to=graph.FLOAT), [1], keepdims=1)
+        return graph("Div", total, graph("Max", count, 1.0))
 
     def _pooled(
         self,

@@ -1,158 +1,25 @@
-"""The encoder: preprocessing, a backbone for each modality, fusion, and the config that says all of it."""
+"""The encoder: preprocessing, a backbone for each modality, and fusion."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from types import UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skelrep.encoder.convolution import ConvolutionConfig, TemporalConvolution
+from skelrep.encoder.backbone import Backbone, unpacked
+from skelrep.encoder.config import EncoderConfig
 from skelrep.encoder.inference import embed_batches
-from skelrep.encoder.modalities import MODALITIES, modality
-from skelrep.encoder.recurrent import RecurrentConfig, RecurrentStack
+from skelrep.encoder.modalities import modality
 from skelrep.encoder.streaming import EmbeddingStream
 from skelrep.poses import Poses, as_poses
-from skelrep.preprocess import PreprocessConfig, prepare
-from skelrep.skeletons import SKELETONS, Skeleton, resolve
+from skelrep.preprocess import prepare
+from skelrep.skeletons import Skeleton, resolve
 
-FORMAT_VERSION = 1  # of config.json; raised only when the meaning of a key changes
-MOST_PARAMETERS = 2_000_000_000  # 30 times CMD's three streams: a config that asks for more is a mistake or an attack
-MOST_INPUTS = 10_000_000  # numbers a clip, a thousand times CMD's 9600: a batch of 64 then still fits into memory
-MOST_LAYERS = 100  # every one costs time and memory before its first weight does
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Everything between raw poses and the embedding; what `config.json` holds.
-
-    Attributes:
-        skeleton: The encoder's own; input of another one is mapped to it by joint name.
-        modalities: Its streams, in the order of the embedding.
-        preprocess: How clips are cut, resampled, centred, turned and scaled.
-        backbone: Kind and sizes of the network of each stream.
-        fusion: How the streams' features become one vector. "concatenate": each L2-normalised, one after the other;
-            "mean": the arithmetic mean, as CMD's code offers it.
-        training: Where the weights come from: data, licence, recipe, results. Free-form, for people and model cards.
-    """
-
-    skeleton: Skeleton = SKELETONS["common-15"]
-    modalities: tuple[str, ...] = MODALITIES
-    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
-    backbone: ConvolutionConfig | RecurrentConfig = field(default_factory=ConvolutionConfig)
-    fusion: Literal["concatenate", "mean"] = "concatenate"
-    training: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Refuses what no encoder can be built from."""
-        if not self.modalities or len(set(self.modalities)) != len(self.modalities):
-            raise ValueError(f"modalities must be one or more of {', '.join(MODALITIES)}, got {self.modalities}")
-        if unknown := [name for name in self.modalities if name not in MODALITIES]:
-            raise ValueError(f"no modality is called {unknown[0]!r}; there are {', '.join(MODALITIES)}")
-        preprocess = self.preprocess
-        for directions in (
-            preprocess.up,
-            preprocess.up_else or (),
-            preprocess.right,
-            preprocess.scale or (),
-            (preprocess.center,),
-        ):
-            if not all(directions):
-                raise ValueError("preprocessing goes by no joint at all in one of center, up, right and scale")
-            if lost := [joint for joints in directions for joint in joints if joint not in self.skeleton.joints]:
-                raise ValueError(f"preprocessing goes by the joint {lost[0]!r}, which {self.skeleton.name!r} lacks")
-        if not (0 < preprocess.crop <= 1):
-            raise ValueError(f"crop is the share of a clip that is kept, above 0 and at most 1; got {preprocess.crop}")
-        backbone = dataclasses.asdict(self.backbone)
-        if not 0.5 <= (reach := backbone.pop("reach", 1.0)) <= MOST_PARAMETERS:  # false for NaN, too
-            raise ValueError(f"windows that reach {reach} spans miss frames or have no end; take 0.5 or a little more")
-        if not 0 <= (spread := backbone.pop("spread", 0.0)) <= MOST_PARAMETERS:
-            raise ValueError(f"the weight of the spread over time must be a number of at least 0, got {spread}")
-        sizes = [preprocess.frames, preprocess.persons, *backbone.values()]
-        if min(sizes) < 1 or max(sizes) > MOST_PARAMETERS:
-            raise ValueError(
-                f"every size in a config must be 1 to {MOST_PARAMETERS:.0e}: {preprocess}, {self.backbone}"
-            )
-        if (depth := getattr(self.backbone, "blocks", 0) or getattr(self.backbone, "layers", 0)) > MOST_LAYERS:
-            raise ValueError(f"the config asks for {depth} layers, more than {MOST_LAYERS}: refused")
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `config.json` has it: plain lists, strings and numbers."""
-        kind = next(name for name, cls in BACKBONES.items() if isinstance(self.backbone, cls))
-        plain = dataclasses.asdict(self) | {"backbone": {"kind": kind, **dataclasses.asdict(self.backbone)}}
-        return {"format_version": FORMAT_VERSION, **plain}
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> EncoderConfig:
-        """Reads `to_dict`'s form, strictly.
-
-        Raises:
-            ValueError: for an unknown or a missing key, a value of the wrong type, or a newer format version.
-        """
-        if not isinstance(plain, dict):
-            raise ValueError(f"a config must be a JSON object, got {type(plain).__name__}")
-        plain = dict(plain)
-        version = plain.pop("format_version", None)
-        if version != FORMAT_VERSION or not isinstance(version, int) or isinstance(version, bool):
-            raise ValueError(
-                f"the config's format_version is {version!r}, this skelrep reads {FORMAT_VERSION}: "
-                "it belongs to another version of skelrep, or is no skelrep config"
-            )
-        backbone = plain.get("backbone")
-        kind = backbone.get("kind") if isinstance(backbone, dict) else None
-        if not isinstance(kind, str) or kind not in BACKBONES:
-            raise ValueError(f"the config's backbone kind is {kind!r}, not one of {', '.join(BACKBONES)}")
-        plain["backbone"] = {key: value for key, value in backbone.items() if key != "kind"}  # type: ignore[union-attr]
-        parts = {"skeleton": Skeleton, "preprocess": PreprocessConfig, "backbone": BACKBONES[kind]}
-        built = {key: _strict(part, plain.get(key), key) for key, part in parts.items()}
-        return _strict(cls, {**plain, **built}, "config")
-
-
-BACKBONES: dict[str, type] = {"convolution": ConvolutionConfig, "recurrent": RecurrentConfig}
-
-
-def _strict(cls: type, plain: Any, where: str) -> Any:
-    """A dataclass from a JSON object that has exactly its fields, each of its type."""
-    if not isinstance(plain, dict):
-        raise ValueError(f"the config's {where} must be an object, got {plain!r}")
-    hints = get_type_hints(cls)
-    names = [item.name for item in dataclasses.fields(cls)]
-    if unknown := sorted(set(plain) - set(names)):
-        raise ValueError(
-            f"unknown key {unknown[0]!r} in the config's {where}; a newer skelrep may know it: update skelrep"
-        )
-    if missing := [name for name in names if name not in plain]:
-        raise ValueError(f"the config's {where} lacks {', '.join(missing)}")
-    return cls(**{name: typed(hints[name], plain[name], f"{where}.{name}") for name in names})
-
-
-def typed(hint: Any, value: Any, where: str) -> Any:
-    """A JSON value as the type that a field asks for: lists become tuples, and nothing else is converted."""
-    if dataclasses.is_dataclass(value):  # the parts come built
-        return value
-    kind, args = get_origin(hint) or hint, get_args(hint)
-    if kind in (Union, UnionType):
-        return None if value is None and type(None) in args else typed(args[0], value, where)
-    if kind is Literal:
-        if value not in args:
-            raise ValueError(f"the config's {where} must be one of {', '.join(args)}, got {value!r}")
-        return value
-    if kind is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise ValueError(f"the config's {where} must be a list, got {value!r}")
-        items = args[:1] * len(value) if args[-1] is Ellipsis else args
-        if len(items) != len(value):
-            raise ValueError(f"the config's {where} must have {len(items)} items, got {value!r}")
-        return tuple(typed(item, part, where) for item, part in zip(items, value))
-    if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) is not (kind is bool):
-        raise ValueError(f"the config's {where} must be of type {kind.__name__}, got {value!r}")
-    return value
+MAX_PARAMETERS = 2_000_000_000  # 30 times CMD's three streams: a config that needs more is a mistake or an attack
+MAX_INPUTS = 10_000_000  # numbers per clip, a thousand times CMD's 9600: a batch of 64 then still fits into memory
 
 
 class Source(NamedTuple):
@@ -178,58 +45,57 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.source = Source("untrained")
-        if (size := _parameters(config)) > MOST_PARAMETERS:
-            raise ValueError(f"the config asks for {size:.1e} parameters, more than {MOST_PARAMETERS:.0e}: refused")
-        if (size := 3 * len(config.skeleton) * config.preprocess.frames * config.preprocess.persons) > MOST_INPUTS:
-            raise ValueError(f"the config asks for {size:.1e} numbers a clip, more than {MOST_INPUTS:.0e}: refused")
-        self.streams = nn.ModuleDict({name: _backbone(config) for name in config.modalities})
+        if (size := _count(config)) > MAX_PARAMETERS:
+            raise ValueError(f"the config asks for {size:.1e} parameters, more than {MAX_PARAMETERS:.0e}: refused")
+        if (size := 3 * len(config.skeleton) * config.preprocess.frames * config.preprocess.persons) > MAX_INPUTS:
+            raise ValueError(f"the config asks for {size:.1e} numbers a clip, more than {MAX_INPUTS:.0e}: refused")
+        self.streams = nn.ModuleDict({name: _build(config) for name in config.modalities})
         self.eval()
 
     def forward(self, poses: Tensor) -> dict[str, Tensor]:
-        """Features of prepared clips, one tensor a stream.
+        """Features of prepared clips by the modules as they are: gradients flow, and an autocast around it holds.
 
         Args:
             poses: (N, M, T, V, 3), normalised, at the encoder's T, M and V, as `prepare` returns them.
 
         Returns:
-            For each modality a tensor (N, D of a stream).
+            For each modality a tensor (N, dim of the stream).
         """
-        return self.features(poses, self.config.modalities)
+        present, parents = persons_present(poses), self.config.skeleton.parents
+        return {name: network(modality(name, poses, parents), present) for name, network in self.streams.items()}
 
-    def features(self, poses: Tensor, streams: Sequence[str], precision: str | None = None) -> dict[str, Tensor]:
-        """`forward` for some of the streams.
+    def features(self, poses: Tensor, streams: Sequence[str], precision: str = "float32") -> dict[str, Tensor]:
+        """`forward` for inference, for some of the streams; no gradient flows.
 
         Args:
             poses: As `forward` takes them.
             streams: Names of modalities.
-            precision: None: the modules as they are, which gradients flow through. One of `PRECISIONS`: for inference,
-                with products in it; on a CPU with packed weights, kept for the next call while no weight changes (as
-                much memory again as the weights).
+            precision: Of the matrix products; one of `skelrep.matmul.PRECISIONS`. On a CPU weights are packed, and
+                kept for the next call while none changes (as much memory again as the weights).
 
         Raises:
             ValueError: for int8 on another device than a CPU.
         """
-        present = persons_present(poses)
-        parents = self.config.skeleton.parents
-        networks: Any = self.streams
-        products: AbstractContextManager = nullcontext()  # whatever is around the call, such as a trainer's autocast
-        if precision == "int8" or (precision is not None and poses.device.type == "cpu"):
+        present, parents = persons_present(poses), self.config.skeleton.parents
+        if precision == "int8" or poses.device.type == "cpu":
             networks = self.packed(streams, precision)
-        elif precision == "bfloat16":
-            products = torch.autocast(poses.device.type, torch.bfloat16)
-        with products:
-            return {name: networks[name](modality(name, poses, parents), present) for name in streams}
+        else:
+            networks = {name: unpacked(self.streams[name], precision) for name in streams}
+        return {name: networks[name](modality(name, poses, parents), present) for name in streams}
+
+    def network(self, name: str) -> Backbone:
+        """The network of a stream."""
+        return cast(Backbone, self.streams[name])
 
     def packed(self, streams: Sequence[str], precision: str) -> dict[str, Any]:
-        """Networks of some of the streams with constant weights: what takes the arguments of their `forward`."""
+        """Networks of some of the streams with the weights as they are now; see `Backbone.packed`."""
         kept = self.__dict__.setdefault("_packed_streams", {})
         for name in streams:
-            network = self.streams[name]
-            weights = [*network.parameters(), *network.buffers()]
-            # A tensor born in inference mode has no version; then nobody can tell whether it has changed.
+            weights = [*self.streams[name].parameters(), *self.streams[name].buffers()]
+            # A tensor made in inference mode has no version, so that a change of it cannot be noticed.
             state = None if any(w.is_inference() for w in weights) else [(w.data_ptr(), w._version) for w in weights]
             if state is None or kept.get((name, precision), (None,))[0] != state:
-                kept[name, precision] = state, network.packed(precision)  # type: ignore[operator]
+                kept[name, precision] = state, self.network(name).packed(precision)
         return {name: kept[name, precision][1] for name in streams}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -290,7 +156,7 @@ class Encoder(nn.Module):
     @property
     def dim(self) -> int:
         """D of the embedding over all streams."""
-        sizes: list[int] = [stream.dim for stream in self.streams.values()]  # type: ignore[misc]
+        sizes = [self.network(name).dim for name in self.config.modalities]
         return sum(sizes) if self.config.fusion == "concatenate" else sizes[0]
 
     @property
@@ -300,11 +166,10 @@ class Encoder(nn.Module):
 
     def __repr__(self) -> str:
         """What it is, where it came from and what it takes, on one line."""
-        kind = self.config.to_dict()["backbone"]["kind"]
         size = sum(parameter.numel() for parameter in self.parameters())
         commit = f"@{self.source.commit[:8]}" if self.source.commit else ""
         return (
-            f"Encoder({self.source.name}{commit}: {kind}, {'+'.join(self.config.modalities)}, "
+            f"Encoder({self.source.name}{commit}: {self.config.kind}, {'+'.join(self.config.modalities)}, "
             f"{self.skeleton.name} x {self.config.preprocess.frames} frames -> {self.dim}, "
             f"{size / 1e6:.2f} M parameters, {self.device})"
         )
@@ -315,21 +180,18 @@ def persons_present(prepared: Tensor) -> Tensor:
     return prepared.flatten(2).abs().amax(dim=2) > 0
 
 
-def _backbone(config: EncoderConfig) -> TemporalConvolution | RecurrentStack:
-    joints, preprocess = len(config.skeleton), config.preprocess
-    if isinstance(config.backbone, RecurrentConfig):
-        return RecurrentStack(joints, preprocess.persons, config.backbone)
-    return TemporalConvolution(joints, preprocess.frames, config.backbone)
+def _build(config: EncoderConfig) -> nn.Module:
+    """The network of one stream."""
+    preprocess = config.preprocess
+    return config.backbone.build(len(config.skeleton), preprocess.persons, preprocess.frames)
 
 
-def _parameters(config: EncoderConfig) -> int:
+def _count(config: EncoderConfig) -> int:
     """Number of weights, counted without allocating any."""
-    if isinstance(config.backbone, RecurrentConfig):
-        hidden, layers = config.backbone.hidden, config.backbone.layers
-        inputs = len(config.skeleton) * 3 * config.preprocess.persons
-        stream = 6 * hidden * (inputs + hidden) + (layers - 1) * 6 * hidden * 3 * hidden
-    else:
-        width, blocks, kernel = config.backbone.width, config.backbone.blocks, config.backbone.kernel
-        windows = config.backbone.spans * config.preprocess.frames // config.backbone.stride
-        stream = 3 * len(config.skeleton) * width * kernel + blocks * (4 * width * width + width * kernel) + windows
-    return stream * len(config.modalities)
+    try:
+        with torch.device("meta"):
+            network = _build(config)
+    except (RuntimeError, OverflowError, TypeError) as error:  # of sizes whose product no integer of torch's holds
+        raise ValueError(f"no network can be built from {config.backbone}: {error}") from error
+    tensors = [*network.parameters(), *network.buffers()]
+    return len(config.modalities) * sum(tensor.numel() for tensor in tensors)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from skelrep.encoder.backbone import CausalNetwork
 from skelrep.encoder.inference import check_precision, chosen_streams
-from skelrep.encoder.modalities import modality
-from skelrep.encoder.recurrent import RecurrentStack
+from skelrep.encoder.modalities import find_modality, modality
 from skelrep.layouts import missing_as_nan
 from skelrep.preprocess import normalise
 from skelrep.skeletons import Skeleton, mapping
@@ -55,14 +55,19 @@ class EmbeddingStream:
         """
         preprocess = encoder.config.preprocess
         names = chosen_streams(encoder, streams)
-        causal = all(isinstance(encoder.streams[name], RecurrentStack) for name in names)
+        causal = all(encoder.network(name).causal for name in names)
         if not causal or preprocess.align != "first" or preprocess.scale is not None:
             raise ValueError(
                 "this encoder sees whole clips, not frame by frame; embed the last seconds again and again with "
                 "embed(frames, encoder), or embed a recording with window= and stride="
             )
+        if whole := [name for name in names if find_modality(name).lookahead is None]:
+            raise ValueError(
+                f"the modality {whole[0]!r} cannot be streamed: its entry in MODALITIES has no lookahead, so a frame "
+                "may depend on any other; take other streams=, or embed windows"
+            )
         check_precision(precision)
-        self.networks = encoder.packed(names, precision)
+        self.networks: dict[str, CausalNetwork] = encoder.packed(names, precision)
         self.encoder = encoder
         self.skeleton = skeleton
         self.matrix = torch.from_numpy(mapping(skeleton, encoder.skeleton)).to(encoder.device)
@@ -70,7 +75,7 @@ class EmbeddingStream:
             self.states = {name: network.start(1) for name, network in self.networks.items()}
         self.first: torch.Tensor | None = None  # (M, V, 3) the first frame, by which all are turned
         self.last_seen: torch.Tensor | None = None  # (M, V, 3) for bridging joints that are not seen
-        self.previous: torch.Tensor | None = None  # (1, M, W, 3) the frame before, prepared, for motion
+        self.previous: torch.Tensor | None = None  # (1, M, W, 3) the frame before, prepared
 
     @torch.inference_mode()
     def step(self, frame: Any) -> np.ndarray | None:
@@ -115,15 +120,14 @@ class EmbeddingStream:
         return self.encoder.fuse(features)[0].cpu().numpy()
 
     def _advance(self, name: str, current: torch.Tensor) -> torch.Tensor:
-        network, state = self.networks[name], self.states[name]
-        if name == "motion":
-            # A frame's motion is known when the next frame comes. So the state waits one frame behind, and the last
-            # frame, whose motion is zero by definition, is only looked at.
-            still = torch.zeros_like(current)
+        network, parents = self.networks[name], self.encoder.skeleton.parents
+        if find_modality(name).lookahead:
+            # A frame's value is known when the next frame comes. So the state lags one frame behind, and the last
+            # frame, which has none after it, is evaluated but not kept.
             if self.previous is None:
-                return network.step(still[:, :, None], state)[0]
-            view = torch.stack([current - self.previous, still], dim=2)
+                return network.step(modality(name, current[:, :, None], parents), self.states[name])[0]
+            frames = torch.stack([self.previous, current], dim=2)
         else:
-            view = modality(name, current[:, :, None], self.encoder.skeleton.parents)
-        feature, self.states[name] = network.step(view, state)
+            frames = current[:, :, None]
+        feature, self.states[name] = network.step(modality(name, frames, parents), self.states[name])
         return feature

@@ -14,8 +14,8 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from skelrep.encoder import Encoder, EncoderConfig, Source
+from skelrep.encoder.config import typed
 from skelrep.encoder.device import as_device
-from skelrep.encoder.encoder import typed
 from skelrep.evaluate import knn_eval
 from skelrep.hub import load_pretrained, save_pretrained
 from skelrep.io import members, read

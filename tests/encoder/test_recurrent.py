@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skelrep.encoder.recurrent import CHUNK, FEW, RecurrentConfig, RecurrentStack, _Pair
+from skelrep.encoder.recurrent import RecurrentConfig, RecurrentStack
+from skelrep.encoder.recurrent_cpu import CHUNK, MIN_CLIPS, GRUPair
 
 JOINTS, PERSONS, FRAMES, HIDDEN = 5, 2, 12, 8
 
@@ -120,7 +121,7 @@ def pair_of(features: int, hidden: int, dtype: torch.dtype) -> nn.ModuleList:
 
 def by_hand(x: Tensor, pair: nn.ModuleList, product: torch.dtype | None = None) -> tuple[Tensor, Tensor]:
     """(N, T, features) to all states (N, T, 2 x hidden) and the last ones."""
-    states, last = _Pair.apply(x.transpose(0, 1).contiguous(), product or x.dtype, True, *pair.parameters())
+    states, last = GRUPair.apply(x.transpose(0, 1).contiguous(), product or x.dtype, True, *pair.parameters())
     return states.transpose(0, 1), last
 
 
@@ -210,10 +211,10 @@ def test_autocast_and_parameters_that_are_not_trained(stack, poses):
     assert [p.grad is not None for p in stack.layers.parameters()] == 8 * [False] + 8 * [True] + 8 * [False]
 
 
-@pytest.mark.parametrize(("copies", "fewer"), [(1, True), (FEW, False)])
+@pytest.mark.parametrize(("copies", "fewer"), [(1, True), (MIN_CLIPS, False)])
 def test_nothing_is_kept_without_gradients(stack, poses, copies, fewer):
     poses, kept = poses.repeat(copies, 1, 1, 1, 1), []
-    assert (len(poses) < FEW) == fewer
+    assert (len(poses) < MIN_CLIPS) == fewer
 
     def pack(tensor: Tensor) -> Tensor:
         kept.append(tensor)

@@ -1,0 +1,131 @@
+"""What a backbone offers to the encoder, and what its config does.
+
+Adding a backbone takes one file with two classes, a network and a config, and one entry in
+`skelrep.encoder.BACKBONES`; `docs/extending.md` shows one. Nothing needs to be inherited from this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from skelrep.encoder.onnx import Graph
+
+MAX_SIZE = 2_000_000_000  # of anything that a config counts; larger numbers are a mistake or an attack
+
+
+class Backbone(Protocol):
+    """The network of one stream, an `nn.Module`: from one modality of prepared poses to features.
+
+    Attributes:
+        dim: Dimensions of the feature.
+        causal: Whether the feature of a clip can be updated frame by frame. Then `packed` returns a `CausalNetwork`.
+    """
+
+    dim: int
+    causal: bool
+
+    def forward(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+        """Features (N, dim).
+
+        Args:
+            poses: (N, M, T, V, 3), one modality; absent persons are all zeros.
+            present: (N, M), which persons are present. None: all of them.
+        """
+        ...
+
+    def packed(self, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
+        """`forward` for inference with the weights as they are now; `unpacked` is the simplest form.
+
+        Args:
+            precision: Of the matrix products; one of `skelrep.matmul.PRECISIONS`.
+
+        Returns:
+            A function of poses and present that returns (N, dim) float32.
+        """
+        ...
+
+    def to_onnx(self, graph: Graph, poses: str, present: str) -> str:
+        """Adds the nodes that compute `forward` in evaluation mode.
+
+        Args:
+            graph: Where to add them.
+            poses: Name of the (N, M, T, V, 3) float32 value.
+            present: Name of the (N, M) boolean value.
+
+        Returns:
+            The name of the (N, dim) value.
+        """
+        ...
+
+
+class CausalNetwork(Protocol):
+    """What `Backbone.packed` returns for a causal backbone."""
+
+    def __call__(self, poses: Tensor, present: Tensor) -> Tensor:
+        """Features (N, dim) of whole clips."""
+        ...
+
+    def start(self, clips: int) -> Any:
+        """The state before the first frame."""
+        ...
+
+    def step(self, poses: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Reads one frame.
+
+        Args:
+            poses: (N, M, F, V, 3): a frame; if there are more, they are read after it, but not kept.
+            state: After the frames so far.
+
+        Returns:
+            The feature (N, dim) after all F frames, and the state after the first of them.
+        """
+        ...
+
+
+class BackboneConfig(Protocol):
+    """A frozen dataclass with the sizes and options of a backbone; its fields are keys of config.json.
+
+    A field may be a str, int, float or bool, a tuple of them, a dataclass, or a union of these and None.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def check(self) -> None:
+        """Raises a ValueError for values that no network can be built from."""
+        ...
+
+    def build(self, joints: int, persons: int, frames: int) -> nn.Module:
+        """The `Backbone` for (N, persons, frames, joints, 3) input, with random weights."""
+        ...
+
+
+def check_sizes(most: int = MAX_SIZE, **sizes: int) -> None:
+    """Raises a ValueError for a size below 1 or above `most`."""
+    for name, size in sizes.items():
+        if not 1 <= size <= most:
+            raise ValueError(f"{name} must be 1 to {most:.0e}, got {size}")
+
+
+def unpacked(network: nn.Module, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """`Backbone.packed` for a network without packed products: the network itself, under autocast for bfloat16.
+
+    Raises:
+        ValueError: for int8.
+    """
+    if precision == "int8":
+        raise ValueError(f"{type(network).__name__} has no int8 products; take float32 or bfloat16")
+
+    def run(poses: Tensor, present: Tensor) -> Tensor:
+        products: AbstractContextManager = nullcontext()
+        if precision == "bfloat16":
+            products = torch.autocast(poses.device.type, torch.bfloat16)
+        with products:
+            return network(poses, present).float()
+
+    return run
