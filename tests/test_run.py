@@ -62,7 +62,7 @@ def test_steps_and_epochs_take_each_others_place():
         ("method.slot=3", "the recipe has no 'method.slot'; where 'slot' stands there are projection, slots"),
         ("batch.size=3", "the recipe has no 'batch.size'; where 'size' stands there are none"),
         ("batch=many", "batch must be of type int, got 'many'"),
-        ("augment=None", "augment must be of type AugmentConfig, got None"),
+        ("augment=None", "augment must be .*got None"),
         ("batch=2.5", "batch must be of type int, got 2.5"),
         ("compile=1", "compile must be of type bool, got 1"),
         ("seed=True", "seed must be of type int, got True"),
@@ -70,7 +70,7 @@ def test_steps_and_epochs_take_each_others_place():
         ("window=(1,)", r"window must have 2 items, got \(1,\)"),
         ("method.temperature=None", "method.temperature must be of type float, got None"),
         ("steps=0", "steps or epochs, not both; got steps=0, epochs=0"),
-        ("encoder.backbone.hidden=0", "every size in a config must be"),
+        ("encoder.backbone.hidden=0", "hidden must be .*got 0"),
     ],
 )
 def test_changes_that_are_none(change, said):
