@@ -1,50 +1,171 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and files that can be read twice."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
+import io
 import os
-import tempfile
+import secrets
+import shutil
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file cannot be removed anyway
+    fcntl = None
+
+#: What the system says when a file cannot become longer.
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_LITTLE = 1 << 16  # bytes left on a disk that is full: file systems keep some for themselves
 
 
 class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as temporary`
     """Writes a file under a temporary name beside `path` and renames it when all went well.
 
-    So a reader never sees half a file, and what stood there before survives a failure.
+    So a reader never sees half a file, and what stood there before survives a failure, even of the machine. A link is
+    followed, and a file that exists keeps its permissions. The temporary file that a killed process left is removed by
+    the next one that writes the same path.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
         """Takes the final path; its folder must exist."""
         self.path = Path(path)
 
-    def __enter__(self):
-        """The temporary file, open for writing bytes."""
+    def __enter__(self) -> BinaryIO:
+        """The temporary file, open for writing bytes.
+
+        Raises:
+            OSError: if the folder does not exist, or `path` is a folder, a device or a pipe, or may not be written.
+        """
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"cannot write {self.path}: the folder {self.path.parent} does not exist")
-        if self.path.is_dir():
-            raise IsADirectoryError(f"cannot write {self.path}: it is a folder; give the name of a file")
         try:
-            self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
-                dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
-            )
+            old = self.path.stat()
+        except OSError:
+            old = None
+        if old is not None and stat.S_ISDIR(old.st_mode):
+            raise IsADirectoryError(f"cannot write {self.path}: it is a folder; give the name of a file")
+        if old is not None and not stat.S_ISREG(old.st_mode):
+            raise OSError(f"cannot write {self.path}: it is a {_kind(old)}; give the name of a file")
+        if old is not None and not os.access(self.path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
+        self.target = Path(os.path.realpath(self.path))
+        try:
+            self.file = _temporary(self.target)
         except OSError as error:  # named after the file that the caller knows of
             raise type(error)(error.errno, error.strerror, str(self.path)) from error
+        if old is not None and os.name == "posix":
+            with contextlib.suppress(OSError):  # only root may give files away
+                os.fchown(self.file.fileno(), old.st_uid, old.st_gid)
+            os.fchmod(self.file.fileno(), stat.S_IMODE(old.st_mode))
         return self.file
 
-    def __exit__(self, kind: Any, *rest: Any) -> None:
-        """Renames, or cleans up after an error."""
-        temporary = Path(self.file.name)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: Any) -> None:
+        """Renames, or cleans up after an error.
+
+        Raises:
+            OSError: if the disk is full, whatever the writer made of it.
+        """
+        temporary, renamed = Path(self.file.name), False
         try:
-            self.file.close()
-            if kind is None:
-                temporary.chmod(0o666 & ~_umask())  # temporary files are private, outputs are not
-                temporary.replace(self.path)
+            if error is not None:
+                raise error
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            if os.name == "nt":  # which renames no open file; elsewhere the lock holds until the end
+                self.file.close()
+            temporary.replace(self.target)
+            renamed = True
+        except Exception as failure:
+            if number := self._full(failure):
+                written = temporary.stat().st_size if temporary.exists() else 0
+                reason = f"{os.strerror(number)}: more than {written:,} bytes are needed; nothing was changed"
+                raise OSError(number, reason, str(self.path)) from failure
+            if failure is not error:
+                raise
         finally:
-            temporary.unlink(missing_ok=True)  # it is there only if something failed
+            if not renamed and os.name != "nt":  # while it is locked: another writer may use the name afterwards
+                temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # closing writes what is left, where there may be no space for it
+                self.file.close()
+            if not renamed and os.name == "nt":
+                temporary.unlink(missing_ok=True)
+
+    def _full(self, failure: Exception) -> int | None:
+        """The system's number if the disk was full, whatever the writer made of it."""
+        refused = self.file.raw.refused
+        if refused is None and isinstance(failure, OSError) and failure.errno is not None:
+            refused = failure
+        if refused is not None:
+            return refused.errno if refused.errno in _FULL else None
+        # numpy and safetensors write past Python's file, and report it without the system's number.
+        little = shutil.disk_usage(self.target.parent).free < _LITTLE
+        return errno.ENOSPC if little and not isinstance(failure, ValueError) else None
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+class _Raw(io.FileIO):
+    """Remembers that the system refused to write, which some writers report as an error of their own."""
+
+    refused: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.refused = error
+            raise
+
+
+def check_file(path: str | os.PathLike) -> None:
+    """Refuses what cannot be read twice, and what might block for ever.
+
+    Raises:
+        OSError: if `path` is a pipe, a device or a socket.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        found = Path(path).stat()
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise OSError(f"cannot read {os.fspath(path)}: it is a {_kind(found)}; save its content in a file first")
+
+
+def _kind(found: os.stat_result) -> str:
+    return "pipe" if stat.S_ISFIFO(found.st_mode) else "socket" if stat.S_ISSOCK(found.st_mode) else "device"
+
+
+def _temporary(target: Path) -> io.BufferedWriter[_Raw]:
+    """A new file beside the target, locked while it is written: who finds it unlocked may remove it."""
+    stem = target.name if len(os.fsencode(target.name)) < 200 else hashlib.sha256(target.name.encode()).hexdigest()
+    usual = target.with_name(f".{stem}.part")
+    _remove_stale(usual)
+    for path in (usual, target.with_name(f".{stem}.{secrets.token_hex(8)}.part")):
+        with contextlib.suppress(FileExistsError):  # somebody else writes the same target at this moment
+            file = io.BufferedWriter(_Raw(path, "xb"))
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:  # somebody else took it for stale
+                    file.close()
+                    continue
+                except OSError:  # a file system without locks
+                    pass
+            if os.name == "posix" and os.fstat(file.fileno()).st_nlink == 0:
+                file.close()
+                continue
+            return file
+    raise OSError(errno.EAGAIN, "several processes write this file at the same time", str(target))
+
+
+def _remove_stale(path: Path) -> None:
+    """Removes a temporary file whose writer is gone."""
+    with contextlib.suppress(OSError):  # it is not there, or its writer is
+        if fcntl is None:
+            path.unlink()
+            return
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), path.lstat()):  # not renamed, and another begun, meanwhile
+                path.unlink()

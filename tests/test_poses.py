@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelrep.files import replacing
 from skelrep.layouts import missing_as_nan
 from skelrep.persons import motion_energy
 from skelrep.poses import FORMAT_VERSION, Poses, as_poses
@@ -554,46 +553,6 @@ def test_no_pickle_is_executed(tmp_path):
     with pytest.raises(ValueError, match="allow_pickle"):
         Poses.load(path)
     assert not (tmp_path / "boom").exists()
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_failure_while_writing_leaves_the_old_file(error, tmp_path):
-    path = tmp_path / "out.bin"
-    path.write_bytes(b"old")
-    with pytest.raises(error), replacing(path) as file:
-        file.write(b"half of the n")
-        assert path.read_bytes() == b"old"
-        raise error
-    assert path.read_bytes() == b"old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.bin"]
-
-
-def test_writing_replaces_the_old_file(tmp_path):
-    path = tmp_path / "out.bin"
-    path.write_bytes(b"old and longer")
-    old = os.umask(0o022)
-    try:
-        with replacing(str(path)) as file:
-            file.write(b"new")
-    finally:
-        os.umask(old)
-    assert path.read_bytes() == b"new"
-    assert path.stat().st_mode & 0o777 == 0o644  # readable by others, as any file one writes
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.bin"]
-
-
-def test_a_failure_to_rename_leaves_no_temporary(tmp_path):
-    with pytest.raises(OSError), replacing(tmp_path / "folder") as file:  # noqa: PT011 - the kind depends on the system
-        (tmp_path / "folder").mkdir()
-        file.write(b"new")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
-
-
-def test_a_missing_folder_is_told_at_once(tmp_path):
-    with pytest.raises(FileNotFoundError, match="cannot write .*out.bin: the folder .*nowhere does not exist"):
-        replacing(tmp_path / "nowhere" / "out.bin").__enter__()
-    with pytest.raises(IsADirectoryError, match="cannot write .*: it is a folder; give the name of a file"):
-        replacing(tmp_path).__enter__()
 
 
 # -- as_poses ---------------------------------------------------------------------------------------------------------
