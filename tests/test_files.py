@@ -163,7 +163,7 @@ def test_long_names_are_written(tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("writer", ["bytes", "numpy", "torch"])
+@pytest.mark.parametrize("writer", ["bytes", "numpy", pytest.param("torch", marks=pytest.mark.slow)])
 def test_a_full_disk_is_one_sentence_and_the_old_file_stays(writer, tmp_path):
     """The limit of a file's size stands for a disk: the system refuses in the same way."""
     script = f"""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skelrep.files import check_file
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.registry import collected, reader_called, reader_for, recognised, suffixes
 from skelrep.messages import nearest, warn
@@ -90,6 +91,7 @@ def read_parts(
     reader = None if format is None else reader_called(format)
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {path}")
+    check_file(path)
     splits = [split] if isinstance(split, str) else list(split or ())
     options = ReadOptions(layout, skeleton, splits[0] if splits else None, fps, scale)
     known: set[str] = set()

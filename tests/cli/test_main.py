@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +147,25 @@ def _raises(error: BaseException):
         raise error
 
     return function
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX file types")
+@pytest.mark.parametrize("command", ["info {0}", "embed {0} -o x.npy", "convert {0} x.npz", "explore {0} -o x.html"])
+def test_a_pipe_is_refused_at_once(files, command, capsys):
+    os.mkfifo("a.json")
+    assert main(command.format("a.json").split()) == 1
+    assert "a.json: it is a pipe" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX file types")
+@pytest.mark.parametrize(
+    "command", ["explore train.npz -o {0}", "convert train.npz {0}.npz", "plot train.npz -o {0}.png"]
+)
+def test_no_output_takes_the_place_of_a_device(files, model, command, capsys):
+    for name in ("null", "null.npz", "null.png"):
+        Path(name).symlink_to("/dev/null")
+    assert main([*command.format("null").split(), *(["-m", model] if "explore" in command else [])]) == 1
+    assert "it is a device" in capsys.readouterr().err and not Path("/dev/null").is_file()
 
 
 def test_debug_shows_the_traceback(files, capsys):
