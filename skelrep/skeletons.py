@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,10 +56,11 @@ class Skeleton:
     def mirror(self) -> tuple[int, ...]:
         """For every joint the index of its left/right twin (itself where it has none)."""
         index = {joint: i for i, joint in enumerate(self.joints)}
-        return tuple(index.get(_other_side(joint), i) for i, joint in enumerate(self.joints))
+        return tuple(index.get(other_side(joint), i) for i, joint in enumerate(self.joints))
 
 
-def _other_side(joint: str) -> str:
+def other_side(joint: str) -> str:
+    """The name of a joint's left/right twin, or its own where it has no side."""
     for side, other in (("left_", "right_"), ("right_", "left_")):
         if joint.startswith(side):
             return other + joint.removeprefix(side)
@@ -347,7 +348,7 @@ DERIVATIONS: dict[str, tuple[str, ...]] = {
     "left_heel": ("1 left_ankle",),
 }
 DERIVATIONS |= {
-    _other_side(joint): tuple(rule.replace("left_", "right_") for rule in rules)
+    other_side(joint): tuple(rule.replace("left_", "right_") for rule in rules)
     for joint, rules in DERIVATIONS.items()
     if joint.startswith("left_")
 }
@@ -369,19 +370,7 @@ def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
     """
     index = {joint: i for i, joint in enumerate(source.joints)}
 
-    def row(joint: str, pending: tuple[str, ...] = ()) -> np.ndarray | None:
-        if joint in index:
-            return np.eye(len(source), dtype=np.float32)[index[joint]]
-        if joint in pending:  # "hand from wrist" must not be answered by "wrist from hand"
-            return None
-        for rule in DERIVATIONS.get(joint, ()):
-            terms = rule.split()
-            parts = [row(name, (*pending, joint)) for name in terms[1::2]]
-            if all(part is not None for part in parts):
-                return sum(np.float32(weight) * part for weight, part in zip(terms[::2], parts))  # type: ignore[return-value]
-        return None
-
-    rows = [row(joint) for joint in target.joints]
+    rows = [combination(joint, index, len(source), DERIVATIONS) for joint in target.joints]
     missing = [joint for joint, found in zip(target.joints, rows) if found is None]
     if missing:
         raise ValueError(
@@ -391,6 +380,39 @@ def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
             "Name the joints with skelrep.skeletons.custom(joints), or pass another skeleton."
         )
     return np.stack(rows)  # type: ignore[arg-type]
+
+
+def combination(
+    joint: str,
+    index: Mapping[str, int],
+    joints: int,
+    rules: Mapping[str, tuple[str, ...]],
+    pending: tuple[str, ...] = (),
+) -> np.ndarray | None:
+    """The weights with which a joint is a sum of others, by the first rule that leads to joints at hand.
+
+    Args:
+        joint: Its name.
+        index: The joints at hand and their indices.
+        joints: V, how many weights there are.
+        rules: As `DERIVATIONS`.
+        pending: Joints that are being derived already: "hand from wrist" must not be answered by "wrist from hand".
+
+    Returns:
+        (V,) float32, or None where no rule leads to joints at hand.
+    """
+    if joint in index:
+        weights = np.zeros(joints, dtype=np.float32)
+        weights[index[joint]] = 1
+        return weights
+    if joint in pending:
+        return None
+    for rule in rules.get(joint, ()):
+        terms = rule.split()
+        parts = [combination(name, index, joints, rules, (*pending, joint)) for name in terms[1::2]]
+        if all(part is not None for part in parts):
+            return sum(np.float32(weight) * part for weight, part in zip(terms[::2], parts))  # type: ignore[return-value]
+    return None
 
 
 #: Standards whose joint count no other layout in use shares; 21 joints, say, may also be a hand.

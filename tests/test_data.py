@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
+from skelrep.alignment import map_joints, normalise
 from skelrep.encoder import EncoderConfig
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE, map_joints, normalise, prepare
+from skelrep.preprocess import CMD_LINE, prepare
 from skelrep.skeletons import custom, mapping
 from skelrep.train import data
 from skelrep.train.data import Corpus

@@ -19,7 +19,8 @@ PACKAGE = ROOT / "skelrep"
 # Each room may import only those before it; cli alone imports train.
 ORDER = ["version", "files", "messages", "splits", "matmul", "skeletons"]
 ORDER += ["layouts", "persons", "tracking", "poses", "io"]
-ORDER += ["preprocess", "encoder", "hub", "embedding", "evaluate", "plot", "sklearn", "train", "cli"]
+ORDER += ["completion", "cleaning", "alignment", "preprocess"]
+ORDER += ["encoder", "hub", "embedding", "evaluate", "plot", "sklearn", "train", "cli"]
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

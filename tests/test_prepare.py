@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from skelrep.alignment import map_joints
 from skelrep.io import ntu, read, read_parts, write
 from skelrep.persons import motion_energy
 from skelrep.poses import Poses
-from skelrep.preprocess import fill_gaps, map_joints
+from skelrep.preprocess import fill_gaps
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping
 from skelrep.train.prepare import prepare
 from tests.test_io import FIXTURES, agcn_folder, annotation, dump, moving, real_files, skeleton_text

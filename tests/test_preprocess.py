@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from skelrep.preprocess import CMD_LINE, PreprocessConfig, fill_gaps, map_joints, normalise, prepare, resample
+from skelrep.alignment import map_joints, normalise
+from skelrep.preprocess import CMD_LINE, PreprocessConfig, fill_gaps, prepare, resample
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 
 NTU, KINECT, COMMON = SKELETONS["ntu-25"], SKELETONS["kinect-20"], SKELETONS["common-15"]

@@ -55,11 +55,14 @@ class EncoderConfig:
             preprocess.right,
             preprocess.scale or (),
             (preprocess.center,),
+            *(((start,), (end,)) for start, end, _ in preprocess.scale_else),
         ):
             if not all(landmarks):
                 raise ValueError("center, up, up_else, right and scale must each name at least one joint")
             if lost := [joint for joints in landmarks for joint in joints if joint not in self.skeleton.joints]:
                 raise ValueError(f"preprocessing needs the joint {lost[0]!r}, which {self.skeleton.name!r} lacks")
+        if not all(0 < length < float("inf") for _, _, length in preprocess.scale_else):
+            raise ValueError(f"scale_else needs a length above 0 for each bone, got {preprocess.scale_else}")
         if not (0 < preprocess.crop <= 1):
             raise ValueError(f"crop, the fraction of a clip that is kept, must be in (0, 1], got {preprocess.crop}")
         check_sizes(MAX_SIZE, frames=preprocess.frames, persons=preprocess.persons)

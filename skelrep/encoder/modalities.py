@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from skelrep.preprocess import select_joints
+from skelrep.alignment import select_joints
 
 if TYPE_CHECKING:
     from skelrep.encoder.onnx import Graph

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from skelrep.alignment import normalise
 from skelrep.encoder.backbone import CausalNetwork
 from skelrep.encoder.inference import check_precision, chosen_streams
 from skelrep.encoder.modalities import find_modality, modality
 from skelrep.layouts import missing_as_nan
-from skelrep.preprocess import normalise
 from skelrep.skeletons import Skeleton, mapping
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from skelrep.alignment import map_joints
 from skelrep.evaluate import KNNResult, LinearResult
 from skelrep.files import replacing
 from skelrep.poses import Poses, as_poses
-from skelrep.preprocess import map_joints
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from skelrep.alignment import block_diagonal
 from skelrep.encoder.encoder import persons_present
-from skelrep.preprocess import block_diagonal
 from skelrep.skeletons import Skeleton
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skelrep.alignment import normalise
 from skelrep.encoder import EncoderConfig
-from skelrep.preprocess import normalise, resample
+from skelrep.preprocess import resample
 from skelrep.skeletons import Skeleton, mapping
 from skelrep.train.prepare import FORMAT_VERSION
 

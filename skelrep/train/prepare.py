@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skelrep.alignment import map_joints
 from skelrep.io import read_parts
 from skelrep.persons import motion_energy
 from skelrep.poses import Poses
-from skelrep.preprocess import fill_gaps, map_joints
+from skelrep.preprocess import fill_gaps
 from skelrep.skeletons import Skeleton, mapping, resolve
 
 FORMAT_VERSION = 1

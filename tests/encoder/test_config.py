@@ -79,12 +79,27 @@ def keys(plain: dict, prefix="") -> list[str]:
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_every_key_is_needed_and_no_other_is_known(kind):
+    later = {
+        f"preprocess.{item.name}" for item in dataclasses.fields(PreprocessConfig) if "when_missing" in item.metadata
+    }
     for key in keys(CONFIGS[kind].to_dict()):
+        if key in later:
+            continue
         with pytest.raises(ValueError, match=rf"lacks {key.split('.')[-1]}|must be an object|is None|format_version"):
             EncoderConfig.from_dict(changed(key, kind=kind))
     for key in ("dropout", "preprocess.dropout", "backbone.dropout", "skeleton.dropout"):
         with pytest.raises(ValueError, match="unknown key 'dropout'"):
             EncoderConfig.from_dict(changed(key, 0.1, kind=kind))
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_keys_of_preprocessing_that_were_added_may_be_absent(kind):
+    plain = CONFIGS[kind].to_dict()
+    for item in dataclasses.fields(PreprocessConfig):
+        if "when_missing" in item.metadata:
+            del plain["preprocess"][item.name]
+            assert item.metadata["when_missing"] == item.default
+    assert EncoderConfig.from_dict(plain) == CONFIGS[kind]
 
 
 HOSTILE = [
@@ -109,6 +124,11 @@ HOSTILE = [
 ]
 
 
+SWITCHES = tuple(
+    f"preprocess.{name}" for name in ("per_person", "trim", "undo_swaps", "remove_spikes", "derive_missing")
+)
+
+
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_no_value_of_another_type_is_taken(kind):
     """Whatever value stands at any key: it is read as it was written, or refused in words."""
@@ -128,7 +148,8 @@ def test_no_value_of_another_type_is_taken(kind):
         assert (
             (key.startswith(sizes) and value == 3 and value is not True)
             or (key in ("backbone.reach", "backbone.spread") and value == 3.5)
-            or (key == "preprocess.per_person" and value is True)
+            or (key in SWITCHES and value is True)
+            or (key == "preprocess.scale_else" and value == [])
             or (key in ("preprocess.scale", "preprocess.up_else") and value is None)
             or (key == "skeleton.name" and isinstance(value, str))
             or (key == "training" and isinstance(value, dict))
@@ -177,6 +198,8 @@ def test_no_value_of_another_type_is_taken(kind):
         ("preprocess.right", None, "preprocess.right must be a list"),
         ("preprocess.scale", [["mid_hips"], ["tail"]], "the joint 'tail'"),
         ("preprocess.scale", False, "preprocess.scale must be a list"),
+        ("preprocess.scale_else", [["left_shoulder", "tail", 0.6]], "the joint 'tail'"),
+        ("preprocess.scale_else", [["left_shoulder", "left_elbow", 0]], "length above 0"),
         ("modalities", [], "modalities must be one or more"),
         ("modalities", ["joint", "joint"], "modalities must be one or more"),
         ("modalities", ["joint", "smell"], "no modality 'smell'"),

@@ -1,0 +1,153 @@
+"""Faults of sensors in single frames: left and right exchanged, and joints that jump away and back.
+
+Both are searched in tracks laid end to end (see `skelrep.preprocess`), before gaps in time are bridged. A fast look at
+all rows at once finds the few that need a closer one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skelrep.skeletons import Skeleton
+
+#: How far the vectors from right to left must be from where they pointed in the frame before, for sides to have been
+#: exchanged: their inner product, in mean squares, is 1 in a body that keeps its pose and -1 in one that is mirrored.
+#: Legs that cross in a side view pass through 0; at 15 frames per second they reach -0.2.
+REVERSED = -0.5
+#: What an exchanged frame costs beside a reversal's 1 to 2. So exchanges of up to 100 frames are undone if both their
+#: ends are clear; a single reversal in the middle of a clip exchanges nothing that is longer than 50.
+COST = 0.02
+#: Jump between two frames that deserves a closer look, in radii of the body: 0.25 m of an adult.
+JUMP = 0.5
+#: Frames around a jump that a joint is compared with (Hampel's filter), and how many times their median distance from
+#: their median it must be away: three standard deviations of normally distributed noise.
+NEIGHBOURHOOD, OUTLIER = 5, 3 * 1.4826
+#: Frames of a track from which the radius of the body is taken.
+SAMPLE = 5
+
+
+def find_swaps(
+    rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, skeleton: Skeleton, joints: np.ndarray
+) -> np.ndarray:
+    """Frames in which left and right are exchanged, by the continuity of each person's movement.
+
+    The vectors from right to left of all pairs of joints hardly change from frame to frame, and are reversed where
+    sides were exchanged. Of the two states of a frame that leaves, the sequence is taken that explains the reversals
+    with the fewest exchanged frames (Viterbi).
+
+    Args:
+        rows: (F, V, C) tracks end to end, NaN where missing.
+        starts: (R,) first row of each track.
+        lengths: (R,) rows of each track.
+        skeleton: Of the rows.
+        joints: The joints to judge by.
+
+    Returns:
+        (F,) whether left and right are exchanged.
+    """
+    swapped = np.zeros(len(rows), dtype=bool)
+    pairs = [(left, skeleton.mirror[left]) for left in joints.tolist() if skeleton.joints[left].startswith("left_")]
+    pairs = [(left, right) for left, right in pairs if left != right]
+    if not pairs:
+        return swapped
+    # The trunk's two pairs tell whether anything is wrong, and all pairs what.
+    trunk = [pair for pair in pairs if skeleton.joints[pair[0]] in ("left_shoulder", "left_hip")]
+    suspect = _agreement(rows, starts, lengths, trunk or pairs) < REVERSED
+    for track in np.unique(np.searchsorted(starts, np.flatnonzero(suspect), side="right") - 1):
+        begin, end = starts[track], starts[track] + lengths[track]
+        agreement = _agreement(rows[begin:end], np.array([0]), lengths[track : track + 1], pairs)
+        swapped[begin:end] = _fewest_exchanges(agreement)
+    return swapped
+
+
+def _agreement(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, pairs: list[tuple[int, int]]) -> np.ndarray:
+    """Inner product of the vectors from right to left with those of the frame before, in mean squares: (F,)."""
+    product, square = np.zeros(len(rows), rows.dtype), np.zeros(len(rows), rows.dtype)
+    for left, right in pairs:
+        across = rows[:, left] - rows[:, right]
+        length = np.einsum("fc,fc->f", across, across)
+        if np.isnan(np.dot(length, length)):
+            across = np.nan_to_num(across, nan=0.0)
+            length = np.einsum("fc,fc->f", across, across)
+        product[1:] += np.einsum("fc,fc->f", across[1:], across[:-1])
+        square += length
+    mean = np.repeat(np.add.reduceat(square, starts) / lengths, lengths)
+    product[starts] = mean[starts]  # the first frame of a track has none before it
+    return product / np.maximum(mean, np.finfo(rows.dtype).tiny)
+
+
+def _fewest_exchanges(agreement: np.ndarray) -> np.ndarray:
+    """The sequence of exchanged frames (T,) with the greatest sum of agreement, less `COST` for each of them."""
+    gain = np.where((agreement < 0) & (agreement > REVERSED), 0.0, np.clip(agreement, -1, 1))  # only what is clear
+    as_seen, exchanged = 0.0, -COST
+    stayed = np.empty((len(gain), 2), dtype=bool)  # whether the best way to each state comes from the same state
+    for frame in range(1, len(gain)):
+        same, other = gain[frame], -gain[frame]
+        stayed[frame] = as_seen + same >= exchanged + other, exchanged + same >= as_seen + other
+        as_seen, exchanged = (
+            max(as_seen + same, exchanged + other),
+            max(exchanged + same, as_seen + other) - COST,
+        )
+    states = np.empty(len(gain), dtype=bool)
+    state = exchanged > as_seen
+    for frame in range(len(gain) - 1, -1, -1):
+        states[frame] = state
+        state = state if stayed[frame, int(state)] else not state
+    return states
+
+
+def find_spikes(
+    rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, joints: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sightings of a joint far from where it is in the frames around.
+
+    Args:
+        rows: (F, V, C) tracks end to end, NaN where missing.
+        starts: (R,) first row of each track.
+        lengths: (R,) rows of each track.
+        joints: The joints that the size of the body is judged by.
+
+    Returns:
+        Their rows and their joints, (K,) each.
+    """
+    least = np.repeat(np.square(JUMP * _radius(rows, starts, lengths, joints)), lengths)
+    moved = np.empty_like(rows)
+    np.subtract(rows[1:], rows[:-1], out=moved[1:])
+    moved[starts] = 0
+    flat = moved.reshape(len(rows), -1)
+    lively = np.flatnonzero(~(np.einsum("fi,fi->f", flat, flat) < least))  # NaN is looked at, too
+    jump, joint = np.nonzero(np.square(moved[lively]).sum(axis=-1) > least[lively, None])
+    if not len(jump):
+        return jump, joint
+    # Either of the two frames of a jump may be where the joint was not.
+    row, joint = np.concatenate([lively[jump], lively[jump] - 1]), np.concatenate([joint, joint])
+    track = np.searchsorted(starts, row, side="right") - 1
+    first, last = starts[track, None], (starts + lengths)[track, None] - 1
+    around = row[:, None] + np.arange(NEIGHBOURHOOD) - NEIGHBOURHOOD // 2
+    sightings = rows[around.clip(first, last), joint[:, None]]  # (K, NEIGHBOURHOOD, C)
+    sightings[(around < first) | (around > last)] = np.nan
+    distance = np.sqrt(np.square(sightings - _median(sightings)[:, None]).sum(axis=-1))
+    own = distance[:, NEIGHBOURHOOD // 2]
+    away = (own > OUTLIER * _median(distance)) & (np.square(own) > least[row])
+    return row[away], joint[away]
+
+
+def _radius(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """Root mean square distance of a body's joints from their middle, (R,): the median over some of its frames."""
+    chosen = starts[:, None] + lengths[:, None] * (2 * np.arange(SAMPLE) + 1) // (2 * SAMPLE)
+    poses = rows[chosen[..., None], joints].astype(np.float64)  # (R, SAMPLE, V, C)
+    seen = np.isfinite(poses)
+    if seen.all():
+        poses -= np.einsum("rsvc->rsc", poses)[:, :, None] / poses.shape[2]
+        return np.sqrt(_median(np.einsum("rsvc,rsvc->rs", poses, poses) / poses.shape[2]))
+    count = seen[..., :1].sum(axis=2, keepdims=True)
+    middle = np.where(seen, poses, 0).sum(axis=2, keepdims=True) / np.maximum(count, 1)
+    squares = np.square(np.where(seen, poses - middle, 0)).sum(axis=(2, 3)) / np.maximum(count[:, :, 0, 0], 1)
+    return np.sqrt(_median(np.where(count[:, :, 0, 0] > 1, squares, np.nan)))
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """Over axis 1, of those that are not NaN; the lower one of two. `np.nanmedian` takes ten times as long."""
+    ordered = np.sort(values, axis=1)  # NaN at the end
+    count = np.logical_not(np.isnan(values)).sum(axis=1, keepdims=True)
+    return np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=1)[:, 0]
