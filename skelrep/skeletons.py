@@ -1,9 +1,8 @@
 """Named skeletons, and how poses of one become poses of another.
 
-Every table names its joints from one vocabulary (``left_wrist`` is ``left_wrist`` in all of them), so that
-mapping is a matter of names. Foreign spellings ("LeftUpLeg", "r_elbow", "SpineBase") are understood by
-`canonical_name`. A joint that a source lacks is derived from its neighbours by the rules in `DERIVATIONS`;
-where no rule applies the mapping is refused with both lists of names.
+Every table names its joints from one vocabulary (``left_wrist`` is ``left_wrist`` in all of them), so that mapping is
+a matter of names; `skelrep.joint_names` understands other spellings. A joint that a source lacks is derived from its
+neighbours by the rules in `DERIVATIONS`; where no rule applies the mapping is refused with both lists of names.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skelrep.joint_names import SIDES, canonical_names
+from skelrep.joint_names import canonical_name as canonical_name
 from skelrep.messages import nearest
 
 
@@ -67,99 +68,16 @@ def other_side(joint: str) -> str:
     return joint
 
 
-# Spellings met in the wild, after `canonical_name` has taken the side off and turned the rest to snake case; without
-# its underscores each is understood as well. Of several in one skeleton the one that stands first here has the name.
-_ALIASES = {
-    "pelvis": "hips hip_center hip_centre spine_base root mid_hip hip_mid center_hip hip",
-    "spine": "spine_mid torso belly spine_navel spine_naval abdomen waist spine_1 spine_01 lower_back",
-    "chest": "spine_shoulder spine_chest spine_3 spine_03 spine_2 spine_02 thorax upper_back",
-    "neck": "neck_1 neck_01 shoulder_center shoulder_centre lower_neck mid_shoulder",
-    "head": "face",
-    "head_top": "head_end top_of_head head_site head_top_end",
-    "nose": "",
-    "hip": "up_leg upper_leg thigh femur hip_joint up_hip",
-    "knee": "leg lower_leg shin tibia calf",
-    "ankle": "foot_ankle",
-    "foot": "",
-    "toe": "toe_base toes foot_index ball big_toe",
-    "small_toe": "pinky_toe little_toe",
-    "collar": "clavicle",
-    "shoulder": "arm upper_arm humerus up_arm",
-    "elbow": "fore_arm lower_arm radius",
-    "wrist": "",
-    "hand": "palm",
-    "hand_tip": "fingers finger hand_end",
-    "thumb": "",
-    "eye": "",
-    "ear": "",
-    "heel": "",
-}
-_FROM_ALIAS = {
-    spelling: name
-    for name, aliases in _ALIASES.items()
-    for alias in (name, *aliases.split())
-    for spelling in (alias, alias.replace("_", ""))
-}
-# Without a side "hip" can only be the middle one; with a side it is the joint of that leg.
-_FROM_ALIAS["hip"] = "hip"
-_SIDES = {"left": "left_", "l": "left_", "right": "right_", "r": "right_"}
-
-
-@functools.lru_cache(maxsize=4096)
-def canonical_name(joint: str) -> str:
-    """The vocabulary's name for a joint name in any common spelling.
-
-    CamelCase, separators, "l"/"left"/"_L" in front or behind, and exporters' prefixes ("mixamorig:") are
-    understood; a name that means nothing to us is returned in snake case, so that equal names still match.
-    """
-    side, rest = _side_and_rest(joint)
-    if not side and rest == "hip":
-        return "pelvis"
-    return side + _FROM_ALIAS.get(rest, rest)
-
-
-def _side_and_rest(joint: str) -> tuple[str, str]:
-    """("left_", "right_" or "", the rest in snake case)."""
-    text = re.sub(r"^.*:|^(bip\d*|j_bip|k4abt_joint)[ _]+", "", joint.strip(), flags=re.IGNORECASE)
-    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=[0-9])", "_", text)
-    words = [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word]
-    side = ""
-    for position in (0, -1):
-        if len(words) > 1 and words[position] in _SIDES:
-            side = _SIDES[words.pop(position)]
-            break
-    rest = "_".join(words)
-    if not side and rest not in _FROM_ALIAS:  # "lhip", "rfemur", "leftshoulder"
-        for prefix in ("left", "right", "l", "r"):
-            if rest.startswith(prefix) and rest.removeprefix(prefix) in _FROM_ALIAS:
-                side, rest = _SIDES[prefix], rest.removeprefix(prefix)
-                break
-    return side, rest
-
-
 def custom(joints: Sequence[str], parents: Sequence[int] | None = None, name: str = "custom") -> Skeleton:
     """A skeleton of the user's own.
 
-    Where two joints mean the same ("Spine" and "Spine1", "LHipJoint" and "LeftUpLeg"), the plainer has the
-    vocabulary's name and the other keeps its own, in snake case.
-
     Args:
-        joints: V names, in any common spelling (see `canonical_name`).
+        joints: V names, in any common spelling (see `skelrep.joint_names.canonical_names`).
         parents: V indices; -1 or its own index marks a root. Left out, every joint hangs on the first:
             enough for embedding, since the bones are taken after mapping to the encoder's skeleton.
         name: What to call it.
     """
-    names = [canonical_name(joint) for joint in joints]
-    spelled = [_side_and_rest(joint) for joint in joints]
-    for side in ("left_", "right_"):  # Mixamo's and Bandai-Namco's "Shoulder" beside an "Arm" is the collar bone
-        if names.count(side + "shoulder") > 1 and side + "collar" not in names and (side, "shoulder") in spelled:
-            names[spelled.index((side, "shoulder"))] = side + "collar"
-    ranks = {spelling: rank for rank, spelling in enumerate(_FROM_ALIAS)}
-    for twice in {name for name in names if names.count(name) > 1}:
-        rivals = [i for i, name in enumerate(names) if name == twice]
-        rivals.remove(min(rivals, key=lambda i: ranks.get(spelled[i][1], 0)))
-        for i in rivals:
-            names[i] = "".join(spelled[i])
+    names = canonical_names(joints)
     if parents is None:
         parents = [0] * len(names)
     tree = tuple(i if parent < 0 else int(parent) for i, parent in enumerate(parents))
@@ -174,12 +92,36 @@ def _table(name: str, text: str) -> Skeleton:
 
 
 def _side(joint: str) -> str:
-    return re.sub(r"^([lr])\.", lambda match: _SIDES[match[1]], joint)
+    return re.sub(r"^([lr])\.", lambda match: SIDES[match[1]], joint)
 
 
 _LIMBS = (  # the part that every layout shares, in the order of the encoder in the box
     "l.shoulder<mid_shoulders l.elbow<l.shoulder l.wrist<l.elbow r.shoulder<mid_shoulders r.elbow<r.shoulder "
     "r.wrist<r.elbow l.hip<mid_hips l.knee<l.hip l.ankle<l.knee r.hip<mid_hips r.knee<r.hip r.ankle<r.knee"
+)
+
+_COCO_17 = (
+    "nose l.eye<nose r.eye<nose l.ear<l.eye r.ear<r.eye l.shoulder<nose r.shoulder<nose l.elbow<l.shoulder "
+    "r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow l.hip<l.shoulder r.hip<r.shoulder l.knee<l.hip "
+    "r.knee<r.hip l.ankle<l.knee r.ankle<r.knee"
+)
+_COCO_FEET = " l.toe<l.ankle l.small_toe<l.toe l.heel<l.ankle r.toe<r.ankle r.small_toe<r.toe r.heel<r.ankle"
+_HALPE_26 = _COCO_17 + (
+    " head_top<nose neck<nose pelvis<neck l.toe<l.ankle r.toe<r.ankle l.small_toe<l.toe r.small_toe<r.toe "
+    "l.heel<l.ankle r.heel<r.ankle"
+)
+_FACE_AND_HANDS = "".join(f" face_{i}<nose" for i in range(68)) + "".join(
+    f" {side}.hand_root<{side}.wrist"
+    + "".join(
+        f" {side}.{finger}_{i}<{side}.{f'{finger}_{i - 1}' if i > 1 else 'hand_root'}"
+        for finger in ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+        for i in range(1, 5)
+    )
+    for side in "lr"
+)
+_PANOPTIC_15 = (
+    "neck nose<neck mid_hips<neck l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow l.hip<mid_hips l.knee<l.hip "
+    "l.ankle<l.knee r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow r.hip<mid_hips r.knee<r.hip r.ankle<r.knee"
 )
 
 #: Every known skeleton by name. Joint orders are those of the formats' own documentation.
@@ -219,12 +161,7 @@ SKELETONS: dict[str, Skeleton] = {
             "l.elbow<l.shoulder r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow l.hand<l.wrist r.hand<r.wrist "
             "l.knee<l.hip r.knee<r.hip l.ankle<l.knee r.ankle<r.knee l.foot<l.ankle r.foot<r.ankle head<neck",
         ),
-        _table(
-            "coco-17",
-            "nose l.eye<nose r.eye<nose l.ear<l.eye r.ear<r.eye l.shoulder<nose r.shoulder<nose l.elbow<l.shoulder "
-            "r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow l.hip<l.shoulder r.hip<r.shoulder l.knee<l.hip "
-            "r.knee<r.hip l.ankle<l.knee r.ankle<r.knee",
-        ),
+        _table("coco-17", _COCO_17),
         # Human3.6M's seventeen in the order of VideoPose3D and MotionBERT.
         _table(
             "h36m-17",
@@ -310,6 +247,43 @@ SKELETONS: dict[str, Skeleton] = {
             "l.elbow<l.shoulder r.knee<r.hip l.knee<l.hip r.wrist<r.elbow l.wrist<l.elbow r.ankle<r.knee "
             "l.ankle<l.knee",
         ),
+        # OpenPose's MPI model; its head is the top of the head.
+        _table(
+            "openpose-15",
+            "head_top<neck neck<chest r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow l.shoulder<neck "
+            "l.elbow<l.shoulder l.wrist<l.elbow r.hip<chest r.knee<r.hip r.ankle<r.knee l.hip<chest l.knee<l.hip "
+            "l.ankle<l.knee chest",
+        ),
+        # Halpe Full-Body's 26 of AlphaPose, RTMPose and Pose2Sim: COCO's, then the top of the head, neck and feet.
+        _table("halpe-26", _HALPE_26),
+        # COCO-WholeBody's 133 and Halpe Full-Body's 136: body and feet, 68 of the face, 21 of each hand.
+        _table("coco-wholebody-133", _COCO_17 + _COCO_FEET + _FACE_AND_HANDS),
+        _table("halpe-136", _HALPE_26 + _FACE_AND_HANDS),
+        # CMU Panoptic's joints19; joints15 are the first fifteen.
+        _table("panoptic-19", _PANOPTIC_15 + " l.eye<nose l.ear<l.eye r.eye<nose r.ear<r.eye"),
+        _table("panoptic-15", _PANOPTIC_15),
+        _table(
+            "mpii-16",
+            "r.ankle<r.knee r.knee<r.hip r.hip<pelvis l.hip<pelvis l.knee<l.hip l.ankle<l.knee pelvis chest<pelvis "
+            "neck<chest head_top<neck r.wrist<r.elbow r.elbow<r.shoulder r.shoulder<chest l.shoulder<chest "
+            "l.elbow<l.shoulder l.wrist<l.elbow",
+        ),
+        # Ubisoft's LAFAN1, in the order of its BVH hierarchy.
+        _table(
+            "lafan1-22",
+            "pelvis l.hip<pelvis l.knee<l.hip l.ankle<l.knee l.toe<l.ankle r.hip<pelvis r.knee<r.hip r.ankle<r.knee "
+            "r.toe<r.ankle spine<pelvis spine_1<spine chest<spine_1 neck<chest head<neck l.collar<chest "
+            "l.shoulder<l.collar l.elbow<l.shoulder l.wrist<l.elbow r.collar<chest r.shoulder<r.collar "
+            "r.elbow<r.shoulder r.wrist<r.elbow",
+        ),
+        # KIT-ML as HumanML3D distributes it. Its names (LS, LE, LW ...) put the left side first, but the coordinates
+        # are mirrored: with right-handed axes people walk ahead only if joints 5 to 7 and 11 to 15 are the right side.
+        _table(
+            "kit-21",
+            "pelvis spine<pelvis chest<spine neck<chest head<neck r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow "
+            "l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow r.hip<pelvis r.knee<r.hip r.ankle<r.knee "
+            "r.foot<r.ankle r.toe<r.foot l.hip<pelvis l.knee<l.hip l.ankle<l.knee l.foot<l.ankle l.toe<l.foot",
+        ),
     )
 }
 
@@ -325,6 +299,7 @@ DERIVATIONS: dict[str, tuple[str, ...]] = {
     "spine_2": ("0.5 spine 0.5 chest",),
     "head": (
         "0.5 left_ear 0.5 right_ear",
+        "0.25 left_front_head 0.25 right_front_head 0.25 left_back_head 0.25 right_back_head",
         "0.5 left_eye 0.5 right_eye",
         "1 nose",
         "1 head_top",
@@ -335,7 +310,13 @@ DERIVATIONS: dict[str, tuple[str, ...]] = {
     "left_eye": ("1 nose",),
     "left_ear": ("1 head",),
     "left_collar": ("0.5 mid_shoulders 0.5 left_shoulder",),
-    "left_wrist": ("1 left_hand",),
+    # The hip joint centre from markers: behind, inside and below the front of the iliac crest by the proportions of
+    # Bell et al. (J. Biomech. 1990), 22, 14 and 30 % of the distance between both.
+    "left_hip": (
+        "0.5 left_asis 0.35 left_psis 0.15 left_knee",
+        "0.5 left_asis 0.35 sacrum 0.15 left_knee",
+    ),
+    "left_wrist": ("0.5 left_wrist_a 0.5 left_wrist_b", "1 left_hand"),
     "left_hand": ("1.35 left_wrist -0.35 left_elbow",),
     "left_hand_tip": ("1.7 left_wrist -0.7 left_elbow",),
     "left_thumb": ("1 left_hand",),
@@ -416,7 +397,7 @@ def combination(
 
 
 #: Standards whose joint count no other layout in use shares; 21 joints, say, may also be a hand.
-TOLD_BY_COUNT = ("mediapipe-33", "smpl-22", "smpl-24")
+TOLD_BY_COUNT = ("mediapipe-33", "smpl-24", "halpe-26", "coco-wholebody-133", "halpe-136")
 
 
 def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None = None) -> Skeleton:

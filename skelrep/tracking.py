@@ -65,7 +65,9 @@ def plain_id(value: Any) -> str | None:
 
 
 def identify(
-    ids: Sequence[Sequence[Any]], poses: Sequence[Sequence[np.ndarray] | np.ndarray], at: Sequence[float] | None = None
+    ids: Sequence[Sequence[Any]],
+    poses: Sequence[Sequence[np.ndarray] | np.ndarray],
+    at: Sequence[float] | np.ndarray | None = None,
 ) -> Tracks:
     """Who is who in the frames of one recording.
 

@@ -435,7 +435,7 @@ def test_resolve_by_count(table):
 
 def test_resolve_by_a_count_of_no_skeleton():
     with pytest.raises(
-        ValueError, match=r"99 joints fits no known skeleton \(known: common-15 \(15\), .*jhmdb-15 \(15\)\)"
+        ValueError, match=r"99 joints fits no known skeleton \(known: common-15 \(15\), .*kit-21 \(21\)\)"
     ):
         resolve(None, 99)
     with pytest.raises(ValueError, match="neither a skeleton nor a number of joints"):

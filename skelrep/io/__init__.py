@@ -5,7 +5,7 @@ A format is a `Reader`; `skelrep.io.registry` lists them and decides which one r
 
 from __future__ import annotations
 
-from skelrep.io.keypoint_json import from_mediapipe as from_mediapipe
+from skelrep.io.mediapipe import from_mediapipe as from_mediapipe
 from skelrep.io.reader import Reader as Reader
 from skelrep.io.reader import ReadOptions as ReadOptions
 from skelrep.io.reading import EMBEDDINGS as EMBEDDINGS

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from skelrep.io import agcn, asf_amc, bvh, c3d, keypoint_json, ntu, numpy_files, pku, pose_format, pyskl, tables
+from skelrep.io import agcn, any_json, asf_amc, bvh, c3d, ntu, numpy_files, pku, pose_format, pyskl, tables
 from skelrep.io.reader import Reader
 from skelrep.messages import nearest, warn
 
@@ -22,7 +22,7 @@ READERS: tuple[Reader, ...] = (
     bvh.READER,
     asf_amc.READER,
     *tables.READERS,
-    *keypoint_json.READERS,
+    *any_json.READERS,
     c3d.READER,
     pose_format.READER,
 )

@@ -200,11 +200,11 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
     numbers: list[int | None] = [None] * len(names)
     for rows in alike.values():
         digits = list(zip(*(parts[row][1::2] for row in rows)))
-        varying = [place for place, column in enumerate(digits) if len(set(map(int, column))) > 1]
+        varying = [index for index, column in enumerate(digits) if len(set(map(int, column))) > 1]
         frame = varying[-1] if varying else len(digits) - 1
         for row in rows:
             words = list(parts[row])
-            if digits:
+            if varying or (digits and not words[-1]):  # of a single file only a number at the end
                 numbers[row] = int(words[2 * frame + 1])
                 words[2 * frame + 1] = ""
             recordings[row] = re.sub(r"(?<=[\W_])[\W_]+", "", "".join(words)).strip("_-. ")
@@ -265,16 +265,17 @@ def _seconds(period: float, unit: float | None, whole_numbers: bool) -> float | 
 
 
 def _snapped(times: np.ndarray, position: np.ndarray, unit: float) -> float | None:
-    """Frames per second from times on a grid; a whole number where the digits of the times allow one."""
-    near = np.diff(position) < 10  # the frames in a long pause are themselves an estimate
+    """Frames per second from times on a grid; a whole number where the digits and the jitter of the times allow one."""
+    gaps, frames = np.diff(times), np.diff(position)
+    near = frames < 10  # the frames in a long pause are themselves an estimate
     if not near.any():
         near[:] = True
-    span, frames = np.diff(times)[near].sum(), np.diff(position)[near].sum()
-    fps = float(frames / (span * unit))
+    gaps, frames = gaps[near], frames[near]
+    span = gaps.sum()
+    fps = float(frames.sum() / (span * unit))
     digit = next((10.0**-d for d in range(7) if np.allclose(times * 10**d, np.round(times * 10**d), atol=1e-4)), 0.0)
-    if abs(fps - round(fps)) < fps * max(1e-4, digit / span) and round(fps):
-        return float(round(fps))
-    return fps
+    error = max(1e-4, digit / span, min(3 * (gaps / frames).std() / span, 0.005))
+    return float(round(fps)) if round(fps) and abs(fps - round(fps)) < fps * error else fps
 
 
 def _disagree(times: np.ndarray, position: np.ndarray) -> bool:

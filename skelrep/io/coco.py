@@ -1,0 +1,137 @@
+"""COCO keypoints: annotations with images, and lists of results, as AlphaPose, CVAT, Label Studio and PoseTrack write.
+
+{"images", "annotations", "categories"}, or [{"image_id", "keypoints": [x, y, v, ...]}]. Images of several videos
+(`video_id`, or folders in `file_name`) become a clip each; the number of an image in its video is its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelrep.io.json_files import FRAME_KEYS, Family, as_list, first_of, natural, number_of, rate_of, reader
+from skelrep.io.keypoints import person_of
+from skelrep.io.people import Person, Recording, scored
+from skelrep.io.timeline import frame_numbers
+from skelrep.tracking import tracker_id
+
+_VIDEO_KEYS = ("video_id", "videoId", "vid_id", "video", "video_name", "sequence_id", "seq_id", "clip_id")
+_FILE_KEYS = ("file_name", "filename", "name", "image_name", "path")
+
+
+class _Image(NamedTuple):
+    """One picture: the video it is of, and its frame number in it (None where nothing says it)."""
+
+    video: str
+    number: float | None
+
+
+def recognises(content: Any) -> bool:
+    """Whether there are annotations, or results with the id of an image."""
+    if isinstance(content, Mapping):
+        return "annotations" in content and ("images" in content or _has_images(content["annotations"]))
+    return _has_images(content)
+
+
+def recordings(content: Any) -> list[Recording]:
+    """A recording for each video."""
+    about = content if isinstance(content, Mapping) else {}
+    entries = as_list(about["annotations"] if about else content, "annotations")
+    known = {str(image["id"]): image for image in about.get("images", [])}
+    people: dict[str, list[Person]] = {name: [] for name in known}
+    for entry in entries:
+        if "keypoints" in entry and (person := _person(entry)) is not None:
+            people.setdefault(str(entry.get("image_id")), []).append(person)
+    images = _images(list(people), known, {str(entry.get("image_id")): entry for entry in entries})
+    titles = {str(video["id"]): video for video in about.get("videos", []) if "id" in video}
+    names = [category["keypoints"] for category in about.get("categories", []) if category.get("keypoints")]
+    videos: dict[str, list[str]] = {}
+    for name, image in images.items():
+        videos.setdefault(image.video, []).append(name)
+    return [
+        _recording(video, members, images, people, titles.get(video, {}), names[0] if names else None, rate_of(content))
+        for video, members in sorted(videos.items(), key=lambda item: natural(item[0]))
+    ]
+
+
+def _recording(
+    video: str,
+    members: list[str],
+    images: Mapping[str, _Image],
+    people: Mapping[str, list[Person]],
+    about: Mapping[str, Any],
+    joints: Any,
+    fps: float | None,
+) -> Recording:
+    numbers: list[float] | None = [number for name in members if (number := images[name].number) is not None]
+    if len(set(numbers)) < len(members):
+        members, numbers = sorted(members, key=natural), None
+    else:
+        _check_series(numbers)
+    title = first_of(about, ("name", "file_name", "title"), video)
+    return Recording([people[name] for name in members], joints, numbers, fps=rate_of(about) or fps, name=str(title))
+
+
+def _check_series(numbers: list[float]) -> None:
+    """Refuses pictures whose numbers are no frames of a recording, as those of COCO's own pictures.
+
+    Of a recording most neighbours are one step apart, even if people were found in part of the frames only.
+    """
+    gaps = np.diff(np.unique(np.array(numbers, dtype=float)))
+    if len(gaps) >= 2 and np.median(gaps) > 100 and (gaps == gaps.min()).mean() < 0.2 and min(numbers) < 1e9:
+        raise ValueError(
+            f"its {len(numbers)} pictures are numbered {min(numbers):g} to {max(numbers):g} with gaps of about "
+            f"{np.median(gaps):g}, so that they are no frames of one recording; say which belong together by video_id"
+        )
+
+
+def _has_images(entries: Any) -> bool:
+    first = next((entry for entry in entries if entry), None) if isinstance(entries, list) else None
+    return isinstance(first, Mapping) and "image_id" in first and ("keypoints" in first or "bbox" in first)
+
+
+def _person(entry: Mapping[str, Any]) -> Person | None:
+    about = {**(entry.get("attributes") or {}), **entry}  # CVAT keeps track_id among the attributes
+    track = tracker_id({key: value for key, value in about.items() if key != "id"})  # which numbers the annotations
+    keypoints = entry["keypoints"]
+    if isinstance(keypoints, list) and (not keypoints or not isinstance(keypoints[0], (list, Mapping))):
+        return scored(keypoints, 3, track)
+    found = person_of(entry)
+    return None if found is None else found.person._replace(track=track)
+
+
+def _images(
+    ids: list[str], known: Mapping[str, Mapping[str, Any]], entries: Mapping[str, Mapping[str, Any]]
+) -> dict[str, _Image]:
+    """Video and frame number of each picture, by what it says about itself, by its name, or by its id."""
+    about = {name: {**entries.get(name, {}), **known.get(name, {})} for name in ids}
+    paths = [str(first_of(known.get(name, {}), _FILE_KEYS, name)).replace("\\", "/") for name in ids]
+    stems = [path.rsplit("/", 1)[-1].rsplit(".", 1)[0] for path in paths]
+    folders = [path.rpartition("/")[0] for path in paths]
+    stated = [first_of(about[name], _VIDEO_KEYS) for name in ids]
+    by_folder: dict[str, list[int]] = {}
+    for i, folder in enumerate(folders):
+        by_folder.setdefault(folder, []).append(i)
+    from_name: dict[int, tuple[str, float | None]] = {}
+    for folder, rows in by_folder.items():
+        names, numbers = frame_numbers([stems[i] for i in rows])
+        for i, name, number in zip(rows, names, numbers):
+            from_name[i] = (f"{folder}/{name}".strip("/"), number)
+    images = {}
+    for i, name in enumerate(ids):
+        video, number = from_name[i]
+        # Numbers in names of pictures tell videos apart only where each has several.
+        video = str(stated[i]) if None not in stated else video
+        own = number_of(first_of(about[name], FRAME_KEYS))
+        if own is None or (number is not None and own >= 1e9):  # PoseTrack's frame_id is the image's id
+            own = number if number is not None else number_of(name)
+        images[name] = _Image(video, own)
+    if None in stated and len({image.video for image in images.values()}) > len(images) / 2:
+        images = {name: image._replace(video="") for name, image in images.items()}
+    return images
+
+
+FAMILY = Family("coco", recognises, recordings)
+READER = reader(FAMILY)

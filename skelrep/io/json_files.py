@@ -1,0 +1,270 @@
+"""What the readers of JSON share: loading, keys in many spellings, and files of one frame each.
+
+A format is a `Family`: `recognises` looks at the structure of a file's content, `recordings` takes it apart, and
+`reader` makes the `Reader` of it. A family whose files hold one frame each (`frame_files=True`) reads the numbered
+files of a folder as one recording.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelrep.io.people import Recording, poses_of
+from skelrep.io.reader import Reader, ReadOptions
+from skelrep.io.timeline import frame_numbers, unit_of
+from skelrep.poses import Poses
+
+#: Keys of frame numbers, of times and of rates, the more specific first.
+FRAME_KEYS = ("frame_id", "frame_index", "frame_idx", "frame_number", "frame_num", "frameId", "frameIndex", "frame")
+TIME_KEYS = (
+    *("timestamp_usec", "timestamp_us", "timestamp_ms", "timestampMs", "timestamp_ns", "time_ms", "time_s"),
+    *("timestamp", "timestamps", "time", "t", "univTime"),
+)
+RATE_KEYS = ("fps", "frame_rate", "frameRate", "framerate", "frames_per_second", "FPS")
+_ABOUT = ("metadata", "meta", "info", "meta_info", "video", "video_info")
+# What ends the name of a file of one frame, after its number.
+FRAME_FILE = re.compile(r"_(keypoints|pose|skeleton|landmarks|results?)$")
+_DAMAGED = (KeyError, IndexError, TypeError, AttributeError)
+
+
+class Family(NamedTuple):
+    """One kind of JSON.
+
+    Attributes:
+        name: What `skelrep.read(format=...)` calls it.
+        recognises: Whether a file's content is of this kind, by its structure.
+        recordings: The recordings in a content of this kind; raises ValueError where it is damaged.
+        frame_files: Whether a recording may be a folder of files of one frame each.
+    """
+
+    name: str
+    recognises: Callable[[Any], bool]
+    recordings: Callable[[Any], list[Recording]]
+    frame_files: bool = False
+
+
+def reader(family: Family) -> Reader:
+    """The `Reader` of a family."""
+
+    def read(path: Path, options: ReadOptions) -> Poses:
+        return read_content(family, path, options)
+
+    if not family.frame_files:
+        return Reader(family.name, (".json",), read, functools.partial(_is_of, family))
+
+    def read_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
+        return _read_frame_files(family, folder, files, options)
+
+    collect = functools.partial(_collect, family)
+    return Reader(family.name, (".json",), read, functools.partial(_is_of, family), collect, read_folder)
+
+
+def read_content(family: Family, path: Path, options: ReadOptions) -> Poses:
+    """Reads one file as a family's.
+
+    Raises:
+        ValueError: if it is no JSON, or damaged.
+    """
+    return poses_of(_recordings(family, path), f"{path}", path.stem, options)
+
+
+def load(path: Path) -> Any:
+    """The content of a JSON file; that of the last file is kept, because several readers look at one file in turn.
+
+    Raises:
+        ValueError: if it is no JSON.
+    """
+    about = path.stat()
+    return _loaded(path, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(path: Path, changed: int, size: int) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON ({error})") from None
+
+
+def as_list(value: Any, what: str) -> list:
+    """The value, if it is a list.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not isinstance(value, list):
+        raise ValueError(f"{what} is a {type(value).__name__}, not a list")
+    return value
+
+
+def first_of(entry: Any, keys: Iterable[str], default: Any = None) -> Any:
+    """The value of the first of several keys that a dict has with something else than None."""
+    if not isinstance(entry, Mapping):
+        return default
+    return next((entry[key] for key in keys if entry.get(key) is not None), default)
+
+
+def number_of(value: Any) -> float | None:
+    """A number that may be written as text or as a list of one, else None."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def rate_of(content: Any) -> float | None:
+    """The frames per second that a file states, at its top or in a part about itself."""
+    for part in (content, *(first_of(content, (key,)) for key in _ABOUT)):
+        stated = number_of(first_of(part, RATE_KEYS))
+        if stated is not None and stated > 0:
+            return stated
+    return None
+
+
+class When(NamedTuple):
+    """When the frames of a recording were, as `Recording` takes it."""
+
+    numbers: list[float] | None
+    times: list[float] | None
+    unit: float | None
+
+
+def when(frames: Sequence[Any]) -> When:
+    """Frame numbers and times of frames that are dicts, where every frame has them."""
+    numbers = [number_of(first_of(frame, FRAME_KEYS)) for frame in frames]
+    key = next((key for key in TIME_KEYS if frames and first_of(frames[0], (key,)) is not None), None)
+    times = [number_of(first_of(frame, (key,))) for frame in frames] if key else []
+    whole_numbers = None if None in numbers or not numbers else numbers
+    whole_times = None if None in times or not times else times
+    return When(whole_numbers, whole_times, unit_of(key) if key else None)  # type: ignore[arg-type]
+
+
+def natural(name: Any) -> list:
+    """A key that sorts 2 before 10 within names."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d{1,18})", str(name))]
+
+
+def keyed_frames(content: Mapping[str, Any]) -> tuple[list[str], list[float] | None]:
+    """The keys of a dict of frames in order, and their numbers where keys are numbers or numbered names."""
+    keys = sorted(content, key=natural)
+    plain = [number_of(key) for key in keys]
+    if None not in plain:
+        order = np.argsort(np.array(plain, dtype=float), kind="stable")
+        return [keys[i] for i in order], [plain[i] for i in order]  # type: ignore[misc]
+    names, numbers = frame_numbers([str(key).rsplit(".", 1)[0] for key in keys])
+    if len(set(names)) == 1 and None not in numbers:
+        return keys, [float(number) for number in numbers if number is not None]
+    return keys, None
+
+
+def _is_of(family: Family, path: Path) -> bool:
+    try:
+        return family.recognises(load(path))
+    except (ValueError, *_DAMAGED):
+        return False
+
+
+def _recordings(family: Family, path: Path) -> list[Recording]:
+    content = load(path)
+    try:
+        return family.recordings(content)
+    except _DAMAGED as error:
+        raise ValueError(f"{path} is not as {family.name} files should be ({type(error).__name__}: {error})") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+# -- files of one frame each ----------------------------------------------------------------------------------------
+
+
+def _groups(files: Sequence[Path]) -> Iterator[tuple[Path, str, list[tuple[int | None, Path]]]]:
+    """The files by folder and by the part of the name that is no frame number, in the order of the numbers."""
+    folders: dict[Path, list[Path]] = {}
+    for file in files:
+        folders.setdefault(file.parent, []).append(file)
+    for folder, members in folders.items():
+        names, numbers = frame_numbers([FRAME_FILE.sub("", file.stem) for file in members])
+        recordings: dict[str, list[tuple[int | None, Path]]] = {}
+        for name, number, file in zip(names, numbers, members):
+            recordings.setdefault(name, []).append((number, file))
+        for name, numbered in recordings.items():
+            yield folder, name, sorted(numbered, key=lambda pair: (pair[0] is None, pair[0], natural(pair[1].stem)))
+
+
+def _collect(family: Family, files: Sequence[Path]) -> list[Path]:
+    """The files of one frame each: OpenPose's by their name, others where a numbered series begins with one frame."""
+    chosen = []
+    for _, _, numbered in _groups([file for file in files if file.suffix.lower() == ".json"]):
+        members = [file for _, file in numbered]
+        openpose = family.name == "openpose" and all(file.name.endswith("_keypoints.json") for file in members)
+        if openpose or (len(members) > 1 and _in_series(numbered) and _is_one_frame(family, members)):
+            chosen += members
+    return chosen
+
+
+def _in_series(numbered: Sequence[tuple[int | None, Path]]) -> bool:
+    """Whether numbers of files follow each other as those of frames do: mostly at one distance."""
+    numbers = [number for number, _ in numbered]
+    if None in numbers or len(set(numbers)) < len(numbers):
+        return False
+    gaps = np.diff(np.array(numbers, dtype=float))
+    return bool((gaps == gaps.min()).mean() >= 0.5 or np.median(gaps) <= 10 or min(numbers) > 1e9)  # type: ignore[type-var]
+
+
+def _is_one_frame(family: Family, files: Sequence[Path]) -> bool:
+    """Whether the first file is of the family and holds one frame."""
+    if not _is_of(family, files[0]):
+        return False
+    try:
+        recordings = _recordings(family, files[0])
+    except ValueError:
+        return True  # damaged; it is read, and refused by name
+    return len(recordings) == 1 and len(recordings[0].frames) == 1
+
+
+def _read_frame_files(family: Family, folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
+    """A clip for every folder and name, whose frames are the files in the order of their numbers."""
+    for parent, name, numbered in _groups(files):
+        frames, joints, fps, times = [], None, None, []
+        for _, file in numbered:
+            if load(file) in ([], {}, None):  # nobody was seen
+                frames, times = [*frames, []], [*times, None]
+                continue
+            if not _is_of(family, file):
+                raise ValueError(f"{file} is not as the {family.name} files of one frame are that it lies among")
+            for recording in _recordings(family, file):
+                frames += recording.frames
+                joints, fps = joints or recording.joints, fps or recording.fps
+                times.append((recording.times or [None])[0])
+                unit = recording.unit
+        numbers = [number for number, _ in numbered]
+        known = None not in numbers and len(set(numbers)) == len(numbers) == len(frames)
+        below = parent.relative_to(folder).as_posix()
+        stem = "/".join(part for part in (below, name) if part not in (".", "")) or parent.name
+        yield poses_of(
+            [
+                Recording(
+                    frames,
+                    joints,
+                    numbers if known else None,  # type: ignore[arg-type]
+                    None if None in times or len(times) != len(frames) else times,
+                    unit if numbered else None,
+                    fps,
+                )
+            ],
+            f"{parent / name}" if name else f"{parent}",
+            stem,
+            options,
+        )

@@ -1,0 +1,189 @@
+"""MediaPipe Pose: its landmarks as JSON, and its results in memory.
+
+A frame is a list of 33 landmarks {"x", "y", "z", "visibility"} or [x, y, z, visibility], the persons' lists of them,
+or a dict {"pose_world_landmarks": ..., "pose_landmarks": ...} in the spellings of its interfaces. Frames stand in a
+list, in {"frames": [...]}, or by their numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.json_files import Family, When, keyed_frames, rate_of, reader, when
+from skelrep.io.people import Person, Recording, numbers_as_array, poses_of
+from skelrep.io.reader import ReadOptions
+from skelrep.poses import Poses
+from skelrep.skeletons import SKELETONS, canonical_name
+
+_WORLD = (
+    *("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks", "landmarks_world"),
+    *("pose_landmarks_world", "landmarks_3d", "world"),
+)
+_PICTURE = (
+    "pose_landmarks",
+    "poseLandmarks",
+    "landmarks",
+    "pose",
+    "landmark",
+    "image_landmarks",
+    "normalized_landmarks",
+)
+_FRAMES = ("frames", "results", "data", "landmarks", "pose_landmarks", "pose_world_landmarks", "poses")
+_VISIBILITY = ("visibility", "score", "confidence", "v")
+_JOINTS = len(SKELETONS["mediapipe-33"])
+_HIPS = (23, 24)
+_MOST_PERSONS = 4  # whose landmarks a single frame lists; a longer list is one of frames
+
+
+def from_mediapipe(results: Any, *, fps: float | None = None, scale: Sequence[float] | None = None) -> Poses:
+    """Poses from MediaPipe's pose landmarks in memory: one clip of all frames.
+
+    World landmarks differ from landmarks in the picture by their origin, which lies between the hips.
+
+    Args:
+        results: For each frame a result of MediaPipe's Pose or PoseLandmarker (world landmarks are taken where there
+            are any), a list of landmarks, or a dict of either; or an array (T, 33, 3), (T, 33, 4) or (T, 33, 5) of
+            x, y, z, visibility, presence. None is a frame in which nobody was seen.
+        fps: Frames per second.
+        scale: Factors of x, y and z for landmarks in the picture, which are fractions of its width and height, so that
+            poses are stretched without it: (width, height, 0) to discard the depth, which is rough there.
+
+    Returns:
+        A clip (M, T, 33, 3): world landmarks in metres with y up, landmarks in the picture times `scale` with y down;
+        visibility as scores.
+
+    Raises:
+        ValueError: if nobody is seen in any frame, or somebody has not 33 landmarks.
+
+    Example:
+        >>> poses = from_mediapipe([landmarker.detect(image) for image in images], fps=30)
+    """
+    recording = _recording([_people(frame) for frame in results])
+    poses = poses_of([recording], "MediaPipe's landmarks", "0", ReadOptions(scale=scale))
+    if recording.picture and scale is not None:
+        poses = replace(poses, clips=[clip * np.asarray(scale, dtype=np.float32) for clip in poses.clips])
+    return poses if fps is None else replace(poses, fps=fps)
+
+
+def recognises(content: Any) -> bool:
+    """Whether the first frame that holds anything has 33 landmarks, or a key of landmarks."""
+    frames, _ = _frames(content)
+    first = next((frame for frame in frames if frame), None)
+    if isinstance(first, Mapping):
+        return any(key in first for key in (*_WORLD, *_PICTURE)) and "keypoints" not in first
+    return _is_body(first) or (isinstance(first, list) and any(_is_body(body) for body in first[:1]))
+
+
+def recordings(content: Any) -> list[Recording]:
+    """The one recording of such a file."""
+    frames, time = _frames(content)
+    people = [_people(frame) for frame in frames]
+    return [_recording(people)._replace(numbers=time.numbers, times=time.times, unit=time.unit, fps=rate_of(content))]
+
+
+def _recording(people: list[list[Person]]) -> Recording:
+    """World landmarks with y up, landmarks in the picture as they are."""
+    for person in (person for frame in people for person in frame):
+        if person.points.shape != (_JOINTS, 3):
+            raise ValueError(f"MediaPipe Pose has 33 landmarks of x, y, z, got {person.points.shape}")
+    hips = [person.points[list(_HIPS)].mean(axis=0) for frame in people for person in frame]
+    # The origin of world landmarks lies between the hips; in the picture this would be its corner.
+    if not hips or np.isnan(hips).all() or np.nanmedian(np.abs(hips)) > 0.05:
+        return Recording(people, "mediapipe-33", picture=True)
+    upright = np.array([1, -1, -1], dtype=np.float32)
+    people = [[person._replace(points=person.points * upright) for person in frame] for frame in people]
+    return Recording(people, "mediapipe-33")
+
+
+def _is_body(value: Any) -> bool:
+    """Whether a value is the landmarks of one person."""
+    if isinstance(value, Mapping):
+        return len(value) >= _JOINTS and "x" in next(iter(value.values()), ())
+    if not isinstance(value, list) or len(value) != _JOINTS:
+        return False
+    point = value[0]
+    if isinstance(point, Mapping):
+        return "x" in point and "keypoints" not in point
+    return isinstance(point, list) and 3 <= len(point) <= 5 and all(isinstance(n, (int, float)) for n in point)
+
+
+def _frames(content: Any) -> tuple[list[Any], When]:
+    nothing = When(None, None, None)
+    if isinstance(content, list):
+        if _is_body(content):
+            return [content], nothing
+        return content, when([frame if isinstance(frame, Mapping) else {} for frame in content])
+    if not isinstance(content, Mapping):
+        return [], nothing
+    for key in _FRAMES:
+        inner = content.get(key)
+        if isinstance(inner, Mapping) and not _is_body(inner) and key == "frames":
+            return _frames(inner)
+        many = key in ("frames", "results", "data") or rate_of(content) is not None
+        if isinstance(inner, list) and inner and not _is_body(inner) and (many or len(inner) > _MOST_PERSONS):
+            return _frames(inner)
+    if any(key in content for key in (*_WORLD, *_PICTURE)):
+        return [content], nothing
+    if content and all(key.lstrip("-").isdecimal() for key in map(str, content)):
+        keys, numbers = keyed_frames(content)
+        return [content[key] for key in keys], When(numbers, None, None)
+    return [], nothing
+
+
+def _people(frame: Any) -> list[Person]:
+    """The persons of a frame: a result object, a dict like it, landmarks of one person or of several."""
+    found = frame
+    keyed = isinstance(frame, Mapping) and not _is_body(frame)
+    if keyed or any(hasattr(frame, name) for name in (*_WORLD, *_PICTURE)):
+        values = [value for name in (*_WORLD, *_PICTURE) if (value := _field(frame, name)) is not None]
+        found = next((value for value in values if hasattr(value, "landmark") or len(value)), None)
+    found = _field(found, "landmark", found)  # the older interface wraps them once more
+    if found is None or not len(found):
+        return []
+    if isinstance(found, Mapping):  # by name
+        names = {canonical_name(str(name)): point for name, point in found.items()}
+        missing = [joint for joint in SKELETONS["mediapipe-33"].joints if joint not in names]
+        if missing:
+            raise ValueError(f"its landmarks lack {', '.join(missing[:5])}; expected MediaPipe Pose's 33")
+        found = [names[joint] for joint in SKELETONS["mediapipe-33"].joints]
+    bodies = found
+    if not _is_several(found):
+        bodies = [found]
+    people = []
+    for body in bodies:
+        body = _field(body, "landmark", body)
+        rows = numbers_as_array([_landmark(point) for point in body])
+        shown = not np.isnan(rows[:, 3]).any() and bool((rows[:, 3] > 0).any())
+        people.append(Person(None, rows[:, :3].copy(), rows[:, 3] if shown else None))
+    return people
+
+
+def _is_several(found: Any) -> bool:
+    """Whether these are the landmarks of several persons."""
+    first = found[0]
+    if _field(first, "landmark") is not None:
+        return True
+    return isinstance(first, (list, tuple)) and len(first) > 0 and not isinstance(first[0], (int, float))
+
+
+def _landmark(point: Any) -> list:
+    """x, y, z and visibility, NaN where it is not known."""
+    if isinstance(point, (list, tuple, np.ndarray)):
+        return [*point[:3], point[3] if len(point) > 3 else np.nan]
+    axes = [_field(point, axis) for axis in "xyz"]
+    visibility = next((value for key in _VISIBILITY if (value := _field(point, key)) is not None), np.nan)
+    if None in axes:
+        raise ValueError(f"a landmark has x, y, z = {axes}; all three are needed")
+    return [*axes, visibility]
+
+
+def _field(thing: Any, name: str, default: Any = None) -> Any:
+    return thing.get(name, default) if isinstance(thing, Mapping) else getattr(thing, name, default)
+
+
+FAMILY = Family("mediapipe", recognises, recordings, frame_files=True)
+READER = reader(FAMILY)

@@ -1,0 +1,251 @@
+"""Recordings that list the persons of each frame, and how they become clips: time, identity, scores, skeleton.
+
+Every reader of such a format makes `Recording`s; `poses_of` decides the rest, once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelrep.io.numpy_files import bounded
+from skelrep.io.reader import ReadOptions
+from skelrep.io.timeline import Timeline, timeline
+from skelrep.layouts import missing_as_nan
+from skelrep.messages import warn
+from skelrep.poses import Poses
+from skelrep.skeletons import Skeleton, resolve
+from skelrep.tracking import identify
+
+#: What pose estimators mean by a number of keypoints in a picture. 17 joints in space may as well be Human3.6M's.
+ESTIMATORS = {
+    15: "openpose-15",
+    17: "coco-17",
+    18: "openpose-18",
+    25: "openpose-25",
+    26: "halpe-26",
+    33: "mediapipe-33",
+    133: "coco-wholebody-133",
+    136: "halpe-136",
+}
+
+
+class Person(NamedTuple):
+    """One person in one frame.
+
+    Attributes:
+        track: The id of a tracker in any spelling, or None.
+        points: (V, C) coordinates, NaN where not seen.
+        scores: (V,) confidence of each joint, or None.
+    """
+
+    track: Any
+    points: np.ndarray
+    scores: np.ndarray | None = None
+
+
+class Recording(NamedTuple):
+    """The persons of each frame of one recording, as a file lists them.
+
+    Attributes:
+        frames: Persons by frame; those of frames with the same number or time are put together.
+        joints: The skeleton's name, its joint names, or None to go by the number of joints.
+        numbers: Frame numbers, or None.
+        times: Times, or None.
+        unit: Seconds per unit of `times`, or None if the format does not fix it.
+        fps: Frames per second for consecutive frame numbers, or None.
+        name: What the file calls the recording, where it holds several.
+        label: Its class, or None.
+        picture: Whether x and y may be fractions of a picture though there are three axes.
+        info: Further columns.
+    """
+
+    frames: list[list[Person]]
+    joints: Any = None
+    numbers: Sequence[float] | None = None
+    times: Sequence[float] | None = None
+    unit: float | None = None
+    fps: float | None = None
+    name: str = ""
+    label: Any = None
+    picture: bool = False
+    info: dict[str, Any] = {}
+
+
+def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: ReadOptions) -> Poses:
+    """One clip for each recording.
+
+    Args:
+        recordings: What a file holds.
+        source: Where it was read, for messages.
+        stem: The id of a single clip, and the beginning of the ids of several.
+        options: `skeleton` overrules what the recordings say. With `scale`, no warning is needed about coordinates
+            that are fractions of a picture.
+
+    Returns:
+        Clips (M, T, V, C), persons in the order of their first appearance.
+
+    Raises:
+        ValueError: if nobody is seen, or persons differ in their number of joints.
+    """
+    clips, scores, rates, ids, kept, notes = [], [], [], [], [], []
+    skeleton: Skeleton | None = None
+    for recording in recordings:
+        present = [[person for person in frame if _is_seen(person)] for frame in recording.frames]
+        if not any(present):
+            if len(recordings) == 1:
+                raise ValueError(f"nobody is seen in any of its {len(present)} frames")
+            notes.append(f"{recording.name} shows nobody and is left out")
+            continue
+        clip, score, time, persons, found = _assembled(recording._replace(frames=present))
+        table = resolve(
+            _joints(recording.joints, clip) if options.skeleton is None else options.skeleton, clip.shape[2]
+        )
+        if skeleton is not None and table.joints != skeleton.joints:
+            raise ValueError(f"{recording.name} has the joints of {table.name!r}, another recording {skeleton.name!r}")
+        skeleton = table
+        if options.scale is None and (recording.picture or clip.shape[3] == 2):
+            notes += fractions(clip)
+        notes += [f"{recording.name}: {note}" if recording.name and len(recordings) > 1 else note for note in found]
+        clips.append(clip)
+        scores.append(score)
+        rates.append(time.fps)
+        ids.append(persons)
+        kept.append(recording)
+    if skeleton is None:
+        raise ValueError(f"nobody is seen in any of its {len(recordings)} recordings")
+    for note in list(dict.fromkeys(notes))[:3]:
+        warn(f"{source}: {note}")
+    if len(set(notes)) > 3:
+        warn(f"{source}: and {len(set(notes)) - 3} remarks of the same kinds on other recordings in it")
+    names = [recording.name for recording in kept]
+    if len(set(rates)) > 1:
+        raise ValueError(
+            f"its recordings have different rates ({', '.join(f'{rate}' for rate in sorted(map(str, set(rates)))[:4])} "
+            "frames per second); pass fps= or split the file"
+        )
+    labels = [recording.label for recording in kept]
+    columns = set.intersection(*({*recording.info} for recording in kept))
+    return Poses(
+        clips,
+        skeleton,
+        [stem] if len(kept) == 1 else [f"{stem}/{name}" for name in names],
+        labels=None if any(label is None for label in labels) else np.array(labels),
+        fps=rates[0],
+        scores=None if any(score is None for score in scores) else scores,
+        info={column: np.array([recording.info[column] for recording in kept]) for column in sorted(columns)},
+    )
+
+
+def numbers_as_array(values: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Numbers as a float32 array; None among them is NaN.
+
+    Raises:
+        ValueError: if they are no finite numbers, or have another shape.
+    """
+    try:
+        with np.errstate(over="ignore"):  # what is too large is refused below
+            array = np.array(values, dtype=np.float32)
+    except (ValueError, TypeError, OverflowError):
+        array = None
+    if array is None or np.isinf(array).any() or (shape is not None and array.shape != shape):
+        raise ValueError(f"got {str(values)[:60]} where {'' if shape is None else f'{shape} '}numbers are expected")
+    return array
+
+
+def scored(flat: Any, width: int, track: Any) -> Person | None:
+    """A person from [x, y, score, ...], flat or joint by joint; None for an empty list.
+
+    Args:
+        flat: The numbers.
+        width: Numbers per joint, the last of which is a score.
+        track: The tracker's id, or None.
+
+    Raises:
+        ValueError: if the numbers do not divide into joints.
+    """
+    rows = numbers_as_array(flat)
+    if not rows.size:
+        return None
+    if rows.size % width:
+        raise ValueError(f"keypoints of {rows.size} numbers; expected {width} for each joint, the last of them a score")
+    rows = rows.reshape(-1, width)
+    return Person(track, rows[:, :-1].copy(), rows[:, -1])
+
+
+def fractions(clip: np.ndarray) -> list[str]:
+    """A note if the coordinates of a clip seem to be fractions of a picture's width and height."""
+    low, high = np.nanmin(clip[..., :2]), np.nanmax(clip[..., :2])
+    if low < -0.1 or high > 1.1:  # with room for joints guessed beyond the picture
+        return []
+    return [
+        f"coordinates between {low:.2g} and {high:.2g} are taken for fractions of a picture's width and height, which "
+        "stretch the poses; pass scale=(width, height), in 3-D with a third factor for the depth"
+    ]
+
+
+def _is_seen(person: Person) -> bool:
+    return bool((~np.isnan(_shown(person)).any(axis=-1)).any())
+
+
+def _joints(joints: Any, clip: np.ndarray) -> Any:
+    if joints is not None or clip.shape[3] == 3:
+        return joints
+    return ESTIMATORS.get(clip.shape[2])
+
+
+def _assembled(recording: Recording) -> tuple[np.ndarray, np.ndarray | None, Timeline, list[str], list[str]]:
+    """The clip (M, T, V, C), scores (M, T, V) or None, the time, the ids of the persons, and notes."""
+    people = [person for frame in recording.frames for person in frame]
+    shapes = {person.points.shape for person in people}
+    if len(shapes) > 1 or len(next(iter(shapes))) != 2:
+        raise ValueError(f"people have keypoints of several shapes: {', '.join(map(str, sorted(shapes)[:5]))}")
+    has_scores = all(person.scores is not None for person in people)
+    if not has_scores and _third_is_score(people):
+        people_of = [[Person(p.track, p.points[:, :2], p.points[:, 2]) for p in frame] for frame in recording.frames]
+        return _assembled(recording._replace(frames=people_of))
+    if recording.numbers is None and recording.times is None:
+        count = len(recording.frames)
+        time = Timeline(np.arange(count), np.arange(count, dtype=float), recording.fps, None)
+    else:
+        time = timeline(frames=recording.numbers, times=recording.times, unit=recording.unit, fps=recording.fps or None)
+    moments: list[list[Person]] = [[] for _ in time.position]
+    for moment, frame in zip(time.moment, recording.frames):
+        moments[moment] += frame
+    points = [[_shown(person) for person in frame] for frame in moments]
+    tracks = identify([[person.track for person in frame] for frame in moments], points, time.position)
+    shape = (len(tracks.ids), len(moments), *people[0].points.shape)
+    bounded(*shape)
+    clip = np.full(shape, np.nan, dtype=np.float32)
+    scores = np.zeros(shape[:3], dtype=np.float32) if has_scores else None
+    for t, (frame, slots) in enumerate(zip(moments, tracks.persons)):
+        for slot, person, seen in zip(slots, frame, points[t]):
+            clip[slot, t] = seen
+            if scores is not None:
+                scores[slot, t] = person.scores
+    clip = missing_as_nan(time.place(clip, axis=1))
+    if scores is not None:
+        scores = np.nan_to_num(time.place(scores, axis=1))
+    return clip, scores, time, tracks.ids, [note for note in (tracks.note, time.note) if note]
+
+
+def _shown(person: Person) -> np.ndarray:
+    """The points, NaN where the score is zero."""
+    if person.scores is None:
+        return person.points
+    return np.where((person.scores == 0)[:, None], np.float32(np.nan), person.points)
+
+
+def _third_is_score(people: list[Person]) -> bool:
+    """Whether x, y, z are x, y, score: z within 0 and 1 beside pixels, or beside fractions of a picture."""
+    if people[0].points.shape[1] != 3 or any(person.scores is not None for person in people):
+        return False
+    points = np.stack([person.points for person in people])
+    if np.isnan(points).all():
+        return False
+    third, picture = points[..., 2], points[..., :2]
+    if np.nanmin(third) < 0 or np.nanmax(third) > 1:
+        return False
+    return bool(np.nanmax(picture) > 50 or (np.nanmin(picture) >= 0 and np.nanmax(picture) <= 1.1))
