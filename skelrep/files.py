@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -130,6 +131,21 @@ def check_file(path: str | os.PathLike) -> None:
         found = Path(path).stat()
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
             raise OSError(f"cannot read {os.fspath(path)}: it is a {_kind(found)}; save its content in a file first")
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Names the output in errors of the system that name no file, such as that of a full disk.
+
+    Raises:
+        OSError: as within the block, with `path`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def _kind(found: os.stat_result) -> str:

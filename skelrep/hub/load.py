@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from skelrep.encoder import Encoder, EncoderConfig, Source
@@ -363,10 +363,12 @@ def save_pretrained(
         texts[CARD] = model_card(encoder, name=folder.resolve().name) if card is None else card
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as files:  # on leaving it, all are renamed or none
-        for name, text in texts.items():
-            files.enter_context(replacing(folder / name)).write(text.encode())
-        weights = files.enter_context(replacing(folder / WEIGHTS))
-        save_file(tensors, weights.name, metadata={"format": "pt", "skelrep": __version__})
+        contents = {name: text.encode() for name, text in texts.items()}
+        contents[WEIGHTS] = save(tensors, metadata={"format": "pt", "skelrep": __version__})
+        for name, content in contents.items():
+            file = files.enter_context(replacing(folder / name))
+            file.write(content)
+            file.flush()  # a full disk is noticed before the first is renamed
     return folder
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from skelrep.alignment import map_joints
+from skelrep.files import naming
 from skelrep.io import read_parts
 from skelrep.persons import motion_energy
 from skelrep.poses import Poses
@@ -75,9 +76,10 @@ def prepare(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         corpus = Path(scratch) / folder.name
         corpus.mkdir()
-        about = _write(corpus, inputs, target, splits, reader)
-        about |= {"licence": licence, "hours": sum(source["hours"] for source in about["sources"])}
-        (corpus / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        with naming(folder):
+            about = _write(corpus, inputs, target, splits, reader)
+            about |= {"licence": licence, "hours": sum(source["hours"] for source in about["sources"])}
+            (corpus / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             folder.rmdir()  # elsewhere than on POSIX a rename does not replace even an empty folder
         corpus.rename(folder)

@@ -324,7 +324,7 @@ def test_a_failure_leaves_what_was_there(tiny_encoder, folder, monkeypatch):
     def full(*args, **kwargs):
         raise OSError("no space left")
 
-    monkeypatch.setattr(skelrep_hub, "save_file", full)
+    monkeypatch.setattr(skelrep_hub, "save", full)
     with pytest.raises(OSError, match="no space left"):
         save_pretrained(shifted(tiny_encoder), folder, card="new", replace_card=True)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
