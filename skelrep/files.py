@@ -98,6 +98,8 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
 
     def _full(self, failure: Exception) -> int | None:
         """The system's number if the disk was full, whatever the writer made of it."""
+        if isinstance(failure, OSError) and failure.filename is not None:
+            return None  # of another file, which has been named
         refused = self.file.raw.refused
         if refused is None and isinstance(failure, OSError) and failure.errno is not None:
             refused = failure
