@@ -20,7 +20,7 @@ def _add_plot(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUT", help="OUT.gif is animated, OUT.png shows some moments"
     )
-    parser.add_argument("--clip", metavar="ID|INDEX", help="one of several clips (default: the first)")
+    parser.add_argument("--clip", metavar="CLIP", help="id or number of one of several clips (default: 0, the first)")
     parser.add_argument(
         "--view",
         type=number,

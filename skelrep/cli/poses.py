@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _add_info(parser: ArgumentParser) -> None:
-    parser.add_argument("what", metavar="MODEL|FILE", help="bundled name, folder or Hub id of a model; a file of poses")
+    parser.add_argument("what", metavar="WHAT", help="a model (bundled name, folder or Hub id) or a file of poses")
     add_reading(parser)
 
 

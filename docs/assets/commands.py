@@ -1,0 +1,52 @@
+"""What the site shows on the page of commands, made from the parsers of the command line."""
+
+import argparse
+import re
+from typing import Any
+
+from skelrep.cli.main import COMMANDS, command_parser
+
+MARKER = re.compile(r"<!-- commands:.*?-->")
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Puts all commands in the place of the marker."""
+    return MARKER.sub(lambda _: commands(), markdown) if page.file.src_uri == "commands.md" else markdown
+
+
+def commands() -> str:
+    """A section for each command: what it does, examples, and a table of its arguments."""
+    sections = []
+    for command in COMMANDS:
+        parser = command_parser(command)
+        examples = "\n".join(f"skelrep {line}" for line in command.examples)
+        lines = [f"## {command.name}", f"{parser.description}", f"```sh\n{examples}\n```"]
+        for group in parser._action_groups:
+            if rows := [row(action) for action in group._group_actions if action.dest != "help"]:
+                title = {"positional arguments": "arguments"}.get(group.title or "", group.title)
+                lines.append(f"| {title} | |\n|---|---|\n" + "\n".join(rows))
+        sections.append("\n\n".join(lines))
+    return "\n\n".join(sections)
+
+
+def row(action: argparse.Action) -> str:
+    """An argument and what it does."""
+    choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices and action.metavar is None else ""
+    value = action.metavar or choices or (action.dest.upper() if action.option_strings else action.dest)
+    names = value if isinstance(value, tuple) else (value,)
+    if action.nargs == 0:
+        shown = ""
+    elif action.nargs in ("+", "*"):
+        shown = f"{names[0]} ..."
+    elif action.nargs == "?":
+        shown = f"[{names[0]}]"
+    else:
+        shown = " ".join(names)
+    spelled = ", ".join(f"`{option} {shown}`".replace(" `", "`") for option in action.option_strings) or f"`{shown}`"
+    text = (action.help or "") % {"default": action.default, "prog": "skelrep"}
+    return f"| {spelled} | {_escaped(text)} |"
+
+
+def _escaped(text: str) -> str:
+    """Text for a cell of a Markdown table."""
+    return re.sub(r"([|*<])", r"\\\1", text)
