@@ -107,7 +107,7 @@ def _add_protocols(parser: ArgumentParser) -> None:
         nargs="+",
         default=["knn", "linear", "semi", "finetune"],
         **one_of("knn", "linear", "semi", "finetune"),
-        help="(default: all four)",
+        help="protocols to run (default: all four)",
     )
     parser.add_argument(
         "--fractions",

@@ -14,7 +14,7 @@ from skelrep.evaluate import knn
 from skelrep.matmul import PRECISIONS
 from skelrep.messages import nearest, printable
 from skelrep.plot.explore import MAPS
-from skelrep.train.finetune import PROTOCOLS
+from skelrep.train.protocols import PROTOCOLS
 from skelrep.train.recipes import RECIPES
 
 OPTIONS = {"fps": "--fps", "k": "-k", "skeleton": "--skeleton", "scale": "--scale", "min_score": "--min-score"}

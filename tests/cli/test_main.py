@@ -55,7 +55,7 @@ def test_every_command_has_examples_that_it_understands(capsys):
         ("embed clips.npz --json -o -", "stdout"),
         ("explore clips.npz -o x.html --map pcaa", "did you mean 'pca'"),
         ("plot clips.npz -o x.gif --view inf", "--view"),
-        ("protocols m clips.npz --splits a b --shares 5", "--shares"),
+        ("protocols m clips.npz --splits a b --fractions 5", "--fractions"),
         ("protocols m clips.npz --splits a b --which kn", "did you mean 'knn'"),
         ("pretrain i2md_smal --data x -o y", "did you mean 'i2md_small'"),
         ("pretrain i2md_small --data x -o y --threads 0", "--threads"),
