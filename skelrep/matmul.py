@@ -2,16 +2,23 @@
 
 oneDNN multiplies faster than the library behind `torch.mm`: float32 twice as fast on AMD's processors, for which that
 library has no code of its own; and where weights stand in the order in which the processor reads them, faster yet;
-int8 has no other way. torch's door to it is private, so what comes through it is compared with the plain product
-first, and is the plain one where the door is gone or the numbers differ.
+int8 is available in no other form. PyTorch's interface to it is private, so what it computes is compared with a plain
+product first; where the interface is missing or the numbers differ, the plain product is used. The environment variable
+`SKELREP_PLAIN_MATMUL=1`, set before skelrep is imported, uses plain products throughout.
+
+oneDNN divides its work among as many threads as OpenMP says there may be. Where OpenMP delivers fewer (`OMP_DYNAMIC`,
+`OMP_THREAD_LIMIT`), parts of the result are never computed, without an error, and this holds for PyTorch's own bfloat16
+products, too. So products are compared anew whenever the number of threads has changed.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import os
 import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +32,16 @@ logger = logging.getLogger(__name__)
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "int8": 0.5}
 
 
+def _number(text: str) -> int | None:
+    return int(text) if text.strip().isdecimal() else None
+
+
+# OpenMP reads its settings once, when it is loaded; a later change of the variables does nothing.
+_PLAIN = os.environ.get("SKELREP_PLAIN_MATMUL", "0") not in ("", "0")
+_DYNAMIC_THREADS = os.environ.get("OMP_DYNAMIC", "").strip().lower() in ("1", "true")
+_THREAD_LIMIT = _number(os.environ.get("OMP_THREAD_LIMIT", ""))
+
+
 class Product:
     """Rows times the transpose of a weight, plus a bias, and if wanted the positive part: relu(x Wᵀ + b)."""
 
@@ -36,55 +53,84 @@ class Product:
             bias: (out,).
             precision: "float32"; "bfloat16": both factors and the result are rounded to it (8 bits), sums are not;
                 "int8": the weight has one scale for each output, the rows one scale for each call.
-            relu: Whether the negative part of the result is cut off.
+            relu: Whether negative results become zero.
 
         Raises:
             ValueError: for int8 on another device than a CPU.
+            RuntimeError: if no product on this machine is right.
         """
-        weight, bias = weight.detach().contiguous(), bias.detach().contiguous()
-        self._plain = _plain(weight, bias, precision, relu)
-        self._run = self._plain
-        if weight.device.type != "cpu":
-            if precision == "int8":
-                raise ValueError(f"int8 products are for CPUs; on {weight.device.type} take float32 or bfloat16")
-            return
-        generator = torch.Generator().manual_seed(0)
-        probe = torch.rand(8, weight.shape[1], generator=generator) * 2 - 1
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # int8 comes from a part of torch that is about to move
-                packed = _packed(weight, bias, precision, relu)
-                got = packed(probe).float()
-        except (AttributeError, RuntimeError, TypeError) as error:
-            logger.info("no packed %s products here (%s): plain ones instead", precision, error)
-            return
-        expected = torch.nn.functional.linear(probe, weight, bias)
-        expected = expected.relu_() if relu else expected
-        difference = (got - expected).abs().max() / expected.square().mean().sqrt().clamp(min=1e-12)
-        if difference <= _TOLERANCE[precision]:
-            self._run = packed
+        self._weight, self._bias = weight.detach().contiguous(), bias.detach().contiguous()
+        self._precision, self._relu = precision, relu
+        self.packed = False  # whether it is more than the plain product
+        self._threads = torch.get_num_threads()
+        device = weight.device.type
+        if device == "cpu":
+            self._run = self._checked(self._threads)
+        elif precision == "int8":
+            raise ValueError(f"int8 products are for CPUs; on {device} take float32 or bfloat16")
         else:
-            logger.warning("packed %s products differ by %.1e here: plain ones instead", precision, float(difference))
+            self._run = _plain(self._weight, self._bias, precision, relu)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """(..., in) rows to (..., out); bfloat16 where that is the precision, else float32."""
+        if (threads := torch.get_num_threads()) != self._threads and rows.device.type == "cpu":
+            self._run, self._threads = self._checked(threads), threads
         return self._run(rows)
 
-    @property
-    def packed(self) -> bool:
-        """Whether it is more than the plain product."""
-        return self._run is not self._plain
+    def _checked(self, threads: int) -> Callable[[Tensor], Tensor]:
+        """The first of several products whose numbers are right with this number of threads."""
+        arguments = self._weight, self._bias, self._precision, self._relu
+        right = _right(threads)
+        candidates: list[Callable[..., Callable[[Tensor], Tensor]]] = [_plain if right.bfloat16 else _rounded]
+        if not _PLAIN and (right.onednn or self._precision == "int8"):
+            candidates.insert(0, _packed)
+        generator = torch.Generator().manual_seed(0)
+        probe = torch.rand(8, self._weight.shape[1], generator=generator) * 2 - 1
+        # By numpy, whose threads are not PyTorch's.
+        expected = torch.from_numpy(probe.numpy() @ self._weight.float().numpy().T + self._bias.float().numpy())
+        expected = expected.relu_() if self._relu else expected
+        scale = expected.square().mean().sqrt().clamp(min=1e-12)
+        for candidate in candidates:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # PyTorch announces that its int8 products will move
+                    run = candidate(*arguments)
+                    difference = (run(probe).float() - expected).abs().max() / scale
+            except (AttributeError, RuntimeError, TypeError) as error:
+                logger.info("no packed %s products here (%s): plain ones instead", self._precision, error)
+                continue
+            # A user may have allowed PyTorch to round float32 factors; what is never computed differs by far more.
+            if difference <= max(_TOLERANCE[self._precision], _TOLERANCE["bfloat16"] * (candidate is not _packed)):
+                self.packed = candidate is _packed
+                return run
+            logger.warning("%s products differ by %.1e here: plain ones instead", self._precision, float(difference))
+        raise _no_right_product(threads)
 
 
 def product(rows: Tensor, others: Tensor) -> Tensor:
     """(..., M, D) times the transpose of (..., N, D), strided as they may be: (..., M, N)."""
-    fits = rows.dtype == others.dtype == torch.float32 and rows.device.type == "cpu" and rows.numel() and others.numel()
-    learns = torch.is_grad_enabled() and (rows.requires_grad or others.requires_grad)
-    if not fits or learns or torch.compiler.is_compiling() or (direct := _direct()) is None:
+    if rows.device.type != "cpu" or torch.compiler.is_compiling() or not rows.numel() or not others.numel():
+        return rows @ others.mT
+    if torch.is_grad_enabled() and (rows.requires_grad or others.requires_grad):
+        return rows @ others.mT
+    right = _right(torch.get_num_threads())
+    if rows.dtype == others.dtype == torch.bfloat16 and not right.bfloat16:
+        return (rows.float() @ others.mT.float()).bfloat16()
+    if rows.dtype != torch.float32 or others.dtype != torch.float32 or right.direct is None:
         return rows @ others.mT
     if others.ndim > 2:
         return torch.stack([product(*pair) for pair in zip(rows, others, strict=True)])
-    return direct(_dense(rows), _dense(others), None, "none", [], "")
+    return right.direct(_dense(rows), _dense(others), None, "none", [], "")
+
+
+def check_products() -> None:
+    """Raises a RuntimeError if PyTorch's own bfloat16 products on the CPU are wrong with its number of threads.
+
+    Inference and `product` go around them; training under autocast cannot.
+    """
+    threads = torch.get_num_threads()
+    if not _right(threads).bfloat16:
+        raise _no_right_product(threads)
 
 
 def _dense(matrix: Tensor) -> Tensor:
@@ -94,20 +140,73 @@ def _dense(matrix: Tensor) -> Tensor:
     return matrix.contiguous() if matrix.stride(-1) == 1 else matrix.mT.contiguous().mT
 
 
+class _Right(NamedTuple):
+    """What is right with a number of threads."""
+
+    onednn: bool  # products by oneDNN
+    bfloat16: bool  # PyTorch's own bfloat16 products, which are oneDNN's where the processor has them
+    direct: Callable[..., Tensor] | None  # the float32 product of plain matrices by oneDNN, if it exists and is right
+
+
 @functools.cache
-def _direct() -> Callable[..., Tensor] | None:
-    """The float32 product of plain matrices by oneDNN, if it is there and right."""
-    rows, others = torch.rand(2, 24, 40, generator=torch.Generator().manual_seed(0)) - 0.5
-    pairs = (rows, others), (rows.mT, others.mT)
+def _right(threads: int) -> _Right:
+    """Compares products with numpy's; PyTorch must be set to this number of threads."""
+    if threads > 1 and (_DYNAMIC_THREADS or (_THREAD_LIMIT or threads) < threads):
+        # How many threads OpenMP delivers may change from call to call, so that no comparison would settle it.
+        logger.warning(
+            "OMP_DYNAMIC or OMP_THREAD_LIMIT lets OpenMP start fewer than PyTorch's %d threads, with which oneDNN's "
+            "products are wrong: slower ones instead; unset both, or set OMP_NUM_THREADS=1",
+            threads,
+        )
+        _check_float32(threads)
+        return _Right(False, False, None)
+    _check_float32(threads)
+    rows, others, expected = _case(threads)
+    got = (rows.bfloat16() @ others.bfloat16().mT).float()
+    bfloat16 = _difference(got, expected) <= _TOLERANCE["bfloat16"]
+    direct = None if _PLAIN or not bfloat16 else _direct(threads)
+    return _Right(bfloat16, bfloat16, direct)
+
+
+def _case(threads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Two matrices that are large enough for every thread to take part, and their product by numpy."""
+    rows = torch.rand(256 * threads, 48, generator=torch.Generator().manual_seed(0)) - 0.5
+    others = torch.rand(64, 48, generator=torch.Generator().manual_seed(1)) - 0.5
+    return rows, others, torch.from_numpy(rows.numpy() @ others.numpy().T)
+
+
+def _difference(got: Tensor, expected: Tensor) -> float:
+    """The largest, relative to the root mean square; NaN is never small."""
+    return float((got - expected).abs().max() / expected.square().mean().sqrt())
+
+
+def _check_float32(threads: int) -> None:
+    """Raises a RuntimeError if even the plain float32 product is wrong."""
+    rows, others, expected = _case(threads)
+    if not _difference(torch.nn.functional.linear(rows, others), expected) <= _TOLERANCE["bfloat16"]:
+        raise _no_right_product(threads)
+
+
+def _no_right_product(threads: int) -> RuntimeError:
+    return RuntimeError(
+        f"PyTorch's matrix products are wrong with {threads} threads on this machine, probably because OpenMP starts "
+        "fewer: unset OMP_DYNAMIC and OMP_THREAD_LIMIT, or set OMP_NUM_THREADS=1, and start again"
+    )
+
+
+def _direct(threads: int) -> Callable[..., Tensor] | None:
+    """The float32 product of plain matrices by oneDNN, if it exists and is right."""
+    rows, others, expected = _case(threads)
+    pairs = (rows, others, expected), (rows.mT.contiguous().mT, others.mT.contiguous().mT, expected)
     try:
         operator = torch.ops.mkldnn._linear_pointwise.default
-        difference = max((operator(a, b, None, "none", [], "") - a @ b.mT).abs().max().item() for a, b in pairs)
+        differences = [_difference(operator(a, b, None, "none", [], ""), c) for a, b, c in pairs]
     except (AttributeError, RuntimeError, TypeError) as error:
         logger.info("no float32 products by oneDNN here (%s): plain ones instead", error)
         return None
-    if difference <= _TOLERANCE["float32"]:
+    if all(difference <= _TOLERANCE["float32"] for difference in differences):
         return operator
-    logger.warning("float32 products by oneDNN differ by %.1e here: plain ones instead", difference)
+    logger.warning("float32 products by oneDNN differ by %.1e here: plain ones instead", max(differences))
     return None
 
 
@@ -118,6 +217,19 @@ def _plain(weight: Tensor, bias: Tensor, precision: str, relu: bool) -> Callable
     def run(rows: Tensor) -> Tensor:
         out = torch.nn.functional.linear(rows.to(kind), weight, bias)
         return out.relu_() if relu else out
+
+    return run
+
+
+def _rounded(weight: Tensor, bias: Tensor, precision: str, relu: bool) -> Callable[[Tensor], Tensor]:
+    """`_plain`, with bfloat16 factors multiplied in float32: slower, and by another library."""
+    if precision != "bfloat16":
+        return _plain(weight, bias, precision, relu)
+    weight, bias = weight.bfloat16().float(), bias.bfloat16().float()
+
+    def run(rows: Tensor) -> Tensor:
+        out = torch.nn.functional.linear(rows.bfloat16().float(), weight, bias)
+        return (out.relu_() if relu else out).bfloat16()
 
     return run
 

@@ -1,18 +1,14 @@
-"""Packed products and the networks made of them, against the plain ones."""
+"""Products by oneDNN against the plain ones, with as many threads as OpenMP delivers."""
 
-import copy
-import pickle
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from skelrep import embed, load_pretrained
-from skelrep.encoder import Encoder, EncoderConfig
-from skelrep.encoder.convolution import ConvolutionConfig, TemporalConvolution
-from skelrep.encoder.recurrent import RecurrentConfig, RecurrentStack
-from skelrep.encoder.recurrent_cpu import MIN_CLIPS
-from skelrep.matmul import PRECISIONS, Product, _direct, product
-from tests.test_embedding import ragged
+from skelrep import matmul
+from skelrep.matmul import PRECISIONS, Product, check_products, product
 
 # Cosine to the plain float32 network, at the least.
 COSINE = {"float32": 1 - 1e-6, "bfloat16": 0.9999, "int8": 0.999}
@@ -21,37 +17,6 @@ COSINE = {"float32": 1 - 1e-6, "bfloat16": 0.9999, "int8": 0.999}
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
-
-
-def randomised(network):
-    """With BatchNorms that do something."""
-    for name, tensor in network.state_dict().items():
-        if "norm" in name and tensor.is_floating_point():
-            tensor.uniform_(0.5, 1.5)
-    return network.eval()
-
-
-NETWORKS = {
-    "recurrent": lambda: RecurrentStack(15, 2, RecurrentConfig(hidden=24, layers=3)),
-    "convolution": lambda: TemporalConvolution(15, 40, ConvolutionConfig(width=32, blocks=2, spans=2)),
-}
-
-
-@pytest.fixture(params=NETWORKS)
-def network(request):
-    return randomised(NETWORKS[request.param]())
-
-
-@pytest.fixture
-def poses():
-    poses = torch.randn(MIN_CLIPS + 2, 2, 40, 15, 3)
-    poses[1:4, 1] = 0  # no second person in some clips
-    return poses
-
-
-@pytest.fixture(scope="module")
-def clips():
-    return ragged(20)
 
 
 def similar(one, other):
@@ -87,92 +52,6 @@ def test_where_the_packed_product_is_gone_or_wrong_the_plain_one_does(monkeypatc
     assert similar(product(rows).float(), torch.nn.functional.linear(rows, weight, bias)) > COSINE[precision]
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_packed_networks_equal_plain_ones(network, poses, precision):
-    present = (poses != 0).flatten(2).any(dim=2)
-    with torch.inference_mode():
-        plain, packed = network(poses, present), network.packed(precision)(poses, present)
-    assert packed.dtype == torch.float32
-    assert similar(packed, plain) > COSINE[precision]
-    if precision == "float32":
-        torch.testing.assert_close(packed, plain, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_inputs_that_hardly_vary_spoil_nothing(precision):
-    """The centred joint is always zero, so that BatchNorm multiplies it by 1 / sqrt(eps)."""
-    network = randomised(RecurrentStack(15, 1, RecurrentConfig(hidden=64, layers=3)))
-    network.norm.running_mean[:3], network.norm.running_var[:3] = 0, 0
-    poses = torch.randn(MIN_CLIPS, 1, 40, 15, 3)
-    poses[:, :, :, 0] = 0
-    with torch.inference_mode():
-        present = torch.ones(MIN_CLIPS, 1, dtype=torch.bool)
-        assert similar(network.packed(precision)(poses, present), network(poses)) > COSINE[precision]
-
-
-def test_a_number_of_frames_that_no_chunk_divides():
-    network = randomised(RecurrentStack(15, 1, RecurrentConfig(hidden=24, layers=2)))
-    poses = torch.randn(MIN_CLIPS, 1, 13, 15, 3)
-    present = torch.ones(MIN_CLIPS, 1, dtype=torch.bool)
-    with torch.inference_mode():
-        torch.testing.assert_close(network.packed("float32")(poses, present), network(poses), rtol=1e-4, atol=1e-5)
-
-
-def test_changed_weights_are_packed_anew():
-    encoder = Encoder(EncoderConfig())
-    poses = torch.randn(2, 1, 64, 15, 3)
-    with torch.no_grad():
-        first = encoder.features(poses, ["joint"], "float32")["joint"]
-        kept = encoder.packed(["joint"], "float32")["joint"]
-        assert encoder.packed(["joint"], "float32")["joint"] is kept
-        encoder.streams["joint"].entry.weight.mul_(2)
-        second = encoder.features(poses, ["joint"], "float32")["joint"]
-        torch.testing.assert_close(second, encoder(poses)["joint"], rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(first, second)
-
-
-def test_copies_and_pickles_leave_packed_weights_behind(clips):
-    encoder = load_pretrained()
-    rows = embed(clips[:3], encoder)
-    assert "_packed_streams" in encoder.__dict__
-    for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
-        assert "_packed_streams" not in other.__dict__
-        assert (embed(clips[:3], other) == rows).all()
-
-
-@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
-def test_embed_in_other_precisions(clips, precision):
-    encoder = load_pretrained()
-    exact, fast = embed(clips, encoder), embed(clips, encoder, precision=precision)
-    assert fast.dtype == exact.dtype
-    assert not (fast == exact).all()
-    cosines = torch.nn.functional.cosine_similarity(torch.from_numpy(exact), torch.from_numpy(fast), dim=1)
-    assert cosines.median() > COSINE[precision]
-    # One scale of int8 for a whole batch: single clips beside a wild one lose more.
-    assert cosines.min() > (COSINE[precision] if precision == "bfloat16" else 0.99)
-
-
-def test_an_unknown_precision(clips):
-    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, int8; got 'float16'"):
-        embed(clips, precision="float16")
-
-
-def test_the_modules_themselves_obey_the_autocast_around_them():
-    encoder, poses = Encoder(EncoderConfig()), torch.randn(2, 1, 64, 15, 3)
-    with torch.no_grad():
-        exact = encoder(poses)["joint"]
-        with torch.autocast("cpu", torch.bfloat16):
-            rounded = encoder(poses)["joint"]
-    assert similar(rounded.float(), exact) > COSINE["bfloat16"]
-    assert not torch.allclose(rounded.float(), exact, rtol=1e-5, atol=1e-6)
-
-
-def test_int8_is_for_cpus():
-    encoder = Encoder(EncoderConfig()).to("meta")
-    with pytest.raises(ValueError, match="int8 products are for CPUs; on meta take"):
-        encoder.features(torch.empty(1, 1, 64, 15, 3, device="meta"), ["joint"], "int8")
-
-
 def laid_out(rows: int, columns: int, order: str, gap: int) -> torch.Tensor:
     """(rows, columns) float32, in memory by rows or columns, with a gap behind each."""
     if order == "columns":
@@ -200,6 +79,15 @@ def test_a_product_is_torchs_where_a_gradient_is_wanted_or_the_dtype_is_another(
     assert product(torch.zeros(0, 50), b).shape == (0, 20)
 
 
+@pytest.fixture
+def compared_anew():
+    """Nothing of an earlier comparison is remembered, nor of this one afterwards."""
+    matmul._right.cache_clear()
+    yield
+    matmul._right.cache_clear()
+
+
+@pytest.mark.usefixtures("compared_anew")
 @pytest.mark.parametrize("fault", ["gone", "wrong"])
 def test_where_the_direct_product_is_gone_or_wrong_the_plain_one_does(monkeypatch, fault):
     class Operators:
@@ -208,10 +96,89 @@ def test_where_the_direct_product_is_gone_or_wrong_the_plain_one_does(monkeypatc
                 default = staticmethod(lambda rows, others, *_: 1.1 * (rows @ others.mT))
 
     monkeypatch.setattr(torch.ops, "mkldnn", Operators)
-    _direct.cache_clear()
+    a, b = torch.randn(30, 50), torch.randn(20, 50)
+    assert torch.equal(product(a, b), a @ b.mT)
+
+
+@pytest.mark.usefixtures("compared_anew")
+def test_where_even_plain_products_are_wrong_nothing_is_computed(monkeypatch):
+    right = torch.nn.functional.linear
+
+    def half(rows, weight, bias=None):
+        out = right(rows, weight, bias)
+        out[len(out) // 2 :] = 0  # what a thread that was never started would have computed
+        return out
+
+    monkeypatch.setattr(torch.nn.functional, "linear", half)
+    for use in (lambda: Product(torch.ones(3, 4), torch.ones(3)), lambda: product(torch.ones(5, 4), torch.ones(3, 4))):
+        with pytest.raises(RuntimeError, match="OMP_DYNAMIC.*OMP_NUM_THREADS=1"):
+            use()
+
+
+def test_products_are_compared_anew_when_the_number_of_threads_changes(monkeypatch):
+    counts = []
+    right = matmul._right
+    monkeypatch.setattr(matmul, "_right", lambda threads: counts.append(threads) or right(threads))
+    rows, weight, bias = torch.randn(50, 70), torch.randn(33, 70), torch.randn(33)
+    made = Product(weight, bias)
+    made(rows), made(rows)
+    assert counts == [1]
+    torch.set_num_threads(2)
     try:
-        assert _direct() is None
-        a, b = torch.randn(30, 50), torch.randn(20, 50)
-        assert torch.equal(product(a, b), a @ b.mT)
+        torch.testing.assert_close(made(rows), torch.nn.functional.linear(rows, weight, bias), rtol=0, atol=1e-4)
+        product(rows, weight)
     finally:
-        _direct.cache_clear()
+        torch.set_num_threads(1)
+    assert counts == [1, 2, 2]
+
+
+PRODUCTS = """
+import numpy as np, torch
+from skelrep import matmul
+
+generator = torch.Generator().manual_seed(0)
+rows, weight = torch.randn(2000, 45, generator=generator), torch.randn(60, 45, generator=generator)
+expected = torch.from_numpy(rows.numpy() @ weight.numpy().T)
+for precision, tolerance in {"float32": 1e-4, "bfloat16": 0.3, "int8": 1.5}.items():
+    made = matmul.Product(weight, torch.zeros(60), precision)
+    assert (made(rows) - expected).abs().max() < tolerance, precision
+    print(precision, made.packed)
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        assert (made(rows) - expected).abs().max() < tolerance, precision
+assert (matmul.product(rows, weight) - expected).abs().max() < 1e-4
+assert (matmul.product(rows.bfloat16(), weight.bfloat16()) - expected).abs().max() < 0.3
+"""
+
+
+def in_a_process(script: str, **variables: str) -> str:
+    variables = {**os.environ, "OMP_NUM_THREADS": "2", **variables}
+    found = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variables", [{"OMP_DYNAMIC": "true"}, {"OMP_THREAD_LIMIT": "1"}], ids=str)
+def test_products_are_right_where_openmp_delivers_fewer_threads(variables):
+    out = in_a_process(PRODUCTS, **variables)
+    assert out.split() == ["float32", "False", "bfloat16", "False", "int8", "True"]
+
+
+@pytest.mark.slow
+def test_the_comparison_alone_finds_threads_that_are_missing_and_training_is_refused():
+    unaware = "from skelrep import matmul; matmul._THREAD_LIMIT = None\n"
+    training = "try: matmul.check_products()\nexcept RuntimeError as error: print('OMP_DYNAMIC' in str(error))"
+    out = in_a_process(unaware + PRODUCTS + training, OMP_THREAD_LIMIT="1")
+    assert out.split() == ["float32", "False", "bfloat16", "False", "int8", "True", "True"]
+
+
+@pytest.mark.slow
+def test_an_environment_variable_turns_private_products_off():
+    out = in_a_process(PRODUCTS, SKELREP_PLAIN_MATMUL="1")
+    assert out.split() == ["float32", "False", "bfloat16", "False", "int8", "False"]
+
+
+def test_the_interface_of_pytorch_is_used_where_it_is_right():
+    assert Product(torch.randn(33, 70), torch.randn(33)).packed
+    check_products()
