@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from skelrep.encoder import Encoder, Source
 from skelrep.encoder.encoder import persons_present
+from skelrep.matmul import check_products
 from skelrep.poses import Poses
 from skelrep.train.augment import AugmentConfig, augment
 
@@ -168,6 +169,8 @@ def finetune_prepared(
     Raises:
         ValueError: if the loss is not finite at the end.
     """
+    if config.precision == "bfloat16" and prepared.device.type == "cpu":
+        check_products()
     classes, codes = np.unique(labels, return_inverse=True)
     targets = torch.from_numpy(codes).to(prepared.device)
     with torch.random.fork_rng(range(torch.cuda.device_count())):

@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 
 from skelrep.encoder import Encoder
 from skelrep.files import replacing
+from skelrep.matmul import check_products
 from skelrep.train import distributed
 from skelrep.train.augment import distort
 from skelrep.train.data import Corpus
@@ -66,6 +67,8 @@ def pretrain(
     """
     recipe.check()
     device, processes, writes = corpus.device, distributed.processes(), distributed.rank() == 0
+    if recipe.precision == "bfloat16" and device.type == "cpu":
+        check_products()
     if recipe.batch % processes:
         raise ValueError(f"a batch of {recipe.batch} does not divide into {processes} processes")
     if recipe.batch > recipe.method.slots:
