@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import sys
 import warnings
 from collections.abc import Iterable
@@ -33,8 +34,21 @@ def optional(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        what = module.partition(".")[0]
-        raise ModuleNotFoundError(f"this format needs {what}: pip install 'skelrep[{extra}]'") from error
+        raise ModuleNotFoundError(f"this format needs {install(module, extra)}", name=module) from error
+
+
+def install(module: str, extra: str) -> str:
+    """What is missing and how it is installed: `pyarrow: pip install "pyarrow>=14"`, with the version of the extra."""
+    from importlib.metadata import PackageNotFoundError, requires  # slow to import, and seldom needed
+
+    name = module.partition(".")[0].replace("_", "-")
+    try:
+        lines = requires("skelrep") or []
+    except PackageNotFoundError:  # used from a checkout
+        lines = []
+    extras = [line.partition(";")[0].strip() for line in lines if re.search(f"extra == ['\"]{extra}['\"]", line)]
+    [needed, *_] = [line for line in extras if re.match(rf"{re.escape(name)}\b(?!-)", line)] or [name]
+    return f'{name}: pip install "{needed}"'
 
 
 def warn(message: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.test_examples import EXAMPLES, JUDGES
 
-nbformat = pytest.importorskip("nbformat", reason="notebooks are read by nbformat: pip install 'skelrep[test]'")
+nbformat = pytest.importorskip("nbformat", reason="notebooks are read by nbformat: pip install '.[test]'")
 
 NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
 REPEAT = "jupytext --to ipynb --set-kernel python3 --update examples/{0}.py"
@@ -29,7 +29,7 @@ def test_the_first_two_examples_are_notebooks():
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_in_step_with_the_script(name):
-    jupytext = pytest.importorskip("jupytext", reason="jupytext reads the scripts: pip install 'skelrep[test]'")
+    jupytext = pytest.importorskip("jupytext", reason="jupytext reads the scripts: pip install '.[test]'")
     script = jupytext.read(EXAMPLES / f"{name}.py")
     assert cells(notebook(name)) == cells(script), f"they differ; repeat {REPEAT.format(name)}"
 
@@ -48,8 +48,8 @@ def test_stored_without_outputs(name):
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_runs_in_a_kernel(name, tmp_path, monkeypatch):
-    nbclient = pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install 'skelrep[test]'")
-    pytest.importorskip("ipykernel", reason="ipykernel is the kernel: pip install 'skelrep[test]'")
+    nbclient = pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install '.[test]'")
+    pytest.importorskip("ipykernel", reason="ipykernel is the kernel: pip install '.[test]'")
     pytest.importorskip("matplotlib")
     for variable in ("TMPDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR"):
         monkeypatch.setenv(variable, str(tmp_path))

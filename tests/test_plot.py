@@ -219,11 +219,11 @@ def test_what_cannot_be_drawn_is_refused(poses, path, options, message, tmp_path
 def test_without_matplotlib_it_says_what_to_install(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     for draw in (plot.draw, plot.animate):
-        with pytest.raises(ModuleNotFoundError, match=r"pip install 'skelrep\[plot\]'"):
+        with pytest.raises(ModuleNotFoundError, match="pip install .matplotlib"):
             draw(walking())
     walking().save(tmp_path / "clip.npz")
     assert main(["plot", str(tmp_path / "clip.npz"), "-o", str(tmp_path / "clip.gif")]) == 1
-    assert capsys.readouterr().err == "skelrep: error: drawing needs matplotlib: pip install 'skelrep[plot]'\n"
+    assert 'pip install "matplotlib' in capsys.readouterr().err
 
 
 def test_the_command_draws_the_clip_that_is_named(tmp_path, monkeypatch, capsys):

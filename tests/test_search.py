@@ -38,7 +38,7 @@ def files(tiny_encoder, tmp_path, monkeypatch):
 
 def embed(poses: str, output: str, *more: str) -> str:
     if output.endswith(".parquet"):
-        pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'skelrep[parquet]'")
+        pytest.importorskip("pyarrow", reason="needs pyarrow: pip install '.[parquet]'")
     assert main(["embed", poses, "-m", "model", "-o", output, "-q", *more]) == 0
     return output
 
@@ -152,7 +152,7 @@ def test_errors_are_one_sentence(files, command, message, capsys):
 
 
 def test_a_parquet_file_holds_what_an_npz_does(files, tiny_encoder):
-    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'skelrep[parquet]'")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install '.[parquet]'")
     one, other = (load(embed("all.npz", name, "--window", "0.7")) for name in ("rows.npz", "rows.parquet"))
     assert one.model == other.model == "model"
     np.testing.assert_array_equal(one.rows, other.rows)
@@ -207,7 +207,7 @@ def test_labels_that_are_numbers_stay_numbers(tmp_path):
 
 
 def test_parquet_that_others_wrote(tmp_path):
-    arrow = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'skelrep[parquet]'")
+    arrow = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install '.[parquet]'")
     from pyarrow import parquet
 
     def written(**columns) -> Path:
@@ -239,7 +239,7 @@ def test_without_pyarrow_nothing_is_embedded(files, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setattr("skelrep.encoder.Encoder.embed", lambda *_, **__: pytest.fail("the work was begun"))
     assert main(["embed", "all.npz", "-m", "model", "-o", "rows.parquet"]) == 1
-    assert "pip install 'skelrep[parquet]'" in capsys.readouterr().err
+    assert 'pip install "pyarrow' in capsys.readouterr().err
     assert not (files / "rows.parquet").exists()
 
 
@@ -300,7 +300,7 @@ def test_faiss_finds_what_retrieve_finds(page, monkeypatch):
 
 
 def test_lancedb_finds_what_retrieve_finds(page, monkeypatch):
-    pytest.importorskip("pyarrow", reason="needs pyarrow: pip install 'skelrep[parquet]'")
+    pytest.importorskip("pyarrow", reason="needs pyarrow: pip install '.[parquet]'")
     namespace = run_block(page, "import lancedb", monkeypatch, lancedb="lancedb")
     stored, _, _ = expected(page[0], 5)
     nearest = namespace["nearest"]
@@ -311,7 +311,7 @@ def test_lancedb_finds_what_retrieve_finds(page, monkeypatch):
 
 
 def test_onnx_runtime_gives_the_embeddings(page, monkeypatch):
-    pytest.importorskip("onnx", reason="needs onnx: pip install 'skelrep[onnx]'")
+    pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
     namespace = run_block(page, "import onnxruntime", monkeypatch, onnxruntime="onnxruntime")
     stored = load(page[0] / "rows.npz")
     np.testing.assert_allclose(namespace["rows"], stored.rows, atol=1e-5)

@@ -1,6 +1,6 @@
 """Pictures: moving skeletons, and the confusion matrices of evaluations.
 
-Matplotlib draws them, without a screen; it comes with `pip install 'skelrep[plot]'`.
+Matplotlib draws them, without a screen; it comes with the extra `plot`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from skelrep.alignment import map_joints
 from skelrep.evaluate import KNNResult, LinearResult
 from skelrep.files import replacing
+from skelrep.messages import install
 from skelrep.poses import Poses, as_poses
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 
@@ -482,7 +483,7 @@ def _figure(**options: Any) -> Figure:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("drawing needs matplotlib: pip install 'skelrep[plot]'", name="matplotlib") from error
+        raise ModuleNotFoundError(f"drawing needs {install('matplotlib', 'plot')}", name="matplotlib") from error
     figure = Figure(facecolor="white", **options)
     FigureCanvasAgg(figure)
     figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]

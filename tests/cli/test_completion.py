@@ -14,7 +14,7 @@ import pytest
 @pytest.fixture
 def completed(tmp_path, monkeypatch):
     """What bash offers after a line is typed and Tab is pressed."""
-    pytest.importorskip("argcomplete", reason="needs argcomplete: pip install 'skelrep[completion]'")
+    pytest.importorskip("argcomplete", reason="needs argcomplete: pip install '.[completion]'")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "skelrep"

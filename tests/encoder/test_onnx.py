@@ -24,8 +24,8 @@ from skelrep.preprocess import CMD_LINE, PreprocessConfig
 from skelrep.skeletons import SKELETONS
 from tests.conftest import untrained
 
-onnx = pytest.importorskip("onnx", reason="needs onnx: pip install 'skelrep[onnx]'")
-onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'skelrep[onnx]'")
+onnx = pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install '.[onnx]'")
 
 ONE = PreprocessConfig(persons=1, frames=32)
 RECURRENT = RecurrentConfig(hidden=24, layers=3)
