@@ -9,8 +9,7 @@ import pytest
 
 from skelrep.messages import install, optional
 
-LINES = ["numpy>=1", "pyarrow>=14; extra == \"parquet\"", "onnxruntime>=1.17; extra == 'onnx'"]
-LINES += ["onnx>=1.15; extra == 'onnx'"]
+LINES = [
     "numpy>=1",
     'pyarrow>=14; extra == "parquet"',
     "onnxruntime>=1.17; extra == 'onnx'",
