@@ -28,15 +28,15 @@ _SPELLINGS = {
         "neck_1 neck_01 shoulder_center shoulder_centre center_shoulder lower_neck neck_lower mid_shoulder head_bottom "
         "neck_twist_01 neck_base t_1_c_7"
     ),
-    "head": "face c_1_head center_head",
+    "head": "face c_1_head center_head head_1",
     "head_top": (
         "head_end top_of_head head_site head_top_end top_head head_nub head_tip head_effector head_leaf head_vertex "
         "vertex"
     ),
     "nose": "",
     "hip": "up_leg upper_leg thigh femur hip_joint up_hip hjc hip_jc j_hip",
-    "knee": "leg lower_leg shin tibia calf low_leg kne kjc knee_jc walker_knee",
-    "ankle": "foot_ankle ank ajc ankle_jc talus",
+    "knee": "leg lower_leg shin tibia calf shank low_leg kne kjc knee_jc walker_knee",
+    "ankle": "foot_ankle ank ajc ankle_jc talus talocrural",
     "foot": "",
     "toe": "toe_base toes foot_index ball big_toe toe_0 mtp ball_foot toebase_0",
     "small_toe": "pinky_toe little_toe",
@@ -72,6 +72,8 @@ _FROM_SPELLING["hip"] = "hip"
 _RANK = {spelling: rank for rank, spelling in enumerate(_FROM_SPELLING)}
 SIDES = {"left": "left_", "l": "left_", "right": "right_", "r": "right_", "lt": "left_", "rt": "right_"}
 
+_OTHER = {"l": "r", "r": "l"}
+
 # Words of exporters and rigs before and behind a joint's name: "mixamorig_Hips", "Character1_LeftUpLeg",
 # "DEF-forearm.L", "Bip01 L Thigh", "CC_Base_L_Calf", "J_Bip_C_Hips", "body_left_hip", "left_arm_joint", "lShldrBend",
 # "RHJC_study". They are taken off only where a known name is left.
@@ -103,10 +105,7 @@ def canonical_name(joint: str) -> str:
         >>> canonical_name("mixamorig:LeftForeArm"), canonical_name("rShldr")
         ('left_elbow', 'right_shoulder')
     """
-    side, rest = side_and_rest(joint)
-    if not side and rest == "hip":
-        return "pelvis"
-    return side + _FROM_SPELLING.get(rest, rest)
+    return _name(*side_and_rest(joint))
 
 
 def side_and_rest(joint: str) -> tuple[str, str]:
@@ -143,8 +142,8 @@ def canonical_names(joints: Sequence[str]) -> list[str]:
         As many names; equal ones only where equal names were given.
     """
     joints = _without_common_parts([str(joint) for joint in joints])
-    spelled = [side_and_rest(joint) for joint in joints]
-    names = [canonical_name(joint) for joint in joints]
+    spelled = _with_glued_sides([side_and_rest(joint) for joint in joints])
+    names = [_name(side, rest) for side, rest in spelled]
     for side in ("left_", "right_"):
         rests = {rest for of, rest in spelled if of == side}
         below = next((word for word in _BELOW_LEG if word in rests), None)
@@ -161,6 +160,24 @@ def canonical_names(joints: Sequence[str]) -> list[str]:
         for i in rivals:
             names[i] = "".join(spelled[i])
     return names
+
+
+def _name(side: str, rest: str) -> str:
+    return "pelvis" if not side and rest == "hip" else side + _FROM_SPELLING.get(rest, rest)
+
+
+def _with_glued_sides(spelled: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Takes an "l" or "r" that is glued to a word ("kneel", "LMTP5") for a side where the file has the twin as well."""
+    rests = {rest for side, rest in spelled if not side}
+    found = []
+    for side, rest in spelled:
+        known = side or rest in _FROM_SPELLING or len(rest) < 3
+        if not known and rest[-1] in "lr" and rest[:-1] in _FROM_SPELLING and rest[:-1] + _OTHER[rest[-1]] in rests:
+            side, rest = SIDES[rest[-1]], rest[:-1]
+        elif not known and rest[0] in "lr" and _OTHER[rest[0]] + rest[1:] in rests:
+            side, rest = SIDES[rest[0]], rest[1:].lstrip("_")
+        found.append((side, rest))
+    return found
 
 
 def _words(joint: str) -> list[str]:
@@ -205,8 +222,12 @@ def _without_common_parts(joints: list[str]) -> list[str]:
     for prefix in _common_prefixes(plain):
         for suffix in ("", *_common_suffixes(plain)):
             stripped = [name.removeprefix(prefix).removesuffix(suffix) or name for name in plain]
-            if _known(stripped) > known:
-                best, known = stripped, _known(stripped)
+            # Without a gain only an exporter's own word is taken off: "left_" before all joints of an arm means a side.
+            added = set(_words(prefix + "_" + suffix))
+            exporters = added and all(word in _BEFORE or word in _BEHIND or word.isdecimal() for word in added)
+            found = _known(stripped)
+            if found > known or (found == known and exporters):
+                best, known = stripped, found
     numbered = [re.sub(r"[._-]?\d+$", "", name) or name for name in best]
     most = sum(a != b for a, b in zip(best, numbered)) > 0.8 * len(best)
     if most and len({*numbered}) == len({*best}) and _known(numbered) > known:
