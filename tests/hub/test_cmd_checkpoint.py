@@ -139,6 +139,7 @@ def test_every_stream_equals_the_loop_over_frames(tmp_path, prefix, norm):
             assert torch.allclose(features[name].double(), expected, rtol=0, atol=1e-5), name
 
 
+@pytest.mark.slow
 def test_the_paper_size_equals_the_loop_over_frames(tmp_path):
     _, originals = checkpoint(tmp_path / "checkpoint.pth.tar", ("joint",), hidden=1024, sides=("encoder_q",))
     encoder = convert_cmd(tmp_path / "checkpoint.pth.tar")

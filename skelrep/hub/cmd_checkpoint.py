@@ -1,0 +1,97 @@
+"""Import of training checkpoints of CMD's public code."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from skelrep.encoder import Encoder, EncoderConfig, Source
+from skelrep.encoder.recurrent import RecurrentConfig
+from skelrep.hub.load import assemble
+from skelrep.hub.publish import save_pretrained
+from skelrep.preprocess import CMD_LINE
+from skelrep.skeletons import SKELETONS
+
+_CMD_STREAMS = {"joint": "encoder_q", "bone": "encoder_q_bone", "motion": "encoder_q_motion"}
+
+
+def convert_cmd(checkpoint: str | os.PathLike, folder: str | os.PathLike | None = None) -> Encoder:
+    """Imports a training checkpoint in the format of CMD's public code (ECCV 2022, arXiv 2208.12448).
+
+    Its query encoders become the streams, as many of the three as there are; projection heads, key encoders, queues and
+    optimiser are training's and are left out. The code steps a "bidirectional" GRU frame by frame, so its `*_reverse`
+    weights go to the second forward GRU. Streams are fused by their mean, as its `view="all"` does; a single stream,
+    such as the joint stream of its kNN protocol, is then CMD's feature to the number.
+
+    Args:
+        checkpoint: The file, `checkpoint_0450.pth.tar` or the like; nothing but tensors and plain containers is ever
+            unpickled.
+        folder: Where to save the encoder with `save_pretrained`, if anywhere.
+
+    Returns:
+        The encoder, on the CPU.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is no such checkpoint, or a tensor is missing, unknown, of another shape or not finite.
+    """
+    checkpoint = Path(checkpoint).expanduser()
+    try:
+        # Key encoders and optimiser, three quarters of the file, are never read where it can be mapped.
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))
+    except OSError:
+        raise
+    except Exception as error:  # the unpickler has no error of its own: damage shows as anything
+        raise ValueError(
+            f"{checkpoint} is no plain PyTorch checkpoint: it is damaged, or holds objects beside tensors and plain "
+            "containers, which are refused because they could run code; save its state_dict alone"
+        ) from error
+    state = stored.get("state_dict") if isinstance(stored, dict) else None
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+    ):
+        raise ValueError(f"{checkpoint} is no CMD checkpoint: it has no state_dict of named tensors")
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        name = name.removeprefix("module.")  # of DistributedDataParallel
+        if re.match(r"encoder_k(_motion|_bone)?\.|queue|encoder_q(_motion|_bone)?\.fc\.", name):
+            continue
+        name = name.replace(".encoder.input_norm.", ".input_norm.")  # both spellings exist
+        if name in tensors:
+            raise ValueError(f"{checkpoint} holds {name} twice, with and without a prefix")
+        tensors[name] = tensor
+    present = tuple(name for name in _CMD_STREAMS if any(key.startswith(_CMD_STREAMS[name] + ".") for key in tensors))
+    recurrent = next((tensors.get(f"{_CMD_STREAMS[name]}.encoder.gru.weight_hh_l0") for name in present), None)
+    if recurrent is None or recurrent.ndim != 2:
+        raise ValueError(f"{checkpoint} is no CMD checkpoint: it has no encoder_q...encoder.gru.weight_hh_l0 (3H x H)")
+    layers = {match[1] for name in tensors if (match := re.search(r"\.gru\.weight_ih_l(\d+)$", name))}
+    config = EncoderConfig(
+        skeleton=SKELETONS["ntu-25"],
+        modalities=present,
+        preprocess=CMD_LINE,
+        backbone=RecurrentConfig(hidden=recurrent.shape[1], layers=max(len(layers), 1)),
+        fusion="mean",
+        training={
+            "recipe": f"CMD (ECCV 2022, arXiv 2208.12448), imported from the training checkpoint {checkpoint.name}.",
+            **({"hyper_parameters": {"epoch": stored["epoch"]}} if isinstance(stored.get("epoch"), int) else {}),
+        },
+    )
+    encoder = assemble(config, tensors, str(checkpoint), _cmd_name)
+    encoder.source = Source(str(checkpoint))
+    if folder is not None:
+        save_pretrained(encoder, folder)
+    return encoder
+
+
+def _cmd_name(name: str) -> str:
+    """What CMD calls a tensor of the encoder: streams.joint.layers.2.1.bias_hh_l0 is encoder_q...bias_hh_l2_reverse."""
+    _, stream, part, *rest = name.split(".")
+    if part == "norm":
+        return f"{_CMD_STREAMS[stream]}.input_norm.{rest[0]}"
+    layer, half, weight = rest
+    return f"{_CMD_STREAMS[stream]}.encoder.gru.{weight.removesuffix('0')}{layer}{'_reverse' * int(half)}"

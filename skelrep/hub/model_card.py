@@ -1,0 +1,156 @@
+"""Model cards: the README.md of an encoder, from the template `model_card.md`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from skelrep.encoder import Encoder
+from skelrep.preprocess import PreprocessConfig
+
+TEMPLATE = Template(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
+
+
+def model_card(encoder: Encoder, *, name: str | None = None) -> str:
+    """The text of a README.md for the Hub: metadata in YAML, then what people should know.
+
+    Beside the config it reads these keys of `encoder.config.training`, all of them optional; the section of a key that
+    is absent is left out:
+
+    - `license` (str): of the weights, as the Hub spells licences: "apache-2.0", "cc-by-4.0", "other".
+    - `data` (list of objects): what it was trained on; `name` and, as known, `licence`, `hours`, `url`, ... (columns of
+      a table, in this order).
+    - `recipe` (str): how it was trained, in a sentence.
+    - `hyper_parameters` (object): names and values of that recipe.
+    - `results` (list of objects): `dataset`, `protocol`, `metric`, `value` and, if known, `sd`, the standard deviation.
+    - `notes` (list of str): strengths and limitations.
+
+    Args:
+        encoder: The encoder.
+        name: The argument of load_pretrained in the example; by default where the encoder came from.
+
+    Raises:
+        ValueError: if one of these keys holds something else.
+    """
+    config, name = encoder.config, name or encoder.source.name
+    training, preprocess = config.training, config.preprocess
+    data = _entries(training, "data", ("name",))
+    results = _entries(training, "results", ("dataset", "protocol", "metric", "value"))
+    size = sum(parameter.numel() for parameter in encoder.parameters())
+    text = TEMPLATE.substitute(
+        metadata=_metadata(name, training, data, results),
+        name=name,
+        dim=encoder.dim,
+        kind=config.kind.capitalize(),
+        streams=f"{', '.join(config.modalities)} stream{'s' * (len(config.modalities) > 1)}",
+        parameters=f"{size / 1e6:.2f}",
+        skeleton=config.skeleton.name,
+        joint_count=len(config.skeleton),
+        joints=", ".join(config.skeleton.joints),
+        preprocessing=_preprocessing(preprocess),
+    )
+    parts = [text.strip()]
+    if recipe := training.get("recipe"):
+        parts.append(f"## Training\n\n{recipe}")
+    if hyper := training.get("hyper_parameters"):
+        if not isinstance(hyper, dict):
+            raise ValueError(f"training['hyper_parameters'] must be an object, got {hyper!r}")
+        parts.append("## Hyper-parameters\n\n" + _table([{"name": key, "value": hyper[key]} for key in hyper]))
+    if data:
+        parts.append("## Training data\n\n" + _table(data))
+    if results:
+        rows = [
+            {key: row[key] for key in ("dataset", "protocol", "metric")}
+            | {"value": f"{row['value']}" + (f" ± {row['sd']}" if row.get("sd") is not None else "")}
+            for row in results
+        ]
+        parts.append("## Results\n\n" + _table(rows))
+    if notes := training.get("notes"):
+        if not isinstance(notes, (list, tuple)):
+            raise ValueError(f"training['notes'] must be a list of sentences, got {notes!r}")
+        parts.append("## Strengths and limitations\n\n" + "\n".join(f"- {note}" for note in notes))
+    if licence := training.get("license"):
+        parts.append(f"## Licence\n\nThe weights: {licence}. The training data have their own.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _entries(training: dict[str, Any], key: str, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+    entries = training.get(key) or []
+    if not isinstance(entries, (list, tuple)) or not all(
+        isinstance(entry, dict) and all(name in entry for name in needed) for entry in entries
+    ):
+        raise ValueError(f"training[{key!r}] must be a list of objects that have {', '.join(needed)}; got {entries!r}")
+    return list(entries)
+
+
+def _metadata(name: str, training: dict[str, Any], data: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
+    metadata = ModelCardData(
+        library_name="skelrep",
+        pipeline_tag="feature-extraction",
+        tags=["skeleton", "action-recognition", "self-supervised", "i2md"],
+        license=training.get("license"),
+        datasets=[_hub_id(row["name"]) for row in data] or None,
+        metrics=["accuracy"] if results else None,
+        model_name=name.split("/")[-1],
+        eval_results=[
+            EvalResult(
+                task_type="feature-extraction",
+                task_name="Action recognition on frozen embeddings",
+                dataset_type=_hub_id(row["dataset"]),
+                dataset_name=str(row["dataset"]),
+                metric_type="accuracy" if "accuracy" in str(row["metric"]).lower() else _hub_id(row["metric"]),
+                metric_name=f"{row['metric']} ({row['protocol']})",
+                metric_value=row["value"],
+            )
+            for row in results
+        ]
+        or None,
+    )
+    return metadata.to_yaml().strip()
+
+
+def _hub_id(name: Any) -> str:
+    """A name in the form of a Hub id, which the Hub insists on."""
+    parts = [re.sub(r"[^\w.]+", "-", part, flags=re.ASCII).strip("-.") for part in str(name).split("/")]
+    return "/".join(parts) if len(parts) == 2 else "-".join(parts).lower()
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """A Markdown table; columns are all keys in the order of their first appearance."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [columns, ["---"] * len(columns), *([row.get(column, "") for column in columns] for row in rows)]
+    return "\n".join(f"| {' | '.join(_one_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _one_cell(value: Any) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def _preprocessing(preprocess: PreprocessConfig) -> str:
+    """A list of what is done to clips, in words."""
+
+    def direction(ends: tuple[tuple[str, ...], tuple[str, ...]]) -> str:
+        return " to ".join(point(joints) for joints in ends)
+
+    def point(names: tuple[str, ...]) -> str:
+        return names[0] if len(names) == 1 else f"the mean of {', '.join(names)}"
+
+    whole = "The whole clip" if preprocess.crop == 1 else f"The middle {preprocess.crop:.0%} of the clip"
+    joints = "each aligned by its own joints" if preprocess.per_person else "all aligned by the first one's joints"
+    return "\n".join(
+        f"- {line}"
+        for line in (
+            f"{whole}, linearly resampled to {preprocess.frames} frames.",
+            f"At most {preprocess.persons} person{'s' * (preprocess.persons > 1)}, the most active ones, {joints}.",
+            f"Origin of every frame: {point(preprocess.center)}.",
+            f"Rotated so that {direction(preprocess.up)}"
+            + (f" (or, if never seen, {direction(preprocess.up_else)})" if preprocess.up_else else "")
+            + f" is up and {direction(preprocess.right)} points to +x, by "
+            + ("the first frame." if preprocess.align == "first" else "the mean over the clip."),
+            f"Scaled so that {direction(preprocess.scale)} is 1." if preprocess.scale else "Not scaled.",
+        )
+    )

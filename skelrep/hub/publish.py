@@ -1,0 +1,136 @@
+"""Encoders into folders and to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from skelrep.encoder import Encoder
+from skelrep.files import replacing
+from skelrep.hub.errors import explain_errors, one_line
+from skelrep.hub.load import CARD, CONFIG, WEIGHTS, find, first_names, read_folder
+from skelrep.hub.model_card import model_card
+from skelrep.version import __version__
+
+
+def save_pretrained(
+    encoder: Encoder, folder: str | os.PathLike, *, card: str | None = None, replace_card: bool = False
+) -> Path:
+    """Writes config.json, model.safetensors and README.md, as `load_pretrained` reads them.
+
+    All three are written under temporary names first, so that a failure leaves what was there.
+
+    Args:
+        encoder: What to save; weights are stored as they are, bit by bit.
+        folder: Where; made if it does not exist. Its name becomes that of the model in the card.
+        card: Text of README.md; by default `model_card(encoder)`.
+        replace_card: Write README.md even if there is one, which people may have edited.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: if a weight is not finite, or the config's `training` holds what JSON cannot.
+    """
+    folder = Path(folder).expanduser()
+    # Copies, because safetensors refuses tensors that share memory or do not lie row by row.
+    tensors = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in encoder.state_dict().items()
+    }
+    if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise ValueError(f"{len(broken)} tensors hold NaN or infinite weights ({first_names(broken)}): not saved")
+    try:
+        config = json.dumps(encoder.config.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"config.training cannot be written as JSON: {one_line(error)}") from error
+    texts = {CONFIG: config + "\n"}
+    if replace_card or not (folder / CARD).exists():
+        texts[CARD] = model_card(encoder, name=folder.resolve().name) if card is None else card
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as files:  # on leaving it, all are renamed or none
+        contents = {name: text.encode() for name, text in texts.items()}
+        contents[WEIGHTS] = save(tensors, metadata={"format": "pt", "skelrep": __version__})
+        for name, content in contents.items():
+            file = files.enter_context(replacing(folder / name))
+            file.write(content)
+            file.flush()  # a full disk is noticed before the first is renamed
+    return folder
+
+
+def push_to_hub(
+    encoder: Encoder | str | os.PathLike,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    commit_message: str | None = None,
+    token: str | bool | None = None,
+    replace_card: bool = False,
+) -> str:
+    """Uploads an encoder to the Hugging Face Hub in one commit.
+
+    Args:
+        encoder: What to upload: an encoder, which gets a new card, or what `load_pretrained` takes, whose card is
+            uploaded if people have edited it.
+        repo_id: "organisation/name"; made if it does not exist.
+        private: Whether a new repository is private; by default as the organisation has set it. One that exists stays
+            as it is, and is refused if it is public and this is True.
+        revision: Branch to commit to, made if it does not exist; by default "main".
+        create_pr: Open a pull request instead.
+        commit_message: By default "Upload encoder with skelrep ...".
+        token: Access token with the right to write; by default the one that `hf auth login` stored.
+        replace_card: Write README.md even if the repository has one.
+
+    Returns:
+        The address of the commit, or of the pull request.
+
+    Raises:
+        OSError: if the Hub cannot be reached or refuses; nothing is uploaded then.
+        ValueError: if the encoder cannot be saved (see `save_pretrained`), the repository is public and must not be, or
+            the Hub finds the card invalid.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    own_card = None
+    if not isinstance(encoder, Encoder):
+        source, _ = find(encoder, None, names=(CONFIG, WEIGHTS, CARD), token=token)
+        encoder = read_folder(source)
+        own_card = (source / CARD).read_text(encoding="utf-8") if (source / CARD).is_file() else None
+    card = model_card(encoder, name=repo_id)
+    if own_card is not None:  # as it was written for the folder, or has somebody edited it?
+        title = re.search(r"^# (.+)$", own_card, re.MULTILINE)
+        if title is None or own_card != model_card(encoder, name=title[1]):
+            card = own_card
+    api = HfApi(token=token, library_name="skelrep", library_version=__version__)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = save_pretrained(encoder, temporary, card=card)
+        with explain_errors(repo_id, revision):
+            repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+            if revision is not None and not create_pr:
+                api.create_branch(repo_id, branch=revision, exist_ok=True)
+            # A listing, unlike `file_exists`, takes no error for "there is no card", and so never overwrites one.
+            info = api.model_info(repo_id, revision=revision)
+            if private and not info.private:
+                raise ValueError(
+                    f"{repo_id} exists and is public: nothing was uploaded; make it private on the Hub first"
+                )
+            there = {file.rfilename for file in info.siblings or ()}
+            names = [CONFIG, WEIGHTS] + ([CARD] if replace_card or CARD not in there else [])
+            # Not `upload_folder`, which may spread the files over several commits.
+            commit = api.create_commit(
+                repo_id,
+                [CommitOperationAdd(name, folder / name) for name in names],
+                commit_message=commit_message or f"Upload encoder with skelrep {__version__}",
+                revision=revision,
+                create_pr=create_pr,
+            )
+    return commit.pr_url or commit.commit_url
