@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def _add_plot(parser: ArgumentParser) -> None:
     parser.add_argument("poses", metavar="CLIP", help="a file or folder of poses")
     parser.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help="OUT.gif is animated, OUT.png shows some moments"
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="OUT.gif or OUT.mp4 is animated (.mp4 needs the extra video), OUT.png shows some moments",
     )
     parser.add_argument("--clip", metavar="CLIP", help="id or number of one of several clips (default: 0, the first)")
     parser.add_argument(
@@ -29,7 +33,15 @@ def _add_plot(parser: ArgumentParser) -> None:
         help="camera angle around the person, 0 from the front (default: 30)",
     )
     parser.add_argument(
-        "--pictures", type=positive, metavar="N", help="pictures per second of a .gif (default: up to 25)"
+        "--pictures", type=positive, metavar="N", help="pictures per second of an animation (default: up to 25)"
+    )
+    parser.add_argument("--start", type=number, metavar="SECONDS", help="where to begin (default: at the start)")
+    parser.add_argument("--end", type=number, metavar="SECONDS", help="where to end (default: at the end)")
+    parser.add_argument(
+        "--placement",
+        default="auto",
+        **one_of("auto", "recorded", "side-by-side"),
+        help="where several persons are drawn (default: where they were, unless at one position or far apart)",
     )
     add_reading(parser)
 
@@ -39,7 +51,16 @@ def _plot(arguments: Namespace) -> None:
 
     poses = read_poses(arguments.poses, arguments)
     clip = poses[_index(poses, arguments.clip)]
-    save(clip, arguments.output, view=arguments.view, pictures=arguments.pictures)
+    save(
+        clip,
+        arguments.output,
+        view=arguments.view,
+        pictures=arguments.pictures,
+        start=arguments.start,
+        end=arguments.end,
+        placement=arguments.placement,
+        show_progress=False if arguments.quiet else None,
+    )
     others = f", one of {len(poses)} clips," if len(poses) > 1 else ""
     report(
         arguments,
@@ -97,7 +118,11 @@ COMMANDS = (
     Command(
         "plot",
         "draw a clip: as an animation, or some moments of it",
-        ("plot clips.npz --clip 3 -o clip.gif", "plot clips.npz -o strip.png --view 90"),
+        (
+            "plot clips.npz --clip 3 -o clip.gif",
+            "plot clips.npz -o strip.png --view 90",
+            "plot long.npz --start 60 --end 80 -o part.mp4",
+        ),
         _add_plot,
         _plot,
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skelrep.messages import nearest
+from skelrep.messages import nearest, warn
 
 Rows: TypeAlias = "np.ndarray | Tensor"
 
@@ -126,27 +125,25 @@ def _labels(labels: Any, rows: int, name: str) -> list[Any]:
 
 
 def warn_of_unseen_classes(classes: np.ndarray, train_codes: np.ndarray, test_codes: np.ndarray) -> None:
-    """Warns, in the name of the caller's caller, if test rows have a label that no training row has."""
+    """Warns if test rows have a label that no training row has."""
     unseen = np.setdiff1d(test_codes, train_codes)
     if len(unseen):
         rows = int(np.isin(test_codes, unseen).sum())
-        warnings.warn(
+        warn(
             f"no training row has the label {some([str(label) for label in classes[unseen]])}; "
-            f"the {rows} test rows with it count as wrong",
-            stacklevel=3,
+            f"the {rows} test rows with it count as wrong"
         )
 
 
 def warn_of_classes_in_one_group(classes: np.ndarray, codes: np.ndarray, groups: np.ndarray) -> None:
-    """Warns, in the name of the caller's caller, if a class has rows in one group only, which is left out for them."""
+    """Warns if a class has rows in one group only, which is left out for them."""
     pairs = np.unique(np.stack([codes, groups]), axis=1)
     alone = np.flatnonzero(np.bincount(pairs[0], minlength=len(classes)) == 1)
     if len(alone):
         rows = int(np.isin(codes, alone).sum())
-        warnings.warn(
+        warn(
             f"no row outside its own group has the label {some([str(label) for label in classes[alone]])}; "
-            f"the {rows} rows with it count as wrong",
-            stacklevel=3,
+            f"the {rows} rows with it count as wrong"
         )
 
 

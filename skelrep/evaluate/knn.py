@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,6 +24,7 @@ from skelrep.evaluate.inputs import (
 )
 from skelrep.evaluate.results import KNNResult
 from skelrep.evaluate.scores import confusion_counts, majority, score
+from skelrep.messages import warn
 from skelrep.version import __version__
 
 VOTES = ("uniform", "softmax")
@@ -166,5 +166,5 @@ def _possible_ks(k: int | Iterable[int], available: int) -> tuple[int, ...]:
         raise ValueError(f"k={k!r} asks for more neighbours than the {available} that a row can have; pass a smaller k")
     if len(possible) < len(ks):
         left_out = ", ".join(str(n) for n in ks if n > available)
-        warnings.warn(f"k = {left_out} left out: a row can have {available} neighbours only", stacklevel=3)
+        warn(f"k = {left_out} left out: a row can have {available} neighbours only")
     return possible

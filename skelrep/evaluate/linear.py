@@ -24,6 +24,7 @@ from skelrep.evaluate.inputs import (
 from skelrep.evaluate.logistic import regularisation_path, standardise
 from skelrep.evaluate.results import LinearResult
 from skelrep.evaluate.scores import confusion_counts, score
+from skelrep.messages import warn
 from skelrep.version import __version__
 
 CANDIDATES_OF_C = tuple(float(c) for c in np.logspace(-4, 2, 7))
@@ -127,13 +128,12 @@ def linear_eval(
         outcomes, predicted, used, cross_validation = [outcome], outcome.predicted, outcome.C, outcome.cross_validation
         n_folds = None if cross_validation is None else cross_validation["folds"]
     if any(outcome.without_folds for outcome in outcomes):
-        warnings.warn(
+        warn(
             "C cannot be chosen by cross-validation: the training rows do not make two folds, as a class would need at "
-            f"least two rows{'' if groups is None else ' of different groups'}; used C=1, pass C= to set it",
-            stacklevel=2,
+            f"least two rows{'' if groups is None else ' of different groups'}; used C=1, pass C= to set it"
         )
     if not all(outcome.converged for outcome in outcomes):
-        warnings.warn(f"the probe had not converged after max_iter={max_iter} iterations; raise it", stacklevel=2)
+        warn(f"the probe had not converged after max_iter={max_iter} iterations; raise it")
     return LinearResult(
         **score(test_codes, predicted, len(classes))._asdict(),
         predictions=classes[predicted],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +23,7 @@ from skelrep.evaluate.inputs import (
     is_whole,
 )
 from skelrep.evaluate.results import RetrievalResult
+from skelrep.messages import warn
 from skelrep.version import __version__
 
 # Bytes of an entry of a ranking: the comparison, the sorted copy, its order and the room of the sort (8 each), and the
@@ -121,10 +121,9 @@ def retrieve(
                 "no query has a row of its label in the bank; check that query_labels and bank_labels are alike"
             )
         if not scored.all():
-            warnings.warn(
+            warn(
                 f"{(~scored).sum()} of {len(query)} queries have no row of their label in the bank and are left out "
-                "of the means",
-                stacklevel=2,
+                "of the means"
             )
         mean_average_precision = float(average_precision[scored].mean())
         same_label = bank_codes[indices[scored]] == query_codes[scored][:, None]

@@ -1,6 +1,6 @@
-"""One self-contained HTML page to look through embeddings: a map of the clips, each of which plays, and its neighbours.
+"""One self-contained HTML page to look through embeddings: a map of the clips, the clips themselves, their neighbours.
 
-The page is `explorer.html`, with two blocks of data put in: a JSON document, and the poses as base64.
+The page is `explorer.html` with two blocks of data inserted: a JSON document, and the poses as base64.
 """
 
 from __future__ import annotations
@@ -13,21 +13,39 @@ from typing import Any
 import numpy as np
 
 from skelrep.evaluate import Rows, retrieve
-from skelrep.plot.drawing import FACE, USUAL_FPS, bones, drawable, ground, head, oriented, sides, tips, trunk
+from skelrep.plot.body import (
+    DEFAULT_FPS,
+    FACE,
+    bones,
+    drawable,
+    ground,
+    head,
+    oriented,
+    sides,
+    tips,
+    trunk_length,
+)
 from skelrep.poses import Poses
 
 MAPS = {"pca": "principal components", "umap": "UMAP"}
 NEIGHBOURS = 10
-MOST_FRAMES = 64  # of a clip; what lies between two is interpolated
-MOST_BYTES = 38_000_000  # of all poses in the page: frames become fewer where clips are many
-MISSING = -32768  # stands for NaN; coordinates are within -32767..32767
+MOST_FRAMES = 64  # per clip; the page interpolates between them
+MOST_POSE_BYTES = 38_000_000  # of all poses in the page: clips have fewer frames where there are many
+LARGEST = 32767  # of a coordinate in 16 bits
+MISSING = -32768  # marks NaN
+
+_LEAST_CLIPS = 3  # two points on a map show nothing
+_CLUSTERS = (2, 12)  # at least, and at most: eyes distinguish no more colours
 
 
 def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", title: str = "skelrep explorer") -> str:
-    """The page, to be written to a file that any browser of the last years opens without a network.
+    """The page as a string, for a file that browsers open without a network.
 
-    Points are coloured by label; without labels by cluster: k-means on the rows of length 1, with k the root of half
-    the number of clips, between 2 and 12. Neighbours are the ten most similar clips by cosine.
+    Points are coloured by label; without labels by cluster: k-means on the rows scaled to length 1, where k is the
+    square root of half the number of clips, between 2 and 12. Neighbours are the ten most similar clips by cosine.
+
+    Example:
+        pathlib.Path("explorer.html").write_text(page(poses, embed(poses)), encoding="utf-8")
 
     Args:
         poses: N clips.
@@ -37,7 +55,7 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
         title: Of the page.
 
     Raises:
-        ValueError: if rows or labels are not one a clip, there are fewer than 3 clips, or `map` is unknown.
+        ValueError: if rows or labels are not one per clip, there are fewer than 3 clips, or `map` is unknown.
         ModuleNotFoundError: for "umap" without umap-learn.
     """
     matrix = np.asarray(rows.detach().cpu() if hasattr(rows, "detach") else rows, dtype=np.float32)  # type: ignore[union-attr]
@@ -45,12 +63,12 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
         raise ValueError(f"{len(poses)} clips but {len(matrix)} embeddings; give one row for each clip")
     if map not in MAPS:
         raise ValueError(f"map={map!r} must be one of {', '.join(MAPS)}")
-    if len(poses) < 3:
-        raise ValueError(f"a map needs at least 3 clips, got {len(poses)}")
+    if len(poses) < _LEAST_CLIPS:
+        raise ValueError(f"a map needs at least {_LEAST_CLIPS} clips, got {len(poses)}")
     labels = poses.labels if labels is None else np.asarray(labels)
     if labels is not None and labels.shape != (len(poses),):
         raise ValueError(f"{len(poses)} clips but labels of shape {labels.shape}; give one for each clip")
-    found = retrieve(matrix, matrix, k=min(NEIGHBOURS, len(poses) - 1), leave_one_out=True)  # checks them, too
+    found = retrieve(matrix, matrix, k=min(NEIGHBOURS, len(poses) - 1), leave_one_out=True)  # also checks the rows
     matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
     points = _coordinates(matrix, map)
     if labels is None:
@@ -79,15 +97,15 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
         "tips": tips(skeleton),
         "faces": [i for i, joint in enumerate(skeleton.joints) if joint in FACE],
     }
-    text = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")  # nothing ends the script but its end
-    # Split before anything is put in, so that no data can be taken for a place to put data.
+    text = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")  # so no text ends the script element
+    # Split before anything is inserted, so that no data can contain a marker.
     before, rest = _template().split("@DOCUMENT@")
     between, after = rest.split("@POSES@")
     return "".join((before, text, between, encoded, after))
 
 
 def _coordinates(rows: np.ndarray, map: str) -> np.ndarray:
-    """Where (N, D) embeddings stand on a map: (N, 2) float32 within -1..1."""
+    """Positions of (N, D) embeddings on a map: (N, 2) float32 within -1..1."""
     if map == "umap":
         try:
             from umap import UMAP  # type: ignore[import-not-found]
@@ -97,7 +115,7 @@ def _coordinates(rows: np.ndarray, map: str) -> np.ndarray:
     else:
         centred = np.asarray(rows, dtype=np.float64) - rows.mean(axis=0)
         axes = np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]
-        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # the same on all machines
+        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # one sign on all machines
         plane = np.zeros((len(rows), 2))
         plane[:, : axes.shape[1]] = centred @ axes
     plane = np.asarray(plane, dtype=np.float32)
@@ -108,9 +126,9 @@ def _coordinates(rows: np.ndarray, map: str) -> np.ndarray:
 def _clusters(rows: np.ndarray) -> tuple[list[str], np.ndarray]:
     from sklearn.cluster import KMeans
 
-    k = int(np.clip(round(np.sqrt(len(rows) / 2)), 2, 12))  # 12: as many colours as eyes keep apart
+    k = int(np.clip(round(np.sqrt(len(rows) / 2)), *_CLUSTERS))
     codes = KMeans(k, n_init="auto", random_state=0).fit_predict(rows)
-    order = np.argsort(-np.bincount(codes, minlength=k))  # the largest is the first
+    order = np.argsort(-np.bincount(codes, minlength=k))  # the largest comes first
     return [f"cluster {i + 1}" for i in range(k)], np.argsort(order)[codes]
 
 
@@ -118,29 +136,30 @@ def _moving(poses: Poses) -> tuple[list[list[float | None]], str]:
     """The clips as the page plays them.
 
     Returns:
-        For each clip its persons, its frames, its seconds, the length that 32767 stands for, and in parts of it the
-        trunk's length and the floor's height (None where no feet are seen). And the base64 of all clips, one after the
-        other, each (frames, persons, joints, channels) of little-endian int16, `MISSING` where a joint was not seen.
+        For each clip its number of persons and of frames, its seconds, the length that `LARGEST` stands for, and as
+        fractions of that the length of the trunk and the height of the floor (None where no feet are seen). And the
+        base64 of all clips, one after the other, each (frames, persons, joints, channels) of little-endian int16,
+        `MISSING` where a joint was not seen.
     """
     poses = drawable(poses)
     persons = [max(1, int((~np.isnan(clip).all(axis=(1, 2, 3))).sum())) for clip in poses.clips]
-    bytes_a_frame = sum(persons) * len(poses.skeleton) * poses.channels * 2 * 4 / 3
-    most = int(np.clip(MOST_BYTES / bytes_a_frame, 2, MOST_FRAMES))
+    frame_bytes = sum(persons) * len(poses.skeleton) * poses.channels * 2 * 4 / 3  # int16, as base64
+    most = int(np.clip(MOST_POSE_BYTES / frame_bytes, 2, MOST_FRAMES))
     clips, parts = [], []
     for clip in poses.clips:
         seen = ~np.isnan(clip).all(axis=(1, 2, 3))
         turned = oriented(clip[seen] if seen.any() else clip[:1], poses.skeleton)
         count = turned.shape[1]
         frames = np.linspace(0, count - 1, min(count, most)).round().astype(int)
-        # Turned about the upright axis a clip is as wide as it is far from that axis.
+        # The page turns clips about the upright axis: their width is twice the distance from it.
         reach = np.fmax(np.hypot(turned[..., 0], turned[..., 2]), np.abs(turned[..., 1]))
         scale = float(np.fmax.reduce(reach, axis=None, initial=0.0)) or 1.0
         floor = ground(turned, poses.skeleton)
-        quantised = np.round(turned[:, frames, :, : poses.channels].swapaxes(0, 1) * (32767 / scale))
+        quantised = np.round(turned[:, frames, :, : poses.channels].swapaxes(0, 1) * (LARGEST / scale))
         quantised[np.isnan(quantised)] = MISSING
         parts.append(base64.b64encode(quantised.astype("<i2").tobytes()).decode())
-        seconds = count / (poses.fps or USUAL_FPS)
-        relative = [round(trunk(turned, poses.skeleton) / scale, 4), floor and round(floor / scale, 4)]
+        seconds = count / (poses.fps or DEFAULT_FPS)
+        relative = [round(trunk_length(turned, poses.skeleton) / scale, 4), floor and round(floor / scale, 4)]
         clips.append([len(turned), len(frames), round(seconds, 3), scale, *relative])
     return clips, "".join(parts)
 

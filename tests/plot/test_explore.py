@@ -17,8 +17,7 @@ from PIL import Image
 
 from skelrep import SKELETONS, Poses, retrieve
 from skelrep.cli import main
-from skelrep.plot import drawing as plot
-from skelrep.plot import explore
+from skelrep.plot import body, explore
 
 KINECT = SKELETONS["kinect-20"]
 HOSTILE = (
@@ -95,12 +94,12 @@ def test_clips_come_back_within_the_quantisation(poses, rows):
         clip = poses.clips[i][:persons]
         assert persons == (1 if i < 2 else 1 + i % 2) and frames == min(64, clip.shape[1])
         assert seconds == pytest.approx(clip.shape[1] / 30, abs=1e-3)
-        expected = plot.oriented(clip, KINECT)
+        expected = body.oriented(clip, KINECT)
         at = np.linspace(0, clip.shape[1] - 1, frames).round().astype(int)
         np.testing.assert_allclose(decoded(document, text, i), expected[:, at].swapaxes(0, 1), atol=0.6 * scale / 32767)
         assert np.nanmax(np.abs(expected)) <= scale * (1 + 1e-6)
-        assert floor * scale == pytest.approx(plot.ground(expected, KINECT), abs=1e-4 * scale)
-        assert trunk * scale == pytest.approx(plot.trunk(expected, KINECT), abs=1e-4 * scale)
+        assert floor * scale == pytest.approx(body.ground(expected, KINECT), abs=1e-4 * scale)
+        assert trunk * scale == pytest.approx(body.trunk_length(expected, KINECT), abs=1e-4 * scale)
 
 
 def test_two_dimensional_poses_have_two_channels(poses, rows):
@@ -110,14 +109,14 @@ def test_two_dimensional_poses_have_two_channels(poses, rows):
 
 
 def test_poses_of_many_clips_stay_within_their_bound(poses, rows, monkeypatch):
-    monkeypatch.setattr(explore, "MOST_BYTES", 50_000)
+    monkeypatch.setattr(explore, "MOST_POSE_BYTES", 50_000)
     document, text = blocks(explore.page(poses, rows))
     assert 40_000 < len(text) <= 50_000
     assert max(frames for _, frames, *_ in document["clips"]) < 64
     # At the real bound 5000 one-person clips of ntu-25 keep this many of their frames.
     monkeypatch.undo()
-    assert 35 < explore.MOST_BYTES / (5000 * 25 * 3 * 2 * 4 / 3) < explore.MOST_FRAMES
-    assert explore.MOST_BYTES < 40e6
+    assert 35 < explore.MOST_POSE_BYTES / (5000 * 25 * 3 * 2 * 4 / 3) < explore.MOST_FRAMES
+    assert explore.MOST_POSE_BYTES < 40e6
 
 
 def test_neighbours_are_those_of_retrieve(poses, rows):

@@ -1,0 +1,132 @@
+"""One clip in motion: which of its frames are shown, and the pictures of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skelrep.messages import warn
+from skelrep.plot.drawing import Scene
+from skelrep.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
+
+MOST_PICTURES = 3000  # without a range: two minutes at 25 per second, and about two minutes of work
+DEFAULT_RATE = 25.0  # pictures per second at most: a .gif counts hundredths of a second, so 30 cannot be kept exactly
+RATES = (0.01, 50.0)  # a .gif shows no picture for longer than eleven minutes, and viewers none for less than 0.02 s
+
+_LONG = 750  # pictures: from 30 s on, the work and the size of the file are worth a warning
+_SECONDS_PER_PICTURE = 0.04  # of work for one person of 20 joints, measured on one core
+
+
+@dataclass(frozen=True)
+class Film:
+    """A scene and the frames of it that are shown.
+
+    Attributes:
+        scene: The clip.
+        frames: (P,) numbers of frames.
+        rate: Pictures per second.
+    """
+
+    scene: Scene
+    frames: np.ndarray
+    rate: float
+
+    @classmethod
+    def of(
+        cls,
+        poses: Any,
+        skeleton: Skeleton | str | Sequence[str] | None,
+        view: float,
+        fps: float | None,
+        pictures: float | None,
+        start: float | None,
+        end: float | None,
+        placement: str,
+    ) -> Film:
+        """The film of one clip; arguments and errors are those of `animate`."""
+        scene = Scene.of(poses, skeleton, view, fps, start, end, placement)
+        rate = min(scene.fps, DEFAULT_RATE) if pictures is None else pictures
+        if not RATES[0] <= rate <= RATES[1]:
+            raise ValueError(f"pictures per second must be {RATES[0]:g} to {RATES[1]:g}, got {rate}")
+        frames = np.arange(0, scene.frames, scene.fps / rate).round().astype(int).clip(max=scene.frames - 1)
+        size = (
+            f"{scene.frames / scene.fps:.0f} s at {rate:g} pictures per second are {len(frames)} pictures, about "
+            f"{_duration(_SECONDS_PER_PICTURE * len(frames) * len(scene.poses))} of work"
+        )
+        advice = "give a range in seconds, for example start=0 and end=20, or fewer pictures per second"
+        if len(frames) > MOST_PICTURES and start is None and end is None:
+            raise ValueError(f"{size}, and more than {MOST_PICTURES} need a range: {advice}")
+        if len(frames) > _LONG:
+            warn(f"{size}; to draw less, {advice}")
+        return cls(scene, frames, rate)
+
+    def render(self, which: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """The pictures of some frames, by default of all, one after the other: (H, W, 3) uint8."""
+        figure, show = self.figure()
+        for frame in self.frames if which is None else which:
+            show(frame)
+            figure.canvas.draw()
+            yield np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
+
+    def figure(self) -> tuple[Any, Any]:
+        """A figure, and a function that shows a frame in it."""
+        scene = self.scene
+        figure, axes = scene.figure()
+        clock = figure.text(0.5, 0.02, "", ha="center", va="bottom", color="#777777")
+        shown: list[Any] = []
+
+        def show(frame: int) -> list[Any]:
+            while shown:
+                shown.pop().remove()
+            shown.extend(scene.paint(axes, frame))
+            clock.set_text(f"{scene.time(frame):.1f} s")
+            return shown
+
+        return figure, show
+
+
+def animate(
+    poses: Any,
+    *,
+    skeleton: Skeleton | str | Sequence[str] | None = None,
+    view: float = 30.0,
+    fps: float | None = None,
+    pictures: float | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    placement: str = "auto",
+) -> FuncAnimation:
+    """One clip in motion, at its own speed, as an animation of matplotlib.
+
+    Example:
+        IPython.display.HTML(animate(clip, end=5).to_jshtml())
+
+    Args:
+        poses: One clip, as `embed` takes it.
+        skeleton: The joints of an array.
+        view: Camera angle in degrees, as in `draw`.
+        fps: Frames per second of the clip, if it does not say.
+        pictures: Pictures per second; by default those of the clip, at most 25.
+        start: Where to begin, in seconds.
+        end: Where to end, in seconds.
+        placement: As in `draw`.
+
+    Raises:
+        ValueError: as `draw`, and without a range for more than 3000 pictures.
+        ModuleNotFoundError: without matplotlib.
+    """
+    film = Film.of(poses, skeleton, view, fps, pictures, start, end, placement)
+    figure, show = film.figure()
+    from matplotlib.animation import FuncAnimation
+
+    return FuncAnimation(figure, show, frames=film.frames, interval=1000 / film.rate, cache_frame_data=False)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
