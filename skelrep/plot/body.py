@@ -14,8 +14,9 @@ from skelrep.alignment import map_joints
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 
-FACE = ("nose", "head", "head_top", *(f"{side}_{part}" for side in ("left", "right") for part in ("eye", "ear")))
-FACE += tuple(f"{side}_{part}" for side in ("left", "right") for part in ("eye_inner", "eye_outer", "mouth"))
+_FACE = {"nose", "head", "head_top"}
+_FACE |= {f"{side}_{part}" for side in ("left", "right") for part in ("eye", "ear", "eye_inner", "eye_outer", "mouth")}
+
 DEFAULT_FPS = 30.0  # used where a clip does not say: the rate of most cameras and depth sensors
 
 _LARGEST_TILT = 25.0  # degrees from an axis: a sensor is tilted less, and who leans more does not stand
@@ -41,18 +42,28 @@ def bones(skeleton: Skeleton) -> list[tuple[int, int]]:
     """The pairs of joints to draw a line between.
 
     These are the edges of the tree, without the lines inside a face, for which a head is drawn. Where shoulders are
-    children of the nose and hips of the shoulders, as in COCO's tree, lines across the body join them.
+    children of the nose and hips of the shoulders, as in COCO's tree, lines across the body join them, through the neck
+    and the pelvis if there are such joints.
     """
     index = {joint: i for i, joint in enumerate(skeleton.joints)}
     pairs = []
     for i, parent in enumerate(skeleton.parents):
         joint, upper = skeleton.joints[i], skeleton.joints[parent]
-        on_face = upper in FACE and (joint in FACE or joint.endswith("_shoulder"))
-        if i != parent and not on_face:
+        from_face = is_face(upper) and (is_face(joint) or joint.endswith("_shoulder"))
+        if i != parent and not from_face:
             pairs.append((i, parent))
-        if joint == "left_shoulder" and on_face or joint == "left_hip" and upper == "left_shoulder":
-            pairs.append((i, index[joint.replace("left", "right")]))
+        if joint == "left_shoulder" and from_face or joint == "left_hip" and upper == "left_shoulder":
+            other, middle = (
+                index[joint.replace("left", "right")],
+                index.get("neck" if "shoulder" in joint else "pelvis"),
+            )
+            pairs += [(i, other)] if middle is None else [(i, middle), (other, middle)]
     return pairs
+
+
+def is_face(joint: str) -> bool:
+    """Whether a joint belongs to the face, which is drawn as a head."""
+    return joint in _FACE or joint.startswith("face_")
 
 
 def sides(skeleton: Skeleton) -> list[int]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from skelrep.messages import warn
 from skelrep.plot.arrangement import shifts
-from skelrep.plot.body import DEFAULT_FPS, FACE, bones, drawable, ground, head, oriented, sides, tips, trunk_length
+from skelrep.plot.body import DEFAULT_FPS, bones, drawable, ground, head, is_face, oriented, sides, tips, trunk_length
 from skelrep.plot.figures import new_figure
 from skelrep.poses import Poses, as_poses
 from skelrep.skeletons import Skeleton
@@ -239,7 +239,7 @@ class Scene:
         limbs = LineCollection(lines, colors=looks, linewidths=widths, capstyle="round", zorder=layer)
         drawn: list[Any] = [axes.add_collection(limbs)]
 
-        face = {i for i, joint in enumerate(self.skeleton.joints) if joint in FACE}
+        face = {i for i, joint in enumerate(self.skeleton.joints) if is_face(joint)}
         dots = [i for i in range(len(pose)) if not np.isnan(near[i]) and i not in joined | face]
         sizes = (_DOT * width * (_FARTHEST + _NEARER * near[dots])) ** 2
         dot_colours = [_paler(colours[side[i]], near[i]) for i in dots]

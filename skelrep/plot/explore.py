@@ -15,11 +15,11 @@ import numpy as np
 from skelrep.evaluate import Rows, retrieve
 from skelrep.plot.body import (
     DEFAULT_FPS,
-    FACE,
     bones,
     drawable,
     ground,
     head,
+    is_face,
     oriented,
     sides,
     tips,
@@ -95,7 +95,7 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
         "sides": sides(skeleton),
         "head": head(skeleton),
         "tips": tips(skeleton),
-        "faces": [i for i, joint in enumerate(skeleton.joints) if joint in FACE],
+        "faces": [i for i, joint in enumerate(skeleton.joints) if is_face(joint)],
     }
     text = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")  # so no text ends the script element
     # Split before anything is inserted, so that no data can contain a marker.
