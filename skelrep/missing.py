@@ -1,0 +1,113 @@
+"""Zeros that mean "not seen": the one rule that every reader and every way into `Poses` follows.
+
+Sensors and pose estimators write zeros where they saw nothing. A zero may also be a coordinate: poses that are centred at the
+pelvis have it at the origin in every frame. What a clip shows decides:
+
+- A person's frame in which every coordinate is exactly zero was not seen.
+- A joint at exactly zero was not seen where the origin lies outside of the body, or where the joint is elsewhere right
+  before and after.
+- A joint of the trunk or head that is at zero all the time, in the middle of the body, is the origin of centred poses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+
+import numpy as np
+
+from skelrep.skeletons import Skeleton
+
+Zeros = Literal["missing", "coordinates"]
+
+# Poses are centred at one of these, or at the root of their skeleton; nobody centres them at a hand.
+_CENTRES = ("pelvis", "mid_hips", "spine", "spine_2", "chest", "neck", "mid_shoulders", "head", "nose")
+_MARGIN = 0.25  # of the body's extent: a missing joint may be the outermost, so that the others do not reach the origin
+_STEP = 0.15  # of the body's extent: what moves on by more from one frame to the next was not seen in between
+
+_assumed: ContextVar[Zeros | None] = ContextVar("zeros", default=None)
+
+
+@contextmanager
+def assumed_zeros(zeros: Zeros | None) -> Iterator[None]:
+    """Within it, `Poses` that do not say what their zeros mean take this for an answer."""
+    token = _assumed.set(zeros)
+    try:
+        yield
+    finally:
+        _assumed.reset(token)
+
+
+def zeros_as_nan(clip: np.ndarray, skeleton: Skeleton, zeros: Zeros | None = None) -> tuple[np.ndarray, bool]:
+    """Marks zeros that mean "not seen" as NaN.
+
+    Args:
+        clip: (M, T, V, C).
+        skeleton: Of the clip; its trunk and head may be the origin of centred poses.
+        zeros: What they mean: "missing" all of them, "coordinates" none; None for the rule of this module.
+
+    Returns:
+        The clip itself if nothing is to be marked, else a copy, and whether single joints were marked by the rule.
+    """
+    zeros = zeros or _assumed.get()
+    if zeros == "coordinates" or not (clip[..., 0] == 0).any():  # nearly always, and no time lost
+        return clip, False
+    zero = (clip == 0).all(axis=-1)
+    if not zero.any():
+        return clip, False
+    absent = (zero | np.isnan(clip).any(axis=-1)).all(axis=-1, keepdims=True)
+    joints = zero & ~absent
+    if zeros is None:
+        for person in np.flatnonzero(joints.any(axis=(1, 2))):
+            joints[person] &= ~_at_the_origin(clip[person], joints[person], skeleton)
+    marked = clip.copy()
+    marked[joints | (zero & absent)] = np.nan
+    return marked, zeros is None and bool(joints.any())
+
+
+def absent_as_nan(clip: np.ndarray) -> np.ndarray:
+    """Marks as NaN the persons' frames (V, C) of a (..., V, C) array that are exactly zero.
+
+    Returns:
+        A copy, or the array itself where nothing is to be marked.
+    """
+    if not (clip[..., 0, 0] == 0).any():
+        return clip
+    absent = (clip == 0).all(axis=(-1, -2))
+    if not absent.any():
+        return clip
+    marked = clip.copy()
+    marked[absent] = np.nan
+    return marked
+
+
+def _at_the_origin(track: np.ndarray, zero: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """(T, V) which of the joints at zero of a person's (T, V, C) track are coordinates."""
+    points = np.where(zero[..., None], np.nan, track)
+    seen = ~np.isnan(points).any(axis=-1)
+    present = seen.any(axis=-1)  # at least one joint elsewhere than at zero
+    low = np.where(np.isnan(points), np.inf, points).min(axis=1)
+    high = np.where(np.isnan(points), -np.inf, points).max(axis=1)
+    with np.errstate(invalid="ignore"):
+        extent = np.linalg.norm(high - low, axis=-1)
+        margin = _MARGIN * extent[:, None]
+        inside = present & ((low - margin <= 0) & (high + margin >= 0)).all(axis=-1)
+    always = zero[present].any(axis=0) & ~seen[present].any(axis=0)
+    centre = np.array([joint in _CENTRES or skeleton.parents[i] == i for i, joint in enumerate(skeleton.joints)])
+    centred = always & centre & (inside[present].mean() > 0.5 if present.any() else False)
+    near = _is_near_before_or_after(points, seen, extent)
+    return zero & (centred | (inside[:, None] & near & ~always))
+
+
+def _is_near_before_or_after(points: np.ndarray, seen: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """(T, V) whether the joint is next to the origin in the frame before or after in which it is seen."""
+    frames = np.arange(len(points))[:, None]
+    before = np.maximum.accumulate(np.where(seen, frames, -1), axis=0)
+    after = np.minimum.accumulate(np.where(seen, frames, len(points))[::-1], axis=0)[::-1]
+    distance = np.where(seen, np.linalg.norm(points, axis=-1), np.inf)
+    distance = np.concatenate([distance, np.full((1, points.shape[1]), np.inf)])  # where there is none before or after
+    joints = np.arange(points.shape[1])
+    with np.errstate(invalid="ignore"):
+        return np.minimum(distance[before, joints], distance[after, joints]) < _STEP * extent[:, None]
