@@ -1,4 +1,4 @@
-"""Axis orders of bare arrays, and zeros that mean missing."""
+"""Axis orders of bare arrays, and confidences among their channels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.messages import warn
+from skelrep.missing import Zeros, absent_as_nan
+
 MOST_PERSONS = 2  # in a 4-D array whose layout is not said; more are taken for a batch of one-person clips
 
 
-def clips_from_array(array: Any, layout: str | None) -> list[np.ndarray]:
-    """The clips (M, T, V, C) of one array; see `Poses.from_array`."""
+def clips_from_array(
+    array: Any, layout: str | None, zeros: Zeros | None = None, *, listed: bool = False
+) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+    """The clips (M, T, V, C) of an array, and scores (M, T, V) if its last channel is one; see `Poses.from_array`.
+
+    Args:
+        array: The array.
+        layout: Its axes, or None to go by their number.
+        zeros: What exact zeros mean.
+        listed: Whether the array is one of a list, each of which holds a clip.
+    """
     array = np.asarray(array)
     if array.dtype.kind not in "fiu":
         raise ValueError(f"poses must be an array of numbers, got dtype {array.dtype}")
@@ -27,6 +39,11 @@ def clips_from_array(array: Any, layout: str | None) -> list[np.ndarray]:
                 f"a 4-D array is one clip (persons, frames, joints, channels), but {array.shape} would hold "
                 f'{array.shape[0]} persons; pass layout="NTVC" for a batch of one-person clips, or layout="MTVC"'
             )
+        if layout == "MTVC" and array.shape[0] == 2 and not listed:
+            warn(
+                f"the array {array.shape} is taken for one clip of 2 persons (persons, frames, joints, channels); pass "
+                'layout="NTVC" if it is 2 clips of one person, or layout="MTVC" to say that it is not'
+            )
         if layout == "NMTVC" and array.shape[1] == 3 and array.shape[4] == 2:
             raise ValueError(
                 f"an array of shape {array.shape} may be (N, M, T, V, C) of three persons in 2-D or "
@@ -40,55 +57,36 @@ def clips_from_array(array: Any, layout: str | None) -> list[np.ndarray]:
     absent = [axis for axis in "NM" if axis not in layout]
     order = [(("".join(absent)) + layout).index(axis) for axis in "NMTVC"]
     batch = array.reshape((1,) * len(absent) + array.shape).transpose(order)
-    if batch.shape[4] not in (2, 3):
+    if batch.shape[4] not in (2, 3) and not (batch.shape[4] == 4 and _is_confidence(batch)):
         raise ValueError(
             f"axis C of the array {array.shape} read as {layout} has {batch.shape[4]} channels, not 2 or 3; "
-            "pass layout= if the axes stand in another order (a confidence channel belongs into Poses.scores)"
+            "pass layout= if the axes stand in another order (a confidence, 0 to 1, may follow as the last channel)"
         )
     if 0 in batch.shape:
         raise ValueError(f"an array of shape {array.shape} holds no pose")
-    if batch.shape[4] == 3 and _confidences(batch):
-        raise ValueError(
-            "the third channel lies within 0 and 1 and the others beyond 50: a confidence beside pixels, no depth; "
-            "pass array[..., :2], with NaN where the confidence is low, or Poses with scores"
-        )
-    clips = []
-    for clip in batch:
-        clip = missing_as_nan(np.asarray(clip, dtype=np.float32))
-        if "N" in layout and not is_certainly_finite(clip):
-            seen = np.flatnonzero(~np.isnan(clip).all(axis=(0, 2, 3)))
-            clip = clip[:, : seen[-1] + 1] if len(seen) else clip[:, :1]
-        clips.append(clip)
-    return clips
+    scores = None
+    if batch.shape[4] == 4 or (batch.shape[4] == 3 and _confidence_beside_pixels(batch)):
+        axes = "x, y, z" if batch.shape[4] == 4 else "x, y"
+        warn(f"the channels of the array {array.shape} are taken for {axes} and a score between 0 and 1")
+        batch, scores = batch[..., :-1], batch[..., -1]
+    clips, kept = [], []
+    for i, clip in enumerate(batch):
+        clip = np.asarray(clip, dtype=np.float32)
+        seen = clip if zeros == "coordinates" else absent_as_nan(clip)
+        if "N" in layout and not is_certainly_finite(seen):
+            present = np.flatnonzero(~np.isnan(seen).all(axis=(0, 2, 3)))
+            seen = seen[:, : present[-1] + 1] if len(present) else seen[:, :1]
+        clips.append(seen)
+        if scores is not None:
+            kept.append(np.asarray(scores[i][:, : seen.shape[1]], dtype=np.float32))
+    return clips, kept if scores is not None else None
 
 
-def missing_as_nan(clip: np.ndarray) -> np.ndarray:
-    """Marks as NaN what sensors and estimators write as zeros because they did not see it.
-
-    That is every person's frame (V, C) of a (..., V, C) array in which all coordinates are exactly zero; and in a
-    two-dimensional clip (M, T, V, 2) every joint at exactly (0, 0), the corner of an image, unless a single joint lies
-    there all the time: the origin of centred poses.
-
-    Returns:
-        A copy, or the array itself where nothing is to be marked.
-    """
-    images = clip.ndim == 4 and clip.shape[-1] == 2
-    if not (clip[..., 0] == 0 if images else clip[..., 0, 0] == 0).any():  # nearly always, and no time lost
-        return clip
-    zero = (clip == 0).all(axis=-1)
-    absent = zero.all(axis=-1)
-    if images:
-        always = (zero | absent[..., None]).all(axis=(0, 1))
-        if always.sum() == 1:
-            zero[..., always] = False
-    else:
-        zero = absent
-    if not zero.any() and not absent.any():
-        return clip
-    marked = clip.copy()
-    marked[zero] = np.nan
-    marked[absent] = np.nan
-    return marked
+def as_array(poses: Any) -> np.ndarray | None:
+    """An array or a tensor of numbers as an array; None for everything else."""
+    if hasattr(poses, "detach"):  # a torch tensor, without importing torch to say so
+        poses = poses.detach().cpu().float().numpy()  # numpy knows no bfloat16
+    return poses if isinstance(poses, np.ndarray) and poses.dtype != object else None
 
 
 def is_certainly_finite(clip: np.ndarray) -> bool:
@@ -98,11 +96,17 @@ def is_certainly_finite(clip: np.ndarray) -> bool:
         return math.isfinite(np.dot(flat, flat))
 
 
-def _confidences(array: np.ndarray) -> bool:
+def _confidence_beside_pixels(array: np.ndarray) -> bool:
     """Whether the third channel is a confidence beside pixels: no room is 50 metres wide and within one metre deep."""
     third, pixels = array[..., 2], array[..., :2]
-    if not 0 <= third.flat[0] <= 1 and not np.isnan(third.flat[0]):  # one number tells of most clips
+    if not 0 <= third.flat[0] <= 1 and not np.isnan(third.flat[0]):  # one number decides for most clips
         return False
-    if not (np.fmin.reduce(third, axis=None) >= 0 and np.fmax.reduce(third, axis=None) <= 1):  # False if all are NaN
+    if not _is_confidence(array):
         return False
     return bool(np.fmax.reduce(pixels, axis=None) > 50 or np.fmin.reduce(pixels, axis=None) < -50)
+
+
+def _is_confidence(array: np.ndarray) -> bool:
+    """Whether the last channel lies between 0 and 1; not if all of it is NaN."""
+    last = array[..., -1]
+    return bool(np.fmin.reduce(last, axis=None) >= 0 and np.fmax.reduce(last, axis=None) <= 1)

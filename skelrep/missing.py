@@ -1,7 +1,7 @@
 """Zeros that mean "not seen": the one rule that every reader and every way into `Poses` follows.
 
-Sensors and pose estimators write zeros where they saw nothing. A zero may also be a coordinate: poses that are centred at the
-pelvis have it at the origin in every frame. What a clip shows decides:
+Sensors and pose estimators write zeros where they saw nothing. A zero may also be a coordinate: poses that are centred
+at the pelvis have it at the origin in every frame. What a clip shows decides:
 
 - A person's frame in which every coordinate is exactly zero was not seen.
 - A joint at exactly zero was not seen where the origin lies outside of the body, or where the joint is elsewhere right
@@ -86,7 +86,7 @@ def absent_as_nan(clip: np.ndarray) -> np.ndarray:
 def _at_the_origin(track: np.ndarray, zero: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """(T, V) which of the joints at zero of a person's (T, V, C) track are coordinates."""
     points = np.where(zero[..., None], np.nan, track)
-    seen = ~np.isnan(points).any(axis=-1)
+    seen = np.asarray(~np.isnan(points).any(axis=-1))
     present = seen.any(axis=-1)  # at least one joint elsewhere than at zero
     low = np.where(np.isnan(points), np.inf, points).min(axis=1)
     high = np.where(np.isnan(points), -np.inf, points).max(axis=1)
@@ -94,7 +94,7 @@ def _at_the_origin(track: np.ndarray, zero: np.ndarray, skeleton: Skeleton) -> n
         extent = np.linalg.norm(high - low, axis=-1)
         margin = _MARGIN * extent[:, None]
         inside = present & ((low - margin <= 0) & (high + margin >= 0)).all(axis=-1)
-    always = zero[present].any(axis=0) & ~seen[present].any(axis=0)
+    always = zero[present].any(axis=0) & np.logical_not(seen[present].any(axis=0))
     centre = np.array([joint in _CENTRES or skeleton.parents[i] == i for i, joint in enumerate(skeleton.joints)])
     centred = always & centre & (inside[present].mean() > 0.5 if present.any() else False)
     near = _is_near_before_or_after(points, seen, extent)

@@ -1,9 +1,10 @@
 """Which named skeleton an array without joint names has, by its geometry.
 
-An order of joints is believed when the body that it describes is one: its bones connect neighbours (their total length is
-near that of the shortest tree over all joints), keep their length, are as long on the left as on the right; the pelvis lies
-between the hips and the neck between the shoulders, the head beyond the shoulders and the feet on the other side; in 3-D,
-left is left of where the feet and knees point. The number of joints alone is no evidence: SMPL and LAFAN1 both have 22.
+An order of joints is believed when the body that it describes is one: its bones connect neighbours (their total length
+is near that of the shortest tree over all joints), keep their length, are as long on the left as on the right; the
+pelvis lies between the hips and the neck between the shoulders, the head beyond the shoulders and the feet on the
+other side; in 3-D, left is left of where the feet and knees point. The number of joints alone is no evidence: SMPL and
+LAFAN1 both have 22.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from skelrep.messages import warn
 from skelrep.skeletons import SKELETONS, Skeleton, resolve
 
+_ONLY_ONE_OF_THIS_SIZE = {33: "mediapipe-33"}  # no other order of so many joints is in use
 _FRAMES = 300  # are enough to judge by; more only take time
 
 # Thresholds lie between what the named skeletons of thirteen motion data sets show in their own order and what the same
@@ -56,12 +58,14 @@ def skeleton_of(skeleton: Skeleton | str | Sequence[str] | None, clips: Sequence
     joints = clips[0].shape[2]
     if skeleton is not None:
         return resolve(skeleton, joints)
+    if joints in _ONLY_ONE_OF_THIS_SIZE:
+        return SKELETONS[_ONLY_ONE_OF_THIS_SIZE[joints]]
     candidates = fits(clips)
     fitting = [fit.skeleton for fit in candidates if fit.fits]
     if len(fitting) == 1:
         warn(
-            f"the array does not say what its {joints} joints are; their geometry is that of {fitting[0].name!r}, which "
-            "is taken: pass skeleton= if it is another"
+            f"the array does not say what its {joints} joints are; their geometry is that of {fitting[0].name!r}, "
+            "which is taken: pass skeleton= if it is another"
         )
         return fitting[0]
     if not candidates:
@@ -71,9 +75,9 @@ def skeleton_of(skeleton: Skeleton | str | Sequence[str] | None, clips: Sequence
         raise ValueError(f"an array of {joints} joints could be {names} by its geometry; pass skeleton= to say which")
     only = "the only known skeleton" if len(candidates) == 1 else "the known skeletons"
     raise ValueError(
-        f"the array does not say what its {joints} joints are: {only} of so many, {names}, cannot be told from its "
-        "geometry, and other orders of joints are in use; pass skeleton= one of these names if it is one, or else a list "
-        f"of {joints} joint names in the order of the array"
+        f"the array does not say what its {joints} joints are: {only} of so many, {names}, cannot be recognised by the "
+        "geometry, and other orders of joints are in use; pass skeleton= one of these names if it is one, or else a "
+        f"list of {joints} joint names in the order of the array"
     )
 
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "skelrep"
 
 # Each room may import only those before it; cli alone imports train.
-ORDER = ["version", "files", "messages", "splits", "matmul", "joint_names", "skeletons"]
-ORDER += ["layouts", "persons", "tracking", "poses", "io"]
+ORDER = ["version", "files", "messages", "splits", "matmul", "joint_names", "skeletons", "skeleton_guess"]
+ORDER += ["missing", "fractions", "layouts", "persons", "tracking", "poses", "io"]
 ORDER += ["completion", "cleaning", "alignment", "preprocess"]
 ORDER += ["encoder", "hub", "embedding", "evaluate", "plot", "sklearn", "train", "cli"]
 

@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelrep.layouts import missing_as_nan
+from skelrep.missing import absent_as_nan
 from skelrep.persons import motion_energy
-from skelrep.poses import FORMAT_VERSION, Poses, as_poses
+from skelrep.poses import Poses, as_poses
+from skelrep.poses.npz import POSES_VERSION
 from skelrep.skeletons import SKELETONS, Skeleton, custom
 
 V = 4
@@ -182,10 +183,20 @@ def test_select_a_column_called_split():
     assert poses.select(split="train").ids == ["0", "2"]
 
 
+def test_select_a_split_by_one_rule():
+    """A column `split` and boolean columns side by side: each of their names is a split."""
+    poses = some(3, info={"split": ["train", "test", "train"], "xsub_train": [False, True, True]})
+    assert poses.select(split="xsub_train").ids == ["1", "2"]
+    assert poses.select(split="test").ids == ["1"]
+    assert poses.select(split=["test", "xsub_train"]).ids == ["1", "2"]
+    with pytest.raises(ValueError, match="no split 'tst'; did you mean 'test'"):
+        poses.select(split="tst")
+
+
 @pytest.mark.parametrize("columns", [{"actor": 1}, {"split": "xview_train"}, {"labels": 1}])
 def test_select_by_an_unknown_column(columns):
     name = columns.get("split") or next(iter(columns))
-    with pytest.raises(ValueError, match=f"no column '{name}' to select by; these poses have ids, subject"):
+    with pytest.raises(ValueError, match=f"no (column|split) '{name}' .*ids, subject"):
         some(info={"subject": [1, 2, 3]}).select(**columns)
 
 
@@ -267,7 +278,7 @@ def test_concatenate_keeps_what_all_have():
     one = some(2, labels=[0, 1], fps=30, scores=scores, info={"subject": [1, 2], "camera": [3, 4]})
     two = some(2, labels=[2, 3], fps=30, scores=scores, info={"subject": [5, 6]})
     both = Poses.concatenate([one, two])
-    assert both.ids == ["0", "1", "0", "1"]
+    assert both.ids == ["0/0", "0/1", "1/0", "1/1"]
     assert both.labels.tolist() == [0, 1, 2, 3]
     assert both.fps == 30
     assert list(both.info) == ["subject"]
@@ -336,14 +347,14 @@ def test_from_array_knows_three_four_and_five_axes(shape, clips, inner):
         (np.ones((6, 12)), {}, r"shape \(6, 12\) is no clip .* pass layout="),
         (np.ones((1, 1, 1, 6, V, 3)), {}, "is no clip"),
         (np.ones((3, 6, V, 3)), {}, 'would hold 3 persons; pass layout="NTVC" for a batch of one-person clips'),
-        (np.ones((6, V, 4)), {}, r"axis C .* read as TVC has 4 channels, not 2 or 3; .*a confidence channel"),
+        (np.full((6, V, 4), 2), {}, r"axis C .* read as TVC has 4 channels, not 2 or 3; .*a confidence"),
         (np.ones((6, V, 3)), {"layout": "NTVC"}, r"'NTVC' has 4 axes but the array has shape \(6, 4, 3\)"),
         (np.ones((6, V, 3)), {"layout": "TVX"}, "'TVX' must name each of T, V, C once"),
         (np.ones((6, V, 3)), {"layout": "TTC"}, "'TTC' must name each of T, V, C once"),
         (np.ones((6, V)), {"layout": "TV"}, "'TV' must name each of T, V, C once"),
         (np.ones((6, 5, 3)), {}, "'hand' has 4 joints but the array has 5"),
         (np.ones((6, V, 3)), {"skeleton": None}, "4 joints fits no known skeleton"),
-        (np.ones((6, 25, 3)), {"skeleton": None}, "25 joints could be ntu-25 or openpose-25"),
+        (np.ones((6, 25, 3)), {"skeleton": None}, "25 joints.*'ntu-25' or 'openpose-25'"),
         (np.ones((0, V, 3)), {}, r"shape \(0, 4, 3\) holds no pose"),
         (np.ones((0, 1, 6, V, 3)), {}, "holds no pose"),
         (np.array([["a"]]), {}, "must be an array of numbers, got dtype <U1"),
@@ -376,7 +387,6 @@ def test_zero_poses_are_missing_and_padding_is_cut():
     batch = np.ones((3, 2, 6, V, 3))
     batch[0, 1] = 0  # no second person
     batch[0, 0, 2] = 0  # lost for a frame
-    batch[0, 0, 1, 0] = 0  # one joint at the origin is a joint at the origin
     batch[1, :, 4:] = 0  # padding
     batch[1, 0, 3] = 0
     batch[2] = 0  # nobody ever
@@ -410,13 +420,13 @@ def test_from_array_shares_memory_where_nothing_is_marked():
     assert not np.shares_memory(array.astype(float), Poses.from_array(array.astype(float), skeleton=HAND).clips[0])
 
 
-def test_missing_as_nan_leaves_its_input_alone():
+def test_absent_as_nan_leaves_its_input_alone():
     array = clip(2)
-    assert missing_as_nan(array) is array
+    assert absent_as_nan(array) is array
     array[0, 1, 0] = 0  # one joint in the origin is no missing frame
-    assert missing_as_nan(array) is array
+    assert absent_as_nan(array) is array
     array[1, 3] = 0
-    marked = missing_as_nan(array)
+    marked = absent_as_nan(array)
     assert np.isnan(marked[1, 3]).all()
     assert np.isnan(marked).sum() == V * 3
     assert (array[1, 3] == 0).all()
@@ -481,7 +491,7 @@ def test_saved_arrays_are_as_documented(tmp_path):
         "info_camera": (2,),
     }
     np.testing.assert_array_equal(arrays["poses"][7:14], poses.clips[0][1])  # person after person
-    assert arrays["format_version"] == FORMAT_VERSION
+    assert arrays["format_version"] == POSES_VERSION
 
 
 def test_what_cannot_be_saved(tmp_path):
@@ -508,8 +518,8 @@ def rewritten(path: Path, **changes) -> Path:
     ("changes", "message"),
     [
         ({"joints": None, "ids": None}, "no skelrep .npz: it lacks ids, joints"),
-        ({"format_version": FORMAT_VERSION + 1}, "update it"),
-        ({"format_version": FORMAT_VERSION + 1, "persons": None}, "update it"),
+        ({"format_version": POSES_VERSION + 1}, "update it"),
+        ({"format_version": POSES_VERSION + 1, "persons": None}, "update it"),
         ({"frames": np.array([7, 5])}, "damaged: its persons and frames do not add up to its 18 poses"),
         ({"frames": np.array([7, 0])}, "damaged"),
         ({"persons": np.array([-2, -4]), "frames": np.array([-7, -1])}, "damaged"),
@@ -641,17 +651,21 @@ def test_zeros_of_estimators_on_images_are_missing():
     clip[0, 2:4, 1] = 0  # not found in two frames
     found = Poses.from_array(clip, skeleton=["a", "b", "c", "d"]).clips[0]
     assert np.argwhere(np.isnan(found).any(axis=-1)).tolist() == [[0, 2, 1], [0, 3, 1]]
-    clip[0, :, 0] = 0  # the origin of centred poses
-    assert not np.isnan(Poses.from_array(clip, skeleton=["a", "b", "c", "d"]).clips[0][0, :, 0]).any()
-    clip[0, :, 3] = 0  # two joints cannot both be: they were never found
-    assert np.isnan(Poses.from_array(clip, skeleton=["a", "b", "c", "d"]).clips[0][0, :, [0, 3]]).all()
+    clip[0, :, 3] = 0  # never found: the corner of the picture is far from the others
+    assert np.isnan(Poses.from_array(clip, skeleton=["a", "b", "c", "d"]).clips[0][0, :, 3]).all()
 
 
-def test_a_confidence_is_no_depth():
-    clip = np.random.default_rng(0).uniform(size=(6, 4, 3)) * [640, 480, 1]
-    with pytest.raises(ValueError, match=r"a confidence beside pixels, no depth; pass array\[..., :2\]"):
-        Poses.from_array(clip, skeleton=["a", "b", "c", "d"])
-    assert len(Poses.from_array(clip[..., :2], skeleton=["a", "b", "c", "d"])) == 1
+def test_a_confidence_beside_pixels_becomes_scores():
+    array = np.random.default_rng(0).uniform(size=(6, 4, 3)) * [640, 480, 1]
+    with pytest.warns(UserWarning, match=r"\(6, 4, 3\) are taken for x, y and a score"):
+        poses = Poses.from_array(array, skeleton=["a", "b", "c", "d"])
+    np.testing.assert_allclose(poses.clips[0][0], array[..., :2], rtol=1e-6)
+    np.testing.assert_allclose(poses.scores[0][0], array[..., 2], rtol=1e-6)
+    deep = np.concatenate([array[..., :2], array[..., ::-1][..., :1], array[..., 2:]], axis=-1)
+    with pytest.warns(UserWarning, match="x, y, z and a score"):
+        poses = Poses.from_array(deep[None, None], skeleton=["a", "b", "c", "d"])
+    np.testing.assert_allclose(poses.scores[0][0], array[..., 2], rtol=1e-6)
+    assert poses.channels == 3
 
 
 # -- xarray, as movement has it ---------------------------------------------------------------------------------------

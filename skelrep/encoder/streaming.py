@@ -12,7 +12,7 @@ from skelrep.alignment import normalise
 from skelrep.encoder.backbone import CausalNetwork
 from skelrep.encoder.inference import check_precision, chosen_streams
 from skelrep.encoder.modalities import find_modality, modality
-from skelrep.layouts import missing_as_nan
+from skelrep.missing import absent_as_nan
 from skelrep.skeletons import Skeleton, mapping
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class EmbeddingStream:
                 f"a frame must be (persons, {len(self.skeleton)} joints of {self.skeleton.name!r}, 3) with at most "
                 f"{persons} persons and no infinity, got {pose.shape}"
             )
-        seen = torch.from_numpy(missing_as_nan(pose)).to(self.encoder.device)
+        seen = torch.from_numpy(absent_as_nan(pose)).to(self.encoder.device)
         seen = torch.cat([seen, seen.new_full((persons - len(seen), *seen.shape[1:]), torch.nan)])
         if self.last_seen is not None:
             missing = seen.isnan().any(dim=-1, keepdim=True)

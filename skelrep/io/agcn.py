@@ -14,7 +14,7 @@ from skelrep.io.ntu import columns_of
 from skelrep.io.numpy_files import opened, seen
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
-from skelrep.layouts import missing_as_nan
+from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -62,7 +62,7 @@ def read_agcn(path: Path, options: ReadOptions) -> Poses:
         for i, rows in enumerate(array):
             clip = np.array(rows.transpose(3, 1, 2, 0), dtype=np.float32)  # (M, T, V, C)
             length = _true_length(clip) if frames is None else int(frames[i])
-            clip = missing_as_nan(clip[:, : max(length, 1)])
+            clip = absent_as_nan(clip[:, : max(length, 1)])
             clips.append(clip[seen(clip)])
     return Poses(
         clips,

@@ -68,7 +68,8 @@ def read_amc(path: Path, options: ReadOptions) -> Poses:
     renamed |= {f"{side}hand": f"{side}_wrist" for side in "lr" if f"{side}wrist" in bones}
     names = [renamed.get(name, name) for name in order] + [f"{name}_end" for name in leaves]
     table = custom(names, parents, "asf") if options.skeleton is None else resolve(options.skeleton, len(names))
-    return Poses([metres * positions(parents, places, turns)[None]], table, [path.stem])
+    clip = metres * positions(parents, places, turns)[None]
+    return Poses([clip], table, [path.stem], zeros="coordinates")  # computed, none is missing
 
 
 def _asf_of(path: Path) -> Path:

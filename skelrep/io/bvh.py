@@ -46,7 +46,7 @@ def read_bvh(path: Path, options: ReadOptions) -> Poses:
     bounded(frames, len(names), 9)
     skeleton = custom(names, parents, "bvh") if options.skeleton is None else resolve(options.skeleton, len(names))
     clip = _points(values, parents, offsets, channels, skeleton)[None]
-    return Poses([clip], skeleton, [path.stem], fps=rate(seconds))
+    return Poses([clip], skeleton, [path.stem], fps=rate(seconds), zeros="coordinates")  # computed, none is missing
 
 
 READER = Reader("bvh", (".bvh",), read_bvh)

@@ -17,8 +17,8 @@ import numpy as np
 from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.units import METRES, metres_by_body
-from skelrep.layouts import missing_as_nan
 from skelrep.messages import warn
+from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
 
@@ -48,7 +48,7 @@ def read_c3d(path: Path, options: ReadOptions) -> Poses:
     labels = _labels(parameters, points.shape[1])
     skeleton = _joints(labels, path) if options.skeleton is None else _named(options.skeleton, labels, path)
     points[~seen] = np.nan
-    clip = missing_as_nan(points[None])
+    clip = absent_as_nan(points[None])
     unit = _text(parameters, "UNITS")
     if unit:
         if unit.lower() not in METRES:

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelrep.fractions import unit_is_checked
 from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import ReadOptions
 from skelrep.io.timeline import Timeline, timeline
-from skelrep.layouts import missing_as_nan
 from skelrep.messages import warn
+from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
-from skelrep.skeletons import Skeleton, resolve
+from skelrep.skeleton_guess import skeleton_of
+from skelrep.skeletons import Skeleton
 from skelrep.tracking import identify
 
 #: What pose estimators mean by a number of keypoints in a picture. 17 joints in space may as well be Human3.6M's.
@@ -100,9 +102,8 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
             notes.append(f"{recording.name} shows nobody and is left out")
             continue
         clip, score, time, persons, found = _assembled(recording._replace(frames=present))
-        table = resolve(
-            _joints(recording.joints, clip) if options.skeleton is None else options.skeleton, clip.shape[2]
-        )
+        joints = _joints(recording.joints, clip) if options.skeleton is None else options.skeleton
+        table = skeleton_of(joints, [clip])
         if skeleton is not None and table.joints != skeleton.joints:
             raise ValueError(f"{recording.name} has the joints of {table.name!r}, another recording {skeleton.name!r}")
         skeleton = table
@@ -128,7 +129,7 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
         )
     labels = [recording.label for recording in kept]
     columns = set.intersection(*({*recording.info} for recording in kept))
-    return Poses(
+    poses = Poses(
         clips,
         skeleton,
         [stem] if len(kept) == 1 else [f"{stem}/{name}" for name in names],
@@ -136,7 +137,10 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
         fps=rates[0],
         scores=None if any(score is None for score in scores) else scores,
         info={column: np.array([recording.info[column] for recording in kept]) for column in sorted(columns)},
+        person_ids=[tuple(persons) for persons in ids],
     )
+    unit_is_checked(poses)
+    return poses
 
 
 def numbers_as_array(values: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -225,7 +229,7 @@ def _assembled(recording: Recording) -> tuple[np.ndarray, np.ndarray | None, Tim
             clip[slot, t] = seen
             if scores is not None:
                 scores[slot, t] = person.scores
-    clip = missing_as_nan(time.place(clip, axis=1))
+    clip = absent_as_nan(time.place(clip, axis=1))
     if scores is not None:
         scores = np.nan_to_num(time.place(scores, axis=1))
     return clip, scores, time, tracks.ids, [note for note in (tracks.note, time.note) if note]

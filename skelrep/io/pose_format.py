@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from skelrep.io.reader import Reader, ReadOptions
-from skelrep.layouts import missing_as_nan
 from skelrep.messages import optional
+from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -48,7 +48,7 @@ def read_pose(path: Path, options: ReadOptions) -> Poses:
     if "WORLD" in bodies[0]:
         clip[..., 1:] *= -1
     table = resolve(part.points if options.skeleton is None else options.skeleton, len(part.points))
-    return Poses([missing_as_nan(clip)], table, [path.stem], fps=fps if fps > 0 else None, scores=[scores])
+    return Poses([absent_as_nan(clip)], table, [path.stem], fps=fps if fps > 0 else None, scores=[scores])
 
 
 READER = Reader("pose", (".pose",), read_pose)

@@ -11,7 +11,7 @@ from skelrep.io.ntu import columns_of
 from skelrep.io.numpy_files import seen
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
-from skelrep.layouts import missing_as_nan
+from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -95,7 +95,7 @@ def _clip(entry: dict, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         )
     if not isinstance(frames, (int, np.integer)) or frames < 1:
         frames = keypoint.shape[1]
-    clip = missing_as_nan(np.array(keypoint[:, :frames], dtype=np.float32))
+    clip = absent_as_nan(np.array(keypoint[:, :frames], dtype=np.float32))
     if score is not None:
         score = np.asarray(score)
         if score.dtype.kind not in "fiu" or score.shape != keypoint.shape[:3]:

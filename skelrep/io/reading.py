@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from skelrep.files import check_file
+from skelrep.fractions import check_unit, fractions_postponed, unit_is_checked
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.registry import collected, reader_called, reader_for, recognised, suffixes
 from skelrep.messages import nearest, warn
+from skelrep.missing import Zeros, assumed_zeros
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton
 from skelrep.splits import in_split, split_names
@@ -31,6 +33,7 @@ def read(
     fps: float | None = None,
     scale: float | Sequence[float] | None = None,
     min_score: float | None = None,
+    zeros: Zeros | None = None,
 ) -> Poses:
     """Reads poses from a file, or from all files below a folder.
 
@@ -46,6 +49,8 @@ def read(
         scale: Coordinates are multiplied by it, or each axis by its own: 0.001 for millimetres, (1920, 1080) for
             fractions of a picture.
         min_score: A joint of lower score (confidence, visibility) becomes missing.
+        zeros: What coordinates mean that are exactly zero: "missing", "coordinates", or None to judge by the data,
+            with a warning where single joints count as missing (see `skelrep.missing`).
 
     Returns:
         The clips. A single clip of a file is called by the file's stem; clips of a folder by the path of their file
@@ -70,6 +75,7 @@ def read(
             fps=fps,
             scale=scale,
             min_score=min_score,
+            zeros=zeros,
         )
     )
     return parts[0] if len(parts) == 1 else Poses.concatenate(parts)
@@ -85,6 +91,7 @@ def read_parts(
     fps: float | None = None,
     scale: float | Sequence[float] | None = None,
     min_score: float | None = None,
+    zeros: Zeros | None = None,
 ) -> Iterator[Poses]:
     """As `read`, but a data set of many files comes in parts, so that it need not fit into memory."""
     path = Path(path).expanduser()
@@ -96,7 +103,8 @@ def read_parts(
     options = ReadOptions(layout, skeleton, splits[0] if splits else None, fps, scale)
     known: set[str] = set()
     found = False
-    for poses in _read_folder(path, reader, options) if path.is_dir() else _read_file(path, reader, options):
+    parts = _read_folder(path, reader, options) if path.is_dir() else _read_file(path, reader, options)
+    for poses in _undeclared(parts, zeros):
         part_of = split_names(poses.info)
         known.update(part_of)
         keep = np.ones(len(poses), dtype=bool)
@@ -117,6 +125,18 @@ def read_parts(
         raise ValueError(f"no clip of {path} is in the split{'s' * (len(splits) > 1)} {names}")
 
 
+def _undeclared(parts: Iterator[Poses], zeros: Zeros | None) -> Iterator[Poses]:
+    """The parts as readers make them, who need not know what the caller says of zeros and of the scale."""
+    while True:
+        with assumed_zeros(zeros), fractions_postponed():
+            part = next(parts, None)
+            if part is not None and zeros is not None and part.zeros is None:
+                part = replace(part, zeros=zeros)
+        if part is None:
+            return
+        yield part
+
+
 def _declared(
     poses: Poses, path: Path, fps: float | None, scale: float | Sequence[float] | None, min_score: float | None
 ) -> Poses:
@@ -133,6 +153,10 @@ def _declared(
             raise ValueError(f"{path} holds no scores, so that min_score={min_score} cannot be asked of them")
         low = [np.isnan(score) | (score < min_score) for score in poses.scores]
         poses = replace(poses, clips=[np.where(bad[..., None], np.nan, clip) for bad, clip in zip(low, poses.clips)])
+    if scale is None:
+        check_unit(poses)
+    else:
+        unit_is_checked(poses)
     return poses
 
 

@@ -101,7 +101,7 @@ def test_a_mistyped_command_is_told_the_nearest(typed, meant, capsys):
     [
         ("embed nowhere.npz", "nowhere.npz"),
         ("embed train.npz -m i2md-smal", "i2md-small"),
-        ("embed clip.npy", "kinect-20 or utd-mhad-20 or msr-action3d-20"),
+        ("embed clip.npy", "'kinect-20'"),
         ("embed clip.npy --skeleton kinect20", "did you mean 'kinect-20'"),
         ("embed train.npz -o out.txt", "-o takes a .npy, .npz or .parquet file"),
         ("embed train.npz -o nowhere/out.npz", "does not exist"),

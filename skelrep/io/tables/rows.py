@@ -13,8 +13,8 @@ import numpy as np
 from skelrep.io.numpy_files import bounded
 from skelrep.io.tables.columns import SCORE, Columns
 from skelrep.io.timeline import Timeline, as_seconds, frame_numbers, timeline, unit_of
-from skelrep.layouts import missing_as_nan
 from skelrep.messages import warn
+from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, resolve
 from skelrep.tracking import identify
@@ -113,7 +113,7 @@ def _say_what_was_guessed(path: Path, rows: Rows) -> None:
 
 def _seen(clip: np.ndarray, score: np.ndarray | None) -> np.ndarray:
     """The clip with NaN where a joint was not seen: zeros, and a score of zero where others are more."""
-    clip = missing_as_nan(clip)
+    clip = absent_as_nan(clip)
     if score is not None and score.any():
         clip = np.where((score == 0)[..., None], np.float32(np.nan), clip)
     return clip

@@ -1,0 +1,6 @@
+"""Poses: clips of one skeleton, and how arrays, lists and files become them."""
+
+from __future__ import annotations
+
+from skelrep.poses.arrays import as_poses as as_poses
+from skelrep.poses.poses import Poses as Poses

@@ -1,0 +1,68 @@
+"""`as_poses`: whatever holds poses in memory becomes `Poses`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from skelrep.fractions import check_unit
+from skelrep.layouts import as_array
+from skelrep.missing import Zeros
+from skelrep.poses.poses import Poses
+from skelrep.poses.xarrays import from_xarray
+from skelrep.skeletons import Skeleton, resolve
+
+
+def as_poses(
+    poses: Any,
+    *,
+    skeleton: Skeleton | str | Sequence[str] | None = None,
+    layout: str | None = None,
+    fps: float | None = None,
+    zeros: Zeros | None = None,
+) -> Poses:
+    """Makes `Poses` of whatever holds poses in memory.
+
+    Args:
+        poses: `Poses`; an array or tensor as `Poses.from_array` takes it; an xarray of the dimensions time, space,
+            keypoints and perhaps individuals, or a data set of `position` and perhaps `confidence`, as movement has
+            them; or a list of clips, each (T, V, C), (M, T, V, C) or one of these, of any lengths.
+        skeleton: As in `Poses.from_array`; for `Poses`, only to contradict what they say of themselves.
+        layout: The axes of the array, or of each array in the list.
+        fps: Frames per second; overrides what `Poses` say.
+        zeros: What exact zeros mean (see `Poses`).
+
+    Raises:
+        ValueError: if it is empty, or a shape does not fit; the message says what was expected.
+        TypeError: if it is something else.
+
+    Example:
+        >>> poses = as_poses([walk, jump], skeleton="coco-17", fps=30)  # two arrays (T, 17, 2)
+    """
+    if isinstance(poses, Poses):
+        return _declared(poses, skeleton, fps)
+    if hasattr(poses, "dims") and hasattr(poses, "coords"):  # an xarray, without importing xarray to say so
+        return as_poses(Poses(**from_xarray(poses)), skeleton=skeleton, fps=fps)
+    array = as_array(poses)
+    if array is not None:
+        return Poses.from_array(array, skeleton=skeleton, layout=layout, fps=fps, zeros=zeros)
+    if not isinstance(poses, (list, tuple, np.ndarray)):
+        raise TypeError(f"poses must be Poses, an array, a tensor or a list of clips, got {type(poses).__name__}")
+    if not len(poses):
+        raise ValueError("the list of clips is empty")
+    said: dict[str, Any] = {"skeleton": skeleton, "layout": layout, "fps": fps, "zeros": zeros}
+    if any(as_array(clip) is None for clip in poses):
+        return Poses.concatenate([as_poses(clip, **said) for clip in poses])
+    return Poses.from_clips(list(poses), **said)
+
+
+def _declared(poses: Poses, skeleton: Any, fps: float | None) -> Poses:
+    if not len(poses):
+        raise ValueError("there is no clip in these poses")
+    check_unit(poses)
+    if skeleton is not None:
+        poses = replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
+    return poses if fps is None else replace(poses, fps=fps)

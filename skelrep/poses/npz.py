@@ -1,0 +1,122 @@
+"""The `.npz` that keeps everything about poses.
+
+Its arrays are `format_version` (1), `poses` (R, V, C) with R the sum of M x T, clip after clip and person after person,
+`persons` (N,), `frames` (N,), `skeleton`, `joints` (V,), `parents` (V,), `ids` (N,), and where known `labels` (N,),
+`fps`, `scores` (R, V), `zeros`, `person_ids` (the sum of M; empty where unknown) and `info_<column>` (N,).
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skelrep.files import replacing
+from skelrep.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from skelrep.poses.poses import Poses
+
+POSES_VERSION = 1  # raised only when the meaning of a stored array changes
+_NEEDED = {"format_version", "poses", "persons", "frames", "skeleton", "joints", "parents", "ids"}
+
+
+def save(poses: Poses, path: str | os.PathLike) -> None:
+    """Writes poses; see `Poses.save`."""
+    if not poses.clips:
+        raise ValueError("there is no clip to save")
+    found: dict[str, Any] = {
+        "format_version": POSES_VERSION,
+        "poses": np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in poses.clips]),
+        "persons": [clip.shape[0] for clip in poses.clips],
+        "frames": [clip.shape[1] for clip in poses.clips],
+        "skeleton": poses.skeleton.name,
+        "joints": poses.skeleton.joints,
+        "parents": poses.skeleton.parents,
+        "ids": poses.ids,
+        "labels": poses.labels,
+        "fps": poses.fps,
+        "zeros": poses.zeros,
+    }
+    if poses.scores is not None:
+        found["scores"] = np.concatenate([score.reshape(-1, score.shape[2]) for score in poses.scores])
+    if poses.person_ids is not None:
+        found["person_ids"] = [name or "" for names in poses.person_ids for name in names]
+    found |= {f"info_{key}": column for key, column in poses.info.items()}
+    arrays = {key: np.asarray(value) for key, value in found.items() if value is not None}
+    for key, array in arrays.items():
+        if array.dtype.hasobject:
+            raise ValueError(f"{key} holds Python objects; make them integers or strings to save them")
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def load(path: str | os.PathLike) -> dict[str, Any]:
+    """What `save` wrote, as the arguments of `Poses`.
+
+    Raises:
+        ValueError: if the file is not of this format, of a newer version, or inconsistent.
+    """
+    arrays = _arrays(path)
+    try:
+        version = int(arrays.get("format_version", 0))
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(f"{path} is no skelrep .npz: its format_version is {arrays['format_version']!r}") from None
+    if version > POSES_VERSION:
+        raise ValueError(f"{path} has format version {version}, this skelrep reads up to {POSES_VERSION}: update it")
+    if missing := sorted(_NEEDED - set(arrays)):
+        raise ValueError(f"{path} is no skelrep .npz: it lacks {', '.join(missing)}")
+    try:
+        return _parts(arrays)
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    try:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError("it is a single array; skelrep.read takes it")
+        with file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError) as error:
+        raise ValueError(f"{path} is no skelrep .npz, or damaged ({error})") from error
+    if bad := [key for key, value in arrays.items() if not isinstance(value, np.ndarray)]:
+        raise ValueError(f"{path} is damaged: {bad[0]} is no array")
+    return arrays
+
+
+def _parts(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    rows = arrays["poses"]
+    shapes = np.stack([arrays["persons"], arrays["frames"]], axis=1).astype(np.int64)
+    if rows.ndim != 3 or shapes.min(initial=1) < 1 or shapes.prod(axis=1).sum() != len(rows):
+        raise ValueError(f"its persons and frames do not add up to its {len(rows)} poses")
+    bounds = np.cumsum(shapes.prod(axis=1))[:-1]
+
+    def ragged(rows: np.ndarray, trailing: int) -> list[np.ndarray]:
+        if rows.ndim != 1 + trailing or len(rows) != shapes.prod(axis=1).sum():
+            raise ValueError(f"an array of shape {rows.shape} has not one row for each pose")
+        return [part.reshape(*shape, *rows.shape[1:]) for shape, part in zip(shapes, np.split(rows, bounds))]
+
+    found: dict[str, Any] = {
+        "clips": ragged(rows, 2),
+        "skeleton": Skeleton(
+            str(arrays["skeleton"]), tuple(map(str, arrays["joints"])), tuple(int(p) for p in arrays["parents"])
+        ),
+        "ids": [str(name) for name in np.atleast_1d(arrays["ids"])],
+        "labels": arrays.get("labels"),
+        "fps": float(arrays["fps"]) if "fps" in arrays else None,
+        "scores": ragged(arrays["scores"], 1) if "scores" in arrays else None,
+        "info": {key.removeprefix("info_"): column for key, column in arrays.items() if key.startswith("info_")},
+        "zeros": str(arrays["zeros"]) if "zeros" in arrays else None,
+    }
+    if "person_ids" in arrays:
+        names = [str(name) or None for name in arrays["person_ids"]]
+        ends = np.cumsum(shapes[:, 0])
+        if len(names) != (ends[-1] if len(ends) else 0):
+            raise ValueError(f"its {len(names)} person_ids are not one for each person")
+        found["person_ids"] = [tuple(names[end - count : end]) for end, count in zip(ends, shapes[:, 0])]
+    return found

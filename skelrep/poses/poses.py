@@ -1,0 +1,461 @@
+"""The class `Poses`: a set of clips of one skeleton, with what is known about them."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from skelrep.fractions import check_unit
+from skelrep.layouts import as_array, clips_from_array, is_certainly_finite
+from skelrep.messages import nearest, warn
+from skelrep.missing import Zeros, zeros_as_nan
+from skelrep.poses import npz, xarrays
+from skelrep.poses.joining import joined
+from skelrep.skeleton_guess import skeleton_of
+from skelrep.skeletons import Skeleton, resolve
+from skelrep.splits import in_split, split_names
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Poses:
+    """Clips of one skeleton with what is known about them.
+
+    Attributes:
+        clips: N float32 arrays (M, T, V, C): persons, frames, joints, channels (x, y, z in metres where the source
+            says so, or x, y). M and T may differ from clip to clip. NaN marks what was not seen.
+        skeleton: The meaning of the joint axis; a known skeleton's name or V joint names may be given.
+        ids: N names, for messages and for output files.
+        labels: (N,) integers or strings, or None.
+        fps: Frames per second of all clips, or None if unknown.
+        scores: N float32 arrays (M, T, V) of the estimator's confidence, or None.
+        info: Further columns, each (N,): subject, camera, membership of a split, start and end of a window ...
+        person_ids: For each clip a tuple of M names, such as a tracker's ids, None for a person without one; or None.
+        zeros: What coordinates mean that are exactly zero in all axes: "missing", "coordinates", or None to judge by
+            the data (see `skelrep.missing`): a person's frame of zeros was not seen, nor a joint at zero outside of
+            the body.
+        unit_is_checked: Whether a warning was given, or is not needed, about fractions of a picture's width and height.
+
+    Example:
+        >>> poses = Poses([np.zeros((1, 40, 17, 3)) + 1], "coco-17", ids=["wave"], labels=["wave"], fps=30)
+    """
+
+    clips: list[np.ndarray]
+    skeleton: Skeleton
+    ids: list[str] = field(default_factory=list)
+    labels: np.ndarray | None = None
+    fps: float | None = None
+    scores: list[np.ndarray] | None = None
+    info: dict[str, np.ndarray] = field(default_factory=dict)
+    person_ids: list[tuple[str | None, ...]] | None = None
+    zeros: Zeros | None = None
+    unit_is_checked: bool = False
+
+    def __post_init__(self) -> None:
+        """Brings the parts to their types and checks them against each other."""
+        set_ = object.__setattr__
+        if not isinstance(self.skeleton, Skeleton):
+            set_(self, "skeleton", resolve(self.skeleton))
+        if self.zeros not in (None, "missing", "coordinates"):
+            raise ValueError(f"zeros must be 'missing', 'coordinates' or None, got {self.zeros!r}")
+        clips = [np.asarray(clip, dtype=np.float32) for clip in self.clips]
+        ids = [str(name) for name in self.ids] or [str(i) for i in range(len(clips))]
+        for name, clip in zip(ids, clips):
+            if clip.ndim != 4 or clip.shape[2] != len(self.skeleton) or clip.shape[3] not in (2, 3):
+                raise ValueError(
+                    f"clip {name!r} has shape {clip.shape}; expected (persons, frames, {len(self.skeleton)} joints of "
+                    f"{self.skeleton.name!r}, 2 or 3 channels)"
+                )
+            if 0 in clip.shape:
+                raise ValueError(f"clip {name!r} has shape {clip.shape}: it holds no pose")
+            if not is_certainly_finite(clip) and np.isinf(clip).any():
+                raise ValueError(f"clip {name!r} holds infinite coordinates; use NaN for joints that were not seen")
+        if len({clip.shape[3] for clip in clips}) > 1:
+            raise ValueError("some clips are 2-D and some 3-D; keep them in two sets of poses and embed them apart")
+        set_(self, "clips", self._without_zeros(clips))
+        set_(self, "ids", ids)
+        set_(self, "info", {key: np.asarray(column) for key, column in self.info.items()})
+        if self.labels is not None:
+            set_(self, "labels", np.asarray(self.labels))
+        if self.fps is not None:
+            if not np.isfinite(self.fps) or self.fps <= 0:
+                raise ValueError(f"fps must be a positive number, got {self.fps}")
+            set_(self, "fps", float(self.fps))
+        columns = {"ids": self.ids, "labels": self.labels, "scores": self.scores, "person_ids": self.person_ids}
+        columns |= self.info
+        for key, column in columns.items():
+            if isinstance(column, np.ndarray) and column.ndim == 0:
+                raise ValueError(f"{key} is the single value {column.item()!r}; give one for each clip")
+            if column is not None and len(column) != len(clips):
+                raise ValueError(f"{len(clips)} clips but {len(column)} {key}; give one for each clip")
+        if self.scores is not None:
+            set_(self, "scores", [np.asarray(score, dtype=np.float32) for score in self.scores])
+            for name, clip, score in zip(self.ids, self.clips, self.scores):
+                if score.shape != clip.shape[:3]:
+                    raise ValueError(f"scores of clip {name!r} have shape {score.shape}; expected {clip.shape[:3]}")
+        if self.person_ids is not None:
+            names = [tuple(None if one is None else str(one) for one in persons) for persons in self.person_ids]
+            set_(self, "person_ids", names)
+            for name, clip, persons in zip(self.ids, self.clips, names):
+                if len(persons) != len(clip):
+                    raise ValueError(f"clip {name!r} has {len(clip)} persons but {len(persons)} person_ids")
+
+    def _without_zeros(self, clips: list[np.ndarray]) -> list[np.ndarray]:
+        marked = [zeros_as_nan(clip, self.skeleton, self.zeros) for clip in clips]
+        if any(by_rule for _, by_rule in marked):
+            warn(
+                f"joints of {self.skeleton.name!r} at exactly {', '.join('0' * clips[0].shape[3])} count as not seen; "
+                "zeros='coordinates' keeps them, zeros='missing' says that you know it"
+            )
+        return [clip for clip, _ in marked]
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    def __iter__(self) -> Iterator[Poses]:
+        """Clip by clip, each a `Poses` of one, with its skeleton and label."""
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        """Counts, sizes and what is known, on one line."""
+        if not self.clips:
+            return f"Poses(0 clips, {self.skeleton.name})"
+        frames = [clip.shape[1] for clip in self.clips]
+        persons = [clip.shape[0] for clip in self.clips]
+        spread = lambda values: f"{min(values)}" if min(values) == max(values) else f"{min(values)}-{max(values)}"  # noqa: E731
+        parts = [
+            f"{len(self)} clip{'s' * (len(self) != 1)}",
+            f"{spread(persons)} person{'s' * (max(persons) != 1)}",
+            f"{spread(frames)} frames",
+            f"{self.skeleton.name} in {self.channels}-D",
+        ]
+        if self.fps is not None:
+            parts.append(f"{self.fps:g} fps")
+        if self.labels is not None:
+            parts.append(f"{len(set(self.labels.tolist()))} labels")
+        if self.info:
+            parts.append("info: " + ", ".join(self.info))
+        return f"Poses({', '.join(parts)})"
+
+    @property
+    def channels(self) -> int:
+        """2 or 3."""
+        return self.clips[0].shape[3] if self.clips else 3
+
+    # -- choosing -----------------------------------------------------------------------------------------------
+
+    def __getitem__(self, index: Any) -> Poses:
+        """The clips at an integer, a slice, an integer or a boolean array, an id or a list of ids, as `Poses`.
+
+        Raises:
+            KeyError: for an id that no clip has; the nearest one is offered.
+        """
+        if isinstance(index, str) or (isinstance(index, (list, tuple)) and index and isinstance(index[0], str)):
+            index = self._rows_of([index] if isinstance(index, str) else index)
+        rows = np.atleast_1d(np.arange(len(self))[index])
+        chosen = copy.copy(self)  # by parts that were checked when this was made
+        changes = dict(
+            clips=[self.clips[i] for i in rows],
+            ids=[self.ids[i] for i in rows],
+            labels=None if self.labels is None else self.labels[rows],
+            scores=None if self.scores is None else [self.scores[i] for i in rows],
+            info={key: column[rows] for key, column in self.info.items()},
+            person_ids=None if self.person_ids is None else [self.person_ids[i] for i in rows],
+        )
+        vars(chosen).update(changes)
+        return chosen
+
+    def _rows_of(self, names: Sequence[str]) -> list[int]:
+        rows = []
+        for name in names:
+            found = [i for i, known in enumerate(self.ids) if known == name]
+            if not found:
+                raise KeyError(f"none of these {len(self)} clips is called {name!r}{nearest(name, self.ids)}")
+            rows += found
+        return rows
+
+    def __add__(self, other: Poses) -> Poses:
+        """Both sets in one, as `concatenate` makes it."""
+        return Poses.concatenate([self, other]) if isinstance(other, Poses) else NotImplemented
+
+    def select(self, **columns: Any) -> Poses:
+        """The clips whose columns have the given values.
+
+        Args:
+            **columns: For each column (`ids`, `labels` or a key of `info`) a value or a collection of values to keep:
+                `poses.select(subject=[1, 3, 5], camera=1)`. `split="xsub_train"` keeps the members of a named split: a
+                boolean column of `info`, or a value of its column `split`; of several, the members of any.
+
+        Raises:
+            ValueError: if there is no such column or split (the existing ones are listed).
+        """
+        keep = np.ones(len(self), dtype=bool)
+        known = {"ids": np.asarray(self.ids), **self.info} | ({} if self.labels is None else {"labels": self.labels})
+        for key, wanted in columns.items():
+            several = list(wanted) if isinstance(wanted, (list, tuple, Set, range, np.ndarray)) else [wanted]
+            if key == "split" and split_names(self.info):
+                keep &= np.any([in_split(self.info, str(name), "this set of poses") for name in several], axis=0)
+                continue
+            if key == "split":
+                raise ValueError(
+                    f"no split {several[0]!r} to select by; these poses have no splits, but {', '.join(known)}"
+                )
+            if key not in known:
+                raise ValueError(f"no column {key!r} to select by; these poses have {', '.join(known)}")
+            keep &= np.isin(known[key], several)
+        return self[keep]
+
+    def with_labels(self, labels: Any) -> Poses:
+        """The same clips with other labels.
+
+        Args:
+            labels: N labels in the order of the clips; a dict of labels by clip id; or the name of a column of `info`.
+                A dict's ids may have a file's suffix, or lack its folders where the rest is unique.
+
+        Raises:
+            ValueError: if there is not one label for each clip; clips without one are named.
+
+        Example:
+            >>> poses = poses.with_labels({"wave_01": "wave", "jump_01": "jump"})
+        """
+        return replace(self, labels=self._column(labels, "label"))
+
+    def with_info(self, **columns: Any) -> Poses:
+        """The same clips with further or other columns of `info`, each as `with_labels` takes labels.
+
+        Raises:
+            ValueError: if a column has not one value for each clip.
+        """
+        return replace(self, info=self.info | {key: self._column(value, key) for key, value in columns.items()})
+
+    def _column(self, values: Any, what: str) -> np.ndarray:
+        if isinstance(values, str):
+            if values not in self.info:
+                raise ValueError(
+                    f"there is no column {values!r} to take as {what}{nearest(values, self.info)} (these poses have: "
+                    f"{', '.join(self.info) or 'none'})"
+                )
+            return self.info[values]
+        if isinstance(values, Mapping):
+            return joined(self.ids, values, what)
+        column = np.asarray(values)
+        if column.shape != (len(self),):
+            raise ValueError(f"{len(self)} clips but {what}s of shape {column.shape}; give one for each clip")
+        return column
+
+    def windows(self, window: float, stride: float | None = None) -> Poses:
+        """Cuts long recordings into windows of equal duration.
+
+        Windows in which nobody is seen are left out; the times tell.
+
+        Args:
+            window: Seconds of a window.
+            stride: Seconds from one window's start to the next; by default `window`, so that they do not overlap.
+
+        Returns:
+            One clip a window, in order of time within each recording, with the columns `source` (the recording's id),
+            `start` and `end` (seconds) in `info`. A recording shorter than a window gives one row, the whole of it;
+            what is left over at an end that is not a whole window is covered by one more window that ends there.
+
+        Raises:
+            ValueError: without fps, or for a window or stride that is not positive.
+        """
+        stride = window if stride is None else stride
+        if self.fps is None:
+            raise ValueError("windows are in seconds, so the poses need fps; pass fps=")
+        if not (0 < window < np.inf and 0 < stride < np.inf):
+            raise ValueError(f"window and stride must be positive seconds, got {window} and {stride}")
+        length, step = max(1, round(window * self.fps)), max(1, round(stride * self.fps))
+        source, starts, ends = [], [], []
+        for i, clip in enumerate(self.clips):
+            last = max(clip.shape[1] - length, 0)
+            begins = list(range(0, last + 1, step))
+            if begins[-1] != last:
+                begins.append(last)
+            seen = np.logical_not(np.isnan(clip).all(axis=(0, 2, 3)))
+            # Of a recording that shows nobody one window stays, for embedding to refuse by its name.
+            begins = [begin for begin in begins if seen[begin : begin + length].any()] or begins[:1]
+            source += [i] * len(begins)
+            starts += begins
+            ends += [min(begin + length, clip.shape[1]) for begin in begins]
+        picked = self[np.asarray(source, dtype=int)]
+        seconds = np.asarray(starts) / self.fps, np.asarray(ends) / self.fps
+        return replace(
+            picked,
+            clips=[clip[:, a:b] for clip, a, b in zip(picked.clips, starts, ends)],
+            ids=[f"{name}@{a:.2f}-{b:.2f}" for name, a, b in zip(picked.ids, *seconds)],
+            scores=None if picked.scores is None else [s[:, a:b] for s, a, b in zip(picked.scores, starts, ends)],
+            info=picked.info | {"source": np.asarray(picked.ids), "start": seconds[0], "end": seconds[1]},
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[Poses]) -> Poses:
+        """One set out of several of the same skeleton; columns that not all of them have are left out.
+
+        Where two sets share an id, every id is preceded by the number of its set, so that ids stay unique.
+
+        Raises:
+            ValueError: if there are none, or if the skeletons differ.
+        """
+        if not parts:
+            raise ValueError("no poses to concatenate")
+        parts = [part for part in parts if len(part)] or parts[:1]  # a selection of nothing has no channels to compare
+        first = parts[0]
+        for part in parts:
+            if (part.skeleton.joints, part.channels) != (first.skeleton.joints, first.channels):
+                raise ValueError(
+                    f"cannot put {part.skeleton.name!r} ({part.channels}-D) and {first.skeleton.name!r} "
+                    f"({first.channels}-D) into one set of poses; embed them apart"
+                )
+        ids = [part.ids for part in parts]
+        if len({name for names in ids for name in set(names)}) < sum(len(set(names)) for names in ids):
+            ids = [[f"{i}/{name}" for name in names] for i, names in enumerate(ids)]
+        labelled = all(part.labels is not None for part in parts)
+        scored = all(part.scores is not None for part in parts)
+        return Poses(
+            clips=[clip for part in parts for clip in part.clips],
+            skeleton=first.skeleton,
+            ids=[name for names in ids for name in names],
+            labels=np.concatenate([part.labels for part in parts]) if labelled else None,  # type: ignore[misc]
+            fps=first.fps if all(part.fps == first.fps for part in parts) else None,
+            scores=[score for part in parts for score in part.scores] if scored else None,  # type: ignore[union-attr]
+            info={
+                key: np.concatenate([part.info[key] for part in parts])
+                for key in first.info
+                if all(key in part.info for part in parts)
+            },
+            person_ids=[names for part in parts for names in part.person_ids]  # type: ignore[union-attr]
+            if all(part.person_ids is not None for part in parts)
+            else None,
+            # The zeros that mean "not seen" are marked already in each part.
+            zeros="coordinates" if any(part.zeros == "coordinates" for part in parts) else first.zeros,
+            unit_is_checked=all(part.unit_is_checked for part in parts),
+        )
+
+    # -- making and keeping ---------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_array(
+        cls,
+        array: Any,
+        *,
+        skeleton: Skeleton | str | Sequence[str] | None = None,
+        layout: str | None = None,
+        ids: Sequence[str] | None = None,
+        labels: Any = None,
+        fps: float | None = None,
+        zeros: Zeros | None = None,
+    ) -> Poses:
+        """Poses from one array.
+
+        Args:
+            array: (T, V, C) or (M, T, V, C): one clip; (N, M, T, V, C): a batch; anything else with `layout`. C is 2 or
+                3, or one more where the last channel is a confidence (x, y, score), which becomes `scores`.
+            skeleton: A `Skeleton`, the name of one, or V joint names; by default the known skeleton of V joints that
+                alone fits the geometry (see `skelrep.skeleton_guess`), with a warning that names it.
+            layout: The array's axes in its own order out of N, M, T, V, C (clips, persons, frames, joints, channels),
+                for example "NCTVM" or "NTVC". N and M may be absent; where either is, it counts one.
+            ids: N names; by default the positions.
+            labels: (N,) labels.
+            fps: Frames per second.
+            zeros: What exact zeros mean (see `Poses`).
+
+        Frames at the end of a batch's clip in which nobody was seen are padding and are cut off. float32 clips in which
+        nothing becomes NaN share the array's memory, so that a large array is not held twice.
+
+        Raises:
+            ValueError: for a shape that does not fit, or a skeleton that the geometry leaves open; it says what to
+                pass.
+
+        Example:
+            >>> poses = Poses.from_array(np.load("walk.npy"), skeleton="coco-17", fps=30)  # (T, 17, 2)
+        """
+        clips, scores = clips_from_array(array, layout, zeros)
+        table = skeleton_of(skeleton, clips)
+        made = cls(clips, table, [] if ids is None else list(ids), labels, fps, scores, zeros=zeros)
+        check_unit(made)
+        return made
+
+    @classmethod
+    def from_clips(
+        cls,
+        clips: Sequence[Any],
+        skeleton: Skeleton | str | Sequence[str] | None = None,
+        *,
+        layout: str | None = None,
+        ids: Sequence[str] | None = None,
+        labels: Any = None,
+        fps: float | None = None,
+        zeros: Zeros | None = None,
+    ) -> Poses:
+        """Poses from a list of clips of any lengths.
+
+        Args:
+            clips: Arrays (T, V, C) or (M, T, V, C), or batches (N, M, T, V, C).
+            skeleton: As in `from_array`.
+            layout: The axes of each array, if in another order.
+            ids: N names; by default the positions.
+            labels: N labels, or a dict of labels by id.
+            fps: Frames per second.
+            zeros: What exact zeros mean (see `Poses`).
+
+        Raises:
+            ValueError: for no clip, a clip of another shape, or labels that are not one for each clip.
+
+        Example:
+            >>> poses = Poses.from_clips([walk, jump], "coco-17", labels=["walk", "jump"], fps=30)
+        """
+        arrays = [as_array(clip) for clip in clips]
+        if not arrays:
+            raise ValueError("the list of clips is empty")
+        parts = []
+        for i, array in enumerate(arrays):
+            if array is None:
+                raise ValueError(f"clip {i} is a {type(clips[i]).__name__}, not an array (T, V, C) or (M, T, V, C)")
+            parts.append(clips_from_array(array, layout, zeros, listed=True))
+        found = [clip for part, _ in parts for clip in part]
+        if ids is None:
+            sizes = [len(part) for part, _ in parts]
+            ids = [f"{i}" if size == 1 else f"{i}/{at}" for i, size in enumerate(sizes) for at in range(size)]
+        scores = [score for _, part in parts for score in part or ()]
+        table = skeleton_of(skeleton, found)
+        made = cls(found, table, list(ids), None, fps, scores if len(scores) == len(found) else None, zeros=zeros)
+        check_unit(made)
+        return made if labels is None else made.with_labels(labels)
+
+    def to_xarray(self) -> Any:
+        """One clip as a data set of xarray in the schema of the movement package (the extra `xarray`).
+
+        Returns:
+            A `Dataset` of `position` (time, space, keypoint, individual) and `confidence` (time, keypoint, individual);
+            time in seconds where fps is known, else in frames.
+
+        Raises:
+            ValueError: for other than one clip.
+            ModuleNotFoundError: without xarray.
+        """
+        return xarrays.to_xarray(self)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes everything into one `.npz` that needs no pickle (see `skelrep.poses.npz`); `skelrep.read` reads it.
+
+        Raises:
+            ValueError: if there is no clip, or a column holds Python objects, which cannot be stored without a pickle.
+        """
+        npz.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Poses:
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: if the file is not of this format, of a newer version, or inconsistent.
+        """
+        return cls(**npz.load(path))
