@@ -11,10 +11,11 @@ from skelrep.skeletons import SKELETONS, Skeleton
 from tests import motion_data
 from tests.bodies import walking
 
-LAFAN = """
-    pelvis left_hip left_knee left_ankle left_toe right_hip right_knee right_ankle right_toe spine spine_2 chest neck
-    head
-    left_collar left_shoulder left_elbow left_wrist right_collar right_shoulder right_elbow right_wrist
+# Those of more joints hold faces and fingers, which the body made up for tests has not.
+BODIES = [name for name, skeleton in SKELETONS.items() if len(skeleton) < 40]
+LEGS_FIRST = """
+    right_hip right_knee right_ankle right_toe left_hip left_knee left_ankle left_toe pelvis spine spine_2 chest neck
+    head right_collar right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist left_collar
 """
 KIT = """
     pelvis spine spine_2 neck head left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist left_hip
@@ -36,15 +37,24 @@ def best(clip: np.ndarray) -> list[str]:
     return [fit.skeleton.name for fit in fits([clip]) if fit.fits]
 
 
-@pytest.mark.parametrize("name", SKELETONS)
+@pytest.mark.parametrize("name", BODIES)
 def test_each_named_skeleton_is_recognised_or_asked_about(name):
     found = best(walking(name))
     assert found in ([name], [])
-    if name in ("ntu-25", "kinect-20", "utd-mhad-20", "msr-action3d-20", "smpl-22", "smpl-24", "bandai-namco-21"):
+    if name in (
+        "ntu-25",
+        "kinect-20",
+        "utd-mhad-20",
+        "msr-action3d-20",
+        "smpl-22",
+        "lafan1-22",
+        "smpl-24",
+        "bandai-namco-21",
+    ):
         assert found == [name]
 
 
-@pytest.mark.parametrize("name", SKELETONS)
+@pytest.mark.parametrize("name", BODIES)
 def test_swapped_sides_are_no_fit(name):
     """An order that is the same but for left and right, or left-handed axes: nobody may be mirrored in silence."""
     skeleton = SKELETONS[name]
@@ -53,7 +63,7 @@ def test_swapped_sides_are_no_fit(name):
     assert name not in best(walking(name) * [-1, 1, 1])
 
 
-@pytest.mark.parametrize("joints", [LAFAN, KIT, SBU], ids=["lafan1", "kit", "sbu"])
+@pytest.mark.parametrize("joints", [LEGS_FIRST, KIT, SBU], ids=["22", "kit", "sbu"])
 def test_orders_that_no_skeleton_has_are_asked_about(joints):
     clip = walking(named(joints))
     assert best(clip) == []
@@ -63,7 +73,7 @@ def test_orders_that_no_skeleton_has_are_asked_about(joints):
 
 def test_shuffled_joints_are_asked_about():
     rng = np.random.default_rng(0)
-    for name in SKELETONS:
+    for name in BODIES:
         for _ in range(5):
             assert best(walking(name)[:, :, rng.permutation(len(SKELETONS[name]))]) == []
 
