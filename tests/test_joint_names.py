@@ -333,11 +333,11 @@ PLUG_IN_GAIT += " RFIN LASI RASI LPSI RPSI LTHI LKNE LTIB LANK LHEE LTOE RTHI RK
 def test_markers_on_the_skin():
     """Joints between markers are derived from them: wrist, head, and the hip by the proportions of a pelvis."""
     used = sources(PLUG_IN_GAIT.split())
-    assert used["head"] == "LFHD RFHD LBHD RBHD".split() and used["left_wrist"] == ["LWRA", "LWRB"]
+    assert used["head"] == ["LFHD", "RFHD", "LBHD", "RBHD"] and used["left_wrist"] == ["LWRA", "LWRB"]
     assert used["left_hip"] == ["LASI", "LPSI", "LKNE"] and used["right_knee"] == ["RKNE"]
     # x to the left, y ahead, z up; metres. By Bell et al. the hip lies 3.4 cm inside, 5.3 cm behind and 7.2 cm below
     # the front of an iliac crest that is 24 cm wide.
-    skeleton = custom("LASI RASI LPSI RPSI LKNE RKNE".split())
+    skeleton = custom(["LASI", "RASI", "LPSI", "RPSI", "LKNE", "RKNE"])
     markers = [[0.12, 0.1, 1], [-0.12, 0.1, 1], [0.04, -0.05, 1.01], [-0.04, -0.05, 1.01], [0.09, 0.05, 0.51]]
     markers = np.array([*markers, [-0.09, 0.05, 0.51]])
     hips = mapping(skeleton, custom(["left_hip", "right_hip"])) @ markers
