@@ -155,7 +155,7 @@ def _persons(poses: Poses) -> Finding:
 
 
 def _missing(poses: Poses, body: _Body) -> Finding:
-    absent: np.ndarray = np.isnan(body.rows).any(axis=2)
+    absent = np.asarray(np.isnan(body.rows).any(axis=2))
     fraction = float(absent.mean()) if absent.size else 1.0
     never = [poses.skeleton.joints[v] for v in np.flatnonzero(absent.all(axis=0))] if len(absent) else []
     text = f"{_percent(fraction)} of the joints of seen persons"
