@@ -15,12 +15,12 @@ from skelrep.skeletons import Skeleton
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
 
-MOST_PICTURES = 3000  # without a range: two minutes at 25 per second, and about two minutes of work
+MOST_PICTURES = 3000  # without a range: two minutes at 25 per second, and about a minute of work
 DEFAULT_RATE = 25.0  # pictures per second at most: a .gif counts hundredths of a second, so 30 cannot be kept exactly
 RATES = (0.01, 50.0)  # a .gif shows no picture for longer than eleven minutes, and viewers none for less than 0.02 s
 
 _LONG = 750  # pictures: from 30 s on, the work and the size of the file are worth a warning
-_SECONDS_PER_PICTURE = 0.04  # of work for one person of 20 joints, measured on one core
+_SECONDS_PER_PICTURE = 0.015  # of work for one person of 15 joints, measured on one core
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
-"""All figures of speed beside their goals, as one table.
+"""All measurements of speed beside their goals, as one table.
 
     python -m tests.benchmarks [--only NAME ...] [--threads N] [--json] [--quick] [--hidden N]
 
-See tests/benchmarks/performance.py for what is measured and how. "of limit" is the share of the rate of the machine's
-fastest matrix product in the same precision. Run it on a machine that does nothing else.
+See tests/benchmarks/performance.py for what is measured and measuring.py for how. "of limit" is the fraction of the
+rate of the machine's fastest matrix product in the same precision. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ def main(words: Sequence[str] | None = None) -> None:
     import torch
 
     from tests.benchmarks import performance
+    from tests.benchmarks.workloads import QUICK, Sizes
 
     chosen = arguments.only or list(performance.MEASUREMENTS)
     if unknown := [name for name in chosen if name not in performance.MEASUREMENTS]:
         parser.error(f"no measurement is called {unknown[0]!r}; there are {', '.join(performance.MEASUREMENTS)}")
-    sizes = performance.QUICK if arguments.quick else performance.Sizes()
+    sizes = QUICK if arguments.quick else Sizes()
     if arguments.hidden:
         sizes = dataclasses.replace(sizes, trained_hidden=arguments.hidden)
 

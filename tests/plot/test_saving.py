@@ -116,7 +116,7 @@ def test_long_recordings_need_a_range(tmp_path, monkeypatch, capsys):
     long.save("long.npz")
     assert main(["plot", "long.npz", "-o", "long.gif"]) == 1
     error = capsys.readouterr().err
-    for fact in ("600 s", "15000 pictures", "10 min", "3000", "--start 0", "--end 20"):
+    for fact in ("600 s", "15000 pictures", "4 min", "3000", "--start 0", "--end 20"):
         assert fact in error, error
     assert not (tmp_path / "long.gif").exists()
     for function in (animate, lambda poses: save(poses, "long.mp4")):
