@@ -18,6 +18,7 @@ from skelrep.cli.command import Command, Parser, UsageError
 from skelrep.cli.embedding import COMMANDS as embedding_commands
 from skelrep.cli.errors import sentence
 from skelrep.cli.evaluation import COMMANDS as evaluation_commands
+from skelrep.cli.info import COMMANDS as info_commands
 from skelrep.cli.models import COMMANDS as models_commands
 from skelrep.cli.options import add_common
 from skelrep.cli.output import say
@@ -30,6 +31,7 @@ from skelrep.messages import nearest
 COMMANDS: tuple[Command, ...] = (
     *embedding_commands,
     *evaluation_commands,
+    *info_commands,
     *poses_commands,
     *pictures_commands,
     *training_commands,

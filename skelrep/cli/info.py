@@ -1,0 +1,212 @@
+"""What anything that skelrep reads or writes contains: `info`."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skelrep.cli.command import Command
+from skelrep.cli.errors import as_options
+from skelrep.cli.options import add_reading, read_poses
+from skelrep.cli.output import outline, print_json, show
+
+if TYPE_CHECKING:
+    from skelrep.encoder import Encoder
+    from skelrep.io.embeddings import Embeddings
+    from skelrep.poses import Poses
+
+
+def _add_info(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        help="a model (bundled name, folder or Hub id), or a file or folder of poses, embeddings, a corpus or a run",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="whether poses look like recordings of people: bones, sides, missing joints, unit, rate, axes",
+    )
+    add_reading(parser)
+
+
+def _info(arguments: Namespace) -> None:
+    facts, text = _described(arguments)
+    if arguments.json:
+        print_json(facts)
+    else:
+        show(text)
+
+
+def _described(arguments: Namespace) -> tuple[dict[str, Any], str]:
+    """Everything for JSON, and the part of it that people read."""
+    from skelrep.io.embeddings import load
+
+    path = Path(arguments.what).expanduser()
+    described = None
+    if not path.exists() or (path / "config.json").exists():
+        from skelrep.hub import load_pretrained
+
+        described = _model(load_pretrained(arguments.what, device="cpu"))
+    elif (path / "recipe.json").exists():
+        described = _run(path)
+    elif (path / "corpus.json").exists():
+        described = _corpus(path)
+    elif (found := load(path)) is not None:
+        described = _embeddings(found)
+    if described is not None:
+        if arguments.check:
+            raise ValueError(f"--check is for poses, but {arguments.what} holds: {next(iter(described[0]))}")
+        return described
+    poses = read_poses(str(path), arguments)
+    facts = _poses(poses)
+    if not arguments.check:
+        return facts, outline(facts)
+    from skelrep.checks import check
+
+    report = check(poses)
+    return facts | {"check": report.to_dict()}, as_options(str(report), {"fps": "--fps", "scale": "--scale"})
+
+
+def _poses(poses: Poses) -> dict[str, Any]:
+    import numpy as np
+
+    frames = [clip.shape[1] for clip in poses.clips]
+    missing = sum(np.isnan(clip).sum() for clip in poses.clips) / sum(clip.size for clip in poses.clips)
+    return {
+        "clips": len(poses),
+        "persons": sorted({clip.shape[0] for clip in poses.clips}),
+        "frames": [min(frames), max(frames)],
+        "channels": poses.channels,
+        "skeleton": poses.skeleton.name,
+        "joints": list(poses.skeleton.joints),
+        "fps": poses.fps,
+        "labels": None if poses.labels is None else sorted(set(poses.labels.tolist())),
+        "info": list(poses.info),
+        "missing": float(missing),
+    }
+
+
+def _embeddings(found: Embeddings) -> tuple[dict[str, Any], str]:
+    facts: dict[str, Any] = {
+        "embeddings": len(found.rows),
+        "dim": found.rows.shape[1],
+        "model": found.model,
+        "ids": None if found.ids is None else [str(name) for name in found.ids[[0, -1]]] if len(found.ids) else [],
+        "labels": None if found.labels is None else sorted(set(found.labels.tolist())),
+        "info": list(found.info),
+    }
+    shown = dict(facts)
+    if found.ids is not None and len(found.ids):
+        shown["ids"] = f"{found.ids[0]} ... {found.ids[-1]}"
+    return facts, outline(shown)
+
+
+def _model(encoder: Encoder) -> tuple[dict[str, Any], str]:
+    config = encoder.config
+    size = sum(parameter.numel() for parameter in encoder.parameters())
+    facts = {
+        "model": encoder.source.name,
+        "commit": encoder.source.commit,
+        "dim": encoder.dim,
+        "parameters": size,
+        **config.to_dict(),
+    }
+    training, preprocess = config.training, config.preprocess
+    streams = f"{', '.join(config.modalities)} stream{'s' * (len(config.modalities) > 1)}"
+    network = {key: value for key, value in facts["backbone"].items() if key != "kind"}
+    results = _listed(training, "results")
+    shown = {
+        "model": "@".join(filter(None, encoder.source)),
+        "embedding": f"{encoder.dim} dimensions: {streams}, fusion by {config.fusion}",
+        "network": f"{config.kind} ({', '.join(f'{key} {value}' for key, value in network.items())})",
+        "parameters": f"{size / 1e6:.2f} million",
+        "skeleton": f"{config.skeleton.name}, {len(config.skeleton)} joints: {', '.join(config.skeleton.joints)}",
+        "input": f"each clip resampled to {preprocess.frames} frames, at most {preprocess.persons} persons",
+        "licence": training.get("license", "unknown"),
+        "trained on": {str(one.get("name")): _hours(one) for one in _listed(training, "data")},
+        "training": training.get("recipe", "unknown"),
+        "results": {_measured(one): _value(one) for one in results if "alone" not in _measured(one)},
+    }
+    return facts, outline({key: value for key, value in shown.items() if value}) + "\nthe whole configuration: --json"
+
+
+def _listed(training: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    return [one for one in training.get(key) or () if isinstance(one, dict)]
+
+
+def _hours(source: dict[str, Any]) -> str:
+    return f"{source['hours']:.2f} h" if isinstance(source.get("hours"), (int, float)) else "unknown duration"
+
+
+def _measured(result: dict[str, Any]) -> str:
+    return ", ".join(str(result.get(key)) for key in ("dataset", "protocol", "metric"))
+
+
+def _value(result: dict[str, Any]) -> str:
+    deviation = result.get("std", result.get("sd"))
+    return f"{result.get('value')}" + (f" ± {deviation}" if deviation is not None else "")
+
+
+def _corpus(folder: Path) -> tuple[dict[str, Any], str]:
+    about = _json(folder / "corpus.json")
+    facts = {"corpus": str(folder), **about}
+    skeleton = about.get("skeleton")
+    shown = {
+        "corpus": folder,
+        "skeleton": skeleton.get("name") if isinstance(skeleton, dict) else skeleton,
+        "licence": about.get("licence") or "unknown",
+        "duration": _hours(about),
+        "sources": {
+            str(one.get("path", one.get("name"))): f"{one.get('clips')} clips, {_hours(one)}"
+            for one in _listed(about, "sources")
+        },
+    }
+    return facts, outline(shown)
+
+
+def _run(folder: Path) -> tuple[dict[str, Any], str]:
+    recipe, about = _json(folder / "recipe.json"), _json(folder / "corpus.json")
+    last: dict[str, Any] = {}
+    log = folder / "log.jsonl"
+    if log.exists():
+        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        last = _parsed(lines[-1], log) if lines else {}
+    finished = (folder / "encoder" / "config.json").exists()
+    facts = {"run": str(folder), "finished": finished, "last": last, "recipe": recipe, "corpus": about}
+    small = {key: value for key, value in recipe.items() if not isinstance(value, (dict, list))}
+    resumed = "not finished; `skelrep pretrain` with the same arguments resumes it"
+    state = f"finished; its encoder is {folder / 'encoder'}" if finished else resumed
+    shown = {"run": folder, "state": state, "last step": last or "none", "recipe": small, "data": _hours(about)}
+    return facts, outline(shown)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return _parsed(path.read_text(encoding="utf-8"), path) if path.exists() else {}
+
+
+def _parsed(text: str, path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: it is not JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is damaged: expected a JSON object, got {type(found).__name__}")
+    return found
+
+
+COMMANDS = (
+    Command(
+        "info",
+        "what a model, a file or a folder contains",
+        (
+            "info i2md-small",
+            "info clips.npz --json",
+            "info walk.bvh --check                   # does it look like a recording of a person?",
+        ),
+        _add_info,
+        _info,
+    ),
+)
