@@ -30,39 +30,51 @@ def embed(
     normalize: bool = False,
     window: float | None = None,
     stride: float | None = None,
+    per_frame: bool = False,
     show_progress: bool | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """One vector for every clip.
+    """Embeds clips: one vector per clip.
+
+        embed("poses.npz")                              # a file, with the bundled encoder
+        embed(clips, skeleton="coco-17")                # arrays; every array has a skeleton
+        embed(recording, encoder, window=2.0, stride=0.5)
 
     Args:
         poses: `Poses`, a file or folder that `skelrep.read` knows, an array (T, V, C), (M, T, V, C) or
-            (N, M, T, V, C), or a list of clips of different lengths. NaN marks joints that were not seen. Axes are
-            right-handed, in any orientation, for a mirrored room swaps left and right; images are as usual, with y up
-            or down. Metres, or any unit for an encoder that scales, as the one in the box does.
+            (N, M, T, V, C), or a list of clips of different lengths. NaN marks joints that were not seen. Coordinates
+            must be right-handed, in any orientation; a left-handed system swaps left and right. Images are as usual,
+            with y up or down. In metres, or in any unit for an encoder that scales, as the bundled ones do.
         model: An `Encoder`, or what `load_pretrained` takes.
         skeleton: What the joints of an array are: a `Skeleton`, a known name, or V joint names.
         layout: The axes of an array in another order, for example "NCTVM".
-        fps: Frames a second; only `window` needs it.
+        fps: Frames per second; only `window` needs it.
         streams: Some of the encoder's modalities, for example "joint"; by default all.
-        batch_size: Clips at once; by default 64 on a CPU and 1024 on a GPU. The result does not depend on it beyond
-            rounding (1e-5; int8 has one scale for all rows of a product, so there as far as int8 itself changes it).
+        batch_size: Clips per batch; by default 64 on a CPU and 1024 on a GPU. The result does not depend on it beyond
+            rounding (1e-5; int8 has one scale for all rows of a product, and there the difference is as large as that
+            of int8 itself).
         device: Where to compute; by default where the model is. The model is moved back afterwards.
-        precision: Of the network's products. "bfloat16" is about twice as fast where the hardware has it and changes
-            an embedding by a cosine of 1e-5 to 1e-4; "int8", for CPUs, up to five times as fast for large encoders, and
-            the cosine is 1e-4 to 1e-3, for single clips 1e-2. What is returned is always float32.
+        precision: Of the network's products. "bfloat16" is about twice as fast where the hardware supports it and
+            changes an embedding by a cosine of 1e-5 to 1e-4; "int8", for CPUs, is up to five times as fast for large
+            encoders and changes it by 1e-4 to 1e-3, for single clips 1e-2. The result is always float32.
         normalize: Scale every row to length 1.
-        window: Seconds; cuts every clip into windows, one row each (see `Poses.windows`, which tells their times).
+        window: Seconds; cuts every clip into windows, one row each. `poses.windows(window, stride)` gives the same
+            clips, with their times.
         stride: Seconds between the starts of windows; by default `window`.
-        show_progress: A bar on stderr; by default only in a terminal or notebook, and only for work of over a second.
-        out: A float32 array or memory map (N, D) to write into, for more rows than memory holds.
+        per_frame: S rows for every clip instead of one. With a recurrent encoder S is T, the encoder's number of
+            frames, and a row is the embedding of the clip up to that frame. With a convolutional one it is T / stride,
+            and a row shows the frames around it, without the averages over time, so that it has fewer dimensions.
+            `encoder.frame_positions` says which frames of the clip the rows belong to. int8 is not available.
+        show_progress: A progress bar on stderr; by default only in a terminal or notebook, and only for work of over a
+            second.
+        out: A float32 array or memory map of the result's shape to write into, for more rows than memory holds.
 
     Returns:
-        (N, D) float32, one row a clip, in the order of the input; `out` if that was given.
+        (N, D) float32, one row per clip, in the order of the input, or (N, S, D) with `per_frame`; `out` if given.
 
     Raises:
-        ValueError: if an input does not fit (the message says what was expected), a clip shows nobody (it is named),
-            the skeleton cannot be mapped, or `out` has another shape.
+        ValueError: if an input does not fit (the message says what was expected), no person is seen in a clip (it is
+            named), the skeleton cannot be mapped, or `out` has another shape.
         OSError: if a file or the model cannot be read.
     """
     encoder = model if isinstance(model, Encoder) else load_pretrained(model)
@@ -79,6 +91,7 @@ def embed(
         normalize=normalize,
         window=window,
         stride=stride,
+        per_frame=per_frame,
         show_progress=show_progress,
         out=out,
     )

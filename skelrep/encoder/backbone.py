@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+from skelrep.matmul import check_products
 
 if TYPE_CHECKING:
     from skelrep.encoder.onnx import Graph
@@ -64,6 +66,20 @@ class Backbone(Protocol):
         ...
 
 
+@runtime_checkable
+class PerFrame(Protocol):
+    """A backbone that also has features in time; what `embed(per_frame=True)` needs."""
+
+    def per_frame(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+        """Features (N, S, D) at S equal steps of the T frames; step s is centred on, or ends at, frame s T / S.
+
+        Args:
+            poses: As `Backbone.forward` takes them.
+            present: As `Backbone.forward` takes it.
+        """
+        ...
+
+
 class CausalNetwork(Protocol):
     """What `Backbone.packed` returns for a causal backbone."""
 
@@ -112,18 +128,21 @@ def check_sizes(most: int = MAX_SIZE, **sizes: int) -> None:
             raise ValueError(f"{name} must be 1 to {most:.0e}, got {size}")
 
 
-def unpacked(network: nn.Module, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
+def unpacked(network: Callable[..., Tensor], precision: str) -> Callable[[Tensor, Tensor], Tensor]:
     """`Backbone.packed` for a network without packed products: the network itself, under autocast for bfloat16.
 
     Raises:
         ValueError: for int8.
     """
     if precision == "int8":
-        raise ValueError(f"{type(network).__name__} has no int8 products; take float32 or bfloat16")
+        name = getattr(network, "__qualname__", type(network).__name__)
+        raise ValueError(f"{name} has no int8 products; take float32 or bfloat16")
 
     def run(poses: Tensor, present: Tensor) -> Tensor:
         products: AbstractContextManager = nullcontext()
         if precision == "bfloat16":
+            if poses.device.type == "cpu":
+                check_products()
             products = torch.autocast(poses.device.type, torch.bfloat16)
         with products:
             return network(poses, present).float()

@@ -113,6 +113,11 @@ class TemporalConvolution(nn.Module):
         """
         return self._pooled(poses, present, self.entry, self.blocks)
 
+    def per_frame(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+        """Features before averages over time are taken, (N, T / stride, width); step s is centred on frame s stride."""
+        steps = self._pooled(poses, present, self.entry, self.blocks, lambda x: x.flatten(1))
+        return steps.unflatten(1, (-1, self.entry.out_features))
+
     def packed(self, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
         """`forward` as it is at this moment, in evaluation mode on a CPU, with packed products and no BatchNorm."""
         entry = Product(self.entry.weight, self.entry.bias, precision)
@@ -169,18 +174,20 @@ class TemporalConvolution(nn.Module):
         present: Tensor | None,
         entry: Callable[[Tensor], Tensor],
         blocks: Callable[[Tensor], Tensor],
+        over_time: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
+        """The mean over persons of what `over_time` (by default `_over_time`) makes of (R, T / stride, width)."""
         persons = (poses.flatten(0, 1) if present is None else poses[present]).flatten(2)  # (R, T, 3V)
         rows = self.norm(persons.flatten(0, 1)).view_as(persons)
         rows = nn.functional.pad(rows, (0, 0, self.kernel // 2, self.kernel // 2)).flatten(1)
         width = persons.shape[2]
         rows = rows.unfold(1, self.kernel * width, self.stride * width)  # every stretch of `kernel` frames is a row
         x = blocks(entry(rows.flatten(0, 1)).unflatten(0, (len(persons), -1)))  # (R, T / stride, width)
-        x = self._over_time(x)
+        x = (over_time or self._over_time)(x)
         if present is None:
             return x.unflatten(0, poses.shape[:2]).mean(dim=1)
         clip = present.nonzero()[:, 0]  # absent persons cost nothing
-        total = x.new_zeros(len(poses), self.dim).index_add_(0, clip, x)
+        total = x.new_zeros(len(poses), x.shape[1]).index_add_(0, clip, x)
         return total / present.sum(dim=1, keepdim=True).clamp(min=1)
 
     def _over_time(self, x: Tensor) -> Tensor:

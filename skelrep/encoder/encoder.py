@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skelrep.encoder.backbone import Backbone, unpacked
+from skelrep.encoder.backbone import Backbone, PerFrame, unpacked
 from skelrep.encoder.config import EncoderConfig
 from skelrep.encoder.inference import embed_batches
 from skelrep.encoder.modalities import modality
@@ -83,6 +83,44 @@ class Encoder(nn.Module):
             networks = {name: unpacked(self.streams[name], precision) for name in streams}
         return {name: networks[name](modality(name, poses, parents), present) for name in streams}
 
+    def per_frame(self, poses: Tensor, streams: Sequence[str], precision: str = "float32") -> dict[str, Tensor]:
+        """Features in time, for inference: for each stream (N, S, D), at S equal steps of the T prepared frames.
+
+        Args:
+            poses: As `forward` takes them.
+            streams: Names of modalities.
+            precision: "float32" or "bfloat16".
+
+        Raises:
+            ValueError: if the backbone has no features in time, or for int8.
+        """
+        present, parents = persons_present(poses), self.config.skeleton.parents
+        features = {}
+        for name in streams:
+            network = self.network(name)
+            if not isinstance(network, PerFrame):
+                raise ValueError(f"a {self.config.kind} backbone has no features in time; embed windows instead")
+            features[name] = unpacked(network.per_frame, precision)(modality(name, poses, parents), present)
+        return features
+
+    def frame_positions(self, poses: Poses, steps: int) -> np.ndarray:
+        """Where in their clips the rows of `embed(..., per_frame=True)` stand.
+
+        Args:
+            poses: The N clips that were embedded.
+            steps: S, rows per clip: the second axis of the embeddings.
+
+        Returns:
+            (N, S) float64, in frames of each clip, with fractions, since clips are resampled to the encoder's T frames;
+            divided by `poses.fps` it is in seconds.
+        """
+        config = self.config.preprocess
+        lengths = np.array([clip.shape[1] for clip in poses.clips])[:, None]
+        dropped = ((1 - config.crop) * lengths / 2).astype(np.int64)  # at either end, as `prepare` drops them
+        kept = lengths - 2 * dropped
+        resampled = np.arange(steps) * config.frames // steps
+        return dropped + np.clip((resampled + 0.5) * kept / config.frames - 0.5, 0, kept - 1)
+
     def network(self, name: str) -> Backbone:
         """The network of a stream."""
         return cast(Backbone, self.streams[name])
@@ -119,11 +157,11 @@ class Encoder(nn.Module):
         return prepared
 
     def fuse(self, features: dict[str, Tensor]) -> Tensor:
-        """One vector a clip, (N, D), out of the streams' features, as the config's `fusion` says."""
+        """One vector per row, (..., D), from the streams' features (..., dim), as the config's `fusion` says."""
         parts = list(features.values())
         if self.config.fusion == "mean":
             return torch.stack(parts).mean(dim=0)
-        return torch.cat([nn.functional.normalize(part, dim=1) for part in parts], dim=1)
+        return torch.cat([nn.functional.normalize(part, dim=-1) for part in parts], dim=-1)
 
     def embed(
         self,

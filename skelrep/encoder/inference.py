@@ -33,10 +33,11 @@ def embed_batches(
     device: torch.device | str | None = None,
     precision: str = "float32",
     normalize: bool = False,
+    per_frame: bool = False,
     show_progress: bool | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """One row per clip, (N, D) float32; for the arguments and errors see `skelrep.embed`."""
+    """One row per clip, (N, D) float32, or several, (N, S, D); for the arguments and errors see `skelrep.embed`."""
     check_precision(precision)
     names = chosen_streams(encoder, streams)
     home = encoder.device
@@ -46,6 +47,7 @@ def embed_batches(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
 
+    features = encoder.per_frame if per_frame else encoder.features
     training = encoder.training
     encoder.eval().to(target)
     try:
@@ -63,7 +65,7 @@ def embed_batches(
             while done < len(poses):
                 try:
                     prepared = encoder.prepare(poses[done : done + batch_size])
-                    rows = encoder.fuse(encoder.features(prepared, names, precision)).float()
+                    rows = encoder.fuse(features(prepared, names, precision)).float()
                 except torch.cuda.OutOfMemoryError:
                     if batch_size == 1:
                         raise
@@ -71,11 +73,11 @@ def embed_batches(
                     logger.info("out of GPU memory: continuing with batches of %d", batch_size)
                     continue
                 if normalize:
-                    rows = torch.nn.functional.normalize(rows, dim=1)
+                    rows = torch.nn.functional.normalize(rows, dim=-1)
                 if out is None:
-                    out = np.empty((len(poses), rows.shape[1]), dtype=np.float32)
+                    out = np.empty((len(poses), *rows.shape[1:]), dtype=np.float32)
                 if done == 0:
-                    _check_out(out, (len(poses), rows.shape[1]))
+                    _check_out(out, (len(poses), *rows.shape[1:]))
                 out[done : done + len(rows)] = rows.cpu().numpy()
                 done += len(rows)
                 bar.update(len(rows))
@@ -108,6 +110,6 @@ def check_precision(precision: str) -> None:
         )
 
 
-def _check_out(out: np.ndarray, shape: tuple[int, int]) -> None:
+def _check_out(out: np.ndarray, shape: tuple[int, ...]) -> None:
     if out.shape != shape or out.dtype != np.float32:
         raise ValueError(f"out must be a float32 array of shape {shape}, got {out.dtype} {out.shape}")

@@ -79,6 +79,10 @@ class RecurrentStack(nn.Module):
             rows = torch.cat([first(rows)[0], second(rows)[0]], dim=-1)
         return rows
 
+    def per_frame(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+        """`forward` of the frames so far, after every frame: (N, T, dim)."""
+        return self.states(self.rows(poses))
+
     def pairs(self) -> Iterator[tuple[nn.GRU, nn.GRU]]:
         """Both GRUs of each layer."""
         for layer in self.layers:
