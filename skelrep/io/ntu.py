@@ -90,7 +90,8 @@ def _read(path: Path, files: Sequence[Path], complete: Sequence[Path], options: 
     labels, columns = labels_of(stems), columns_of(stems)
     empty = []
     numbered = iter(tqdm(enumerate(complete), total=len(complete), desc="read", unit="file", delay=1, disable=None))
-    while part := [(i, read_bodies(file)) for i, file in itertools.islice(numbered, PART)]:
+    while some := list(itertools.islice(numbered, PART)):
+        part = [(i, clip) for i, file in some if (clip := _bodies_or_none(file, options)) is not None]
         empty += [complete[i] for i, clip in part if not len(clip)]
         clips = [clip for _, clip in part if len(clip)]
         rows = [i for i, clip in part if len(clip)]
@@ -113,6 +114,16 @@ def _read(path: Path, files: Sequence[Path], complete: Sequence[Path], options: 
         reasons.append(f"{len(empty)} without any body ({names})")
     if reasons:
         warn(f"left out of the {len(files)} files of {path}: {', '.join(reasons)}")
+
+
+def _bodies_or_none(file: Path, options: ReadOptions) -> np.ndarray | None:
+    try:
+        return read_bodies(file)
+    except (ValueError, OSError) as error:
+        if options.skip is None:
+            raise
+        options.skip(file, error)
+        return None
 
 
 @functools.cache

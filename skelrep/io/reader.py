@@ -22,6 +22,7 @@ class ReadOptions:
             numbers or times into frames.
         scale: Factor of all coordinates, or one per axis. `skelrep.read` applies it; a reader only needs to know
             whether coordinates will be scaled, before it warns about their unit.
+        skip: A reader of many files calls it for one that cannot be read, with the error, and goes on; None: it raises.
     """
 
     layout: str | None = None
@@ -29,6 +30,7 @@ class ReadOptions:
     split: str | None = None
     fps: float | None = None
     scale: float | Sequence[float] | None = None
+    skip: Callable[[Path, Exception], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,28 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
-from skelrep.files import check_file
 from skelrep.fractions import check_unit, fractions_postponed, unit_is_checked
+from skelrep.io.labelling import Column, splits_in_folders
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.registry import collected, reader_called, reader_for, recognised, suffixes
+from skelrep.io.report import ReadReport
+from skelrep.io.sources import Sources, sources
 from skelrep.messages import nearest, warn
 from skelrep.missing import Zeros, assumed_zeros
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton
 from skelrep.splits import in_split, split_names
 
-#: Stands before the suffix of what `skelrep embed` writes beside its inputs.
-EMBEDDINGS = ".embeddings"
+# Clips, and the path of each clip's file below the folder that is read.
+_Part = tuple[Poses, list[str]]
 
 
 def read(
-    path: str | os.PathLike,
+    path: str | os.PathLike | Sequence[str | os.PathLike],
     *,
     format: str | None = None,
     layout: str | None = None,
@@ -34,12 +37,17 @@ def read(
     scale: float | Sequence[float] | None = None,
     min_score: float | None = None,
     zeros: Zeros | None = None,
+    labels: Any = None,
+    subjects: Any = None,
+    on_error: Literal["stop", "skip"] = "stop",
+    report: ReadReport | None = None,
 ) -> Poses:
     """Reads poses from a file, or from all files below a folder.
 
     Args:
-        path: A file of a known suffix, or a folder, which is searched with the folders below it. Formats may be mixed.
-            Files that begin with a dot, and the `.embeddings.npy` that `skelrep embed` writes, are not read.
+        path: A file of a known suffix; a folder, which is searched with the folders below it; a pattern such as
+            "train/*/*.json"; "@FILE" with a path on each line; or a list of these. Formats may be mixed. Of a folder,
+            files that begin with a dot, and the `.embeddings.npy` that `skelrep embed` writes, are not read.
         format: The name of a reader ("ntu", "csv" ...), where suffix and content do not say it.
         layout: The axes of a bare array in its own order, such as "NCTVM" (see `Poses.from_array`).
         skeleton: A `Skeleton`, a name of one or V joint names, where the file does not say it.
@@ -49,8 +57,14 @@ def read(
         scale: Coordinates are multiplied by it, or each axis by its own: 0.001 for millimetres, (1920, 1080) for
             fractions of a picture.
         min_score: A joint of lower score (confidence, visibility) becomes missing.
-        zeros: What coordinates mean that are exactly zero: "missing", "coordinates", or None to judge by the data,
-            with a warning where single joints count as missing (see `skelrep.missing`).
+        zeros: What coordinates mean that are exactly zero: "missing", "coordinates", or None to judge by the data, with
+            a warning where single joints count as missing (see `skelrep.missing`).
+        labels: Where labels are that do not stand in the files: "folder", the names of the folders below `path` in
+            which files lie ("folder:2" for the second level, "folder:-1" for the last); a table with a line for each
+            clip or file, such as "labels.csv" or "labels.csv:action"; the name of a column of `info`; or a dict by id.
+        subjects: Likewise, for the column `subject`.
+        on_error: "stop" at the first file that cannot be read, or "skip" it.
+        report: Takes counts, and what was skipped; without it a warning says so.
 
     Returns:
         The clips. A single clip of a file is called by the file's stem; clips of a folder by the path of their file
@@ -76,13 +90,17 @@ def read(
             scale=scale,
             min_score=min_score,
             zeros=zeros,
+            labels=labels,
+            subjects=subjects,
+            on_error=on_error,
+            report=report,
         )
     )
     return parts[0] if len(parts) == 1 else Poses.concatenate(parts)
 
 
 def read_parts(
-    path: str | os.PathLike,
+    path: str | os.PathLike | Sequence[str | os.PathLike],
     *,
     format: str | None = None,
     layout: str | None = None,
@@ -92,53 +110,88 @@ def read_parts(
     scale: float | Sequence[float] | None = None,
     min_score: float | None = None,
     zeros: Zeros | None = None,
+    labels: Any = None,
+    subjects: Any = None,
+    on_error: Literal["stop", "skip"] = "stop",
+    report: ReadReport | None = None,
 ) -> Iterator[Poses]:
     """As `read`, but a data set of many files comes in parts, so that it need not fit into memory."""
-    path = Path(path).expanduser()
+    if on_error not in ("stop", "skip"):
+        raise ValueError(f"on_error must be 'stop' or 'skip', got {on_error!r}")
     reader = None if format is None else reader_called(format)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {path}")
-    check_file(path)
+    found = sources(path)
+    counts = report if report is not None else ReadReport()
     splits = [split] if isinstance(split, str) else list(split or ())
-    options = ReadOptions(layout, skeleton, splits[0] if splits else None, fps, scale)
-    known: set[str] = set()
-    found = False
-    parts = _read_folder(path, reader, options) if path.is_dir() else _read_file(path, reader, options)
-    for poses in _undeclared(parts, zeros):
+    skip = counts.skip if on_error == "skip" else None
+    options = ReadOptions(layout, skeleton, splits[0] if splits else None, fps, scale, skip)
+    asked = [(labels, "label"), (subjects, "subject")]
+    columns = [Column(said, what, found) for said, what in asked if said is not None]
+    selection = _Splits(splits, found.said)
+    for poses, files in _undeclared(_read_all(found, reader, options), zeros):
+        poses = splits_in_folders(poses, files)
+        for column in columns:
+            poses = column.add(poses, files)
+        counts.clips += len(poses)
+        poses = selection.of(poses)
+        if len(poses):
+            yield _declared(poses, found.said, fps, scale, min_score)
+    counts.files = len(found.files) - len(counts.skipped)
+    for column in columns:
+        column.finish()
+    if counts.skipped and not counts.clips:
+        raise ValueError(f"none of the {len(counts.skipped)} files in {found.said} can be read: {counts}")
+    if counts.skipped and report is None:
+        warn(str(counts))
+    selection.check()
+
+
+class _Splits:
+    """Selects the members of all of some splits, part by part."""
+
+    def __init__(self, names: list[str], where: str) -> None:
+        self.names, self.where = names, where
+        self.known: set[str] = set()
+        self.found = not names
+
+    def of(self, poses: Poses) -> Poses:
+        if not self.names:
+            return poses
         part_of = split_names(poses.info)
-        known.update(part_of)
+        self.known.update(part_of)
         keep = np.ones(len(poses), dtype=bool)
-        for name in splits:
+        for name in self.names:
             # A file of a folder may hold one half of a split column ("train"), another file the other half.
             absent = "split" in poses.info and name not in part_of
-            keep &= False if absent else in_split(poses.info, name, path)
-        if keep.any() or not splits:
-            found = True
-            yield _declared(poses if keep.all() else poses[keep], path, fps, scale, min_score)
-    if not found:
-        for name in splits:
-            if name not in known:
-                raise ValueError(
-                    f"{path} has no split {name!r}{nearest(name, known)} (it has: {', '.join(sorted(known))})"
-                )
-        names = " and ".join(map(repr, splits))
-        raise ValueError(f"no clip of {path} is in the split{'s' * (len(splits) > 1)} {names}")
+            keep &= False if absent else in_split(poses.info, name, self.where)
+        self.found |= bool(keep.any())
+        return poses if keep.all() else poses[keep]
+
+    def check(self) -> None:
+        """Refuses a selection of nothing."""
+        if self.found:
+            return
+        for name in self.names:
+            if name not in self.known:
+                known = ", ".join(sorted(self.known))
+                raise ValueError(f"{self.where} has no split {name!r}{nearest(name, self.known)} (it has: {known})")
+        names = " and ".join(map(repr, self.names))
+        raise ValueError(f"no clip of {self.where} is in the split{'s' * (len(self.names) > 1)} {names}")
 
 
-def _undeclared(parts: Iterator[Poses], zeros: Zeros | None) -> Iterator[Poses]:
+def _undeclared(parts: Iterator[_Part], zeros: Zeros | None) -> Iterator[_Part]:
     """The parts as readers make them, who need not know what the caller says of zeros and of the scale."""
     while True:
         with assumed_zeros(zeros), fractions_postponed():
-            part = next(parts, None)
-            if part is not None and zeros is not None and part.zeros is None:
-                part = replace(part, zeros=zeros)
-        if part is None:
+            poses, files = next(parts, (None, []))
+            if poses is not None and zeros is not None and poses.zeros is None:
+                poses = replace(poses, zeros=zeros)
+        if poses is None:
             return
-        yield part
+        yield poses, files
 
 
 def _declared(
-    poses: Poses, path: Path, fps: float | None, scale: float | Sequence[float] | None, min_score: float | None
+    poses: Poses, where: str, fps: float | None, scale: float | Sequence[float] | None, min_score: float | None
 ) -> Poses:
     """The poses with what the caller says about them."""
     if fps is not None:
@@ -150,7 +203,7 @@ def _declared(
         poses = replace(poses, clips=[clip * factors for clip in poses.clips])
     if min_score is not None:
         if poses.scores is None:
-            raise ValueError(f"{path} holds no scores, so that min_score={min_score} cannot be asked of them")
+            raise ValueError(f"{where} holds no scores, so that min_score={min_score} cannot be asked of them")
         low = [np.isnan(score) | (score < min_score) for score in poses.scores]
         poses = replace(poses, clips=[np.where(bad[..., None], np.nan, clip) for bad, clip in zip(low, poses.clips)])
     if scale is None:
@@ -158,6 +211,74 @@ def _declared(
     else:
         unit_is_checked(poses)
     return poses
+
+
+def _read_all(found: Sources, reader: Reader | None, options: ReadOptions) -> Iterator[_Part]:
+    """The clips of all files, in parts, with the path of each clip's file below the root."""
+    if found.named and len(found.files) == 1:
+        (file,) = found.files
+        for poses in _read_file(file, reader, options):
+            yield poses, [file.name] * len(poses)
+        return
+    groups, single = _grouped(found, reader)
+    some = False
+    for several, mine in groups:
+        assert several.read_many is not None, f"the reader {several.name} has collect, but no read_many"
+        for poses in _guarded(several.read_many(found.root, mine, options), found.root, options):
+            some = True
+            yield poses, list(poses.ids)
+    names, unknown = found.names(), []
+    for file in single:
+        try:
+            chosen = reader or (reader_for(file) if found.named else recognised(file))
+        except (ValueError, OSError) as error:
+            if options.skip is None:
+                raise
+            options.skip(file, error)
+            continue
+        where = file.relative_to(found.root).as_posix()
+        if chosen is None:
+            unknown.append(where)
+            continue
+        for poses in _guarded(_read_file(file, chosen, replace(options, split=None)), file, options):
+            some = True
+            ids = [names[file] if name == file.stem else f"{names[file]}/{name}" for name in poses.ids]
+            yield replace(poses, ids=ids), [where] * len(poses)
+    if not some and options.skip is None:
+        raise ValueError(
+            f"the folder {found.said} holds no file that can be read{f' as {reader.name}' if reader else ''} "
+            f"(known suffixes: {', '.join(suffixes())})"
+        )
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        warn(
+            f"left out of {found.said}: {len(unknown)} of {len(found.files)} files that no reader recognises as poses "
+            f"({shown})"
+        )
+
+
+def _grouped(found: Sources, reader: Reader | None) -> tuple[list[tuple[Reader, list[Path]]], list[Path]]:
+    """Files that belong together, by the format that takes them, and those that are read one by one."""
+    if reader is None:
+        groups = list(collected(found.files))
+        taken = {file for _, mine in groups for file in mine}
+        known = suffixes()
+        left = [file for file in found.files if file not in taken]
+        return groups, [file for file in left if found.named or file.suffix.lower() in known]
+    mine = [file for file in found.files if found.named or file.suffix.lower() in reader.suffixes]
+    if reader.collect is not None and mine:
+        return [(reader, reader.collect(mine) or mine)], []
+    return [], mine
+
+
+def _guarded(parts: Iterator[Poses], path: Path, options: ReadOptions) -> Iterator[Poses]:
+    """The parts until one cannot be read, which is an error or is noted."""
+    try:
+        yield from parts
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        if options.skip is None:
+            raise
+        options.skip(path, error)
 
 
 def _read_file(path: Path, reader: Reader | None, options: ReadOptions) -> Iterator[Poses]:
@@ -174,60 +295,3 @@ def _read_file(path: Path, reader: Reader | None, options: ReadOptions) -> Itera
         if f"{path}" in f"{error}":
             raise
         raise ValueError(f"{path}: {error}") from error  # so that readers need not say it themselves
-
-
-def _read_folder(folder: Path, reader: Reader | None, options: ReadOptions) -> Iterator[Poses]:
-    """The clips of all files below a folder, in parts."""
-    files = _files_below(folder)
-    if reader is None:
-        groups = list(collected(files))
-        taken = {file for _, mine in groups for file in mine}
-        single = [file for file in files if file not in taken and file.suffix.lower() in suffixes()]
-    else:
-        mine = [file for file in files if file.suffix.lower() in reader.suffixes]
-        groups = [(reader, reader.collect(mine) or mine)] if reader.collect is not None and mine else []
-        single = [] if groups else mine
-    found = False
-    for several, mine in groups:
-        assert several.read_many is not None, f"the reader {several.name} has collect, but no read_many"
-        for part in several.read_many(folder, mine, options):
-            found = True
-            yield part
-    names = _names_below(folder, single)
-    unknown = []
-    for file in single:
-        chosen = reader or recognised(file)
-        if chosen is None:
-            unknown.append(file.relative_to(folder).as_posix())
-            continue
-        for part in _read_file(file, chosen, replace(options, split=None)):
-            found = True
-            ids = [names[file] if name == file.stem else f"{names[file]}/{name}" for name in part.ids]
-            yield replace(part, ids=ids)
-    if not found:
-        raise ValueError(
-            f"the folder {folder} holds no file that can be read{f' as {reader.name}' if reader else ''} "
-            f"(known suffixes: {', '.join(suffixes())})"
-        )
-    if unknown:
-        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-        warn(f"left out of {folder}: {len(unknown)} of {len(files)} files that no reader recognises as poses ({shown})")
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffixes[-2:-1] != [EMBEDDINGS]
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-        and file.is_file()
-    )
-
-
-def _names_below(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
-    """The path of each file below the folder, with its suffix only where two would be called alike without it."""
-    bare = {file: file.relative_to(folder).with_suffix("").as_posix() for file in files}
-    called = list(bare.values())
-    return {
-        file: name if called.count(name) == 1 else file.relative_to(folder).as_posix() for file, name in bare.items()
-    }

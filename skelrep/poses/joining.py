@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,56 +12,91 @@ import numpy as np
 from skelrep.messages import nearest, warn
 
 
+class Join:
+    """A table of values by id, and which of its rows belong to clips.
+
+    An id of the table matches the clip that is called so, or the file that the clip is in; with or without a suffix
+    ("wave/a.json" and "wave/a"), and without folders ("a" and "wave/a") where that is clear.
+    """
+
+    def __init__(self, values: Mapping[Any, Any], what: str) -> None:
+        """Takes the values by the table's ids, and what a value is, for messages."""
+        self.what = what
+        self.values = {str(key).replace("\\", "/").removeprefix("./"): value for key, value in values.items()}
+        self.bare = _unique({key: _without_suffix(key) for key in self.values})
+        self.tails = _unique({key: PurePosixPath(key).name for key in self.values})
+        self.stems = _unique({key: _without_suffix(PurePosixPath(key).name) for key in self.values})
+        self.used: dict[str, str] = {}
+
+    def column(self, ids: Sequence[str], files: Sequence[str] | None = None) -> np.ndarray:
+        """The value of each clip, (N,).
+
+        Args:
+            ids: N clip ids.
+            files: N paths of the clips' files, if they are in files.
+
+        Raises:
+            ValueError: if a clip has no value, or two clips would share one by the ends of their ids.
+        """
+        keys = [self._key(name, files[i] if files is not None else name) for i, name in enumerate(ids)]
+        if missing := [name for name, key in zip(ids, keys) if key is None]:
+            unused = [key for key in self.values if key not in self.used]
+            others = f", of which no clip has {_some(unused)}{nearest(missing[0], unused)}" if unused else ""
+            raise ValueError(
+                f"{len(missing)} of {len(ids)} clips have no {self.what}: {_some(missing)}; "
+                f"the table has {len(self.values)} ids{others}"
+            )
+        return np.asarray([self.values[key] for key in keys])  # type: ignore[index]
+
+    def finish(self) -> None:
+        """Warns about ids of the table that belong to no clip."""
+        if unused := [key for key in self.values if key not in self.used]:
+            warn(
+                f"{len(unused)} of {len(self.values)} ids in the table of {self.what}s are of no clip: {_some(unused)}"
+            )
+
+    def _key(self, name: str, file: str) -> str | None:
+        """The table's id of a clip. A suffix is cut off one of two ids, never off both: "a.left" is not "a.right"."""
+        bare = _without_suffix(file)
+        for exact in (name, file, bare):
+            key = exact if exact in self.values else self.bare.get(exact) if exact != file else None
+            if key is not None:
+                self.used.setdefault(key, file)
+                return key
+        for exact in (name, bare):
+            tail = PurePosixPath(exact).name
+            key = self.tails.get(tail) or self.stems.get(tail)
+            if key is not None and ("/" not in key or exact.endswith((key, _without_suffix(key)))):
+                if (other := self.used.setdefault(key, file)) != file:
+                    raise ValueError(
+                        f"the id {key!r} in the table of {self.what}s may be {other!r} or {file!r}; "
+                        "write the folders too"
+                    )
+                return key
+        return None
+
+
 def joined(ids: Sequence[str], values: Mapping[Any, Any], what: str) -> np.ndarray:
-    """The value of each clip, (N,).
-
-    An id of the table matches a clip's id that is the same; or the same without a suffix ("wave/a.json" and "wave/a");
-    or, where no two clips end alike, the same without folders ("a" and "wave/a").
-
-    Args:
-        ids: N clip ids.
-        values: By the table's ids.
-        what: What a value is, for messages.
+    """The value of each clip, (N,); a warning names ids of the table that are of no clip.
 
     Raises:
-        ValueError: if a clip has no value; clips and ids of the table are named.
+        ValueError: as `Join.column`.
     """
-    table = {str(key).replace("\\", "/").removeprefix("./"): value for key, value in values.items()}
-    keys = _matched(ids, table)
-    if missing := [name for name, key in zip(ids, keys) if key is None]:
-        unused = [key for key in table if key not in set(keys)]
-        others = f", of which no clip has {_some(unused)}{nearest(missing[0], unused)}" if unused else ""
-        raise ValueError(
-            f"{len(missing)} of {len(ids)} clips have no {what}: {_some(missing)}; "
-            f"the table has {len(table)} ids{others}"
-        )
-    if unused := set(table) - set(keys):
-        warn(f"{len(unused)} of {len(table)} ids of the table are of no clip: {_some(sorted(unused, key=str))}")
-    return np.asarray([table[key] for key in keys])  # type: ignore[index]
+    join = Join(values, what)
+    column = join.column(ids)
+    join.finish()
+    return column
 
 
-def _matched(ids: Sequence[str], table: Mapping[str, Any]) -> list[str | None]:
-    """The table's id of each clip."""
-    without_suffix = _unique({key: PurePosixPath(key).with_suffix("").as_posix() for key in table if key})
-    names = {name: PurePosixPath(name).name for name in ids}
-    tails = _unique({key: PurePosixPath(key).name for key in table if key})
-    tails = _unique({key: PurePosixPath(key).stem for key in table if key}) | tails
-    unique = _unique(names)
-    found: list[str | None] = []
-    for name in ids:
-        key = name if name in table else without_suffix.get(name)
-        if key is None and unique.get(names[name]) == name:
-            key = tails.get(names[name])
-        found.append(key)
-    return found
+def _without_suffix(path: str) -> str:
+    return re.sub(r"(?<=[^/])\.[A-Za-z]\w{0,9}$", "", path)
 
 
 def _unique(names: Mapping[str, str]) -> dict[str, str]:
     """The keys by value, of values that only one key has."""
-    values = list(names.values())
-    count = {value: 0 for value in values}
-    for value in values:
-        count[value] += 1
+    count: dict[str, int] = {}
+    for value in names.values():
+        count[value] = count.get(value, 0) + 1
     return {value: key for key, value in names.items() if count[value] == 1}
 
 

@@ -1,0 +1,170 @@
+"""Labels and other columns of clips that do not stand in their files: in names of folders, or in a table."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.sources import Sources
+from skelrep.messages import nearest, warn
+from skelrep.poses import Poses
+from skelrep.poses.joining import Join
+
+#: Names of folders that hold a split of a data set, not a class.
+SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val", "valid": "val"}
+SPLITS |= {"validation": "val", "eval": "test"}
+_TABLES = (".csv", ".tsv", ".txt")
+_IDS = ("id", "clip", "name", "file", "filename", "path", "video", "sample")
+_VALUES = {
+    "label": ("label", "class", "action", "activity", "exercise", "category", "target"),
+    "subject": ("subject", "person", "actor", "participant", "performer"),
+}
+
+
+class Column:
+    """One column of all clips of a reading: `label`, or `subject`."""
+
+    def __init__(self, said: Any, what: str, found: Sources) -> None:
+        """Takes what the caller said (see `skelrep.read`), and the files that are read.
+
+        Raises:
+            ValueError: if no folder, or no column of the table, holds what was asked for.
+        """
+        self.what = what
+        self.key = "labels" if what == "label" else what
+        self.level: int | None = None
+        self.join: Join | None = None
+        self.column: str | None = None
+        if isinstance(said, Mapping):
+            self.join = Join(said, what)
+        elif said == "folder" or re.fullmatch(r"folder:-?\d+", str(said)):
+            self.level = _level(found, int(said[7:]) if ":" in said else None, what)
+        elif (split := _table_and_column(str(said))) is not None:
+            self.join = Join(_read_table(*split, what, found), what)
+        elif isinstance(said, str):
+            self.column = said
+        else:
+            raise ValueError(f"{self.key} must be 'folder', a table's path, a column's name or a dict, got {said!r}")
+
+    def add(self, poses: Poses, files: Sequence[str]) -> Poses:
+        """The poses with the column; `files` are the paths of each clip's file below the root."""
+        if self.join is not None:
+            values = self.join.column(poses.ids, files)
+        elif self.column is not None:
+            return (
+                poses.with_labels(self.column) if self.what == "label" else poses.with_info(**{self.what: self.column})
+            )
+        else:
+            assert self.level is not None
+            values = _plain([_folder(file, self.level) for file in files])
+        return replace(poses, labels=values) if self.what == "label" else poses.with_info(**{self.what: values})
+
+    def finish(self) -> None:
+        """Warns about rows of the table that belong to no clip."""
+        if self.join is not None:
+            self.join.finish()
+
+
+def splits_in_folders(poses: Poses, files: Sequence[str]) -> Poses:
+    """With a column `split` where each clip lies below a folder that is called like one, such as "train"."""
+    found = [
+        next((SPLITS[part.lower()] for part in PurePosixPath(file).parts[:-1] if part.lower() in SPLITS), "")
+        for file in files
+    ]
+    if not all(found) or "split" in poses.info:
+        return poses
+    return poses.with_info(split=np.array(found))
+
+
+def _folder(file: str, level: int) -> str:
+    parents = PurePosixPath(file).parts[:-1]
+    try:
+        return parents[level]
+    except IndexError:
+        raise ValueError(f"{file} does not lie in a folder whose name could be its label") from None
+
+
+def _level(found: Sources, asked: int | None, what: str) -> int:
+    """Which of the folders above a file holds the value: 0 is the first below the root, -1 the one with the file."""
+    parents = [PurePosixPath(file.relative_to(found.root).as_posix()).parts[:-1] for file in found.files]
+    if asked is not None:
+        return asked - 1 if asked > 0 else asked
+    deepest = max(map(len, parents), default=0)
+    levels = [{names[i] for names in parents if len(names) > i} for i in range(deepest)]
+    # A level of a single folder, or of train and test, tells no classes apart.
+    useful = [i for i, names in enumerate(levels) if len(names) > 1 and not {n.lower() for n in names} <= SPLITS.keys()]
+    if not useful and deepest:
+        useful = [i for i in range(deepest) if not {n.lower() for n in levels[i]} <= SPLITS.keys()][-1:]
+    if not useful:
+        raise ValueError(
+            f"{found.said} holds no folders whose names could be {what}s; expected for example wave/a.json and "
+            "jump/b.json below it"
+        )
+    if len(useful) > 1:
+        shown = "; ".join(f"folder:{i + 1} for {_some(levels[i])}" for i in useful)
+        warn(f"the {what}s are taken from the first folders below {found.said} ({shown} would choose)")
+    return useful[0]
+
+
+def _table_and_column(said: str) -> tuple[Path, str | None] | None:
+    """A table's path and a column in it, of "labels.csv" or "labels.csv:action"; None if it is no table's path."""
+    for path, column in ((said, None), tuple(said.rpartition(":")[::2])):
+        if Path(str(path)).suffix.lower() in _TABLES:
+            return Path(str(path)).expanduser(), column
+    return None
+
+
+def _read_table(path: Path, column: str | None, what: str, found: Sources) -> dict[str, Any]:
+    """The values by id in a text table with one line for each clip or file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path} to take {what}s from")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    if delimiter not in first:
+        delimiter = " "
+    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
+    if not rows:
+        raise ValueError(f"{path} is empty")
+    header = [cell.lower() for cell in rows[0]]
+    ids = next((header.index(name) for name in _IDS if name in header), None)
+    wanted = [column.lower()] if column else _VALUES.get(what, (what,))
+    at = next((header.index(name) for name in wanted if name in header), None)
+    if column and at is None:
+        raise ValueError(f"{path} has no column {column!r}{nearest(column, rows[0])} (it has: {', '.join(rows[0])})")
+    named = ids is not None or at is not None
+    if at is None:
+        if len(header) != 2:
+            raise ValueError(
+                f"{path} has the columns {', '.join(rows[0])}, none of which is called {' or '.join(wanted[:3])}; "
+                f"name one as {path.name}:COLUMN"
+            )
+        at = 1 - (ids or 0)
+    ids = (1 if at == 0 else 0) if ids is None else ids
+    stems = {file.stem for file in found.files} | set(found.names().values())
+    body = rows[1:] if named or PurePosixPath(rows[0][ids]).stem not in stems else rows
+    if short := next(
+        (i for i, row in enumerate(body, start=len(rows) - len(body) + 1) if len(row) <= max(ids, at)), None
+    ):
+        raise ValueError(f"{path}, line {short}: it has too few cells; expected {', '.join(rows[0])}")
+    values: dict[str, str] = {}
+    for row in body:
+        if values.setdefault(row[ids], row[at]) != row[at]:
+            raise ValueError(f"{path} gives {row[ids]!r} two {what}s, {values[row[ids]]!r} and {row[at]!r}")
+    return dict(zip(values, _plain(list(values.values())).tolist()))
+
+
+def _plain(values: list[str]) -> np.ndarray:
+    """Integers where all are such, else strings."""
+    return np.array(values, dtype=int if all(re.fullmatch(r"-?\d{1,18}", value) for value in values) else str)
+
+
+def _some(names: set[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:3]) + (", ..." if len(shown) > 3 else "")

@@ -1,0 +1,106 @@
+"""Which files are meant: a file, a folder and all below it, a pattern, a list, or a list in a file."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from skelrep.files import check_file
+
+#: Stands before the suffix of what `skelrep embed` writes beside its inputs.
+EMBEDDINGS = ".embeddings"
+
+
+class Sources(NamedTuple):
+    """Files to read.
+
+    Attributes:
+        root: What names of files are relative to: the folder, or the folder that all of several files have in common.
+        files: In the order of their names within a folder, and in the given order between what was named.
+        named: Whether each of the files was named by the caller; others may be passed over if they hold no poses.
+        said: What the caller gave, for messages.
+    """
+
+    root: Path
+    files: list[Path]
+    named: bool
+    said: str
+
+    def names(self) -> dict[Path, str]:
+        """The path of each file below the root without its suffix, with it where two were called alike otherwise."""
+        bare = {file: file.relative_to(self.root).with_suffix("").as_posix() for file in self.files}
+        count: dict[str, int] = {}
+        for name in bare.values():
+            count[name] = count.get(name, 0) + 1
+        return {
+            file: name if count[name] == 1 else file.relative_to(self.root).as_posix() for file, name in bare.items()
+        }
+
+
+def sources(path: str | os.PathLike | Sequence[str | os.PathLike]) -> Sources:
+    """The files that a path or several mean.
+
+    Args:
+        path: A file; a folder; a pattern such as "train/*/*.json" ("**" for any depth), if no file is called so;
+            "@FILE", a text file with a path on each line, or "-" for such lines on standard input; or a list of these.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder, or a pattern matches none.
+        ValueError: for an empty list, or a pipe or device in place of a file.
+    """
+    several = not isinstance(path, (str, os.PathLike))
+    said = f"{len(path)} files" if several and len(path) != 1 else str(path[0] if several else path)  # type: ignore[arg-type,index]
+    paths = [found for one in (path if several else [path]) for found in _expanded(one)]  # type: ignore[union-attr]
+    if not paths:
+        raise ValueError("the list of files is empty")
+    if len(paths) == 1:
+        return Sources(*_one(paths[0]), said)
+    files = list(dict.fromkeys(file for one in paths for file in _one(one)[1]))
+    if not files:
+        raise FileNotFoundError(f"there is no file in {said}")
+    root = Path(os.path.commonpath([file.parent for file in files]))
+    return Sources(root, files, all(one.is_file() for one in paths), said)
+
+
+def _one(path: Path) -> tuple[Path, list[Path], bool]:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    check_file(path)
+    return (path, _below(path), False) if path.is_dir() else (path.parent, [path], True)
+
+
+def _expanded(path: str | os.PathLike) -> list[Path]:
+    text = str(Path(path).expanduser())
+    if text == "-":
+        return _listed(sys.stdin, Path())
+    if text.startswith("@") and not Path(text).exists():
+        lists = Path(text[1:])
+        if not lists.is_file():
+            raise FileNotFoundError(f"there is no file {lists} with a list of paths")
+        return _listed(lists.read_text(encoding="utf-8").splitlines(), lists.parent)
+    if glob.has_magic(text) and not Path(text).exists():
+        found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - of any root, absolute or not
+        if not found:
+            raise FileNotFoundError(f"no file matches {text}")
+        return [Path(one) for one in found if not Path(one).is_dir() or "**" not in text]
+    return [Path(text)]
+
+
+def _listed(lines: Iterable[str], folder: Path) -> list[Path]:
+    """Paths from lines, relative to the working folder or else to the folder of the list."""
+    paths = [Path(line.strip()).expanduser() for line in lines if line.strip()]
+    return [path if path.exists() or not (folder / path).exists() else folder / path for path in paths]
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffixes[-2:-1] != [EMBEDDINGS]
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        and file.is_file()
+    )
