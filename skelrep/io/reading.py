@@ -217,7 +217,7 @@ def _read_all(found: Sources, reader: Reader | None, options: ReadOptions) -> It
     """The clips of all files, in parts, with the path of each clip's file below the root."""
     if found.named and len(found.files) == 1:
         (file,) = found.files
-        for poses in _read_file(file, reader, options):
+        for poses in _guarded(_read_file(file, reader, options), file, options):
             yield poses, [file.name] * len(poses)
         return
     groups, single = _grouped(found, reader)
