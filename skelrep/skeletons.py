@@ -106,9 +106,11 @@ _COCO_17 = (
     "r.knee<r.hip l.ankle<l.knee r.ankle<r.knee"
 )
 _COCO_FEET = " l.toe<l.ankle l.small_toe<l.toe l.heel<l.ankle r.toe<r.ankle r.small_toe<r.toe r.heel<r.ankle"
-_HALPE_26 = _COCO_17 + (
-    " head_top<nose neck<nose pelvis<neck l.toe<l.ankle r.toe<r.ankle l.small_toe<l.toe r.small_toe<r.toe "
-    "l.heel<l.ankle r.heel<r.ankle"
+_HALPE_26 = (
+    "nose<neck l.eye<nose r.eye<nose l.ear<l.eye r.ear<r.eye l.shoulder<neck r.shoulder<neck l.elbow<l.shoulder "
+    "r.elbow<r.shoulder l.wrist<l.elbow r.wrist<r.elbow l.hip<pelvis r.hip<pelvis l.knee<l.hip r.knee<r.hip "
+    "l.ankle<l.knee r.ankle<r.knee head_top<neck neck<pelvis pelvis l.toe<l.ankle r.toe<r.ankle l.small_toe<l.toe "
+    "r.small_toe<r.toe l.heel<l.ankle r.heel<r.ankle"
 )
 _FACE_AND_HANDS = "".join(f" face_{i}<nose" for i in range(68)) + "".join(
     f" {side}.hand_root<{side}.wrist"
@@ -358,7 +360,7 @@ def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
             f"skeleton {source.name!r} cannot be mapped to {target.name!r}: no joint and no rule for "
             f"{', '.join(missing)}. Joints given: {', '.join(source.joints)}. "
             f"Joints needed: {', '.join(target.joints)}. "
-            "Name the joints with skelrep.skeletons.custom(joints), or pass another skeleton."
+            "Pass skeleton= with names for these joints; NaN stands for joints that were never seen."
         )
     return np.stack(rows)  # type: ignore[arg-type]
 
@@ -394,6 +396,35 @@ def combination(
         if all(part is not None for part in parts):
             return sum(np.float32(weight) * part for weight, part in zip(terms[::2], parts))  # type: ignore[return-value]
     return None
+
+
+def covering(source: Skeleton, target: Skeleton) -> Skeleton:
+    """The source, with the joints that `target` needs and the source neither has nor implies appended.
+
+    For poses of part of a body, such as sign language without legs: the joints appended count as never seen.
+
+    Raises:
+        ValueError: if the source has less than a third of the joints, or neither both shoulders nor both hips, by
+            which a body could be aligned: then its names mean something else. See `mapping`.
+    """
+    try:
+        mapping(source, target)
+        return source
+    except ValueError as error:
+        refused = error
+    index = {joint: i for i, joint in enumerate(source.joints)}
+    known = [joint for joint in target.joints if combination(joint, index, len(source), DERIVATIONS) is not None]
+    pairs = [(f"left_{joint}", f"right_{joint}") for joint in ("shoulder", "hip")]
+    if 3 * len(known) < len(target) or not any({*pair} <= {*known} for pair in pairs):
+        raise refused
+    missing = [joint for joint in target.joints if joint not in known]
+    extended = source
+    # Joints with a side first: the middle ones follow from them.
+    for joint in sorted(missing, key=lambda joint: other_side(joint) == joint):
+        index = {joint: i for i, joint in enumerate(extended.joints)}
+        if combination(joint, index, len(extended), DERIVATIONS) is None:
+            extended = Skeleton(source.name, (*extended.joints, joint), (*extended.parents, 0))
+    return extended
 
 
 #: Standards whose joint count no other layout in use shares; 21 joints, say, may also be a hand.

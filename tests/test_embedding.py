@@ -10,6 +10,7 @@ import torch
 
 from skelrep import embed
 from skelrep.poses import Poses
+from skelrep.skeletons import SKELETONS
 from tests.ragged_clips import KINECT, ragged
 
 
@@ -124,3 +125,16 @@ def test_two_dimensional_poses(tiny_encoder):
     flat = [clip[..., :2] for clip in ragged().clips]
     rows = embed(flat, tiny_encoder, skeleton="kinect-20")
     assert rows.shape == (7, tiny_encoder.dim) and np.isfinite(rows).all()
+
+
+def test_joints_that_a_skeleton_lacks_count_as_never_seen():
+    """The upper body alone gives the same row as the whole body with NaN for the legs."""
+    rng = np.random.default_rng(0)
+    full = np.full((30, 17, 3), np.nan, dtype=np.float32)
+    full[:, :11] = rng.normal(size=(11, 3)) + np.cumsum(rng.normal(size=(30, 11, 3)) / 50, axis=0)
+    upper = list(SKELETONS["coco-17"].joints[:11])
+    with pytest.warns(UserWarning, match="no left_hip, left_knee.*never seen"):
+        rows = embed(full[:, :11], skeleton=upper)
+    np.testing.assert_allclose(rows, embed(full, skeleton="coco-17"), atol=1e-6)
+    with pytest.raises(ValueError, match="no joint and no rule"):
+        embed(full[:, :2], skeleton=["left_wrist", "tail"])

@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from skelrep.skeletons import DERIVATIONS, SKELETONS, TOLD_BY_COUNT, Skeleton, canonical_name, custom, mapping, resolve
+from skelrep.skeletons import (
+    DERIVATIONS,
+    SKELETONS,
+    TOLD_BY_COUNT,
+    Skeleton,
+    canonical_name,
+    covering,
+    custom,
+    mapping,
+    resolve,
+)
 
 TABLES = pytest.mark.parametrize("table", SKELETONS.values(), ids=lambda table: table.name)
 COMMON = SKELETONS["common-15"]
@@ -416,6 +426,30 @@ def test_mapping_commutes_with_moving_the_body(table, seed):
     turn = Rotation.random(random_state=seed).as_matrix()
     matrix = mapping(table, COMMON)
     np.testing.assert_allclose(matrix @ (pose @ turn.T + shift), (matrix @ pose) @ turn.T + shift, atol=1e-5)
+
+
+UPPER = ["nose", *(f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist") for side in ("left", "right"))]
+
+
+def test_part_of_a_body_is_completed_by_joints_that_were_never_seen():
+    for joints in (UPPER, UPPER[1:], ["left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"]):
+        source = custom(joints)
+        extended = covering(source, COMMON)
+        assert extended.joints[: len(source)] == source.joints
+        added = extended.joints[len(source) :]
+        assert not {*added} & {*joints} and not any(joint.startswith("mid_hips") for joint in added)
+        matrix = mapping(extended, COMMON)
+        own = [i for i, joint in enumerate(COMMON.joints) if joint in joints]
+        assert not matrix[own][:, len(source) :].any()
+    assert covering(SKELETONS["coco-17"], COMMON) is SKELETONS["coco-17"]
+
+
+@pytest.mark.parametrize(
+    "joints", [["left_wrist", "tail"], ["left_shoulder", "left_elbow", "left_wrist", "nose"], ["a", "b"]]
+)
+def test_too_little_of_a_body_is_refused(joints):
+    with pytest.raises(ValueError, match="no joint and no rule for.*NaN"):
+        covering(custom(joints), COMMON)
 
 
 # -- resolve ----------------------------------------------------------------------------------------------------------

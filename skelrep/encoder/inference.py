@@ -14,6 +14,7 @@ from skelrep.encoder.device import as_device
 from skelrep.matmul import PRECISIONS
 from skelrep.messages import nearest
 from skelrep.poses import Poses
+from skelrep.poses.covering import covering_joints
 
 if TYPE_CHECKING:
     from skelrep.encoder.encoder import Encoder
@@ -48,6 +49,7 @@ def embed_batches(
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
 
     features = encoder.per_frame if per_frame else encoder.features
+    poses = covering_joints(poses, encoder.skeleton)
     training = encoder.training
     encoder.eval().to(target)
     try:

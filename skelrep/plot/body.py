@@ -12,6 +12,7 @@ import torch
 
 from skelrep.alignment import map_joints
 from skelrep.poses import Poses
+from skelrep.poses.covering import covering_joints
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 
 _FACE = {"nose", "head", "head_top"}
@@ -33,6 +34,7 @@ def drawable(poses: Poses) -> Poses:
     if len(parents) > 1 or len(poses.skeleton) < 3:
         return poses
     common = SKELETONS["common-15"]
+    poses = covering_joints(poses, common)
     matrix = torch.from_numpy(mapping(poses.skeleton, common))
     clips = [map_joints(torch.from_numpy(clip), matrix).numpy() for clip in poses.clips]
     return Poses(clips, common, poses.ids, poses.labels, poses.fps, info=poses.info)
