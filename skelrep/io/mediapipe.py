@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.fractions import check_unit, unit_is_checked
 from skelrep.io.json_files import Family, When, keyed_frames, rate_of, reader, when
 from skelrep.io.people import Person, Recording, numbers_as_array, poses_of
 from skelrep.io.reader import ReadOptions
@@ -62,11 +63,17 @@ def from_mediapipe(results: Any, *, fps: float | None = None, scale: Sequence[fl
     Example:
         >>> poses = from_mediapipe([landmarker.detect(image) for image in images], fps=30)
     """
-    recording = _recording([_people(frame) for frame in results])
+    seen = [_people(frame) for frame in results]
+    world = _world_upright(seen)
+    recording = Recording(world or seen, "mediapipe-33")
     poses = poses_of([recording], "MediaPipe's landmarks", "0", ReadOptions(scale=scale))
-    if recording.picture and scale is not None:
+    if world is None and scale is None:
+        check_unit(poses)
+    elif world is None:
         poses = replace(poses, clips=[clip * np.asarray(scale, dtype=np.float32) for clip in poses.clips])
-    return poses if fps is None else replace(poses, fps=fps)
+    poses = poses if fps is None else replace(poses, fps=fps)
+    unit_is_checked(poses)
+    return poses
 
 
 def recognises(content: Any) -> bool:
@@ -82,21 +89,22 @@ def recordings(content: Any) -> list[Recording]:
     """The one recording of such a file."""
     frames, time = _frames(content)
     people = [_people(frame) for frame in frames]
-    return [_recording(people)._replace(numbers=time.numbers, times=time.times, unit=time.unit, fps=rate_of(content))]
+    return [Recording(_world_upright(people) or people, "mediapipe-33", *time, fps=rate_of(content))]
 
 
-def _recording(people: list[list[Person]]) -> Recording:
-    """World landmarks with y up, landmarks in the picture as they are."""
+def _world_upright(people: list[list[Person]]) -> list[list[Person]] | None:
+    """World landmarks with y up; None for landmarks in the picture.
+
+    The origin of world landmarks lies between the hips; in the picture this would be its corner.
+    """
     for person in (person for frame in people for person in frame):
         if person.points.shape != (_JOINTS, 3):
             raise ValueError(f"MediaPipe Pose has 33 landmarks of x, y, z, got {person.points.shape}")
     hips = [person.points[list(_HIPS)].mean(axis=0) for frame in people for person in frame]
-    # The origin of world landmarks lies between the hips; in the picture this would be its corner.
     if not hips or np.isnan(hips).all() or np.nanmedian(np.abs(hips)) > 0.05:
-        return Recording(people, "mediapipe-33", picture=True)
+        return None
     upright = np.array([1, -1, -1], dtype=np.float32)
-    people = [[person._replace(points=person.points * upright) for person in frame] for frame in people]
-    return Recording(people, "mediapipe-33")
+    return [[person._replace(points=person.points * upright) for person in frame] for frame in people]
 
 
 def _is_body(value: Any) -> bool:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.fractions import unit_is_checked
 from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import ReadOptions
 from skelrep.io.timeline import Timeline, timeline
@@ -60,7 +59,6 @@ class Recording(NamedTuple):
         fps: Frames per second for consecutive frame numbers, or None.
         name: What the file calls the recording, where it holds several.
         label: Its class, or None.
-        picture: Whether x and y may be fractions of a picture though there are three axes.
         info: Further columns.
     """
 
@@ -72,7 +70,6 @@ class Recording(NamedTuple):
     fps: float | None = None
     name: str = ""
     label: Any = None
-    picture: bool = False
     info: dict[str, Any] = {}
 
 
@@ -83,8 +80,7 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
         recordings: What a file holds.
         source: Where it was read, for messages.
         stem: The id of a single clip, and the beginning of the ids of several.
-        options: `skeleton` overrules what the recordings say. With `scale`, no warning is needed about coordinates
-            that are fractions of a picture.
+        options: `skeleton` overrules what the recordings say.
 
     Returns:
         Clips (M, T, V, C), persons in the order of their first appearance.
@@ -107,8 +103,6 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
         if skeleton is not None and table.joints != skeleton.joints:
             raise ValueError(f"{recording.name} has the joints of {table.name!r}, another recording {skeleton.name!r}")
         skeleton = table
-        if options.scale is None and (recording.picture or clip.shape[3] == 2):
-            notes += fractions(clip)
         notes += [f"{recording.name}: {note}" if recording.name and len(recordings) > 1 else note for note in found]
         clips.append(clip)
         scores.append(score)
@@ -129,7 +123,7 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
         )
     labels = [recording.label for recording in kept]
     columns = set.intersection(*({*recording.info} for recording in kept))
-    poses = Poses(
+    return Poses(
         clips,
         skeleton,
         [stem] if len(kept) == 1 else [f"{stem}/{name}" for name in names],
@@ -139,8 +133,6 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
         info={column: np.array([recording.info[column] for recording in kept]) for column in sorted(columns)},
         person_ids=[tuple(persons) for persons in ids],
     )
-    unit_is_checked(poses)
-    return poses
 
 
 def numbers_as_array(values: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -177,17 +169,6 @@ def scored(flat: Any, width: int, track: Any) -> Person | None:
         raise ValueError(f"keypoints of {rows.size} numbers; expected {width} for each joint, the last of them a score")
     rows = rows.reshape(-1, width)
     return Person(track, rows[:, :-1].copy(), rows[:, -1])
-
-
-def fractions(clip: np.ndarray) -> list[str]:
-    """A note if the coordinates of a clip seem to be fractions of a picture's width and height."""
-    low, high = np.nanmin(clip[..., :2]), np.nanmax(clip[..., :2])
-    if low < -0.1 or high > 1.1:  # with room for joints guessed beyond the picture
-        return []
-    return [
-        f"coordinates between {low:.2g} and {high:.2g} are taken for fractions of a picture's width and height, which "
-        "stretch the poses; pass scale=(width, height), in 3-D with a third factor for the depth"
-    ]
 
 
 def _is_seen(person: Person) -> bool:
