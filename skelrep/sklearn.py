@@ -1,4 +1,4 @@
-"""SkeletonEmbedder: poses in, embeddings out, as a step of a scikit-learn pipeline."""
+"""SkeletonEmbedder: an encoder as a transformer of scikit-learn, from poses to embeddings."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ if TYPE_CHECKING:
 class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A transformer from clips to (N, D) float32 embeddings by a frozen encoder.
 
-    Nothing is learned in `fit`, so that no label and no test clip can leak; cross-validation is honest as it stands.
-    It takes whatever `embed` takes with one clip an entry: a list of ragged clips (T, V, C) or (M, T, V, C), an object
-    array of them, `Poses`, or a dense (N, M, T, V, C) array.
+    `fit` learns nothing, so neither labels nor test clips can leak into cross-validation. The input has one clip per
+    entry, as `embed` takes it: a list of clips of any lengths, (T, V, C) or (M, T, V, C), an object array of them,
+    `Poses`, or a dense (N, M, T, V, C) array.
 
+    A grid search embeds the same clips again for every candidate and fold. If only later steps vary, embed once
+    beforehand, or give the pipeline a `memory=`.
+
+    Example:
         make_pipeline(SkeletonEmbedder(), StandardScaler(), LogisticRegression()).fit(clips, labels)
 
-    A grid search embeds the same clips again for every candidate and fold: embed once beforehand if only later steps
-    vary, or give the pipeline a `memory=`.
-
     Args:
-        model: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`. A name is loaded when it
-            is first needed and kept; clones share the encoder rather than copy it.
+        model: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`. A named encoder is loaded
+            when it is first needed, and kept; clones share it.
         skeleton: The clips' skeleton, its name or its joint names; not needed for `Poses`.
-        layout: The axes of the clips in letters, for arrays that stand otherwise; see `embed`.
-        fps: Frames a second of the clips.
+        layout: The axes of the clips in letters, for arrays with other axes; see `embed`.
+        fps: Frames per second of the clips.
         streams: Which of the encoder's streams to use; by default all of them.
-        batch_size: Clips at once; never changes the result.
-        device: Where to compute; by default where the encoder is.
+        batch_size: Number of clips per batch; does not change the result.
+        device: Where to compute; by default the device of the encoder.
         precision: Of the network's products: float32, bfloat16 or int8; see `embed`.
         normalize: Whether to scale every embedding to length 1.
     """
@@ -57,7 +58,7 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         precision: str = "float32",
         normalize: bool = False,
     ) -> None:
-        """Keeps the parameters as they are, as scikit-learn asks."""
+        """Stores the parameters unchanged, as scikit-learn requires."""
         self.model = model
         self.skeleton = skeleton
         self.layout = layout
@@ -69,11 +70,11 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.normalize = normalize
 
     def fit(self, X: Any, y: Any = None) -> SkeletonEmbedder:
-        """Does nothing: the encoder is trained already.
+        """Does nothing, as the encoder is already trained.
 
         Args:
-            X: N clips, not looked at.
-            y: Not looked at.
+            X: N clips; not used.
+            y: Not used.
         """
         return self
 
@@ -81,7 +82,7 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """Embeddings of N clips, (N, D) float32, in their order.
 
         Raises:
-            ValueError: if X is not one clip an entry, or what `embed` raises.
+            ValueError: if X has not one clip per entry, and as `embed`.
         """
         embeddings = embed(
             X,
@@ -95,10 +96,10 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             precision=self.precision,
             normalize=self.normalize,
         )
-        if len(embeddings) != len(X):  # a single clip, whose persons scikit-learn would take for samples
+        if len(embeddings) != len(X):  # a single clip, whose persons would be taken for samples
             raise ValueError(
                 f"X has {len(X)} entries but holds {len(embeddings)} clips; pass a list of clips, Poses, a dense "
-                '(N, M, T, V, C) array, or say layout="NTVC"'
+                '(N, M, T, V, C) array, or give layout="NTVC"'
             )
         return embeddings
 
@@ -113,14 +114,14 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     @property
     def _n_features_out(self) -> int:
-        """D, of which `get_feature_names_out` makes skeletonembedder0, skeletonembedder1 ..."""
+        """D; `get_feature_names_out` counts the names skeletonembedder0, skeletonembedder1 ... up to it."""
         encoder = self._encoder()
         chosen = encoder.config.modalities if self.streams is None else np.atleast_1d(self.streams)
         sizes: list[Any] = [stream.dim for name, stream in encoder.streams.items() if name in chosen]
         return sum(sizes) if encoder.config.fusion == "concatenate" else sizes[0]
 
     def __sklearn_clone__(self) -> SkeletonEmbedder:
-        """A copy that shares the encoder: there is no fitted state, and a deep copy at every fold would be waste."""
+        """A copy that shares the encoder: there is no fitted state, and a copy for every fold would waste memory."""
         clone = type(self).__new__(type(self))
         clone.__dict__.update(
             {name: dict(value) if isinstance(value, dict) else value for name, value in self.__dict__.items()}
@@ -128,11 +129,11 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return clone
 
     def __getstate__(self) -> dict[str, Any]:
-        """What to pickle: an encoder that came by its name is loaded again rather than written into the file."""
+        """The state to pickle: an encoder given by name is loaded again and not written into the file."""
         return {name: value for name, value in super().__getstate__().items() if name != "_loaded"}
 
     def __sklearn_tags__(self) -> Tags:
-        """What scikit-learn may expect: no fitting, no tables, NaN welcome."""
+        """For scikit-learn: needs no fitting, takes no tables, allows NaN."""
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.no_validation = True  # embed does it
