@@ -83,7 +83,7 @@ def check(poses: Poses) -> Report:
     Raises:
         ValueError: if there is no clip.
 
-    Example:
+    Examples:
         >>> report = check(skelrep.read("walk.bvh"))
         >>> print(report)
     """

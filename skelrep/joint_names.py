@@ -101,7 +101,7 @@ def canonical_name(joint: str) -> str:
     CamelCase, separators, "l"/"left"/"_L" in front or behind, and the prefixes and suffixes of exporters
     ("mixamorig:", "_joint") are understood; an unknown name is returned in snake case, so that equal names still match.
 
-    Example:
+    Examples:
         >>> canonical_name("mixamorig:LeftForeArm"), canonical_name("rShldr")
         ('left_elbow', 'right_shoulder')
     """

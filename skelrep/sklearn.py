@@ -29,8 +29,8 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
     A grid search embeds the same clips again for every candidate and fold. If only later steps vary, embed once
     beforehand, or give the pipeline a `memory=`.
 
-    Example:
-        make_pipeline(SkeletonEmbedder(), StandardScaler(), LogisticRegression()).fit(clips, labels)
+    Examples:
+        >>> make_pipeline(SkeletonEmbedder(), StandardScaler(), LogisticRegression()).fit(clips, labels)
 
     Args:
         model: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`. A named encoder is loaded

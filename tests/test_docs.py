@@ -263,6 +263,12 @@ def test_the_readme_promises_what_the_card_says():
         assert f"| {result['dataset']} | {result['protocol']} | {result['metric']} | {result['value']}" in card
 
 
+def test_examples_of_docstrings_are_sections_that_the_site_knows():
+    """Of "Example:" it makes a quotation instead of code."""
+    for file in (ROOT / "skelrep").rglob("*.py"):
+        assert not re.search(r"^ +Example:$", file.read_text(encoding="utf-8"), re.MULTILINE), file
+
+
 # -- the site ---------------------------------------------------------------------------------------------------------
 
 

@@ -54,7 +54,7 @@ def knn_eval(
     Ties: of neighbours at equal similarity the lower training row comes first, whatever the block size; of classes
     with equal votes the one that comes first in `classes` wins, as in scikit-learn.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from skelrep import knn_eval
         >>> train, test = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.9, 0.1], [0.2, 0.8]])

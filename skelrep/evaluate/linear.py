@@ -51,7 +51,7 @@ def linear_eval(
     folds (of equal ones the smallest C). The skeleton literature reports the best epoch on the *test* rows instead;
     its numbers are therefore not strictly comparable.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from skelrep import linear_eval
         >>> rows = np.array([[0.0, 1.0], [0.1, 0.9], [1.0, 0.0], [0.9, 0.1]])

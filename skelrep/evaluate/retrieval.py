@@ -51,7 +51,7 @@ def retrieve(
     al., Introduction to Information Retrieval, 2008, section 8.4), over the whole bank. Queries whose label the bank
     lacks are left out of the means, with a warning.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from skelrep import retrieve
         >>> bank = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])

@@ -70,7 +70,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     A bootstrap over test clips gives the same numbers (to four digits at 16 487 clips), but takes longer and depends on
     a seed. Unlike the normal approximation, this interval stays inside [0, 1] and has a width at 0 and at 1.
 
-    Example:
+    Examples:
         >>> from skelrep.evaluate import wilson_interval
         >>> [round(bound, 3) for bound in wilson_interval(81, 100)]
         [0.722, 0.875]

@@ -60,7 +60,7 @@ def from_mediapipe(results: Any, *, fps: float | None = None, scale: Sequence[fl
     Raises:
         ValueError: if nobody is seen in any frame, or somebody has not 33 landmarks.
 
-    Example:
+    Examples:
         >>> poses = from_mediapipe([landmarker.detect(image) for image in images], fps=30)
     """
     seen = [_people(frame) for frame in results]

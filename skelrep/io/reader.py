@@ -49,7 +49,7 @@ class Reader:
             are of this format. They are read by one call of `read_many`.
         read_many: Reads the files that `collect` chose: (the folder, its files, options).
 
-    Example:
+    Examples:
         >>> from skelrep.io import Reader
         >>> def read_steps(path, options):
         ...     return Poses.from_array(np.loadtxt(path).reshape(-1, 17, 3), skeleton=options.skeleton or "h36m-17")

@@ -76,7 +76,7 @@ def read(
             split, or `min_score` for poses without scores; the message names the path and says what was expected.
         ModuleNotFoundError: if a format needs an extra that is not installed; the message says how to install it.
 
-    Example:
+    Examples:
         >>> poses = skelrep.read("recordings", fps=30)
     """
     parts = list(

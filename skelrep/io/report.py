@@ -23,7 +23,7 @@ class ReadReport:
         clips: Clips in them.
         skipped: Files that could not be read.
 
-    Example:
+    Examples:
         >>> report = ReadReport()
         >>> poses = skelrep.read("recordings", on_error="skip", report=report)
         >>> print(report)

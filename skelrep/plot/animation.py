@@ -104,8 +104,8 @@ def animate(
 ) -> FuncAnimation:
     """One clip in motion, at its own speed, as an animation of matplotlib.
 
-    Example:
-        IPython.display.HTML(animate(clip, end=5).to_jshtml())
+    Examples:
+        >>> IPython.display.HTML(animate(clip, end=5).to_jshtml())
 
     Args:
         poses: One clip, as `embed` takes it.

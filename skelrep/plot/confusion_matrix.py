@@ -28,8 +28,8 @@ def confusion(result: KNNResult | LinearResult) -> Figure:
     Classes are sorted by accuracy, the best first. Each row is in per cent of the class's clips; correct predictions
     are blue and wrong ones orange. A class without test clips comes last.
 
-    Example:
-        confusion(knn_eval(train, labels, test, test_labels)).savefig("confusion.png")
+    Examples:
+        >>> confusion(knn_eval(train, labels, test, test_labels)).savefig("confusion.png")
 
     Args:
         result: Of `knn_eval` (the matrix is for its first k) or `linear_eval`.

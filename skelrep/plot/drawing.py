@@ -64,8 +64,8 @@ def draw(
 
     Blue is left and vermilion right; nearer lines are thicker and darker; hands and feet leave a trail.
 
-    Example:
-        draw(clips[7], frames=5, start=2, end=4).savefig("strip.png")
+    Examples:
+        >>> draw(clips[7], frames=5, start=2, end=4).savefig("strip.png")
 
     Args:
         poses: One clip, as `embed` takes it.

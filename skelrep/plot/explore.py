@@ -44,8 +44,8 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
     Points are coloured by label; without labels by cluster: k-means on the rows scaled to length 1, where k is the
     square root of half the number of clips, between 2 and 12. Neighbours are the ten most similar clips by cosine.
 
-    Example:
-        pathlib.Path("explorer.html").write_text(page(poses, embed(poses)), encoding="utf-8")
+    Examples:
+        >>> pathlib.Path("explorer.html").write_text(page(poses, embed(poses)), encoding="utf-8")
 
     Args:
         poses: N clips.

@@ -42,8 +42,8 @@ def save(
 ) -> None:
     """Draws one clip into a file: a `.gif` or `.mp4` of the motion, or a `.png` of some moments.
 
-    Example:
-        save(clips[7], "clip.mp4", start=60, end=80)
+    Examples:
+        >>> save(clips[7], "clip.mp4", start=60, end=80)
 
     Args:
         poses: One clip, as `embed` takes it.

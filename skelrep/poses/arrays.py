@@ -39,7 +39,7 @@ def as_poses(
         ValueError: if it is empty, or a shape does not fit; the message says what was expected.
         TypeError: if it is something else.
 
-    Example:
+    Examples:
         >>> poses = as_poses([walk, jump], skeleton="coco-17", fps=30)  # two arrays (T, 17, 2)
     """
     if isinstance(poses, Poses):

@@ -40,7 +40,7 @@ class Poses:
             the body.
         unit_is_checked: Whether a warning was given, or is not needed, about fractions of a picture's width and height.
 
-    Example:
+    Examples:
         >>> poses = Poses([np.zeros((1, 40, 17, 3)) + 1], "coco-17", ids=["wave"], labels=["wave"], fps=30)
     """
 
@@ -222,7 +222,7 @@ class Poses:
         Raises:
             ValueError: if there is not one label for each clip; clips without one are named.
 
-        Example:
+        Examples:
             >>> poses = poses.with_labels({"wave_01": "wave", "jump_01": "jump"})
         """
         return replace(self, labels=self._column(labels, "label"))
@@ -374,7 +374,7 @@ class Poses:
             ValueError: for a shape that does not fit, or a skeleton that the geometry leaves open; it says what to
                 pass.
 
-        Example:
+        Examples:
             >>> poses = Poses.from_array(np.load("walk.npy"), skeleton="coco-17", fps=30)  # (T, 17, 2)
         """
         clips, scores = clips_from_array(array, layout, zeros)
@@ -409,7 +409,7 @@ class Poses:
         Raises:
             ValueError: for no clip, a clip of another shape, or labels that are not one for each clip.
 
-        Example:
+        Examples:
             >>> poses = Poses.from_clips([walk, jump], "coco-17", labels=["walk", "jump"], fps=30)
         """
         arrays = [as_array(clip) for clip in clips]

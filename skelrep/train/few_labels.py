@@ -13,7 +13,7 @@ def subset(labels: Any, fraction: float, seed: int, groups: Any = None) -> np.nd
     The numbers of two classes differ by at most one where the classes are large enough. Every class has at least one
     clip, so small fractions of small sets become larger than asked for. The subsets of one seed are nested.
 
-    Example:
+    Examples:
         >>> from skelrep.train.few_labels import subset
         >>> subset(["a", "a", "b", "b", "b", "b"], 0.5, seed=0)
         array([0, 2, 3])
