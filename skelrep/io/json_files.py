@@ -224,47 +224,67 @@ def _in_series(numbered: Sequence[tuple[int | None, Path]]) -> bool:
 
 
 def _is_one_frame(family: Family, files: Sequence[Path]) -> bool:
-    """Whether the first file is of the family and holds one frame."""
-    if not _is_of(family, files[0]):
-        return False
+    """Whether the first, the middle and the last file hold one frame each, of the family or empty."""
+    few = [files[i] for i in sorted({0, len(files) // 2, len(files) - 1})]
     try:
-        recordings = _recordings(family, files[0])
+        found = [_recordings(family, file) for file in few if _is_of(family, file) or not _is_empty(file)]
     except ValueError:
-        return True  # damaged; it is read, and refused by name
-    return len(recordings) == 1 and len(recordings[0].frames) == 1
+        return _is_of(family, files[0])  # if damaged, it is read, and refused by name
+    return bool(found) and all(len(recordings) == 1 and len(recordings[0].frames) == 1 for recordings in found)
+
+
+def _is_empty(file: Path) -> bool:
+    """Whether a file says that nobody was seen."""
+    return load(file) in ([], {}, None)
 
 
 def _read_frame_files(family: Family, folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
-    """A clip for every folder and name, whose frames are the files in the order of their numbers."""
+    """A clip for every folder and name, whose frames are the files in the order of their numbers.
+
+    Files that hold several frames, among those that the caller said to be of this format, are clips of their own.
+    """
     for parent, name, numbered in _groups(files):
-        frames, joints, fps, times = [], None, None, []
-        for _, file in numbered:
-            if load(file) in ([], {}, None):  # nobody was seen
-                frames, times = [*frames, []], [*times, None]
-                continue
-            if not _is_of(family, file):
-                raise ValueError(f"{file} is not as the {family.name} files of one frame are that it lies among")
-            for recording in _recordings(family, file):
-                frames += recording.frames
-                joints, fps = joints or recording.joints, fps or recording.fps
-                times.append((recording.times or [None])[0])
-                unit = recording.unit
-        numbers = [number for number, _ in numbered]
-        known = None not in numbers and len(set(numbers)) == len(numbers) == len(frames)
-        below = parent.relative_to(folder).as_posix()
+        try:
+            yield from _read_group(family, parent, parent.relative_to(folder).as_posix(), name, numbered, options)
+        except ValueError as error:
+            if options.skip is None:
+                raise
+            options.skip(parent / name, error)
+
+
+def _read_group(
+    family: Family,
+    parent: Path,
+    below: str,
+    name: str,
+    numbered: Sequence[tuple[int | None, Path]],
+    options: ReadOptions,
+) -> Iterator[Poses]:
+    parts: list[tuple[int | None, Recording]] = []
+    for number, file in numbered:
+        if _is_empty(file):
+            parts.append((number, Recording([[]])))
+            continue
+        if not _is_of(family, file):
+            raise ValueError(f"{file} is not as the {family.name} files of one frame are that it lies among")
+        recordings = _recordings(family, file)
+        if len(recordings) > 1 or len(recordings[0].frames) > 1:
+            stem = "/".join(part for part in (below, file.stem) if part != ".")
+            yield poses_of(recordings, f"{file}", stem, options)
+        else:
+            parts.append((number, recordings[0]))
+    if parts:
         stem = "/".join(part for part in (below, name) if part not in (".", "")) or parent.name
-        yield poses_of(
-            [
-                Recording(
-                    frames,
-                    joints,
-                    numbers if known else None,  # type: ignore[arg-type]
-                    None if None in times or len(times) != len(frames) else times,
-                    unit if numbered else None,
-                    fps,
-                )
-            ],
-            f"{parent / name}" if name else f"{parent}",
-            stem,
-            options,
-        )
+        yield poses_of([_joined(parts)], f"{parent / name}" if name else f"{parent}", stem, options)
+
+
+def _joined(parts: Sequence[tuple[int | None, Recording]]) -> Recording:
+    """One recording of files of one frame each; their numbers are the frames, unless each has a time of its own."""
+    first = next((recording for _, recording in parts if recording.frames[0]), parts[0][1])
+    numbers = [number for number, _ in parts if number is not None]
+    times = [recording.times[0] for _, recording in parts if recording.times]
+    return first._replace(
+        frames=[recording.frames[0] for _, recording in parts],
+        numbers=numbers if len({*numbers}) == len(parts) else None,
+        times=times if len(times) == len(parts) else None,
+    )

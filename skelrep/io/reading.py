@@ -127,7 +127,7 @@ def read_parts(
     asked = [(labels, "label"), (subjects, "subject")]
     columns = [Column(said, what, found) for said, what in asked if said is not None]
     selection = _Splits(splits, found.said)
-    for poses, files in _undeclared(_read_all(found, reader, options), zeros):
+    for poses, files in _undeclared(_no_lone_frames(_read_all(found, reader, options), found), zeros):
         poses = splits_in_folders(poses, files)
         for column in columns:
             poses = column.add(poses, files)
@@ -213,6 +213,29 @@ def _declared(
     return poses
 
 
+def _no_lone_frames(parts: Iterator[_Part], found: Sources) -> Iterator[_Part]:
+    """The parts, unless all that a folder holds are several files of one frame each: they are hardly clips.
+
+    Readers join frames whose files are numbered. Files that the caller named are taken as they are.
+    """
+    held: list[_Part] = []
+    for part in parts:
+        if found.named or any(clip.shape[1] > 1 for clip in part[0].clips):
+            yield from held
+            yield part
+            yield from parts
+            return
+        held.append(part)
+    files = sorted({file for _, files in held for file in files})
+    if len(files) > 1 and not found.named:
+        raise ValueError(
+            f"{found.said} holds {len(files)} files of a single frame each ({', '.join(files[:3])} ...), whose names "
+            "do not number the frames of a recording; number them (walk_000, walk_001 ...) to read them as one clip, "
+            "or name the files themselves (a pattern, a list) to take each as a clip of its own"
+        )
+    yield from held
+
+
 def _read_all(found: Sources, reader: Reader | None, options: ReadOptions) -> Iterator[_Part]:
     """The clips of all files, in parts, with the path of each clip's file below the root."""
     if found.named and len(found.files) == 1:
@@ -267,7 +290,9 @@ def _grouped(found: Sources, reader: Reader | None) -> tuple[list[tuple[Reader, 
         return groups, [file for file in left if found.named or file.suffix.lower() in known]
     mine = [file for file in found.files if found.named or file.suffix.lower() in reader.suffixes]
     if reader.collect is not None and mine:
-        return [(reader, reader.collect(mine) or mine)], []
+        chosen = {*(reader.collect(mine) or mine)}
+        rest = [file for file in mine if file not in chosen and reader.sniff is not None and reader.sniff(file)]
+        return [(reader, [file for file in mine if file in chosen])], rest
     return [], mine
 
 

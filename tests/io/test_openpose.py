@@ -141,3 +141,37 @@ def test_folders_that_are_none(tmp_path):
     saved(tmp_path / "a_0_keypoints.json", frame(flat(1, 25), flat(1, 18)))
     with pytest.raises(ValueError, match=r"several shapes: \(18, 2\), \(25, 2\)"):
         read(tmp_path)
+
+
+def test_single_frames_without_numbers_are_asked_about(tmp_path):
+    for name in ("standing", "sitting", "lying"):
+        saved(tmp_path / "poses" / f"{name}.json", frame(triples(walker(0, 0))))
+    with pytest.raises(ValueError, match=r"3 files of a single frame each \(lying\.json"):
+        read(tmp_path / "poses")
+    named = read([tmp_path / "poses" / f"{name}.json" for name in ("standing", "sitting")])
+    assert [clip.shape[1] for clip in named.clips] == [1, 1]
+    assert read(tmp_path / "poses" / "lying.json").clips[0].shape[1] == 1
+
+
+def test_numbers_that_follow_no_order_are_asked_about(tmp_path):
+    for number in (17, 4093, 51200, 98231):
+        saved(tmp_path / f"picture_{number}.json", frame(triples(walker(0, 0))))
+    with pytest.raises(ValueError, match="4 files of a single frame each"):
+        read(tmp_path)
+
+
+def test_recordings_of_several_frames_are_clips_of_their_own(tmp_path):
+    """Even where their names are numbered, and the format is said."""
+    for number in (1, 2):
+        saved(tmp_path / f"clip_{number}.json", [frame(triples(walker(0, t))) for t in range(3 + number)])
+    for options in ({}, {"format": "openpose"}, {"format": "json"}):
+        poses = read(tmp_path, **options)
+        assert poses.ids == ["clip_1", "clip_2"] and [clip.shape[1] for clip in poses.clips] == [4, 5]
+
+
+def test_a_recording_that_cannot_be_read_is_skipped(tmp_path):
+    for name, keypoints in (("a", flat(1, 25)), ("b", [1, 2]), ("c", flat(3, 25))):
+        for t in range(2):
+            saved(tmp_path / name / f"{t}_keypoints.json", frame(keypoints))
+    with pytest.warns(UserWarning, match=r"b.*2 numbers"):
+        assert read(tmp_path, on_error="skip").ids == ["a", "c"]
