@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from skelrep.io import agcn, any_json, asf_amc, bvh, c3d, ntu, numpy_files, pku, pose_format, pyskl, tables
+from skelrep.io import agcn, any_json, asf_amc, bvh, c3d, json_lines, ntu, numpy_files, pku, pose_format, pyskl, tables
 from skelrep.io.reader import Reader
 from skelrep.messages import nearest, warn
 
@@ -25,6 +25,7 @@ READERS: tuple[Reader, ...] = (
     *any_json.READERS,
     c3d.READER,
     pose_format.READER,
+    json_lines.READER,
 )
 
 #: The entry point group through which other packages add a `Reader`, or a sequence of them.

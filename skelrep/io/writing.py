@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from skelrep.files import replacing
-from skelrep.io import tables
+from skelrep.io import json_lines, tables
 from skelrep.poses import Poses
 
 
 def write(poses: Poses, path: str | os.PathLike) -> None:
-    """Writes poses to `.npz`, with everything known about them, or to `.npy`, `.csv` or `.parquet`, with less.
+    """Writes poses to `.npz` or `.jsonl`, with everything known, or to `.npy`, `.csv` or `.parquet`, with less.
 
     Args:
         poses: What to write.
-        path: Ends in `.npz` (see `Poses.save`); in `.npy`, the coordinates alone: one clip becomes (M, T, V, C),
-            several of equal shape (N, M, T, V, C); in `.csv` or `.parquet`, one row per person and frame (see
-            `skelrep.io.tables`). A file that exists is replaced only when all is written.
+        path: Ends in `.npz` (see `Poses.save`); in `.jsonl`, an object of JSON for each clip (see
+            `skelrep.io.json_lines`); in `.npy`, the coordinates alone: one clip becomes (M, T, V, C), several of equal
+            shape (N, M, T, V, C); in `.csv` or `.parquet`, one row per person and frame (see `skelrep.io.tables`). A
+            file that exists is replaced only when all is written.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -31,11 +32,13 @@ def write(poses: Poses, path: str | os.PathLike) -> None:
         poses.save(path)
     elif suffix in (".csv", ".parquet"):
         tables.write_table(poses, path)
+    elif suffix == ".jsonl":
+        json_lines.write_json_lines(poses, path)
     elif suffix == ".npy":
         _write_array(poses, path)
     else:
         raise ValueError(
-            f"poses are written as .npz, .npy, .csv or .parquet, but {path} ends in {suffix or 'no suffix'}"
+            f"poses are written as .npz, .npy, .csv, .parquet or .jsonl, but {path} ends in {suffix or 'no suffix'}"
         )
 
 

@@ -58,15 +58,16 @@ class Join:
     def _key(self, name: str, file: str) -> str | None:
         """The table's id of a clip. A suffix is cut off one of two ids, never off both: "a.left" is not "a.right"."""
         bare = _without_suffix(file)
-        for exact in (name, file, bare):
-            key = exact if exact in self.values else self.bare.get(exact) if exact != file else None
+        exact = [(name, True), (file, False), (bare, file != name)]
+        for candidate, may_match_cut in exact:
+            key = candidate if candidate in self.values else self.bare.get(candidate) if may_match_cut else None
             if key is not None:
                 self.used.setdefault(key, file)
                 return key
-        for exact in (name, bare):
-            tail = PurePosixPath(exact).name
-            key = self.tails.get(tail) or self.stems.get(tail)
-            if key is not None and ("/" not in key or exact.endswith((key, _without_suffix(key)))):
+        for candidate, may_match_cut in exact:
+            tail = PurePosixPath(candidate).name
+            key = self.tails.get(tail) or (self.stems.get(tail) if may_match_cut else None)
+            if key is not None and ("/" not in key or candidate.endswith((key, _without_suffix(key)))):
                 if (other := self.used.setdefault(key, file)) != file:
                     raise ValueError(
                         f"the id {key!r} in the table of {self.what}s may be {other!r} or {file!r}; "

@@ -1,0 +1,100 @@
+"""JSON lines (`.jsonl`): an object on each line for each clip, for other programs and languages.
+
+    {"id": "wave_01", "label": "wave", "fps": 30.0, "skeleton": "coco-17", "joints": ["nose", ...], "parents": [0, ...],
+     "person_ids": [null], "info": {"subject": 3}, "poses": [...], "scores": [...]}
+
+`poses` is persons x frames x joints x channels, `scores` persons x frames x joints; null is what was not seen. All but
+`poses` and `skeleton` or `joints` may be absent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.files import replacing
+from skelrep.io.reader import Reader, ReadOptions
+from skelrep.poses import Poses
+from skelrep.skeletons import Skeleton, resolve
+
+
+def write_json_lines(poses: Poses, path: Path) -> None:
+    """Writes all that is known of each clip as a line of JSON."""
+    if not len(poses):
+        raise ValueError("there is no clip to write")
+    with replacing(path) as temporary:
+        for i in range(len(poses)):
+            temporary.write(json.dumps(_as_object(poses, i), allow_nan=False, ensure_ascii=False).encode() + b"\n")
+
+
+def _as_object(poses: Poses, i: int) -> dict[str, Any]:
+    known = {
+        "id": poses.ids[i],
+        "label": None if poses.labels is None else poses.labels[i].item(),
+        "fps": poses.fps,
+        "skeleton": poses.skeleton.name,
+        "joints": poses.skeleton.joints,
+        "parents": poses.skeleton.parents,
+        "person_ids": None if poses.person_ids is None else poses.person_ids[i],
+        "info": {key: column[i].item() for key, column in poses.info.items()} or None,
+        "poses": _as_lists(poses.clips[i]),
+        "scores": None if poses.scores is None else _as_lists(poses.scores[i]),
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _as_lists(array: np.ndarray) -> list:
+    """Nested lists, with the fewest digits that give the same float32, and None for NaN."""
+    numbers = [None if np.isnan(number) else float(str(number)) for number in array.ravel()]
+    return np.array(numbers, dtype=object).reshape(array.shape).tolist()
+
+
+def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
+    """Reads what `write_json_lines` writes, clip by clip.
+
+    Args:
+        path: The file.
+        options: `skeleton`: what the joints are, if a line does not say it or says it wrong.
+
+    Yields:
+        One clip each.
+
+    Raises:
+        ValueError: for a line that is no such object; its number is given.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield _from_object(json.loads(line), f"{path.stem}/{number - 1}", options)
+            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                raise ValueError(f"{path}, line {number}: no clip as an object of JSON ({error})") from error
+
+
+def _from_object(found: dict[str, Any], name: str, options: ReadOptions) -> Poses:
+    clip = np.array(found["poses"], dtype=np.float32)
+    skeleton: Any = options.skeleton
+    if skeleton is None and "joints" in found and "parents" in found:
+        skeleton = Skeleton(
+            str(found.get("skeleton", "custom")), tuple(map(str, found["joints"])), tuple(map(int, found["parents"]))
+        )
+    if skeleton is None:
+        skeleton = found.get("joints", found.get("skeleton"))
+    return Poses(
+        [clip if clip.ndim == 4 else clip[None]],
+        resolve(skeleton, clip.shape[-2]),
+        [str(found.get("id", name))],
+        None if found.get("label") is None else np.array([found["label"]]),
+        found.get("fps"),
+        None if found.get("scores") is None else [np.array(found["scores"], dtype=np.float32)],
+        {str(key): np.array([value]) for key, value in found.get("info", {}).items()},
+        None if found.get("person_ids") is None else [tuple(found["person_ids"])],
+    )
+
+
+READER = Reader("jsonl", (".jsonl",), read_json_lines)
