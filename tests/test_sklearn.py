@@ -44,7 +44,7 @@ def embedder(tiny_encoder):
     return SkeletonEmbedder(tiny_encoder, skeleton=SKELETON)
 
 
-def test_it_is_embed(embedder, tiny_encoder, clips):
+def test_transform_equals_embed(embedder, tiny_encoder, clips):
     embeddings = embedder.fit_transform(clips)
     assert embeddings.dtype == np.float32
     np.testing.assert_array_equal(embeddings, embed(clips, tiny_encoder, skeleton=SKELETON))
@@ -53,7 +53,7 @@ def test_it_is_embed(embedder, tiny_encoder, clips):
     np.testing.assert_array_equal(one_stream, expected)
 
 
-def test_every_way_to_hand_in_the_same_clips(embedder, tiny_encoder, clips):
+def test_all_input_types_give_the_same_embeddings(embedder, tiny_encoder, clips):
     clips = [clip[:20] for clip in clips]
     expected = embedder.transform(clips)
     objects = np.empty(18, dtype=object)
@@ -69,7 +69,7 @@ def test_every_way_to_hand_in_the_same_clips(embedder, tiny_encoder, clips):
 
 
 @pytest.mark.parametrize("kind", ["list", "objects", "poses", "dense"])
-def test_cross_validation_of_a_pipeline(embedder, clips, kind):
+def test_cross_validation_equals_that_of_embeddings(embedder, clips, kind):
     data = clips
     if kind == "objects":
         data = np.empty(18, dtype=object)
@@ -98,7 +98,7 @@ def test_grid_search_over_both_steps(embedder, clips):
     assert search.best_estimator_[0].model is embedder.model
 
 
-def test_it_needs_no_fit(embedder, clips):
+def test_embedder_needs_no_fit(embedder, clips):
     check_is_fitted(embedder)
     check_is_fitted(make_pipeline(embedder))
     assert embedder.fit(None) is embedder
@@ -109,7 +109,7 @@ def test_it_needs_no_fit(embedder, clips):
     assert tags.input_tags.allow_nan
 
 
-def test_a_clone_shares_the_encoder_and_nothing_else(embedder, clips):
+def test_clone_shares_only_the_encoder(embedder, clips):
     embedder.set_output(transform="default")
     copied: Any = clone(embedder)
     assert copied is not embedder
@@ -123,7 +123,7 @@ def test_a_clone_shares_the_encoder_and_nothing_else(embedder, clips):
     assert pipeline[0].model is embedder.model
 
 
-def test_a_name_is_loaded_once_when_it_is_needed(tiny_encoder, clips, monkeypatch):
+def test_named_encoder_is_loaded_once_at_first_use(tiny_encoder, clips, monkeypatch):
     loaded = []
 
     def load(name):
@@ -147,13 +147,13 @@ def test_a_name_is_loaded_once_when_it_is_needed(tiny_encoder, clips, monkeypatc
     assert loaded == ["one", "two", "two"]
 
 
-def test_an_encoder_in_a_pickle_embeds_the_same(embedder, clips):
+def test_pickled_embedder_gives_the_same_embeddings(embedder, clips):
     copied = pickle.loads(pickle.dumps(embedder))
     assert isinstance(copied.model, Encoder)
     np.testing.assert_array_equal(copied.transform(clips), embedder.transform(clips))
 
 
-def test_names_of_the_features(embedder, clips):
+def test_feature_names(embedder, clips):
     for streams in (None, "joint", ["joint"], ("joint", "motion")):
         embedder.set_params(streams=streams)
         names = embedder.get_feature_names_out()
@@ -162,19 +162,19 @@ def test_names_of_the_features(embedder, clips):
     assert (make_pipeline(embedder).get_feature_names_out() == names).all()
 
 
-def test_data_frames_come_out_on_request(embedder, clips):
+def test_pandas_output(embedder, clips):
     pandas = pytest.importorskip("pandas")
     frame = embedder.set_output(transform="pandas").transform(clips)
     assert isinstance(frame, pandas.DataFrame)
     assert frame.columns[0] == "skeletonembedder0"
 
 
-def test_missing_joints_are_taken(embedder, clips):
+def test_missing_joints_are_accepted(embedder, clips):
     gappy = [clip.copy() for clip in clips[:3]]
     gappy[1][4:9, 7] = np.nan
     assert np.isfinite(make_pipeline(embedder).fit_transform(gappy)).all()
 
 
-def test_a_single_clip_is_no_batch(embedder, clips):
-    with pytest.raises(ValueError, match='X has 2 entries but holds 1 clips; pass a list .* layout="NTVC"'):
+def test_single_clip_is_refused(embedder, clips):
+    with pytest.raises(ValueError, match="X has 2 entries but holds 1 clips"):
         embedder.transform(np.stack([clip[:20] for clip in clips[:2]]))

@@ -60,7 +60,7 @@ def decoded(document, text, i):
     return values * document["clips"][i][3] / 32767
 
 
-def test_the_page_loads_nothing_and_runs_only_its_own_script(poses, rows):
+def test_page_loads_nothing_and_runs_only_its_own_script(poses, rows):
     html = explore.page(poses, rows, title=HOSTILE)
     seen = []
 
@@ -87,7 +87,7 @@ def test_the_page_loads_nothing_and_runs_only_its_own_script(poses, rows):
     assert document["title"] == document["ids"][0] == HOSTILE and HOSTILE in document["classes"]
 
 
-def test_clips_come_back_within_the_quantisation(poses, rows):
+def test_poses_in_the_page_equal_the_clips_up_to_quantisation(poses, rows):
     document, text = blocks(explore.page(poses, rows))
     for i in (0, 1, 2, 29):
         persons, frames, seconds, scale, trunk, floor = document["clips"][i]
@@ -108,7 +108,7 @@ def test_two_dimensional_poses_have_two_channels(poses, rows):
     assert document["channels"] == 2 and decoded(document, text, 3).shape == (25, 1, 20, 2)
 
 
-def test_poses_of_many_clips_stay_within_their_bound(poses, rows, monkeypatch):
+def test_size_of_the_poses_is_bounded(poses, rows, monkeypatch):
     monkeypatch.setattr(explore, "MOST_POSE_BYTES", 50_000)
     document, text = blocks(explore.page(poses, rows))
     assert 40_000 < len(text) <= 50_000
@@ -119,7 +119,7 @@ def test_poses_of_many_clips_stay_within_their_bound(poses, rows, monkeypatch):
     assert explore.MOST_POSE_BYTES < 40e6
 
 
-def test_neighbours_are_those_of_retrieve(poses, rows):
+def test_neighbours_equal_retrieve(poses, rows):
     document, _ = blocks(explore.page(poses, rows))
     found = retrieve(rows, rows, k=10, leave_one_out=True)
     assert document["neighbours"] == found.indices.tolist()
@@ -166,13 +166,13 @@ def test_points_are_coloured_by_label_or_by_cluster(poses, rows):
         ({"rows": np.full((30, 8), np.nan)}, ValueError, "NaN or infinity"),
     ],
 )
-def test_what_does_not_fit_is_refused(poses, rows, monkeypatch, options, error, message):
+def test_bad_arguments_are_refused(poses, rows, monkeypatch, options, error, message):
     monkeypatch.setitem(sys.modules, "umap", None)
     with pytest.raises(error, match=message):
         explore.page(poses, options.pop("rows", rows), **options)
 
 
-def test_the_command(poses, rows, tmp_path, monkeypatch, capsys):
+def test_command_with_stored_embeddings(poses, rows, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     poses.save("clips.npz")
     np.savez("rows.npz", embeddings=rows, ids=poses.ids)
@@ -195,7 +195,7 @@ def test_the_command(poses, rows, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "other.html").exists()
 
 
-def test_the_command_embeds_by_itself(poses, tiny_encoder, tmp_path, monkeypatch):
+def test_command_embeds_the_poses(poses, tiny_encoder, tmp_path, monkeypatch):
     from skelrep import save_pretrained
 
     monkeypatch.chdir(tmp_path)
