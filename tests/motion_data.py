@@ -74,7 +74,9 @@ def protocols() -> dict[str, tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]]:
     found["msr_action3d, 10 splits"] = (found["msr_action3d"][0], halves)
     found |= {name: (load(name), _reader().folds(name)) for name in ("hdm05_11", "jhmdb_2d", "sbu_interaction")}
     found["cmu_subset, 8 classes"] = _cmu()
-    found["msrc12 segments"] = _msrc12()
+    segments = msrc12_segments()
+    first = segments.info["subject"] <= 15
+    found["msrc12 segments"] = segments, [(np.flatnonzero(first), np.flatnonzero(~first))]
     return found
 
 
@@ -92,16 +94,15 @@ def _cmu() -> tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]:
     return poses, [(np.flatnonzero(subject != s), np.flatnonzero(subject == s)) for s in np.unique(subject)]
 
 
-def _msrc12() -> tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]:
-    """Two seconds around each marked gesture, subjects 1 to 15 against 16 to 30."""
+def msrc12_segments() -> Poses:
+    """Two seconds around each marked gesture."""
     data = _raw("msrc12")
     with np.load(FOLDER / "msrc12_segments_index.npz", allow_pickle=False) as index:
         index = dict(index)
     rows = np.concatenate([clip[:, 0] for clip in data["clips"]])
     clips = [rows[a : a + n][None] for a, n in zip(index["start"], index["lengths"])]
-    poses = Poses(clips, SKELETONS["kinect-20"], labels=index["labels"], fps=float(data["fps"]))
-    first = index["subjects"] <= 15
-    return poses, [(np.flatnonzero(first), np.flatnonzero(~first))]
+    info = {"subject": index["subjects"]}
+    return Poses(clips, SKELETONS["kinect-20"], labels=index["labels"], fps=float(data["fps"]), info=info)
 
 
 if __name__ == "__main__":

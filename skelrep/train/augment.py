@@ -1,6 +1,6 @@
 """Augmentation: batched, on the device, in the encoder's normalised space.
 
-Two kinds: for strangers' sensors (the encoder in the box), and CMD's (the paper line).
+Two kinds: for unseen sensors (`i2md_small`), and CMD's (the paper line).
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +21,13 @@ from skelrep.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How strongly views of strangers' sensors differ. Every amount bounds a uniform draw, made anew for each view.
+    """How strongly views of unseen sensors differ. Every amount bounds a uniform draw, made anew for each view.
 
-    Lengths are in units of the trunk (mid hips to mid shoulders), about half a metre.
+    Lengths are in units of the trunk (mid hips to mid shoulders), about half a metre. Fractions of views are exact: of
+    a batch of 128 pairs, 0.1 are 26 of the 256 views, which ones is drawn for each kind of damage.
 
     Attributes:
-        mirror: Share of clips of which both views are mirrored: new clips, not an invariance, for left is not right.
+        mirror: Fraction of clips of which both views are mirrored: new clips, not an invariance, for left is not right.
         yaw: Degrees about the vertical.
         tilt: Degrees about each horizontal axis.
         shear: Off-diagonal entries of a matrix with unit diagonal, as CMD's shear, but milder.
@@ -33,9 +36,22 @@ class AugmentConfig:
             joint is, nor do people on how they stand.
         drift: Smooth wander of every joint.
         jitter: Standard deviation of white noise at every joint and frame.
-        dropped_views: Share of views with missing joints.
-        dropped_joints: Share of joints missing in these, all the time.
-        flat_views: Share of views whose depth is lost, as a single camera's.
+        dropped_views: Fraction of views with missing joints.
+        dropped_joints: Fraction of joints missing in these, all the time.
+        lost_limbs: Fraction of views that lack an arm, a leg or, as of people behind a table, both legs, all the time.
+        spiked_views: Fraction of views in which sightings are far off, as where a sensor takes something else for a
+            joint.
+        spikes: Fraction of such sightings in these.
+        spike: Their standard deviation on each axis.
+        swapped_views: Fraction of views in which left and right are exchanged in some frames, as sensors do with people
+            who turn.
+        swapped_frames: Fraction of such frames in these.
+        flat_views: Fraction of views whose depth is lost, as a single camera's.
+        flat_yaw: Degrees about the vertical that these are turned by beforehand: cameras seldom stand in front.
+        still_views: Fraction of views of people who stand before they act, afterwards, or both.
+        still: Fraction of such a view, at most, in which they stand.
+        coarse_views: Fraction of views of few frames: short clips and low frame rates.
+        coarse: How many frames these have, from and to.
     """
 
     mirror: float = 0.5
@@ -48,7 +64,18 @@ class AugmentConfig:
     jitter: float = 0.04
     dropped_views: float = 0.5
     dropped_joints: float = 0.2
+    lost_limbs: float = 0.0
+    spiked_views: float = 0.0
+    spikes: float = 0.02
+    spike: float = 1.0
+    swapped_views: float = 0.0
+    swapped_frames: float = 0.2
     flat_views: float = 0.1
+    flat_yaw: float = 0.0
+    still_views: float = 0.0
+    still: float = 0.5
+    coarse_views: float = 0.0
+    coarse: tuple[int, int] = (8, 30)
 
 
 @dataclass(frozen=True)
@@ -56,7 +83,7 @@ class CMDAugmentConfig:
     """CMD's: every view has either some joints corrupted or is sheared (ECCV 2022, arXiv 2208.12448, and its code).
 
     Attributes:
-        corrupted_views: Share of views with corrupted joints; the others are sheared.
+        corrupted_views: Fraction of views with corrupted joints; the others are sheared.
         corrupted_joints: How many, the same in all frames and persons: set to zero in half of these views, in the
             other half multiplied by one matrix of entries from -1 to 1.
         shear: Off-diagonal entries of a matrix with unit diagonal.
@@ -67,6 +94,7 @@ class CMDAugmentConfig:
     shear: float = 1.0
 
 
+ARM, LEG = ("elbow", "wrist"), ("knee", "ankle")
 DRIFT_KNOTS = 6  # random positions between which a drift moves: slower than gestures, faster than a clip
 
 
@@ -81,12 +109,12 @@ def distort(
     if isinstance(config, CMDAugmentConfig):
         return corrupt_or_shear(first, config), corrupt_or_shear(second, config), first.new_zeros(len(first)).bool()
     mirrored = torch.rand(len(first), device=first.device) < config.mirror
-    tracks = mirrored.repeat_interleave(first.shape[1])
-    one, two = (
-        augment(view.flatten(0, 1), skeleton, config, tracks).view_as(view)
-        * persons_present(view)[:, :, None, None, None]
-        for view in (first, second)
-    )
+    views = torch.cat([first, second])
+    tracks = mirrored.repeat(2).repeat_interleave(first.shape[1])
+    distorted = augment(views.flatten(0, 1), skeleton, config, tracks).view_as(views)
+    if first.shape[1] > 1:  # a clip of one person has no absent one
+        distorted = distorted * persons_present(views)[:, :, None, None, None]
+    one, two = distorted.chunk(2)
     return one, two, mirrored
 
 
@@ -110,34 +138,70 @@ def corrupt_or_shear(poses: Tensor, config: CMDAugmentConfig) -> Tensor:
 def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig, mirrored: Tensor | None = None) -> Tensor:
     """One random distortion for each of (B, T, V, 3) views, of which some, (B,), are mirrored left to right first."""
     batch, frames, joints, _ = poses.shape
-    uniform = lambda *shape: torch.rand(*shape, device=poses.device) * 2 - 1  # noqa: E731
+    device = poses.device
+    uniform = lambda *shape: torch.rand(*shape, device=device) * 2 - 1  # noqa: E731
     along = _limbs(1 + config.limbs * uniform(batch, joints), skeleton)
-    about_x, about_y, about_z = uniform(batch, 3).unbind(dim=1)
-    turn = _rotations(torch.stack([config.tilt * about_x, config.tilt * about_y, config.yaw * about_z], dim=1))
+    degrees = uniform(batch, 3) * _constant([config.tilt, config.tilt, config.yaw], device)
+    flat = _some(batch, config.flat_views, device)
+    degrees.index_add_(0, flat, uniform(len(flat), 3) * _constant([0.0, 0.0, config.flat_yaw], device))
     shear = config.shear * uniform(batch, 3, 3)
     shear.diagonal(dim1=1, dim2=2).fill_(1.0)
-    space = shear @ turn
+    space = shear @ _rotations(degrees)
     if mirrored is not None:
-        chosen, flip = mirrored[:, None, None], _constant([-1.0, 1.0, 1.0], poses.device)
-        along = torch.where(chosen, along[:, :, _constant(skeleton.mirror, poses.device)], along)
+        chosen, flip = mirrored[:, None, None], _constant([-1.0, 1.0, 1.0], device)
+        along = torch.where(chosen, along[:, :, _constant(skeleton.mirror, device)], along)
         space = torch.where(chosen, space * flip, space)
     # All that is linear in a frame's coordinates, as one product: joints among each other, and their axes.
     linear = torch.einsum("bvu,bdc->bucvd", along, space).flatten(3).flatten(1, 2)
 
-    amount = lambda most: most * torch.rand(batch, 1, 1, device=poses.device)  # noqa: E731
-    knots = amount(config.drift) * torch.randn(batch, DRIFT_KNOTS, joints * 3, device=poses.device)
-    knots += amount(config.offset) * torch.randn(batch, 1, joints * 3, device=poses.device)
-    moved = torch.baddbmm(_between(frames).to(poses.device, non_blocking=True) @ knots, poses.flatten(2), linear)
-    moved = torch.addcmul(moved, amount(config.jitter), torch.randn_like(moved)).view_as(poses)
+    amount = lambda most: most * torch.rand(batch, 1, 1, device=device)  # noqa: E731
+    knots = amount(config.drift) * torch.randn(batch, DRIFT_KNOTS, joints * 3, device=device)
+    knots += amount(config.offset) * torch.randn(batch, 1, joints * 3, device=device)
+    moved = torch.baddbmm(_between(frames).to(device, non_blocking=True) @ knots, poses.flatten(2), linear)
+    moved = moved.addcmul_(amount(config.jitter), torch.randn_like(moved)).view_as(poses)
 
-    flat = torch.rand(batch, 1, 1, 1, device=poses.device) < config.flat_views
-    depth = _constant([0.0, 1.0, 0.0], poses.device) > 0
-    dropped = torch.rand(batch, 1, joints, 1, device=poses.device) < config.dropped_joints
-    dropped = dropped & (torch.rand(batch, 1, 1, 1, device=poses.device) < config.dropped_views)
+    _swap(moved, _some(batch, config.swapped_views, device), config.swapped_frames, skeleton)
+    _spike(moved, _some(batch, config.spiked_views, device), config)
+    moved[flat, :, :, 1] = 0.0
     # Zero is what preprocessing makes of a joint that is never seen, and of depth.
-    return moved.masked_fill_(dropped | (flat & depth), 0.0)
+    dropped = torch.rand(batch, 1, joints, 1, device=device) < config.dropped_joints
+    dropped = dropped & (torch.rand(batch, 1, 1, 1, device=device) < config.dropped_views)
+    moved.masked_fill_(dropped, 0.0)
+    limbless = _some(batch, config.lost_limbs, device)
+    moved[limbless] = moved[limbless] * _limbs_left(len(limbless), skeleton, device)[:, None, :, None]
+    return moved
 
 
+def _some(batch: int, fraction: float, device: torch.device) -> Tensor:
+    """Indices of a fraction of a batch: how many is known beforehand, so that no accelerator is waited for."""
+    return torch.randperm(batch, device=device)[: round(fraction * batch)]
+
+
+def _swap(poses: Tensor, some: Tensor, frames: float, skeleton: Skeleton) -> None:
+    """Exchanges left and right in a fraction of the frames of some of (B, T, V, 3) poses."""
+    if len(some):
+        chosen = poses[some]
+        other = chosen[:, :, _constant(skeleton.mirror, poses.device)]
+        poses[some] = torch.where(torch.rand(*chosen.shape[:2], 1, 1, device=poses.device) < frames, other, chosen)
+
+
+def _spike(poses: Tensor, some: Tensor, config: AugmentConfig) -> None:
+    """Moves a fraction of the sightings in some of (B, T, V, 3) poses far off."""
+    if len(some):
+        chosen = poses[some]
+        hit = torch.rand(*chosen.shape[:3], 1, device=poses.device) < config.spikes
+        poses[some] = chosen + hit * config.spike * torch.randn_like(chosen)
+
+
+def _limbs_left(batch: int, skeleton: Skeleton, device: torch.device) -> Tensor:
+    """(B, V): 0 for the joints of an arm, a leg or both legs, drawn for each of the batch, else 1."""
+    arms, legs = ([{f"{side}_{joint}" for joint in limb} for side in ("left", "right")] for limb in (ARM, LEG))
+    lost = [*arms, *legs, set.union(*legs)]
+    left = [[float(joint not in part) for joint in skeleton.joints] for part in lost]
+    return _constant(left, device)[torch.randint(len(left), (batch,), device=device)]
+
+
+@lru_cache(maxsize=16)
 def _between(frames: int) -> Tensor:
     """(T, DRIFT_KNOTS) weights of the knots in each frame."""
     one = torch.eye(DRIFT_KNOTS)[None]
@@ -146,20 +210,25 @@ def _between(frames: int) -> Tensor:
 
 def _limbs(lengths: Tensor, skeleton: Skeleton) -> Tensor:
     """What makes poses of poses whose bones are longer or shorter by (B, V) factors, from the root on: (B, V, V)."""
-    parents = list(skeleton.parents)
-    chain = torch.zeros(len(skeleton), len(skeleton))  # chain[v, u]: u is on v's way to the root
-    for joint in range(len(skeleton)):
-        step = joint
-        while chain[joint, step] == 0:
-            chain[joint, step] = 1
-            step = parents[step]
-    bones = torch.eye(len(skeleton)) - torch.eye(len(skeleton))[parents]
-    root = torch.tensor([float(joint == parent) for joint, parent in enumerate(parents)])
-    chain, bones, root = (part.to(lengths.device, non_blocking=True) for part in (chain, bones, root))
+    chain, bones, root = (part.to(lengths.device, non_blocking=True) for part in _tree(skeleton.parents))
     return (chain * lengths[:, None]) @ bones + root
 
 
-def _constant(numbers: Sequence[float], device: torch.device) -> Tensor:
+@lru_cache(maxsize=16)
+def _tree(parents: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    """Which joints are on the path of each to the root (V, V), what makes bones of joints (V, V), and the root (V,)."""
+    joints = len(parents)
+    chain = torch.zeros(joints, joints)
+    for joint in range(joints):
+        step = joint
+        while not chain[joint, step]:
+            chain[joint, step] = 1
+            step = parents[step]
+    root = torch.tensor([float(joint == parent) for joint, parent in enumerate(parents)])
+    return chain, torch.eye(joints) - torch.eye(joints)[list(parents)], root
+
+
+def _constant(numbers: Sequence[Any], device: torch.device) -> Tensor:
     """Without waiting for an accelerator, as a plain copy would."""
     return torch.tensor(numbers).to(device, non_blocking=True)
 

@@ -18,6 +18,7 @@ from skelrep.alignment import normalise
 from skelrep.encoder import EncoderConfig
 from skelrep.preprocess import resample
 from skelrep.skeletons import Skeleton, mapping
+from skelrep.train.augment import AugmentConfig, CMDAugmentConfig
 from skelrep.train.prepare import FORMAT_VERSION
 
 
@@ -112,12 +113,21 @@ class Corpus:
         crop: tuple[float, float],
         shortest: int,
         config: EncoderConfig,
+        augment: AugmentConfig | CMDAugmentConfig | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Two views of a random window of each of (B,) clips.
 
         In the clip a window of a length drawn from `window` (seconds; the whole clip where it is None or the clip is
-        shorter), and in the window two crops, each of a share drawn from `crop` but of at least `shortest` frames.
-        Every view is normalised by itself, as a stranger's clip will be.
+        shorter), and in the window two crops, each of a fraction drawn from `crop` but of at least `shortest` frames.
+        Every view is normalised by itself, as a clip is when it is embedded.
+
+        Args:
+            clip: (B,) indices.
+            window: See above.
+            crop: See above.
+            shortest: See above.
+            config: The encoder's.
+            augment: Of these, what concerns time: views of few frames, and of people who stand still at the ends.
 
         Returns:
             Both views (B, M, T, W, 3), missing joints and absent persons zero.
@@ -129,25 +139,32 @@ class Corpus:
             wanted = torch.empty(len(clip), device=clip.device).uniform_(*window) * per_second
             size = torch.minimum(wanted.long().clamp(min=2), length)
             begin = _random_below(length - size + 1)
-        first, second = (self._view(clip, begin, size, crop, shortest, config) for _ in range(2))
-        return first, second
-
-    def _view(
-        self, clip: Tensor, begin: Tensor, size: Tensor, crop: tuple[float, float], shortest: int, config: EncoderConfig
-    ) -> Tensor:
+        clip, size, begin = (part.repeat(2) for part in (clip, size, begin))
         share = torch.empty(len(clip), device=clip.device).uniform_(*crop)
         kept = torch.minimum((size * share).long().clamp(min=shortest), size)
         begin = begin + _random_below(size - kept + 1)
+        first, second = self._cut(clip, begin, kept, config, augment).chunk(2)
+        return first, second
+
+    def _cut(
+        self,
+        clip: Tensor,
+        begin: Tensor,
+        kept: Tensor,
+        config: EncoderConfig,
+        augment: AugmentConfig | CMDAugmentConfig | None,
+    ) -> Tensor:
+        """Stretches of `kept` frames of clips from `begin` on, normalised: (B, M, T, W, 3)."""
         starts = self.starts[clip]  # (B, M)
         absent = (starts < 0).flatten().to(self.device)
         track = starts.clamp(min=0)
-        persons = starts.shape[1]
-        poses = resample(
-            self.rows,
-            (track + begin[:, None]).flatten(),
-            kept.repeat_interleave(persons),
-            config.preprocess.frames,
-        )
+        persons, frames = starts.shape[1], config.preprocess.frames
+        begins, lengths = (track + begin[:, None]).flatten(), kept.repeat_interleave(persons)
+        if isinstance(augment, AugmentConfig) and (augment.still_views or augment.coarse_views):
+            times = sighted(kept, frames, augment).repeat_interleave(persons, dim=0)
+            poses = between(self.rows, begins, lengths, times)
+        else:
+            poses = resample(self.rows, begins, lengths, frames)
         leaders = torch.arange(len(clip), device=self.device).repeat_interleave(persons) * persons
         poses = normalise(
             poses.to(self.device),
@@ -157,8 +174,60 @@ class Corpus:
             first=self.rows[track.flatten()].to(self.device),
             leaders=None if config.preprocess.per_person else leaders,
         )
-        poses = poses.masked_fill(absent[:, None, None, None], 0.0)
+        if persons > 1:
+            poses = poses.masked_fill(absent[:, None, None, None], 0.0)
         return poses.unflatten(0, (len(clip), persons))
+
+
+def sighted(lengths: Tensor, frames: int, config: AugmentConfig) -> Tensor:
+    """When the frames of views were seen, as fractions of their stretches.
+
+    Some views have few sightings, between which frames are interpolated; in some, people stand still at the ends.
+
+    Args:
+        lengths: (B,) frames of each stretch.
+        frames: T of the views.
+        config: How many such views there are, and how few the sightings.
+
+    Returns:
+        (B, T, 3): the times of the sightings before and after each frame, 0 to 1, and the weight of the one after.
+    """
+    batch, device = len(lengths), lengths.device
+    draw = torch.rand(5, batch, 1, device=device)
+    # Frames at the middle of equal parts, as `resample` takes them, stretched to the time in which people move.
+    time = (torch.arange(frames, device=device) + 0.5) / frames
+    still = (draw[0] < config.still_views) * config.still * draw[1]
+    before = still * (3 * draw[2] - 1).clamp(min=0, max=1)  # a third before only, a third after only, a third both
+    time = ((time - before) / (1 - still)).clamp(min=0, max=1)
+    few = config.coarse[0] + (config.coarse[1] - config.coarse[0]) * draw[3]
+    sightings = torch.where(draw[4] < config.coarse_views, torch.minimum(few.floor(), lengths[:, None]), lengths[:, None])
+    position = (time * sightings - 0.5).clamp(min=0).minimum(sightings - 1)
+    left = position.floor()
+    right = torch.minimum(left + 1, sightings - 1)
+    return torch.stack([(left + 0.5) / sightings, (right + 0.5) / sightings, position - left], dim=-1)
+
+
+def between(rows: Tensor, starts: Tensor, lengths: Tensor, times: Tensor) -> Tensor:
+    """Stretches of tracks, interpolated between sightings.
+
+    Args:
+        rows: (F, V, C) poses of all tracks, one after the other.
+        starts: (R,) first row of every stretch.
+        lengths: (R,) its rows.
+        times: (R, T, 3) as `sighted` gives them.
+
+    Returns:
+        (R, T, V, C).
+    """
+    at = (times[..., :2] * lengths[:, None, None]).long().minimum(lengths[:, None, None] - 1)
+    weight = times[..., 2]
+    poses = torch.nn.functional.embedding_bag(
+        (starts[:, None, None] + at).flatten(0, 1),
+        rows.flatten(1),
+        per_sample_weights=torch.stack([1 - weight, weight], dim=-1).flatten(0, 1).to(rows.dtype),
+        mode="sum",
+    )
+    return poses.view(*weight.shape, *rows.shape[1:])
 
 
 def _random_below(bound: Tensor) -> Tensor:

