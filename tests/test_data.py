@@ -39,11 +39,11 @@ def folders(tmp_path_factory):
 
 @pytest.fixture
 def cuts(monkeypatch):
-    """First rows and lengths of all stretches that views were made of."""
+    """First rows and lengths of all stretches that views were made of, one view after the other."""
     seen, resample = [], data.resample
 
     def spy(rows, starts, lengths, frames):
-        seen.append((starts.tolist(), lengths.tolist()))
+        seen.extend(zip(*([half.tolist() for half in part.chunk(2)] for part in (starts, lengths))))
         return resample(rows, starts, lengths, frames)
 
     monkeypatch.setattr(data, "resample", spy)
@@ -217,6 +217,7 @@ def test_cuts_stay_within_their_clips(folders, longest, least, shortest, seed):
         data.resample = resample
     assert all(view.isfinite().all() for view in views)
     window = torch.minimum((torch.full((8,), longest) * 30).long().clamp(min=2), corpus.lengths[clip])
+    clip, window = clip.repeat(2), window.repeat(2)  # both views at once
     for starts, lengths in seen:
         assert (starts >= corpus.starts[clip, 0]).all()
         assert (starts + lengths <= corpus.starts[clip, 0] + corpus.lengths[clip]).all()

@@ -20,6 +20,9 @@ def _add_prepare(parser: ArgumentParser) -> None:
         "--splits", nargs="+", default=[], metavar="SPLIT", help="only clips that are in all of these: ntu60 xsub_train"
     )
     parser.add_argument("--licence", help="licence of the data, for model cards")
+    parser.add_argument(
+        "--clean", action="store_true", help="undo exchanges of left and right, bridge joints that jump away and back"
+    )
     add_reading(parser)
 
 
@@ -35,6 +38,7 @@ def _prepare(arguments: Namespace) -> None:
         skeleton=arguments.to,
         splits=arguments.splits,
         licence=arguments.licence,
+        clean=arguments.clean,
         reader=partial(read_parts, **reading_options(arguments)),
     )
     clips = sum(source["clips"] for source in about["sources"])

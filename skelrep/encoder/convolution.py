@@ -179,6 +179,8 @@ class TemporalConvolution(nn.Module):
         """The mean over persons of what `over_time` (by default `_over_time`) makes of (R, T / stride, width)."""
         persons = (poses.flatten(0, 1) if present is None else poses[present]).flatten(2)  # (R, T, 3V)
         rows = self.norm(persons.flatten(0, 1)).view_as(persons)
+        if (device := rows.device.type) != "meta" and torch.is_autocast_enabled(device):
+            rows = rows.to(torch.get_autocast_dtype(device))  # before frames are repeated, not after
         rows = nn.functional.pad(rows, (0, 0, self.kernel // 2, self.kernel // 2)).flatten(1)
         width = persons.shape[2]
         rows = rows.unfold(1, self.kernel * width, self.stride * width)  # every stretch of `kernel` frames is a row

@@ -38,14 +38,12 @@ class AugmentConfig:
         jitter: Standard deviation of white noise at every joint and frame.
         dropped_views: Fraction of views with missing joints.
         dropped_joints: Fraction of joints missing in these, all the time.
-        lost_limbs: Fraction of views that lack an arm, a leg or, as of people behind a table, both legs, all the time.
+        lost_parts: Fraction of views that lack a hand, an arm, both legs or, as of people behind a table, all below the
+            chest, all the time.
         spiked_views: Fraction of views in which sightings are far off, as where a sensor takes something else for a
             joint.
         spikes: Fraction of such sightings in these.
         spike: Their standard deviation on each axis.
-        swapped_views: Fraction of views in which left and right are exchanged in some frames, as sensors do with people
-            who turn.
-        swapped_frames: Fraction of such frames in these.
         flat_views: Fraction of views whose depth is lost, as a single camera's.
         flat_yaw: Degrees about the vertical that these are turned by beforehand: cameras seldom stand in front.
         still_views: Fraction of views of people who stand before they act, afterwards, or both.
@@ -64,12 +62,10 @@ class AugmentConfig:
     jitter: float = 0.04
     dropped_views: float = 0.5
     dropped_joints: float = 0.2
-    lost_limbs: float = 0.0
+    lost_parts: float = 0.0
     spiked_views: float = 0.0
     spikes: float = 0.02
     spike: float = 1.0
-    swapped_views: float = 0.0
-    swapped_frames: float = 0.2
     flat_views: float = 0.1
     flat_yaw: float = 0.0
     still_views: float = 0.0
@@ -94,14 +90,34 @@ class CMDAugmentConfig:
     shear: float = 1.0
 
 
-ARM, LEG = ("elbow", "wrist"), ("knee", "ankle")
+LEGS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("knee", "ankle"))
+PARTS = (  # what views may lack as a whole
+    ("left_wrist",),
+    ("right_wrist",),
+    ("left_elbow", "left_wrist"),
+    ("right_elbow", "right_wrist"),
+    LEGS,
+    ("mid_hips", "left_hip", "right_hip", *LEGS),
+)
 DRIFT_KNOTS = 6  # random positions between which a drift moves: slower than gestures, faster than a clip
 
 
 def distort(
-    first: Tensor, second: Tensor, skeleton: Skeleton, config: AugmentConfig | CMDAugmentConfig
+    first: Tensor,
+    second: Tensor,
+    skeleton: Skeleton,
+    config: AugmentConfig | CMDAugmentConfig,
+    *,
+    hide: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Two views (B, M, T, V, 3) of the same clips, distorted each in its own way.
+
+    Args:
+        first: One view.
+        second: The other.
+        skeleton: Of both.
+        config: How strongly.
+        hide: Whether joints are set to zero as `hidden` draws them; False where preprocessing has completed them.
 
     Returns:
         Both views, absent persons still zero; and (B,) which clips were mirrored left to right: other clips, then.
@@ -111,7 +127,7 @@ def distort(
     mirrored = torch.rand(len(first), device=first.device) < config.mirror
     views = torch.cat([first, second])
     tracks = mirrored.repeat(2).repeat_interleave(first.shape[1])
-    distorted = augment(views.flatten(0, 1), skeleton, config, tracks).view_as(views)
+    distorted = augment(views.flatten(0, 1), skeleton, config, tracks, hide=hide).view_as(views)
     if first.shape[1] > 1:  # a clip of one person has no absent one
         distorted = distorted * persons_present(views)[:, :, None, None, None]
     one, two = distorted.chunk(2)
@@ -135,7 +151,14 @@ def corrupt_or_shear(poses: Tensor, config: CMDAugmentConfig) -> Tensor:
     return (poses.flatten(3).flatten(1, 2) @ block_diagonal(linear.mT)).view_as(poses)
 
 
-def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig, mirrored: Tensor | None = None) -> Tensor:
+def augment(
+    poses: Tensor,
+    skeleton: Skeleton,
+    config: AugmentConfig,
+    mirrored: Tensor | None = None,
+    *,
+    hide: bool = True,
+) -> Tensor:
     """One random distortion for each of (B, T, V, 3) views, of which some, (B,), are mirrored left to right first."""
     batch, frames, joints, _ = poses.shape
     device = poses.device
@@ -160,29 +183,25 @@ def augment(poses: Tensor, skeleton: Skeleton, config: AugmentConfig, mirrored: 
     moved = torch.baddbmm(_between(frames).to(device, non_blocking=True) @ knots, poses.flatten(2), linear)
     moved = moved.addcmul_(amount(config.jitter), torch.randn_like(moved)).view_as(poses)
 
-    _swap(moved, _some(batch, config.swapped_views, device), config.swapped_frames, skeleton)
     _spike(moved, _some(batch, config.spiked_views, device), config)
-    moved[flat, :, :, 1] = 0.0
-    # Zero is what preprocessing makes of a joint that is never seen, and of depth.
-    dropped = torch.rand(batch, 1, joints, 1, device=device) < config.dropped_joints
-    dropped = dropped & (torch.rand(batch, 1, 1, 1, device=device) < config.dropped_views)
-    moved.masked_fill_(dropped, 0.0)
-    limbless = _some(batch, config.lost_limbs, device)
-    moved[limbless] = moved[limbless] * _limbs_left(len(limbless), skeleton, device)[:, None, :, None]
-    return moved
+    moved[flat, :, :, 1] = 0.0  # what preprocessing makes of a depth that is not there
+    return moved.masked_fill_(hidden(batch, skeleton, config, device)[:, None, :, None], 0.0) if hide else moved
+
+
+def hidden(batch: int, skeleton: Skeleton, config: AugmentConfig, device: torch.device) -> Tensor:
+    """(B, V) joints that views do not show in any frame."""
+    single = _constant([not joint.startswith("mid_") for joint in skeleton.joints], device)  # of both sides
+    out = (torch.rand(batch, len(skeleton), device=device) < config.dropped_joints) & single
+    out = out & (torch.rand(batch, 1, device=device) < config.dropped_views)
+    parts = _constant([[joint in part for joint in skeleton.joints] for part in PARTS], device)
+    some = _some(batch, config.lost_parts, device)
+    drawn = torch.randint(len(PARTS), (len(some),), device=device)
+    return out.index_copy(0, some, out[some] | parts[drawn])
 
 
 def _some(batch: int, fraction: float, device: torch.device) -> Tensor:
     """Indices of a fraction of a batch: how many is known beforehand, so that no accelerator is waited for."""
     return torch.randperm(batch, device=device)[: round(fraction * batch)]
-
-
-def _swap(poses: Tensor, some: Tensor, frames: float, skeleton: Skeleton) -> None:
-    """Exchanges left and right in a fraction of the frames of some of (B, T, V, 3) poses."""
-    if len(some):
-        chosen = poses[some]
-        other = chosen[:, :, _constant(skeleton.mirror, poses.device)]
-        poses[some] = torch.where(torch.rand(*chosen.shape[:2], 1, 1, device=poses.device) < frames, other, chosen)
 
 
 def _spike(poses: Tensor, some: Tensor, config: AugmentConfig) -> None:
@@ -191,14 +210,6 @@ def _spike(poses: Tensor, some: Tensor, config: AugmentConfig) -> None:
         chosen = poses[some]
         hit = torch.rand(*chosen.shape[:3], 1, device=poses.device) < config.spikes
         poses[some] = chosen + hit * config.spike * torch.randn_like(chosen)
-
-
-def _limbs_left(batch: int, skeleton: Skeleton, device: torch.device) -> Tensor:
-    """(B, V): 0 for the joints of an arm, a leg or both legs, drawn for each of the batch, else 1."""
-    arms, legs = ([{f"{side}_{joint}" for joint in limb} for side in ("left", "right")] for limb in (ARM, LEG))
-    lost = [*arms, *legs, set.union(*legs)]
-    left = [[float(joint not in part) for joint in skeleton.joints] for part in lost]
-    return _constant(left, device)[torch.randint(len(left), (batch,), device=device)]
 
 
 @lru_cache(maxsize=16)

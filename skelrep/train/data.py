@@ -18,7 +18,7 @@ from skelrep.alignment import normalise
 from skelrep.encoder import EncoderConfig
 from skelrep.preprocess import resample
 from skelrep.skeletons import Skeleton, mapping
-from skelrep.train.augment import AugmentConfig, CMDAugmentConfig
+from skelrep.train.augment import AugmentConfig, CMDAugmentConfig, hidden
 from skelrep.train.prepare import FORMAT_VERSION
 
 
@@ -127,7 +127,8 @@ class Corpus:
             crop: See above.
             shortest: See above.
             config: The encoder's.
-            augment: Of these, what concerns time: views of few frames, and of people who stand still at the ends.
+            augment: Of these, what comes before normalisation: views of few frames, of people who stand still at the
+                ends, and joints that are missing where preprocessing derives them.
 
         Returns:
             Both views (B, M, T, W, 3), missing joints and absent persons zero.
@@ -166,6 +167,9 @@ class Corpus:
         else:
             poses = resample(self.rows, begins, lengths, frames)
         leaders = torch.arange(len(clip), device=self.device).repeat_interleave(persons) * persons
+        unseen = None
+        if isinstance(augment, AugmentConfig) and config.preprocess.derive_missing:
+            unseen = hidden(len(poses), config.skeleton, augment, self.device)
         poses = normalise(
             poses.to(self.device),
             self.matrix,
@@ -173,6 +177,7 @@ class Corpus:
             config.preprocess,
             first=self.rows[track.flatten()].to(self.device),
             leaders=None if config.preprocess.per_person else leaders,
+            unseen=unseen,
         )
         if persons > 1:
             poses = poses.masked_fill(absent[:, None, None, None], 0.0)
@@ -200,7 +205,9 @@ def sighted(lengths: Tensor, frames: int, config: AugmentConfig) -> Tensor:
     before = still * (3 * draw[2] - 1).clamp(min=0, max=1)  # a third before only, a third after only, a third both
     time = ((time - before) / (1 - still)).clamp(min=0, max=1)
     few = config.coarse[0] + (config.coarse[1] - config.coarse[0]) * draw[3]
-    sightings = torch.where(draw[4] < config.coarse_views, torch.minimum(few.floor(), lengths[:, None]), lengths[:, None])
+    sightings = torch.where(
+        draw[4] < config.coarse_views, torch.minimum(few.floor(), lengths[:, None]), lengths[:, None]
+    )
     position = (time * sightings - 0.5).clamp(min=0).minimum(sightings - 1)
     left = position.floor()
     right = torch.minimum(left + 1, sightings - 1)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from skelrep.alignment import map_joints
+from skelrep.cleaning import find_spikes, find_swaps
 from skelrep.files import naming
 from skelrep.io import read_parts
 from skelrep.persons import motion_energy
@@ -31,6 +32,7 @@ def prepare(
     skeleton: Skeleton | str | Sequence[str] | None = None,
     splits: Sequence[str] = (),
     licence: str | None = None,
+    clean: bool = False,
     reader: Callable[..., Iterable[Poses]] = read_parts,
 ) -> dict[str, Any]:
     """Writes a training corpus.
@@ -55,6 +57,8 @@ def prepare(
         skeleton: What all poses are mapped to, by joint names; by default the inputs' own.
         splits: Keep the clips that are members of all of these ("ntu60", "xsub_train").
         licence: Of the data, for the cards of models trained on it.
+        clean: Whether exchanges of left and right are undone, and joints that jump away and back bridged like gaps, as
+            encoders with `undo_swaps` and `remove_spikes` do.
         reader: Called with an input and `split=splits`; to say more of the inputs, a partial `skelrep.io.read_parts`.
 
     Returns:
@@ -77,7 +81,7 @@ def prepare(
         corpus = Path(scratch) / folder.name
         corpus.mkdir()
         with naming(folder):
-            about = _write(corpus, inputs, target, splits, reader)
+            about = _write(corpus, inputs, target, splits, clean, reader)
             about |= {"licence": licence, "hours": sum(source["hours"] for source in about["sources"])}
             (corpus / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
@@ -91,6 +95,7 @@ def _write(
     inputs: Sequence[Path],
     target: Skeleton | None,
     splits: Sequence[str],
+    clean: bool,
     reader: Callable[..., Iterable[Poses]],
 ) -> dict[str, Any]:
     """Writes rows and tracks; returns the format, the skeleton and the sources."""
@@ -112,7 +117,7 @@ def _write(
                     _write_header(file, 0, target)
                 kept = []
                 for i, clip in enumerate(poses.clips):
-                    tracks = _tracks(clip, matrix)
+                    tracks = _tracks(clip, poses.skeleton if clean else None, matrix)
                     if len(tracks):
                         file.write(np.ascontiguousarray(tracks, dtype="<f4").data)
                         lengths += [clip.shape[1]] * len(tracks)
@@ -163,11 +168,20 @@ def _matrix(poses: Poses, target: Skeleton, given: bool, path: Path) -> Tensor |
     return torch.from_numpy(mapping(poses.skeleton, target))
 
 
-def _tracks(clip: np.ndarray, matrix: Tensor | None) -> np.ndarray:
+def _tracks(clip: np.ndarray, cleaned: Skeleton | None, matrix: Tensor | None) -> np.ndarray:
     """Those persons of a clip (M, T, V, C) who were seen, the most active first, gaps bridged: (R, T, W, C)."""
     clip = clip[np.argsort(-motion_energy(clip), kind="stable")]
     persons, frames, *pose = clip.shape
-    rows = fill_gaps(clip.reshape(-1, *pose), np.arange(persons) * frames, np.full(persons, frames))
+    rows, starts, lengths = clip.reshape(-1, *pose), np.arange(persons) * frames, np.full(persons, frames)
+    if cleaned is not None:
+        rows, joints = (
+            rows.copy(),
+            np.arange(len(cleaned)) if matrix is None else matrix.any(dim=0).nonzero()[:, 0].numpy(),
+        )
+        swapped = find_swaps(rows, starts, lengths, cleaned, joints)
+        rows[swapped] = rows[swapped][:, cleaned.mirror]
+        rows[find_spikes(rows, starts, lengths, joints)] = np.nan
+    rows = fill_gaps(rows, starts, lengths)
     if matrix is not None:
         rows = map_joints(torch.from_numpy(rows), matrix).numpy()
     tracks = rows.reshape(persons, frames, *rows.shape[1:])
