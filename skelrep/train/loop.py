@@ -210,12 +210,13 @@ def _views(recipe: Recipe, corpus: Corpus, step: int) -> tuple[Tensor, Tensor, T
 
 
 def _schedule(step: int, steps: int, recipe: Recipe) -> float:
-    """Share of the highest learning rate."""
+    """Fraction of the highest learning rate."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
     if recipe.drop is not None:
         return 1.0 if step < recipe.drop * steps else 0.1
-    progress = (step - recipe.warmup) / max(1, steps - recipe.warmup)
+    begin = max(recipe.warmup, (1 - recipe.decay) * steps)
+    progress = max(0.0, step - begin) / max(1, steps - begin)
     return (1 + math.cos(math.pi * progress)) / 2
 
 

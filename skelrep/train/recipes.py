@@ -39,7 +39,8 @@ class Recipe:
         learning_rate: The highest.
         weight_decay: Of the optimiser.
         warmup: Steps over which the learning rate rises linearly.
-        drop: Share of the run after which the learning rate is a tenth; None: it falls as half a cosine to zero.
+        drop: Fraction of the run after which the learning rate is a tenth; None: it falls as half a cosine to zero.
+        decay: Last fraction of the run over which it falls so; 1: all of it but the warm-up.
         clip_gradient: Longest gradient, of all weights together; longer ones are shortened to it. 0: none is.
         precision: "float32", or "bfloat16" for the networks' products (losses stay in float32): where the hardware has
             units for it.
@@ -62,6 +63,7 @@ class Recipe:
     weight_decay: float = 0.05
     warmup: int = 0
     drop: float | None = None
+    decay: float = 1.0
     clip_gradient: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
@@ -83,6 +85,8 @@ class Recipe:
             raise ValueError(f"crop is two shares of a clip above 0 and at most 1, from and to; got {self.crop}")
         if self.window is not None and not 0 < self.window[0] <= self.window[1]:
             raise ValueError(f"window is two durations in seconds above 0, from and to; got {self.window}")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay is a fraction of the run above 0 and at most 1, got {self.decay}")
         if self.warmup < 0 or self.learning_rate <= 0:
             raise ValueError(
                 f"warmup must not be negative and learning_rate above 0, got {self.warmup} and {self.learning_rate}"
@@ -135,6 +139,8 @@ def i2md_small() -> Recipe:
         batch=256,  # a step's costs that do not grow with the batch are a fifth of one of 128
         steps=48000,
         warmup=500,
+        # The rate stands still for most of the run, so that a checkpoint of any time can be finished by a short decay.
+        decay=0.25,
         precision="bfloat16",
     )
 
