@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 import torch
 
-from skelrep.train.augment import AugmentConfig, CMDAugmentConfig, augment, corrupt_or_shear, distort
+from skelrep.train.augment import PARTS, AugmentConfig, CMDAugmentConfig, augment, corrupt_or_shear, distort, hidden
 from tests.corpus_data import COMMON, NTU
 
-NOTHING = {field.name: 0.0 for field in dataclasses.fields(AugmentConfig)}
+NOTHING = {field.name: 0.0 for field in dataclasses.fields(AugmentConfig) if field.name != "coarse"}
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +62,42 @@ def test_joints_and_depth_are_lost():
     assert (flat[..., [0, 2]] != 0).all()
     torch.testing.assert_close(flat[..., [0, 2]], poses[..., [0, 2]], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(flat[~lost], poses[~lost], rtol=1e-5, atol=1e-5)
+
+
+def test_whole_parts_are_lost_in_a_fraction_of_views():
+    lost = hidden(1000, COMMON, AugmentConfig(**NOTHING | {"lost_parts": 0.3}), torch.device("cpu"))
+    assert lost.any(dim=1).sum() == 300
+    seen = {tuple(COMMON.joints[i] for i in row.nonzero()[:, 0].tolist()) for row in lost}
+    assert seen == {(), *(tuple(joint for joint in COMMON.joints if joint in part) for part in PARTS)}
+    both = hidden(1000, COMMON, AugmentConfig(**NOTHING | {"dropped_views": 1.0, "dropped_joints": 1.0}), lost.device)
+    # Points between two sides are made of them: alone they are never missing.
+    assert (both.all(dim=0) == torch.tensor([not joint.startswith("mid_") for joint in COMMON.joints])).all()
+    poses = torch.randn(1000, 2, 15, 3)
+    config = AugmentConfig(**NOTHING | {"lost_parts": 0.3})
+    assert (augment(poses, COMMON, config) == 0).all(dim=3).any(dim=2).all(dim=1).sum() == 300
+    assert (augment(poses, COMMON, config, hide=False) != 0).all()
+
+
+def test_some_sightings_are_far_off():
+    poses = torch.zeros(400, 32, 15, 3)
+    config = AugmentConfig(**NOTHING | {"spiked_views": 0.25, "spikes": 0.1, "spike": 2.0})
+    moved = augment(poses, COMMON, config)
+    hit = (moved != 0).any(dim=3)
+    assert hit.flatten(1).any(dim=1).sum() == 100
+    assert 0.08 < hit[hit.flatten(1).any(dim=1)].float().mean() < 0.12
+    assert 1.9 < moved[hit].std() < 2.1
+
+
+def test_views_without_depth_are_seen_from_other_sides():
+    poses = torch.randn(400, 2, 15, 3)
+    config = AugmentConfig(**NOTHING | {"flat_views": 0.5, "flat_yaw": 90.0})
+    moved = augment(poses, COMMON, config)
+    flat = (moved[..., 1] == 0).flatten(1).all(dim=1)
+    assert flat.sum() == 200
+    torch.testing.assert_close(moved[~flat], poses[~flat], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(moved[flat][..., 2], poses[flat][..., 2], rtol=1e-4, atol=1e-4)
+    turned = (moved[flat][..., 0] - poses[flat][..., 0]).abs().flatten(1).amax(dim=1)
+    assert (turned > 0.1).float().mean() > 0.8
 
 
 def test_noise_is_white_or_drifts():

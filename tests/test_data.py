@@ -18,10 +18,11 @@ from skelrep.alignment import map_joints, normalise
 from skelrep.encoder import EncoderConfig
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE, prepare
+from skelrep.preprocess import CMD_LINE, ROBUST, prepare
 from skelrep.skeletons import custom, mapping
 from skelrep.train import data
-from skelrep.train.data import Corpus
+from skelrep.train.augment import PARTS, AugmentConfig
+from skelrep.train.data import Corpus, between, sighted
 from tests.corpus_data import COMMON, NTU, corpus_of, pairs, recordings
 
 SMALL = EncoderConfig()
@@ -222,6 +223,56 @@ def test_cuts_stay_within_their_clips(folders, longest, least, shortest, seed):
         assert (starts >= corpus.starts[clip, 0]).all()
         assert (starts + lengths <= corpus.starts[clip, 0] + corpus.lengths[clip]).all()
         assert (lengths >= 1).all() and (lengths <= window).all()
+
+
+def test_people_stand_still_at_the_ends_of_some_views():
+    torch.manual_seed(0)
+    lengths = torch.full((300,), 200)
+    plain = sighted(lengths, 64, AugmentConfig())
+    times = sighted(lengths, 64, AugmentConfig(still_views=1.0, still=0.5))
+    first, last = (times[..., 0] == times[:, :1, 0]), (times[..., 1] == times[:, -1:, 1])
+    before, after = ((part.sum(dim=1) - 1) / 64 for part in (first, last))
+    assert (before + after).max() <= 0.5 + 2 / 64
+    assert (before > 0.1).any() and (after > 0.1).any() and ((before > 0.1) & (after > 0.1)).any()
+    assert ((before < 0.05) & (after > 0.2)).any() and ((before > 0.2) & (after < 0.05)).any()
+    # All of the movement is still there, only faster.
+    assert times[:, 0, 0].max() < 0.02 < plain[:, 4, 0].min()
+    assert times[:, -1, 1].min() > 0.98
+
+
+def test_some_views_have_few_sightings():
+    torch.manual_seed(0)
+    times = sighted(torch.tensor([200] * 50 + [5] * 50), 64, AugmentConfig(coarse_views=1.0, coarse=(8, 30)))
+    counts = [len(row[:, :2].unique()) for row in times]
+    assert min(counts[:50]) >= 8 and max(counts[:50]) <= 30 and len(set(counts[:50])) > 10
+    assert set(counts[50:]) == {5}
+
+
+@settings(max_examples=30)
+@given(frames=st.integers(1, 70), length=st.integers(1, 90), begin=st.integers(0, 9))
+def test_frames_between_sightings_are_those_of_resampling(frames, length, begin):
+    rows = torch.randn(100, 3, 3, generator=torch.Generator().manual_seed(length))
+    starts, lengths = torch.tensor([begin]), torch.tensor([length])
+    got = between(rows, starts, lengths, sighted(lengths, frames, AugmentConfig()))
+    torch.testing.assert_close(got, data.resample(rows, starts, lengths, frames), rtol=0, atol=1e-4)
+
+
+def test_joints_that_are_not_seen_are_completed_as_when_embedding(folders, cuts):
+    torch.manual_seed(0)
+    robust = dataclasses.replace(SMALL, preprocess=ROBUST)
+    corpus, poses = Corpus.load(folders / "one", robust), recordings()
+    clip = torch.arange(6)
+    everywhere = AugmentConfig(dropped_views=0.0, lost_parts=1.0)
+    first, _ = corpus.views(clip, None, (1.0, 1.0), 1, robust, everywhere)
+    whole, _ = corpus.views(clip, None, (1.0, 1.0), 1, robust)
+    assert not torch.allclose(first, whole) and first.abs().amax(dim=(1, 2, 4)).min() > 0.01
+    for view, raw in zip(first, poses.clips):
+        expected = []
+        for part in PARTS:
+            seen = raw.copy()
+            seen[:, :, [COMMON.joints.index(joint) for joint in part]] = np.nan
+            expected.append(prepare_cuts([seen], robust, persons=1)[0])
+        assert min((view - other).abs().max() for other in expected) < 1e-3
 
 
 # -- order ------------------------------------------------------------------------------------------------------------

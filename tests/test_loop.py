@@ -114,6 +114,9 @@ def test_learning_rates():
     assert [_schedule(step, 10, small(warmup=4)) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
     cosine = [_schedule(step, 12, small(warmup=2)) for step in range(2, 12)]
     assert cosine == pytest.approx([(1 + np.cos(np.pi * i / 10)) / 2 for i in range(10)])
+    held = [_schedule(step, 12, small(warmup=2, decay=0.5)) for step in range(12)]
+    assert held[:7] == [0.5, *[1.0] * 6]
+    torch.testing.assert_close(torch.tensor(held[6:]), (1 + (torch.arange(6) * np.pi / 6).cos()) / 2)
     dropped = [_schedule(step, 451, small(warmup=0, drop=351 / 451)) for step in (0, 350, 351, 450)]
     assert dropped == [1.0, 1.0, 0.1, 0.1]
 
