@@ -49,7 +49,7 @@ def normalise(
         skeleton: The encoder's.
         config: See `PreprocessConfig`.
         first: (R, V, C) each track's first frame before resampling; what `align="first"` goes by.
-        leaders: (R,) index of the track by which each is moved; by default its own.
+        leaders: (R,) index of the track in whose frame each is put; by default its own.
         unseen: (R, W) joints of the encoder's skeleton to treat as missing, though they are there: for training.
 
     Returns:
@@ -65,11 +65,15 @@ def normalise(
         up, right = opening.up, opening.right
     else:
         up, right = _over_time(marks.up, config), _over_time(marks.right, config)
-    size = _size(centred, known, marks, skeleton, config)
-    turn, origin = _rotation(up, right, config) / size[:, :, None, None], marks.origin
+    size, origin = _size(centred, known, marks, skeleton, config), marks.origin
     if leaders is not None:
-        turn, origin = turn[leaders], origin[leaders]
-        centred = centred + (marks.origin - origin)[:, :, None]
+        up, right, size, origin = up[leaders], right[leaders], size[leaders], origin[leaders]
+        apart = marks.origin - origin
+        if config.pairs == "partner":
+            alone = leaders == torch.arange(len(leaders), device=leaders.device)
+            right = torch.where(alone[:, None, None], right, _over_time(apart, config))
+        centred = centred + apart[:, :, None]
+    turn = _rotation(up, right, config) / size[:, :, None, None]
     placed = _apply(turn, centred)
     if not _any(~known):
         return placed

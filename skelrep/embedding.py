@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from skelrep.encoder import Encoder
+from skelrep.encoder.inference import PersonEmbeddings
 from skelrep.hub import load_pretrained
 from skelrep.io import read
 from skelrep.poses import as_poses
@@ -95,3 +96,43 @@ def embed(
         show_progress=show_progress,
         out=out,
     )
+
+
+def embed_persons(
+    poses: Any,
+    model: Encoder | str | os.PathLike = "i2md-small",
+    *,
+    skeleton: Skeleton | str | Sequence[str] | None = None,
+    layout: str | None = None,
+    fps: float | None = None,
+    **options: Any,
+) -> PersonEmbeddings:
+    """One vector for every person of every clip, each encoded alone.
+
+    Args:
+        poses: As `embed` takes them.
+        model: An `Encoder`, or what `load_pretrained` takes.
+        skeleton: As in `embed`.
+        layout: As in `embed`.
+        fps: As in `embed`.
+        **options: `streams`, `batch_size`, `device`, `precision`, `normalize` and `show_progress` as in `embed`.
+
+    Returns:
+        `rows` (R, D) float32, `clips` (R,), the index of each row's clip, and `persons`, R ids: those of
+        `Poses.person_ids`, or else the person's index in the clip. Persons who are never seen have no row.
+
+    Raises:
+        ValueError: as `embed`; and for an encoder that takes all persons of a clip as one input.
+        OSError: if a file or the model cannot be read.
+
+    Example:
+        >>> two = np.random.default_rng(0).normal(size=(2, 40, 17, 3))
+        >>> embed_persons(two, skeleton="coco-17").persons
+        ['0', '1']
+    """
+    encoder = model if isinstance(model, Encoder) else load_pretrained(model)
+    if isinstance(poses, (str, os.PathLike)):
+        poses = read(poses, layout=layout, skeleton=skeleton, fps=fps)
+    else:
+        poses = as_poses(poses, skeleton=skeleton, layout=layout, fps=fps)
+    return encoder.embed_persons(poses, **options)

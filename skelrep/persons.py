@@ -1,17 +1,83 @@
-"""Which persons a clip keeps."""
+"""Which persons a clip keeps, and how much each of them counts."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+
+PersonRule = Literal["energy", "movement"]
+
+
+def most_active(clip: np.ndarray, persons: int, rule: PersonRule = "energy") -> np.ndarray:
+    """Indices of at most `persons` persons of a (M, T, V, C) clip.
+
+    Args:
+        clip: NaN where a joint was not seen.
+        persons: How many to keep. If there are no more, all are kept in their own order, otherwise the most active
+            ones in the order of their activity.
+        rule: "energy": `motion_energy`. "movement": `movement`.
+    """
+    if len(clip) <= persons:
+        return np.arange(len(clip))
+    activity = motion_energy(clip) if rule == "energy" else movement(clip)
+    return np.argsort(-activity, kind="stable")[:persons]
 
 
 def motion_energy(clip: np.ndarray) -> np.ndarray:
-    """How much each person of a (M, T, V, C) clip moves: the sum over axes of the coordinates' standard deviation.
+    """The sum over axes of the standard deviation of all coordinates of each person of a (M, T, V, C) clip, (M,).
 
-    As in 2s-AGCN's NTU reader (Shi et al., CVPR 2019): over all seen frames and joints at once; (M,).
+    As in 2s-AGCN's NTU reader (Shi et al., CVPR 2019): over all seen frames and joints at once. It measures the size of
+    a person more than movement, which matters little for NTU's persons, all of one size; see `movement`.
     """
     energy = np.zeros(len(clip))
     for person, track in enumerate(clip):
         points = track[~np.isnan(track).any(axis=-1)]
         energy[person] = points.std(axis=0).sum() if len(points) else -1.0
     return energy
+
+
+def movement(clip: np.ndarray) -> np.ndarray:
+    """How much each person of a (M, T, V, C) clip moves, in radii of the own body, whatever their size and noise: (M,).
+
+    The root mean square, over joints and frames, of a joint's distance from its mean position over time, less what
+    white noise contributes to it: second differences of noise of variance s have the variance 6 s, those of movement
+    hardly any. Joints and frames that were not seen count as still, so that somebody who is hardly seen hardly moves.
+    Nobody seen at all is -1.
+
+    Example:
+        >>> still, moving = np.zeros((2, 20, 15, 3)) + np.arange(15)[:, None]
+        >>> moving[:, 3] += np.sin(np.arange(20))[:, None]
+        >>> movement(np.stack([still, moving])).argmax()
+        1
+    """
+    seen = np.logical_not(np.isnan(clip).any(axis=-1))  # (M, T, V)
+    points = np.where(seen[..., None], clip, 0).astype(np.float64)
+    count = np.maximum(seen.sum(axis=1), 1)  # (M, V)
+    away = (points - (points.sum(axis=1) / count[..., None])[:, None]) * seen[..., None]
+    variance = np.square(away).sum(axis=(1, 3)) / count
+    if clip.shape[1] > 2:
+        whole = seen[:, 2:] & seen[:, 1:-1] & seen[:, :-2]
+        second = (points[:, 2:] - 2 * points[:, 1:-1] + points[:, :-2]) * whole[..., None]
+        variance -= np.square(second).sum(axis=(1, 3)) / (6 * np.maximum(whole.sum(axis=1), 1))
+    moved = (np.maximum(variance, 0) * seen.mean(axis=1)).mean(axis=1)
+    joints = np.maximum(seen.sum(axis=2), 1)  # (M, T)
+    middle = points.sum(axis=2) / joints[..., None]
+    squares = np.square((points - middle[:, :, None]) * seen[..., None]).sum(axis=(2, 3)) / joints
+    radius = np.sqrt(squares.sum(axis=1) / np.maximum(seen.any(axis=2).sum(axis=1), 1))
+    moved = np.sqrt(moved) / np.where(radius > 0, radius, np.inf)
+    return np.where(seen.any(axis=(1, 2)), moved, -1.0)
+
+
+def sightings(seen: np.ndarray, starts: np.ndarray, clip_of: np.ndarray) -> np.ndarray:
+    """How often each track was seen, beside the track of its clip that was seen most: (R,), 0..1.
+
+    Args:
+        seen: (F, V) whether a joint was seen, of tracks end to end.
+        starts: (R,) first row of each track.
+        clip_of: (R,) the clip of each track, in order.
+    """
+    count = np.add.reduceat(seen.sum(axis=1), starts)
+    clips, first = np.unique(clip_of, return_index=True)
+    most = np.maximum.reduceat(count, first)
+    return count / np.maximum(most, 1)[np.searchsorted(clips, clip_of)]

@@ -7,7 +7,7 @@ is one operation over all of them. A *missing* value is NaN until the very last 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from torch import Tensor
 from skelrep.alignment import normalise
 from skelrep.cleaning import find_spikes, find_swaps
 from skelrep.completion import derive
-from skelrep.persons import motion_energy
+from skelrep.persons import PersonRule, most_active, sightings
 from skelrep.skeletons import Skeleton, mapping
 
+PARTNER = 0.5  # of the sightings of the one who was seen more
 Joints = tuple[str, ...]  # where several are named, their mean position is meant, of those that were seen
 
 
@@ -56,6 +57,13 @@ class PreprocessConfig:
         remove_spikes: Whether single sightings far from where a joint is before and after are bridged (`find_spikes`).
         derive_missing: Whether a joint that a clip never shows is derived from others (`skelrep.completion`); otherwise
             it is zero.
+        keep: What "most active" means. "energy": `motion_energy`, as NTU's readers have it. "movement": `movement`.
+        weigh: What each person's feature counts in the clip's. "equal": all the same. "sightings": as often as the
+            person's joints were seen, so that a false detection in a few frames hardly counts.
+        pairs: How two persons are normalised of whom neither is seen less than half as often as the other. "apart": as
+            a single person is. "partner": each in the frame of the other, which is centred at the other, scaled by the
+            other, and turned so that the direction from the other to the person is +x. So the embedding tells how they
+            stand and move to each other, whoever comes first.
     """
 
     frames: int = 64
@@ -77,6 +85,9 @@ class PreprocessConfig:
     undo_swaps: bool = _added(False)
     remove_spikes: bool = _added(False)
     derive_missing: bool = _added(False)
+    keep: PersonRule = _added("energy")
+    weigh: Literal["equal", "sightings"] = _added("equal")
+    pairs: Literal["apart", "partner"] = _added("apart")
 
 
 #: For encoders to come: every repair, at no measurable cost on clean data.
@@ -85,6 +96,9 @@ ROBUST = PreprocessConfig(
     undo_swaps=True,
     remove_spikes=True,
     derive_missing=True,
+    keep="movement",
+    weigh="sightings",
+    pairs="partner",
     # Arms and shins are as long beside the trunk for Kinect as for motion capture; shoulders and necks are not.
     scale_else=(
         ("left_shoulder", "left_elbow", 0.65),
@@ -109,6 +123,18 @@ CMD_LINE = PreprocessConfig(
 )
 
 
+class Prepared(NamedTuple):
+    """Clips as an encoder takes them.
+
+    Attributes:
+        poses: (N, M, T, V, 3) float32; absent persons are zero.
+        weights: (N, M) float32, what each person's feature counts; 0 for absent persons.
+    """
+
+    poses: Tensor
+    weights: Tensor
+
+
 def prepare(
     clips: list[np.ndarray],
     source: Skeleton,
@@ -116,6 +142,17 @@ def prepare(
     config: PreprocessConfig,
     device: torch.device | str = "cpu",
 ) -> Tensor:
+    """`prepare_weighted` without the weights of persons."""
+    return prepare_weighted(clips, source, target, config, device).poses
+
+
+def prepare_weighted(
+    clips: list[np.ndarray],
+    source: Skeleton,
+    target: Skeleton,
+    config: PreprocessConfig,
+    device: torch.device | str = "cpu",
+) -> Prepared:
     """Raw clips as an encoder's input.
 
     Args:
@@ -126,8 +163,8 @@ def prepare(
         device: Where to work and where the result lies.
 
     Returns:
-        (N, config.persons, config.frames, W, 3) float32. Two-dimensional poses are taken for what a camera facing the
-        person sees: image x becomes the left-right axis, image y the height, and the depth is 0.
+        Poses (N, config.persons, config.frames, W, 3), and weights. Two-dimensional poses are taken for what a camera
+        facing the person sees: image x becomes the left-right axis, image y the height, and the depth is 0.
 
     Raises:
         ValueError: if `source` cannot be mapped to `target` (both lists of names are given).
@@ -136,48 +173,47 @@ def prepare(
     used = np.flatnonzero(matrix.any(axis=0))
     tracks = _Tracks.of(clips, source, used, config)
     dropped = ((1 - config.crop) * tracks.lengths / 2).astype(np.int64)  # at either end; float64, as CMD counts them
-    rows, starts, lengths, dropped, slots, leaders, weights = (
-        torch.from_numpy(part).to(device)
-        for part in (tracks.rows, tracks.starts, tracks.lengths, dropped, tracks.slots, tracks.leaders, matrix)
-    )
+    rows, starts, lengths, slots, leaders, weights = (torch.from_numpy(part).to(device) for part in tracks)
+    dropped, matrix = torch.from_numpy(dropped).to(device), torch.from_numpy(matrix).to(device)
     poses = resample(rows, starts + dropped, lengths - 2 * dropped, config.frames)
     first = rows[starts]
     partial = first[:, used].isnan().any(dim=-1).any(dim=-1)
-    if config.per_person and poses.device.type == "cpu" and 0 < partial.sum() < len(partial):
+    alone = bool((tracks.leaders == np.arange(len(tracks.leaders))).all())
+    if alone and poses.device.type == "cpu" and 0 < partial.sum() < len(partial):
         # Landmarks of the few tracks that lack joints are not those of the others.
         placed = poses.new_empty(*poses.shape[:2], len(target), 3)
         for some in (partial, ~partial):
-            placed[some] = normalise(poses[some], weights, target, config, first=first[some])
+            placed[some] = normalise(poses[some], matrix, target, config, first=first[some])
     else:
-        leaders = None if config.per_person else leaders
-        placed = normalise(poses, weights, target, config, first=first, leaders=leaders)
-    persons = len(clips) * config.persons
-    if len(placed) < persons:
-        present, placed = placed, placed.new_zeros(persons, *placed.shape[1:])
+        placed = normalise(poses, matrix, target, config, first=first, leaders=None if alone else leaders)
+    size = (len(clips), config.persons)
+    if len(placed) < len(clips) * config.persons:
+        present, placed = placed, placed.new_zeros(len(clips) * config.persons, *placed.shape[1:])
         placed[slots] = present
-    return placed.view(len(clips), config.persons, *placed.shape[1:])
+        weights = weights.new_zeros(len(placed)).index_copy(0, slots, weights)
+    return Prepared(placed.view(*size, *placed.shape[1:]), weights.view(size))
 
 
-@dataclass(frozen=True)
-class _Tracks:
+class _Tracks(NamedTuple):
     """The persons of all clips end to end, repaired as the config says, gaps in time bridged."""
 
     rows: np.ndarray  # (sum of lengths, V, C)
     starts: np.ndarray  # (R,) where a track begins in rows
     lengths: np.ndarray  # (R,)
     slots: np.ndarray  # (R,) clip * persons + person: where it goes in the result
-    leaders: np.ndarray  # (R,) the track of its clip's first person
+    leaders: np.ndarray  # (R,) the track in whose frame it is put
+    weights: np.ndarray  # (R,) what it counts among the persons of its clip
 
     @classmethod
     def of(cls, clips: list[np.ndarray], source: Skeleton, used: np.ndarray, config: PreprocessConfig) -> _Tracks:
         """Of N clips (M, T, V, C); repairs go by the joints that are used."""
-        chosen = [_most_active(clip, config.persons) for clip in clips]
+        chosen = [clip[most_active(clip, config.persons, config.keep)] for clip in clips]
         counts = np.array([len(clip) for clip in chosen])
         rows = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in chosen]).astype(np.float32, copy=False)
         lengths = np.repeat([clip.shape[1] for clip in chosen], counts)
         clip_of = np.repeat(np.arange(len(clips)), counts)
         if config.trim:
-            rows, lengths = trim(rows, lengths, clip_of=None if config.per_person else clip_of)
+            rows, lengths = trim(rows, lengths, clip_of)
         starts = np.cumsum(lengths) - lengths
         if config.undo_swaps:
             swapped = find_swaps(rows, starts, lengths, source, used)
@@ -185,56 +221,72 @@ class _Tracks:
                 rows[swapped] = rows[swapped][:, source.mirror]
         if config.remove_spikes:
             rows[find_spikes(rows, starts, lengths, used)] = np.nan
+        share = np.ones(len(starts))
+        if _has_nan(rows):
+            share = sightings(~_missing(rows)[:, used], starts, clip_of)
         rows = fill_gaps(rows, starts, lengths)
         if config.derive_missing:
             derive(rows, starts, lengths, ~_missing(rows[starts]), source)
         # A person who was never seen is no track: its slot stays zero. One row tells, since gaps are bridged.
         seen = np.asarray(~_missing(rows[starts]).all(axis=-1))
-        renumbered = np.cumsum(seen) - 1
         firsts = np.cumsum(counts) - counts
-        within = np.arange(len(lengths)) - np.repeat(firsts, counts)
-        leader_of_clip = np.array([first + seen[first : first + n].argmax() for first, n in zip(firsts, counts)])
+        slots = clip_of * config.persons + np.arange(len(lengths)) - np.repeat(firsts, counts)
+        clip_of, share = clip_of[seen], share[seen]
         return cls(
             rows=rows,
             starts=starts[seen],
             lengths=lengths[seen],
-            slots=(clip_of * config.persons + within)[seen],
-            leaders=renumbered[leader_of_clip[clip_of]][seen],
+            slots=slots[seen],
+            leaders=_leaders(clip_of, share, config),
+            weights=(share if config.weigh == "sightings" else np.ones(len(share))).astype(np.float32),
         )
 
 
-def trim(rows: np.ndarray, lengths: np.ndarray, clip_of: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Tracks without the frames at both ends in which nobody is seen.
+def _leaders(clip_of: np.ndarray, share: np.ndarray, config: PreprocessConfig) -> np.ndarray:
+    """The track (R,) in whose frame each is put: its own, the first of its clip, or the partner's."""
+    tracks = np.arange(len(clip_of))
+    if not config.per_person:
+        return np.searchsorted(clip_of, clip_of)
+    if config.pairs == "apart":
+        return tracks
+    first, last = np.searchsorted(clip_of, clip_of), np.searchsorted(clip_of, clip_of, side="right") - 1
+    # Somebody who was seen less than half as often as the other is no partner.
+    paired = (last - first == 1) & (np.minimum(share[first], share[last]) >= PARTNER)
+    return np.where(paired, first + last - tracks, tracks)
+
+
+def trim(rows: np.ndarray, lengths: np.ndarray, clip_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tracks without the frames at both ends of their clip in which nobody is seen.
 
     Args:
         rows: (sum of lengths, V, C) tracks end to end, NaN = missing.
         lengths: (R,) rows of each track.
-        clip_of: (R,) the clip of each track, if tracks of one clip are to stay in time with each other.
+        clip_of: (R,) the clip of each track, in order.
 
     Returns:
-        The rows that stay and the new lengths. A track in which nobody is ever seen keeps one row.
+        The rows that stay and the new lengths. A clip in which nobody is ever seen keeps one frame.
     """
     if not _has_nan(rows):
         return rows, lengths
     starts = np.cumsum(lengths) - lengths
     frame = np.arange(len(rows)) - np.repeat(starts, lengths)
     seen = ~_missing(rows).all(axis=1)
-    first = np.minimum.reduceat(np.where(seen, frame, len(rows)), starts)
-    last = np.maximum.reduceat(np.where(seen, frame, -1), starts)
-    if clip_of is not None:
-        begins = np.flatnonzero(np.diff(clip_of, prepend=-1))
-        of = np.cumsum(np.diff(clip_of, prepend=-1) != 0) - 1
-        first, last = np.minimum.reduceat(first, begins)[of], np.maximum.reduceat(last, begins)[of]
+    of_clip, clip = np.unique(clip_of, return_index=True)[1], np.unique(clip_of, return_inverse=True)[1]
+    first = np.minimum.reduceat(np.minimum.reduceat(np.where(seen, frame, len(rows)), starts), of_clip)[clip]
+    last = np.maximum.reduceat(np.maximum.reduceat(np.where(seen, frame, -1), starts), of_clip)[clip]
     first, last = np.where(last < 0, 0, first), np.maximum(last, 0)
     kept = (frame >= np.repeat(first, lengths)) & (frame <= np.repeat(last, lengths))
     return (rows, lengths) if kept.all() else (rows[kept], last - first + 1)
 
 
-def _most_active(clip: np.ndarray, persons: int) -> np.ndarray:
-    """At most `persons` of a clip's persons, by motion energy: the rule of the NTU RGB+D readers of the AGCN line."""
-    if len(clip) <= persons:
-        return clip
-    return clip[np.argsort(-motion_energy(clip), kind="stable")[:persons]]
+def kept_frames(clip: np.ndarray, config: PreprocessConfig) -> tuple[int, int]:
+    """The first frame of a (M, T, V, C) clip that trimming and cropping keep, and how many they keep."""
+    first, frames = 0, clip.shape[1]
+    if config.trim:
+        seen = np.flatnonzero(~np.isnan(clip).any(axis=-1).all(axis=(0, 2)))
+        first, frames = (int(seen[0]), int(seen[-1] - seen[0]) + 1) if len(seen) else (0, 1)
+    dropped = int((1 - config.crop) * frames / 2)  # at either end; float64, as CMD counts them
+    return first + dropped, frames - 2 * dropped
 
 
 def fill_gaps(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

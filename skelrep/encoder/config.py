@@ -65,6 +65,10 @@ class EncoderConfig:
             raise ValueError(f"scale_else needs a length above 0 for each bone, got {preprocess.scale_else}")
         if not (0 < preprocess.crop <= 1):
             raise ValueError(f"crop, the fraction of a clip that is kept, must be in (0, 1], got {preprocess.crop}")
+        if not preprocess.per_person and (preprocess.weigh, preprocess.pairs) != ("equal", "apart"):
+            raise ValueError("weights of persons and pairs of partners need per_person: every person encoded alone")
+        if preprocess.pairs != "apart" and preprocess.persons != 2:
+            raise ValueError(f"pairs of partners need persons = 2, got {preprocess.persons}")
         check_sizes(MAX_SIZE, frames=preprocess.frames, persons=preprocess.persons)
         kind = self.kind
         try:

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from skelrep.encoder.backbone import Backbone, PerFrame, unpacked
 from skelrep.encoder.config import EncoderConfig
-from skelrep.encoder.inference import embed_batches
+from skelrep.encoder.inference import PersonEmbeddings, embed_batches, embed_persons
 from skelrep.encoder.modalities import modality
 from skelrep.encoder.streaming import EmbeddingStream
 from skelrep.poses import Poses, as_poses
-from skelrep.preprocess import prepare
+from skelrep.preprocess import Prepared, PreprocessConfig, kept_frames, prepare_weighted
 from skelrep.skeletons import Skeleton, resolve
 
 MAX_PARAMETERS = 2_000_000_000  # 30 times CMD's three streams: a config that needs more is a mistake or an attack
@@ -115,11 +115,9 @@ class Encoder(nn.Module):
             divided by `poses.fps` it is in seconds.
         """
         config = self.config.preprocess
-        lengths = np.array([clip.shape[1] for clip in poses.clips])[:, None]
-        dropped = ((1 - config.crop) * lengths / 2).astype(np.int64)  # at either end, as `prepare` drops them
-        kept = lengths - 2 * dropped
+        first, kept = np.array([kept_frames(clip, config) for clip in poses.clips]).T[:, :, None]
         resampled = np.arange(steps) * config.frames // steps
-        return dropped + np.clip((resampled + 0.5) * kept / config.frames - 0.5, 0, kept - 1)
+        return first + np.clip((resampled + 0.5) * kept / config.frames - 0.5, 0, kept - 1)
 
     def network(self, name: str) -> Backbone:
         """The network of a stream."""
@@ -147,9 +145,16 @@ class Encoder(nn.Module):
             ValueError: if the skeleton cannot be mapped, or a clip shows nobody, or of nobody two of the joints that
                 the encoder looks at.
         """
-        config = self.config
-        prepared = prepare(poses.clips, poses.skeleton, config.skeleton, config.preprocess, device or self.device)
-        if empty := [name for name, seen in zip(poses.ids, persons_present(prepared).any(dim=1).tolist()) if not seen]:
+        return self.prepare_weighted(poses, device).poses
+
+    def prepare_weighted(
+        self, poses: Poses, device: torch.device | str | None = None, config: PreprocessConfig | None = None
+    ) -> Prepared:
+        """`prepare` with the weights of persons that `features` takes; by default by the encoder's own config."""
+        config, device = config or self.config.preprocess, device or self.device
+        prepared = prepare_weighted(poses.clips, poses.skeleton, self.config.skeleton, config, device)
+        seen = persons_present(prepared.poses).any(dim=1).tolist()
+        if empty := [name for name, found in zip(poses.ids, seen) if not found]:
             raise ValueError(
                 f"nobody is seen in {len(empty)} of {len(poses)} clips: {', '.join(empty[:5])}"
                 f"{', ...' if len(empty) > 5 else ''}; leave them out"
@@ -181,6 +186,18 @@ class Encoder(nn.Module):
         elif stride is not None:
             raise ValueError("stride needs window: the seconds that one row covers")
         return embed_batches(self, poses, **options)
+
+    def embed_persons(
+        self,
+        poses: Any,
+        *,
+        skeleton: Skeleton | str | Sequence[str] | None = None,
+        layout: str | None = None,
+        fps: float | None = None,
+        **options: Any,
+    ) -> PersonEmbeddings:
+        """`skelrep.embedding.embed_persons` for poses in memory; see there."""
+        return embed_persons(self, as_poses(poses, skeleton=skeleton, layout=layout, fps=fps), **options)
 
     def stream(self, skeleton: Skeleton | str | Sequence[str] | None = None, **options: Any) -> EmbeddingStream:
         """Frame-by-frame embedding; see `skelrep.encoder.EmbeddingStream`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from skelrep.encoder.device import as_device
@@ -25,6 +27,20 @@ logger = logging.getLogger(__name__)
 BATCH_SIZES = {"cpu": 64, "cuda": 1024}
 
 
+class PersonEmbeddings(NamedTuple):
+    """One row per person of each clip.
+
+    Attributes:
+        rows: (R, D) float32, clip after clip, persons in the clip's order.
+        clips: (R,) index of each row's clip.
+        persons: R ids: those of `Poses.person_ids`, or else the person's index in the clip.
+    """
+
+    rows: np.ndarray
+    clips: np.ndarray
+    persons: list[str]
+
+
 def embed_batches(
     encoder: Encoder,
     poses: Poses,
@@ -39,8 +55,94 @@ def embed_batches(
     out: np.ndarray | None = None,
 ) -> np.ndarray:
     """One row per clip, (N, D) float32, or several, (N, S, D); for the arguments and errors see `skelrep.embed`."""
-    check_precision(precision)
     names = chosen_streams(encoder, streams)
+    features = encoder.per_frame if per_frame else encoder.features
+    weighted = encoder.config.preprocess.weigh != "equal"
+
+    def embed_batch(batch: Poses) -> Tensor:
+        prepared, weights = encoder.prepare_weighted(batch)
+        if not weighted or not _uneven(weights):
+            return encoder.fuse(features(prepared, names, precision)).float()
+        alone = features(prepared[weights > 0][:, None], names, precision)
+        return encoder.fuse({name: _over_persons(rows, weights) for name, rows in alone.items()}).float()
+
+    for first, rows in _batches(encoder, poses, embed_batch, batch_size, device, precision, show_progress):
+        if normalize:
+            rows = torch.nn.functional.normalize(rows, dim=-1)
+        if out is None:
+            out = np.empty((len(poses), *rows.shape[1:]), dtype=np.float32)
+        if first == 0:
+            _check_out(out, (len(poses), *rows.shape[1:]))
+        out[first : first + len(rows)] = rows.cpu().numpy()
+    assert out is not None  # Poses hold at least one clip
+    return out
+
+
+def _uneven(weights: Tensor) -> bool:
+    """Whether in any clip (N, M) two persons who are present have different weights."""
+    return bool(((weights > 0) & (weights < weights.amax(dim=1, keepdim=True))).any())
+
+
+def _over_persons(rows: Tensor, weights: Tensor) -> Tensor:
+    """The weighted means (N, ...) of rows (R, ...) of the persons whose weight in (N, M) is above 0."""
+    present = weights > 0
+    share = (weights / weights.sum(dim=1, keepdim=True))[present].view(-1, *[1] * (rows.ndim - 1))
+    clip = present.nonzero()[:, 0]
+    return rows.new_zeros(len(weights), *rows.shape[1:]).index_add_(0, clip, rows * share.to(rows))
+
+
+def embed_persons(
+    encoder: Encoder,
+    poses: Poses,
+    *,
+    streams: str | Sequence[str] | None = None,
+    batch_size: int | None = None,
+    device: torch.device | str | None = None,
+    precision: str = "float32",
+    normalize: bool = False,
+    show_progress: bool | None = None,
+) -> PersonEmbeddings:
+    """One row per person who is seen, each normalised and encoded alone; for the arguments see `skelrep.embed`.
+
+    Raises:
+        ValueError: as `skelrep.embed`, and for an encoder that takes all persons of a clip as one input.
+    """
+    names = chosen_streams(encoder, streams)
+    config = encoder.config.preprocess
+    if not config.per_person:
+        raise ValueError("this encoder takes all persons of a clip as one input, so that no row is one person's")
+    config = dataclasses.replace(config, persons=max(map(len, poses.clips)), pairs="apart", weigh="equal")
+    found: list[list[int]] = []
+
+    def embed_batch(batch: Poses) -> Tensor:
+        prepared, weights = encoder.prepare_weighted(batch, config=config)
+        found[:] = (weights > 0).nonzero().tolist()
+        return encoder.fuse(encoder.features(prepared[weights > 0][:, None], names, precision)).float()
+
+    parts: list[np.ndarray] = []
+    clips: list[int] = []
+    persons: list[str] = []
+    for first, rows in _batches(encoder, poses, embed_batch, batch_size, device, precision, show_progress):
+        parts.append((torch.nn.functional.normalize(rows, dim=1) if normalize else rows).cpu().numpy())
+        for clip, person in found:
+            name = None if poses.person_ids is None else poses.person_ids[first + clip][person]
+            clips.append(first + clip)
+            persons.append(str(person) if name is None else name)
+    return PersonEmbeddings(np.concatenate(parts), np.array(clips), persons)
+
+
+def _batches(
+    encoder: Encoder,
+    poses: Poses,
+    embed_batch: Callable[[Poses], Tensor],
+    batch_size: int | None,
+    device: torch.device | str | None,
+    precision: str,
+    show_progress: bool | None,
+) -> Iterator[tuple[int, Tensor]]:
+    """The first clip of each batch and what a function makes of it, with the encoder in evaluation mode on a device."""
+    check_precision(precision)
+    poses = covering_joints(poses, encoder.skeleton)
     home = encoder.device
     target = home if device is None else as_device(device)
     if batch_size is None:
@@ -65,28 +167,20 @@ def embed_batches(
             ) as bar,
         ):
             while done < len(poses):
+                batch = poses[done : done + batch_size]
                 try:
-                    prepared = encoder.prepare(poses[done : done + batch_size])
-                    rows = encoder.fuse(features(prepared, names, precision)).float()
+                    rows = embed_batch(batch)
                 except torch.cuda.OutOfMemoryError:
                     if batch_size == 1:
                         raise
                     batch_size //= 2
                     logger.info("out of GPU memory: continuing with batches of %d", batch_size)
                     continue
-                if normalize:
-                    rows = torch.nn.functional.normalize(rows, dim=-1)
-                if out is None:
-                    out = np.empty((len(poses), *rows.shape[1:]), dtype=np.float32)
-                if done == 0:
-                    _check_out(out, (len(poses), *rows.shape[1:]))
-                out[done : done + len(rows)] = rows.cpu().numpy()
-                done += len(rows)
-                bar.update(len(rows))
+                yield done, rows
+                done += len(batch)
+                bar.update(len(batch))
     finally:
         encoder.to(home).train(training)
-    assert out is not None  # Poses hold at least one clip
-    return out
 
 
 def chosen_streams(encoder: Encoder, streams: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -92,6 +92,14 @@ def test_every_key_is_needed_and_no_other_is_known(kind):
             EncoderConfig.from_dict(changed(key, 0.1, kind=kind))
 
 
+def test_pairs_and_weights_of_persons_need_persons_encoded_alone():
+    for change in ({"pairs": "partner"}, {"weigh": "sightings"}):
+        with pytest.raises(ValueError, match="per_person"):
+            EncoderConfig(preprocess=PreprocessConfig(per_person=False, **change))
+    with pytest.raises(ValueError, match="persons = 2, got 3"):
+        EncoderConfig(preprocess=PreprocessConfig(persons=3, pairs="partner"))
+
+
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_keys_of_preprocessing_that_were_added_may_be_absent(kind):
     plain = CONFIGS[kind].to_dict()
@@ -200,6 +208,8 @@ def test_no_value_of_another_type_is_taken(kind):
         ("preprocess.scale", False, "preprocess.scale must be a list"),
         ("preprocess.scale_else", [["left_shoulder", "tail", 0.6]], "the joint 'tail'"),
         ("preprocess.scale_else", [["left_shoulder", "left_elbow", 0]], "length above 0"),
+        ("preprocess.pairs", "facing", "preprocess.pairs must be one of apart, partner"),
+        ("preprocess.keep", True, "preprocess.keep must be one of energy, movement"),
         ("modalities", [], "modalities must be one or more"),
         ("modalities", ["joint", "joint"], "modalities must be one or more"),
         ("modalities", ["joint", "smell"], "no modality 'smell'"),
