@@ -142,7 +142,7 @@ def retrieve(
             "n_groups": None if excluded is None or groups is None else int(excluded[0].max()) + 1,
             "n_query": len(query),
             "n_bank": len(bank),
-            "n_judged": None if average_precision is None else int((~np.isnan(average_precision)).sum()),
+            "n_scored": None if average_precision is None else int((~np.isnan(average_precision)).sum()),
             "dim": bank.shape[1],
             "skelrep": __version__,
         },

@@ -1,4 +1,4 @@
-"""The body as it is drawn: which joints a line joins, which way is up, where the floor is.
+"""The body as it is drawn: which joints a line joins, which direction is up, where the floor is.
 
 Pictures and the explorer page share it.
 """

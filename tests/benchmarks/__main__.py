@@ -83,9 +83,9 @@ def line(row) -> str:  # noqa: ANN001
     goals = [f"{sign} {goal:.4g}" for sign, goal in ((">=", row.at_least), ("<=", row.at_most)) if goal is not None]
     # Five digits, and cosines near one to the digit that matters.
     figure = f"{row.figure:10.6f}" if row.unit == "" else f"{row.figure:10.4g}"
-    share = "" if row.of_limit is None else f"{100 * row.of_limit:.0f} %"
+    fraction = "" if row.of_limit is None else f"{100 * row.of_limit:.0f} %"
     mark = "  MISSED" if row.met is False else ""
-    return f"  {row.name:70s} {figure} {row.unit:8s} {' '.join(goals):>8s} {share:>9s}{mark}"
+    return f"  {row.name:70s} {figure} {row.unit:8s} {' '.join(goals):>8s} {fraction:>9s}{mark}"
 
 
 def _processor() -> str:

@@ -96,7 +96,7 @@ def views_one_by_one(clips: Sequence[np.ndarray], encoder: Encoder, skeleton: An
 def naive_losses(
     query: Sequence[Tensor], key: Sequence[Tensor], banks: Sequence[Tensor], config: MethodConfig
 ) -> Tensor:
-    """CMD's losses of unit vectors (B, P) and banks (K, P), one a stream, as their formulas are first written down.
+    """CMD's losses of unit vectors (B, P) and banks (K, P), one per stream, directly by their formulas.
 
     Positive and negative logits are concatenated for a cross entropy, and each teacher's neighbours are sorted and
     gathered.

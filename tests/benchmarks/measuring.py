@@ -30,7 +30,7 @@ class Row(NamedTuple):
     unit: str = "x"
     at_least: float | None = None
     at_most: float | None = None
-    of_limit: float | None = None  # share of the fastest product's rate
+    of_limit: float | None = None  # fraction of the fastest product's rate
 
     @property
     def met(self) -> bool | None:
@@ -116,7 +116,7 @@ def with_peaks(limits: dict[str, Peak], cases: dict[str, Callable[[], Any]]) -> 
 def of_limit(
     seconds: Seconds, case: str, operations: float, limits: dict[str, Peak], precision: str = "float32"
 ) -> float:
-    """Share of the fastest product's rate that a case of so many operations reaches: the median over rounds."""
+    """Fraction of the fastest product's rate that a case of so many operations reaches: the median over rounds."""
     return ratio(seconds, f"peak {precision}", case) * operations / limits[precision].operations
 
 

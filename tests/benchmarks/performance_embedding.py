@@ -75,16 +75,16 @@ def embedding(sizes: Sizes) -> list[Row]:
         seconds = rounds(sizes.rounds, with_peaks(limit, cases))
         label = f"hidden {sizes.hidden}, {len(streams)} stream{'s' * (len(streams) > 1)}, batch {batch}"
         needed = batch * operations(encoder.config) * len(streams) / len(everything)
-        share = of_limit(seconds, "loop", needed, limit)
-        table.append(Row(f"{label}, per-frame loop", rate(seconds, "loop", batch), "clips/s", of_limit=share))
+        fraction = of_limit(seconds, "loop", needed, limit)
+        table.append(Row(f"{label}, per-frame loop", rate(seconds, "loop", batch), "clips/s", of_limit=fraction))
         for precision in PRECISIONS:
             goal = EMBEDDING_GOALS[precision][0] if batch == sizes.batch else None
             goal = None if precision == "bfloat16" and not has_bfloat16 else goal
-            share = of_limit(seconds, precision, needed, limit, precision)
+            fraction = of_limit(seconds, precision, needed, limit, precision)
             row = Row(f"{label}, {precision}: x the loop", ratio(seconds, "loop", precision), at_least=goal)
-            table.append(row._replace(of_limit=share))
+            table.append(row._replace(of_limit=fraction))
             if precision == "float32" and goal:
-                table.append(Row(f"{label}, {precision}: fraction of the peak", 100 * share, "%", at_least=85))
+                table.append(Row(f"{label}, {precision}: fraction of the peak", 100 * fraction, "%", at_least=85))
         if batch == 1:
             table += [
                 Row(f"{label}, {precision}: time", 1e3 * float(np.median(seconds[precision])), "ms")
@@ -154,9 +154,9 @@ def bundled(sizes: Sizes) -> list[Row]:
         cases |= {name: functools.partial(encoder.features, prepared, names, name) for name in PRECISIONS}
         parts = rounds(4 * sizes.rounds, with_peaks(limit, cases))
     needed = operations(encoder.config)
-    share = of_limit(seconds, "whole", count * needed, limit)
+    fraction = of_limit(seconds, "whole", count * needed, limit)
     table = [
-        Row(f"embed {count} raw clips, float32", rate(seconds, "whole", count), "clips/s", of_limit=share),
+        Row(f"embed {count} raw clips, float32", rate(seconds, "whole", count), "clips/s", of_limit=fraction),
         Row(
             f"the same: x the per-frame loop, hidden {sizes.hidden}, 3 streams",
             ratio(seconds, "loop", "whole") * count / batch,
@@ -170,13 +170,13 @@ def bundled(sizes: Sizes) -> list[Row]:
         Row("preprocessing and modalities: x one by one", ratio(parts, "one by one", "views")),
     ]
     for precision in PRECISIONS:
-        label, share = (
+        label, fraction = (
             f"network alone, batch {batch}, {precision}",
             of_limit(parts, precision, batch * needed, limit, precision),
         )
-        table.append(Row(label, rate(parts, precision, batch), "clips/s", of_limit=share))
+        table.append(Row(label, rate(parts, precision, batch), "clips/s", of_limit=fraction))
         if precision == "float32":
-            table.append(Row(f"{label}: fraction of the peak", 100 * share, "%", at_least=60))
+            table.append(Row(f"{label}: fraction of the peak", 100 * fraction, "%", at_least=60))
     table.append(Row("embed one raw clip", 1e3 * float(np.median(parts["one clip"])), "ms", at_most=FRAME))
     for precision in PRECISIONS:
         label = f"one frame of a stream, hidden {sizes.hidden}, 3 streams, {precision}"

@@ -66,10 +66,10 @@ def neighbours(sizes: Sizes) -> list[Row]:
     seconds = rounds(sizes.few, with_peaks(limit, {"skelrep": ours, "scikit-learn": theirs}), warm=False)
     needed = 2.0 * sizes.gallery * sizes.queries * sizes.dim
     label = f"kNN {sizes.gallery} x {sizes.queries} x {sizes.dim}"
-    share = of_limit(seconds, "skelrep", needed, limit)
+    fraction = of_limit(seconds, "skelrep", needed, limit)
     table = [
-        Row(f"{label}: x scikit-learn", ratio(seconds, "scikit-learn", "skelrep"), at_least=2.5, of_limit=share),
-        Row(f"{label}: time", float(np.median(seconds["skelrep"])), "s", of_limit=share),
+        Row(f"{label}: x scikit-learn", ratio(seconds, "scikit-learn", "skelrep"), at_least=2.5, of_limit=fraction),
+        Row(f"{label}: time", float(np.median(seconds["skelrep"])), "s", of_limit=fraction),
         Row(
             f"{label}: scikit-learn's time",
             float(np.median(seconds["scikit-learn"])),

@@ -52,9 +52,9 @@ def gpu(sizes: Sizes, device: str = "cuda") -> list[Row]:
         label = f"{device}, hidden {sizes.hidden}, 3 streams, batch {batch}"
         needed = batch * operations(encoder.config)
         for precision in ("float32", "bfloat16"):
-            share = of_limit(seconds, precision, needed, limit, precision)
+            fraction = of_limit(seconds, precision, needed, limit, precision)
             table += [
-                Row(f"{label}, {precision}", rate(seconds, precision, batch), "clips/s", of_limit=share),
+                Row(f"{label}, {precision}", rate(seconds, precision, batch), "clips/s", of_limit=fraction),
                 Row(f"{label}, {precision}: x the loop in float32", ratio(seconds, "loop", precision)),
             ]
     large = dataclasses.replace(sizes, trained_hidden=sizes.hidden)
@@ -74,10 +74,10 @@ def gpu(sizes: Sizes, device: str = "cuda") -> list[Row]:
             seconds = rounds(sizes.few, with_peaks(limit, cases), warm=False)
         label = f"{device}, training step, hidden {sizes.hidden}, batch {batch}"
         for precision in ("float32", "bfloat16"):
-            share = of_limit(seconds, precision, step_operations(recipe), limit, precision)
+            fraction = of_limit(seconds, precision, step_operations(recipe), limit, precision)
             times = ratio(seconds, "loop", precision)
             table += [
-                Row(f"{label}, {precision}", rate(seconds, precision, batch), "clips/s", of_limit=share),
+                Row(f"{label}, {precision}", rate(seconds, precision, batch), "clips/s", of_limit=fraction),
                 Row(f"{label}, {precision}: x the loop in float32", times, at_least=10),
             ]
     return table

@@ -62,8 +62,8 @@ def losses(sizes: Sizes) -> list[Row]:
     label = f"losses, batch {sizes.batch}, {config.slots} slots, {config.neighbours} neighbours"
     table = [Row(f"{label}: x naive", ratio(seconds, "naive", "skelrep"), at_least=3)]
     for name in cases:
-        share = of_limit(seconds, name, needed, limit)
-        table.append(Row(f"{label}: {name}", 1e3 * float(np.median(seconds[name])), "ms", of_limit=share))
+        fraction = of_limit(seconds, name, needed, limit)
+        table.append(Row(f"{label}: {name}", 1e3 * float(np.median(seconds[name])), "ms", of_limit=fraction))
     return table
 
 
@@ -106,12 +106,12 @@ def step(sizes: Sizes) -> list[Row]:
         }
         seconds = rounds(sizes.few, with_peaks(limit, cases), warm=False)
     label = f"training step, hidden {sizes.trained_hidden}, batch {recipe.batch}"
-    share = of_limit(seconds, "loop", step_operations(recipe), limit)
-    table = [Row(f"{label}, per-frame loop", rate(seconds, "loop", recipe.batch), "clips/s", of_limit=share)]
+    fraction = of_limit(seconds, "loop", step_operations(recipe), limit)
+    table = [Row(f"{label}, per-frame loop", rate(seconds, "loop", recipe.batch), "clips/s", of_limit=fraction)]
     for precision, goal in (("float32", 2), ("bfloat16", 3.5)):
-        share = of_limit(seconds, precision, step_operations(recipe), limit, precision)
+        fraction = of_limit(seconds, precision, step_operations(recipe), limit, precision)
         table += [
-            Row(f"{label}, {precision}", rate(seconds, precision, recipe.batch), "clips/s", of_limit=share),
+            Row(f"{label}, {precision}", rate(seconds, precision, recipe.batch), "clips/s", of_limit=fraction),
             Row(f"{label}, {precision}: x the loop", ratio(seconds, "loop", precision), at_least=goal),
             # Not the longer half of a step: never the bottleneck.
             Row(f"views and augmentation, {precision}", 100 * ratio(seconds, "views", precision), "%", at_most=50),
@@ -143,10 +143,10 @@ def bundled_step(sizes: Sizes) -> list[Row]:
     alone = dataclasses.replace(recipe.encoder.preprocess, persons=1)
     needed = step_operations(dataclasses.replace(recipe, encoder=dataclasses.replace(recipe.encoder, preprocess=alone)))
     for precision in ("bfloat16", "float32"):
-        share = of_limit(seconds, precision, needed, limit, precision)
+        fraction = of_limit(seconds, precision, needed, limit, precision)
         label = f"i2md_small, batch {recipe.batch}, {precision}"
         table += [
-            Row(label, rate(seconds, precision, recipe.batch), "clips/s", of_limit=share),
+            Row(label, rate(seconds, precision, recipe.batch), "clips/s", of_limit=fraction),
             Row(f"{label}: views and augmentation", 100 * ratio(seconds, "views", precision), "%", at_most=50),
             Row(f"{label}: augmentation alone", 100 * ratio(seconds, "augmentation", precision), "%"),
             Row(f"{label}: losses", 100 * ratio(seconds, "losses", precision), "%"),

@@ -89,7 +89,7 @@ def test_queries_without_relevant_rows_are_left_out_of_the_means():
     assert caught[0].filename == __file__
     assert result.mean_average_precision == 1
     np.testing.assert_array_equal(result.average_precision, [1, 1, np.nan])
-    assert result.protocol["n_judged"] == 2
+    assert result.protocol["n_scored"] == 2
     assert result.precision is not None
     assert result.precision.tolist() == [1, 0.5]
     lines = str(result).splitlines()
