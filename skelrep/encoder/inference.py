@@ -150,8 +150,6 @@ def _batches(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
 
-    features = encoder.per_frame if per_frame else encoder.features
-    poses = covering_joints(poses, encoder.skeleton)
     training = encoder.training
     encoder.eval().to(target)
     try:
