@@ -283,7 +283,7 @@ def kept_frames(clip: np.ndarray, config: PreprocessConfig) -> tuple[int, int]:
     """The first frame of a (M, T, V, C) clip that trimming and cropping keep, and how many they keep."""
     first, frames = 0, clip.shape[1]
     if config.trim:
-        seen = np.flatnonzero(~np.isnan(clip).any(axis=-1).all(axis=(0, 2)))
+        seen = np.flatnonzero(np.logical_not(np.isnan(clip).any(axis=-1)).any(axis=2).any(axis=0))
         first, frames = (int(seen[0]), int(seen[-1] - seen[0]) + 1) if len(seen) else (0, 1)
     dropped = int((1 - config.crop) * frames / 2)  # at either end; float64, as CMD counts them
     return first + dropped, frames - 2 * dropped
