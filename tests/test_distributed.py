@@ -208,3 +208,14 @@ def test_torchrun_ends_in_a_model_though_it_was_killed(tmp_path):
     assert steps == list(range(2, 17, 2))
     encoder = load_pretrained(tmp_path / "run" / "encoder")
     assert encoder.embed(recordings(2), show_progress=False).shape == (2, encoder.dim)
+
+
+def test_on_cuda_statistics_are_shared_by_torchs_own_module(monkeypatch):
+    """The conversion alone, which needs no GPU: weights and statistics stay the same tensors under the same names."""
+    method = nn.ModuleDict({"entry": nn.BatchNorm1d(3), "block": nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))})
+    before = method.state_dict(keep_vars=True)
+    monkeypatch.setattr(distributed, "_on_cuda", lambda module: True)
+    distributed.share_statistics(method)
+    after = method.state_dict(keep_vars=True)
+    assert list(after) == list(before) and all(after[name] is before[name] for name in before)
+    assert isinstance(method["entry"], nn.SyncBatchNorm) and isinstance(method["block"][1], nn.SyncBatchNorm)

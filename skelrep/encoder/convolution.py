@@ -1,10 +1,10 @@
-"""Temporal convolutions pooled over spans of time: the backbone of the encoder in the box."""
+"""Temporal convolutions pooled over spans of time: the backbone of the bundled encoders."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,7 +16,7 @@ from skelrep.matmul import Product
 if TYPE_CHECKING:
     from skelrep.encoder.onnx import Graph
 
-SMALLEST = 1e-6  # variance over time that counts as none: the root of zero has an endless gradient
+MIN_VARIANCE = 1e-6  # added to variances over time: the gradient of the square root is infinite at zero
 MAX_BLOCKS = 100  # each costs time before its first weight does
 MAX_WINDOW_WEIGHTS = 10_000_000  # these are allocated even where nothing else is; real ones are about a hundred
 
@@ -30,13 +30,12 @@ class ConvolutionConfig:
         blocks: Residual blocks.
         kernel: Frames that a convolution sees (at the stride's rate).
         stride: Frames that the entry convolution steps.
-        spans: Equal parts of the clip around whose middles averages are taken and concatenated, so that order in time
-            is kept.
-        reach: Where the weight of a frame in an average has fallen to nothing, in spans from the middle. Above one
-            half the averages overlap, so that one who acts a little earlier or later still lies near.
-        spread: Weight of the standard deviation over the clip, which stands behind the averages and tells how much a
-            channel changes, whenever it does. 0: the embedding has no such part. With it, it has
-            width x (spans + 1) dimensions a stream.
+        spans: Equal parts of the clip. An average is taken around the centre of each, and all are concatenated, so that
+            order in time is kept.
+        reach: Distance from the centre at which the weight of a frame in an average is zero, in spans. Above one half
+            the averages overlap, so that the same action a little earlier or later gives a similar embedding.
+        std_weight: Weight of each channel's standard deviation over time, which follows the averages and measures how
+            much a channel changes. 0: the feature has no such part; else it has width x (spans + 1) dimensions.
     """
 
     width: int = 128
@@ -45,7 +44,7 @@ class ConvolutionConfig:
     stride: int = 2
     spans: int = 3
     reach: float = 1.5
-    spread: float = 2.0
+    std_weight: float = field(default=2.0, metadata={"formerly": "spread"})
 
     def check(self) -> None:
         """Raises a ValueError for values that no network can be built from."""
@@ -55,8 +54,8 @@ class ConvolutionConfig:
             raise ValueError(f"kernel must be odd, so that it has a middle frame, got {self.kernel}")
         if not 0.5 <= self.reach < math.inf:  # false for NaN, too
             raise ValueError(f"reach must be a finite number of at least 0.5, got {self.reach}")
-        if not 0 <= self.spread < math.inf:
-            raise ValueError(f"spread must be a finite number of at least 0, got {self.spread}")
+        if not 0 <= self.std_weight < math.inf:
+            raise ValueError(f"std_weight must be a finite number of at least 0, got {self.std_weight}")
 
     def build(self, joints: int, persons: int, frames: int) -> TemporalConvolution:
         """The network, with random weights; every person is encoded alone, so `persons` does not matter.
@@ -90,13 +89,13 @@ class TemporalConvolution(nn.Module):
             raise ValueError(
                 f"{config.spans} spans of {frames} frames need {weights:.0e} weights; take fewer of either"
             )
-        self.dim, self.spread = config.width * (config.spans + (config.spread > 0)), config.spread
+        self.dim, self.std_weight = config.width * (config.spans + (config.std_weight > 0)), config.std_weight
         # All but the depthwise convolutions are matrix products of rows (one for each person and frame), twice as fast
         # in training on a CPU as the same convolutions.
         self.stride, self.kernel = config.stride, config.kernel
         self.norm = nn.BatchNorm1d(3 * joints)
         for parameter in self.norm.parameters():
-            parameter.requires_grad_(False)  # the entry's weights can do the same, and its input then needs no gradient
+            parameter.requires_grad_(False)  # redundant with the entry's weights, and its input then needs no gradient
         self.entry = nn.Linear(config.kernel * 3 * joints, config.width)
         self.blocks = nn.Sequential(*(_Block(config.width, config.kernel) for _ in range(config.blocks)))
         self.register_buffer("windows", _windows(frames // config.stride, config.spans, config.reach), persistent=False)
@@ -106,7 +105,7 @@ class TemporalConvolution(nn.Module):
 
         Args:
             poses: (N, M, T, V, 3).
-            present: (N, M) whether a person is there at all; by default all are, which spares a GPU from being asked.
+            present: (N, M), which persons are present. None: all of them (avoids a GPU synchronisation).
 
         Returns:
             (N, dim).
@@ -124,7 +123,7 @@ class TemporalConvolution(nn.Module):
         blocks = [_packed_block(block, precision) for block in self.blocks]  # type: ignore[arg-type]
 
         def through(x: Tensor) -> Tensor:
-            x = x.float()  # the residual stream, whatever the products are in
+            x = x.float()  # the residual stream is float32 in every precision
             for block in blocks:
                 x = block(x)
             return x
@@ -154,11 +153,11 @@ class TemporalConvolution(nn.Module):
             x = graph("Add", x, graph.norm(block.norm, graph("Conv", y, block.reduce.weight[..., None])))
         averages = graph("Transpose", graph("MatMul", x, self.windows.T), perm=[0, 2, 1])  # (R, spans, width)
         feature = graph("Reshape", averages, [0, len(self.windows) * width])
-        if self.spread:
+        if self.std_weight:
             deviation = graph("Sub", x, graph("ReduceMean", x, axes=[2], keepdims=1))
             variance = graph("ReduceMean", graph("Mul", deviation, deviation), axes=[2], keepdims=0)
-            root = graph("Sqrt", graph("Add", variance, SMALLEST))
-            feature = graph("Concat", feature, graph("Mul", root, self.spread), axis=1)
+            root = graph("Sqrt", graph("Add", variance, MIN_VARIANCE))
+            feature = graph("Concat", feature, graph("Mul", root, self.std_weight), axis=1)
         # Back to a row for each person, zero for absent ones, for the mean over persons.
         indices = graph("Transpose", graph("NonZero", everybody), perm=[1, 0])  # (R, 1)
         size = graph("Concat", graph("Shape", everybody), [self.dim], axis=0)
@@ -183,7 +182,7 @@ class TemporalConvolution(nn.Module):
             rows = rows.to(torch.get_autocast_dtype(device))  # before frames are repeated, not after
         rows = nn.functional.pad(rows, (0, 0, self.kernel // 2, self.kernel // 2)).flatten(1)
         width = persons.shape[2]
-        rows = rows.unfold(1, self.kernel * width, self.stride * width)  # every stretch of `kernel` frames is a row
+        rows = rows.unfold(1, self.kernel * width, self.stride * width)  # `kernel` frames in one row
         x = blocks(entry(rows.flatten(0, 1)).unflatten(0, (len(persons), -1)))  # (R, T / stride, width)
         x = (over_time or self._over_time)(x)
         if present is None:
@@ -193,31 +192,31 @@ class TemporalConvolution(nn.Module):
         return total / present.sum(dim=1, keepdim=True).clamp(min=1)
 
     def _over_time(self, x: Tensor) -> Tensor:
-        """(R, T, width) to (R, dim): the averages, the spans in order, and the spread."""
+        """(R, T, width) to (R, dim): the averages, the spans in order, and the standard deviation."""
         averages = (self.windows @ x).flatten(1)
-        if not self.spread:
+        if not self.std_weight:
             return averages
         x = x.float()
         variance = (x - x.mean(dim=1, keepdim=True)).square().mean(dim=1)  # `Tensor.var` takes thirty times as long
-        return torch.cat([averages, self.spread * (variance + SMALLEST).sqrt().to(averages.dtype)], dim=1)
+        return torch.cat([averages, self.std_weight * (variance + MIN_VARIANCE).sqrt().to(averages.dtype)], dim=1)
 
 
 def _windows(frames: int, spans: int, reach: float) -> Tensor:
-    """Triangular weights of frames around the middles of spans, (spans, frames); each row sums to 1."""
-    # Real numbers even where an encoder is built on the meta device, for no checkpoint holds them.
+    """Triangular weights of frames around the centres of spans, (spans, frames); each row sums to 1."""
+    # On the CPU even where an encoder is built on the meta device, because no checkpoint holds them.
     time = (torch.arange(frames, device="cpu") + 0.5) / frames * spans  # in spans
-    middles = torch.arange(spans, device="cpu") + 0.5
-    weight = (1 - (time - middles[:, None]).abs() / reach).clamp(min=0)
+    centres = torch.arange(spans, device="cpu") + 0.5
+    weight = (1 - (time - centres[:, None]).abs() / reach).clamp(min=0)
     return weight / weight.sum(dim=1, keepdim=True)
 
 
 class _Block(nn.Module):
-    """x + BN(W2 relu(W1 BN(depthwise(x)))): time and channels are mixed apart, which needs a ninth of the weights."""
+    """x + BN(W2 relu(W1 BN(depthwise(x)))): time and channels are mixed separately, with a ninth of the weights."""
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
         self.time = nn.Conv2d(width, width, (kernel, 1), padding=(kernel // 2, 0), groups=width, bias=False)
-        self.time.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as its gradients come
+        self.time.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the layout of its gradients
         self.time_norm = nn.BatchNorm1d(width)
         self.expand = nn.Linear(width, 2 * width)
         self.reduce = nn.Linear(2 * width, width, bias=False)

@@ -67,11 +67,18 @@ def parallel(module: nn.Module) -> nn.Module:
 def share_statistics(module: nn.Module) -> None:
     """Makes every BatchNorm in a module take its statistics over all processes' parts, as if the batch were one.
 
-    torch's own SyncBatchNorm does this on CUDA only; a few lines serve, and can be tested, everywhere.
+    On CUDA by torch's SyncBatchNorm, which takes no other tensors; elsewhere by a few lines that do the same.
     """
+    if _on_cuda(module):
+        nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        return
     for child in module.modules():
         if type(child) in _SHARED:
             child.__class__ = _SHARED[type(child)]
+
+
+def _on_cuda(module: nn.Module) -> bool:
+    return next(module.parameters()).device.type == "cuda"
 
 
 class _Sum(torch.autograd.Function):

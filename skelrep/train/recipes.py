@@ -98,7 +98,7 @@ class Recipe:
         backbone = self.encoder.backbone
         if self.averages is None or not isinstance(backbone, ConvolutionConfig):
             return self.encoder
-        return replace(self.encoder, backbone=replace(backbone, spans=self.averages, spread=0.0))
+        return replace(self.encoder, backbone=replace(backbone, spans=self.averages, std_weight=0.0))
 
     def length(self, clips: int) -> int:
         """Optimiser steps for a corpus of so many clips."""

@@ -92,7 +92,7 @@ def operations(config: EncoderConfig, method: MethodConfig | None = None) -> flo
         block = 2 * width * 2 * width + width * kernel
         entry, spans = kernel * pose * width, backbone.spans * width
         stream = persons * (frames // backbone.stride) * (entry + backbone.blocks * block + spans)
-        dim = width * (backbone.spans + (backbone.spread > 0))
+        dim = width * (backbone.spans + (backbone.std_weight > 0))
     else:
         hidden = backbone.hidden
         widths = [pose * persons] + [2 * hidden] * (backbone.layers - 1)

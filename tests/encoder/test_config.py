@@ -155,7 +155,7 @@ def test_no_value_of_another_type_is_taken(kind):
     for key, value in taken:
         assert (
             (key.startswith(sizes) and value == 3 and value is not True)
-            or (key in ("backbone.reach", "backbone.spread") and value == 3.5)
+            or (key in ("backbone.reach", "backbone.std_weight") and value == 3.5)
             or (key in SWITCHES and value is True)
             or (key == "preprocess.scale_else" and value == [])
             or (key in ("preprocess.scale", "preprocess.up_else") and value is None)

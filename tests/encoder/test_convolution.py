@@ -48,7 +48,7 @@ def naive_stream(stream: TemporalConvolution, person: np.ndarray, config: Convol
         reach = config.reach * length / config.spans
         share = np.array([max(0.0, 1 - abs(t + 0.5 - middle) / reach) for t in range(length)])
         feature.append((x * share).sum(axis=1) / share.sum())
-    feature.append(config.spread * np.sqrt(x.var(axis=1) + 1e-6))
+    feature.append(config.std_weight * np.sqrt(x.var(axis=1) + 1e-6))
     return np.concatenate(feature)
 
 
@@ -66,7 +66,7 @@ def test_the_convolution_against_loops(tiny_encoder):
             np.testing.assert_allclose(got[name][clip], np.mean(each, axis=0), atol=1e-4)
 
 
-def test_what_never_changes_has_no_spread_and_a_gradient():
+def test_constant_input_has_no_standard_deviation_and_a_finite_gradient():
     torch.manual_seed(0)
     stream = TemporalConvolution(15, 64, ConvolutionConfig(width=8, kernel=1, blocks=2))
     still = torch.randn(4, 1, 1, 15, 3).expand(4, 1, 64, 15, 3)

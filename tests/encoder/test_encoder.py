@@ -64,9 +64,9 @@ def test_shapes_of_features(kind, persons, request):
     ("frames", "sizes"),
     [
         (64, {}),
-        (60, {"stride": 3, "spans": 4, "spread": 0.0}),
+        (60, {"stride": 3, "spans": 4, "std_weight": 0.0}),
         (8, {"kernel": 31, "stride": 1, "spans": 1}),
-        (2, {"spans": 1, "spread": 0.5}),
+        (2, {"spans": 1, "std_weight": 0.5}),
     ],
 )
 def test_sizes_that_fit_make_features(frames, sizes):
@@ -76,7 +76,7 @@ def test_sizes_that_fit_make_features(frames, sizes):
     )
     encoder = Encoder(config)
     feature = features(encoder, poses(body(), body(3)))
-    parts = config.backbone.spans + (config.backbone.spread > 0)
+    parts = config.backbone.spans + (config.backbone.std_weight > 0)
     assert feature["bone"].shape == (2, 6 * parts)
     assert encoder.dim == 3 * 6 * parts
 

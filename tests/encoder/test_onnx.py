@@ -172,7 +172,7 @@ def test_without_the_extra(tiny_encoder, tmp_path, monkeypatch, missing, capsys)
     with pytest.raises(ModuleNotFoundError, match=rf"needs {missing}: pip install 'skelrep\[onnx\]'"):
         export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
     assert main(["export-onnx", "i2md-small", str(tmp_path / "encoder.onnx")]) == 1
-    assert f"skelrep: error: this format needs {missing}" in capsys.readouterr().err
+    assert f"needs {missing}" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -37,7 +37,7 @@ def test_a_row_of_a_recurrent_encoder_is_the_embedding_so_far():
 
 
 def test_rows_of_a_convolutional_encoder_average_to_its_windows(tiny_encoder):
-    """The spans' averages are weighted means of the rows, and the spread is their standard deviation."""
+    """The averages over spans are weighted means of the rows."""
     poses = ragged()
     with torch.inference_mode():
         steps = tiny_encoder.per_frame(tiny_encoder.prepare(poses), ["bone"])["bone"]
