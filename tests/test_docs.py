@@ -38,7 +38,7 @@ CARD = ROOT / "skelrep" / "pretrained" / "i2md-small" / "README.md"
 DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.glob("**/*.md"))]
 # Pages that may not come to have nothing that runs.
 TELLING = {"README.md", *(f"docs/{name}.md" for name in ("index", "quickstart", "own-skeletons", "formats", "seeing"))}
-TELLING |= {f"docs/{name}.md" for name in ("streaming", "protocols", "pretraining", "extending")}
+TELLING |= {f"docs/{name}.md" for name in ("streaming", "protocols", "pretraining", "extending", "labelled-folders")}
 
 
 class Block(NamedTuple):
@@ -111,6 +111,15 @@ def _make_files(folder: Path, motion) -> None:
     ]
     stamps = [{"timestamp_usec": t * 33_333, "bodies": [body]} for t, body in enumerate(bodies)]
     _json(folder / "azure.json", {"frames": stamps})
+
+    for label in ("wave", "jump", "bow"):
+        several = motion.make_clips(72, skeleton="coco-17").select(labels=label)
+        for name, clip in zip("abcdxy", several.clips, strict=True):
+            where = folder / "labelled" / ("test" if name in "xy" else "train") / label
+            where.mkdir(parents=True, exist_ok=True)
+            points = clip[0, :, :, :2] * (400, -400) + (960, 700)
+            frames = [{"frame_id": t, "instances": [{"keypoints": frame.tolist()}]} for t, frame in enumerate(points)]
+            _json(where / f"{name}.json", {"instance_info": frames})
 
     np.savetxt(folder / "kinect_v1.txt", motion.make_clips(24, noise=0).clips[0][0].reshape(-1, 60), fmt="%.5f")
     write(seen[:4], folder / "recordings.csv")
