@@ -6,24 +6,40 @@ import io
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from skelrep.cli.command import Command, UsageError, positive, whole
-from skelrep.cli.options import add_embedding, add_reading, column, embedding_options, load_encoder, read_poses
+from skelrep.cli.options import add_embedding, add_reading, column, embedding_options, load_encoder, reading_options
 from skelrep.cli.output import aligned, print_json, say, show
+from skelrep.cli.overwriting import Earlier
+from skelrep.cli.skipping import new_report, skipped
 from skelrep.cli.stored import maker, pair
+
+if TYPE_CHECKING:
+    from skelrep.encoder import Encoder
+    from skelrep.io.embeddings import Embeddings
+    from skelrep.poses import Poses
+
+_AT_ONCE = 2**24  # coordinates that wait to be embedded together: 64 MB
 
 
 def _add_embed(parser: ArgumentParser) -> None:
-    parser.add_argument("poses", nargs="+", help="files or folders of poses (*.embeddings.npy are left out)")
+    parser.add_argument(
+        "poses",
+        nargs="+",
+        help="files, folders (with all below them), patterns in quotes, @LIST (a file with a path on each line) or - "
+        "(paths on stdin); *.embeddings.* are left out",
+    )
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT",
-        help="OUT.npy, OUT.npz or OUT.parquet (with ids, labels, times), a folder, or - for .npy on stdout "
-        "(default: POSES.embeddings.npy beside each input)",
+        help="OUT.npz or OUT.parquet (ids, labels, times), OUT.npy (rows alone), a folder, or - for .npy on stdout "
+        "(default: POSES.embeddings.npz beside each input)",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace an output that has other rows")
     parser.add_argument("--split", help="only this split of a file that has several")
     parser.add_argument("--normalize", action="store_true", help="scale each row to length 1")
     parser.add_argument("--window", type=positive, metavar="SECONDS", help="one row per window instead of one per clip")
@@ -37,70 +53,131 @@ def _add_embed(parser: ArgumentParser) -> None:
 def _embed(arguments: Namespace) -> None:
     import numpy as np
 
-    from skelrep.io import EMBEDDINGS
     from skelrep.io import embeddings as stored
 
-    output: Any = arguments.output
-    if arguments.stride is not None and arguments.window is None:
-        raise UsageError("--stride needs --window")
-    # `skelrep embed folder/*` a second time finds what the first time wrote.
-    inputs = [name for name in arguments.poses if not name.endswith(f"{EMBEDDINGS}.npy")] or arguments.poses
-    each = not output or output.endswith(os.sep) or Path(output).is_dir()
-    targets = [_target(Path(name), output) for name in inputs] if each else []
-    if twice := sorted({str(target) for target in targets if targets.count(target) > 1}):
-        raise UsageError(f"several inputs would be written to {', '.join(twice)}; name one -o FILE.npz for all of them")
-    if output == "-":
-        if arguments.json:
-            raise UsageError("--json and -o - both write to stdout; choose one")
-        if sys.stdout is None:
-            raise ValueError("-o - writes to stdout, which is closed")
-    elif not each:  # said before the work, not after it
-        stored.check_output(output)
+    jobs = _jobs(arguments)
+    for _, target in jobs:
+        if target == "-":
+            if arguments.json:
+                raise UsageError("--json and -o - both write to stdout; choose one")
+            if sys.stdout is None:
+                raise ValueError("-o - writes to stdout, which is closed")
+        elif not isinstance(target, Path):  # said before the work, not after it
+            stored.check_output(target)
     encoder = load_encoder(arguments)
     made_by = maker(encoder, arguments.streams)
-
-    def embedded(name: str) -> stored.Embeddings:
-        poses = read_poses(name, arguments, arguments.split)
-        if arguments.window is not None:
-            poses = poses.windows(arguments.window, arguments.stride)
-        rows = encoder.embed(poses, **embedding_options(arguments), normalize=arguments.normalize)
-        return stored.Embeddings.of(poses, rows, made_by)
-
     written = []
-    if each:
-        for name, target in zip(inputs, targets):
-            part = embedded(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            stored.save(part, target)
-            written.append((str(target), part.rows.shape))
-    else:
-        whole = stored.Embeddings.concatenate([embedded(name) for name in inputs])
-        if output == "-":
+    for inputs, target in jobs:
+        earlier = None if target == "-" or arguments.overwrite else Earlier.at(target, made_by)
+        table = stored.Embeddings.concatenate(list(_embedded(inputs, encoder, made_by, earlier, arguments)))
+        if earlier is not None:
+            earlier.finish(table)
+        if target == "-":
             content = io.BytesIO()  # numpy would write to the pipe by its number, and fail in its own words
-            np.save(content, whole.rows)
+            np.save(content, table.rows)
             sys.stdout.buffer.write(content.getbuffer())
         else:
-            stored.save(whole, output)
-        written.append((output, whole.rows.shape))
+            Path(target).parent.mkdir(parents=isinstance(target, Path), exist_ok=True)
+            stored.save(table, target)
+        written.append((str(target), table.rows.shape))
     if arguments.json:
         outputs = [{"path": path, "rows": shape[0], "dim": shape[1]} for path, shape in written]
-        print_json({"model": encoder.source.name, "commit": encoder.source.commit, "outputs": outputs})
+        document = {"model": encoder.source.name, "commit": encoder.source.commit, "outputs": outputs}
+        print_json(document, arguments)
     elif not arguments.quiet:
         for path, shape in written:
             target = "stdout" if path == "-" else path
             say(f"{shape[0]} clip{'s' * (shape[0] != 1)} -> {target} {shape[0]} x {shape[1]}", prefix="")
 
 
-def _target(path: Path, output: str | None) -> Path:
+def _jobs(arguments: Namespace) -> list[tuple[list[str], str | Path]]:
+    """Inputs that go into one output each; a `Path` is an output whose folder is created."""
+    from skelrep.io import EMBEDDINGS
+
+    output: str | None = arguments.output
+    if arguments.stride is not None and arguments.window is None:
+        raise UsageError("--stride needs --window")
+    # `skelrep embed folder/*` a second time finds what the first time wrote.
+    inputs = [name for name in arguments.poses if Path(name).suffixes[-2:-1] != [EMBEDDINGS]] or arguments.poses
+    if output and not output.endswith(os.sep) and not Path(output).is_dir():
+        return [(inputs, output)]
+    targets = [_target(name, output) for name in inputs]
+    if twice := sorted({str(target) for target in targets if targets.count(target) > 1}):
+        raise UsageError(f"several inputs would be written to {', '.join(twice)}; name one -o FILE.npz for all of them")
+    return [([name], target) for name, target in zip(inputs, targets)]
+
+
+def _target(name: str, output: str | None) -> Path:
     """Where the embeddings of one input go: beside it, or into the folder `output`."""
     from skelrep.io import EMBEDDINGS
 
+    path = Path(name.removeprefix("@")).expanduser()
+    if not path.exists() and (name == "-" or any(sign in name for sign in "*?[")):
+        raise UsageError(f"{name} names several files; say where their embeddings go with -o FILE.npz")
     if path.is_dir():
         path = path.resolve()  # "." has no name of its own
         stem = path.name
     else:
         stem = path.stem
-    return (path.parent if output is None else Path(output)) / f"{stem}{EMBEDDINGS}.npy"
+    return (path.parent if output is None else Path(output)) / f"{stem}{EMBEDDINGS}.npz"
+
+
+def _embedded(
+    inputs: list[str], encoder: Encoder, made_by: str, earlier: Earlier | None, arguments: Namespace
+) -> Iterator[Embeddings]:
+    """The embeddings of all clips of the inputs, in parts of many clips, so that the poses need not fit into memory."""
+    some = False
+    for poses in _parts(inputs, arguments):
+        if arguments.window is not None:
+            poses = poses.windows(arguments.window, arguments.stride)
+        if earlier is not None and arguments.on_error == "stop":
+            earlier.check(poses.ids, poses.info)
+        for part in _rows(poses, encoder, made_by, arguments):
+            some = True
+            yield part
+    if not some:
+        reasons = "; ".join(f"{path}: {reason}" for path, reason in list(skipped(arguments).items())[:3])
+        raise ValueError(f"no clip of {', '.join(inputs[:3])} can be embedded: {reasons}")
+
+
+def _parts(inputs: list[str], arguments: Namespace) -> Iterator[Poses]:
+    """Poses of all inputs, small files put together: batches of single clips are slow."""
+    from skelrep.io import read_parts
+    from skelrep.poses import Poses
+
+    def kind(poses: Poses) -> tuple:
+        columns = (poses.labels is None, *poses.info)
+        return (poses.skeleton.joints, poses.channels, poses.fps, columns)
+
+    waiting: list[Poses] = []
+    values = 0
+    path = inputs[0] if len(inputs) == 1 else inputs
+    for poses in read_parts(path, split=arguments.split, **reading_options(arguments)):
+        if waiting and (kind(poses) != kind(waiting[0]) or values > _AT_ONCE):
+            yield Poses.concatenate(waiting)
+            waiting, values = [], 0
+        waiting.append(poses)
+        values += sum(clip.size for clip in poses.clips)
+    if waiting:
+        yield Poses.concatenate(waiting)
+
+
+def _rows(poses: Poses, encoder: Encoder, made_by: str, arguments: Namespace) -> list[Embeddings]:
+    """Embeddings of the clips: with `--on-error skip` of all that can be embedded."""
+    from skelrep.io.embeddings import Embeddings
+
+    try:
+        rows = encoder.embed(poses, **embedding_options(arguments), normalize=arguments.normalize)
+        return [Embeddings.of(poses, rows, made_by)]
+    except ValueError as error:
+        if arguments.on_error != "skip":
+            raise
+        if len(poses) == 1:
+            new_report(arguments).skip(Path(poses.ids[0]), error)
+            return []
+    middle = len(poses) // 2  # the clips at fault are found by halves, so that few of many cost little
+    halves = (poses[:middle], poses[middle:])
+    return [part for half in halves for part in _rows(half, encoder, made_by, arguments)]
 
 
 def _add_search(parser: ArgumentParser) -> None:
@@ -137,7 +214,7 @@ def _search(arguments: Namespace) -> None:
     if arguments.json:
         ranked = [answer | {"similarity": value} for answer, value in zip(answers, similarities)]
         queries = [entry | {"neighbours": ranked[i * k : i * k + k]} for i, entry in enumerate(asked)]
-        print_json({"protocol": found.protocol, "queries": queries})
+        print_json({"protocol": found.protocol, "queries": queries}, arguments)
         return
     names, lines = aligned(asked), aligned(answers)
     for i, (line, similarity) in enumerate(zip(lines, similarities)):
@@ -151,7 +228,7 @@ COMMANDS = (
         "embed",
         "poses to embeddings",
         (
-            "embed clips.npz                         # writes clips.embeddings.npy beside it",
+            "embed clips.npz                         # writes clips.embeddings.npz beside it",
             "embed long.npz --window 2 --stride 0.5 -o windows.npz",
             "embed clip.npy --skeleton coco-17 -o -  # a .npy to stdout",
         ),

@@ -35,7 +35,7 @@ def _add_info(parser: ArgumentParser) -> None:
 def _info(arguments: Namespace) -> None:
     facts, text = _described(arguments)
     if arguments.json:
-        print_json(facts)
+        print_json(facts, arguments)
     else:
         show(text)
 

@@ -24,6 +24,7 @@ from skelrep.cli.options import add_common
 from skelrep.cli.output import say
 from skelrep.cli.pictures import COMMANDS as pictures_commands
 from skelrep.cli.poses import COMMANDS as poses_commands
+from skelrep.cli.skipping import check_report, finish
 from skelrep.cli.training import COMMANDS as training_commands
 from skelrep.messages import nearest
 
@@ -109,7 +110,8 @@ def _run(command: Command, parser: Parser, arguments: argparse.Namespace) -> int
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_, **__: say(f"warning: {sentence(Warning(message), options)}")
-            code = command.run(arguments) or 0
+            check_report(arguments)
+            code = command.run(arguments) or finish(arguments)
         if sys.stdout is not None:  # closed by `>&-`
             sys.stdout.flush()
         return code

@@ -58,7 +58,7 @@ def _download(arguments: Namespace) -> None:
 
     folder = download(arguments.model, arguments.output, revision=arguments.revision)
     if arguments.json:
-        print_json({"model": arguments.model, "output": str(folder)})
+        print_json({"model": arguments.model, "output": str(folder)}, arguments)
     else:
         show(folder)
 
@@ -86,7 +86,7 @@ def _push(arguments: Namespace) -> None:
         replace_card=arguments.replace_card,
     )
     if arguments.json:
-        print_json({"repository": arguments.repository, "commit": address})
+        print_json({"repository": arguments.repository, "commit": address}, arguments)
     else:
         show(address)
 

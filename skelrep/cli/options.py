@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import UsageError, number, one_of, positive, whole
+from skelrep.cli.skipping import new_report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,27 @@ def add_reading(parser: ArgumentParser) -> None:
         help="multiply coordinates by FACTOR (one value, or one per axis); 0.001 converts mm to m",
     )
     group.add_argument("--min-score", type=number, metavar="SCORE", help="joints of lower confidence become missing")
+    group.add_argument(
+        "--zeros",
+        **one_of("missing", "coordinates"),
+        help="what coordinates of exactly 0 mean (default: judged by the data)",
+    )
+    group.add_argument(
+        "--labels",
+        metavar="WHERE",
+        help="labels that the files do not hold: `folder` for the names of the folders that files lie in (`folder:2` "
+        "for the second level), FILE.csv or FILE.csv:COLUMN for a table of clips, or an info column",
+    )
+    group.add_argument("--subjects", metavar="WHERE", help="as --labels, for the info column `subject`")
+    group.add_argument(
+        "--on-error",
+        default="stop",
+        **one_of("stop", "skip"),
+        help="at a file that cannot be read: stop, or skip it and exit with 3 in the end (default: %(default)s)",
+    )
+    group.add_argument(
+        "--report", metavar="FILE", help="with --on-error skip: a .csv or .json list of what was skipped"
+    )
 
 
 def reading_options(arguments: Namespace) -> dict[str, Any]:
@@ -44,12 +66,12 @@ def reading_options(arguments: Namespace) -> dict[str, Any]:
     skeleton = arguments.skeleton
     if skeleton and "," in skeleton:
         skeleton = [name.strip() for name in skeleton.split(",")]
-    given = ("format", "layout", "fps", "scale", "min_score")
-    return {key: getattr(arguments, key) for key in given} | {"skeleton": skeleton}
+    given = ("format", "layout", "fps", "scale", "min_score", "zeros", "labels", "subjects", "on_error")
+    return {key: getattr(arguments, key) for key in given} | {"skeleton": skeleton, "report": new_report(arguments)}
 
 
-def read_poses(path: str, arguments: Namespace, split: str | None = None) -> Poses:
-    """Poses of a file or folder, read as `add_reading` says."""
+def read_poses(path: str | list[str], arguments: Namespace, split: str | None = None) -> Poses:
+    """Poses of a file, a folder, a pattern or a list of them, read as `add_reading` says."""
     from skelrep.io import read
 
     return read(path, split=split, **reading_options(arguments))

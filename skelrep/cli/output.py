@@ -14,7 +14,7 @@ from skelrep.messages import printable
 def report(arguments: argparse.Namespace, document: dict[str, Any], summary: str) -> None:
     """What was done: with `--json` the document on stdout, else the summary on stderr unless `--quiet`."""
     if arguments.json:
-        print_json(document)
+        print_json(document, arguments)
     elif not arguments.quiet:
         say(summary, prefix="")
 
@@ -33,13 +33,16 @@ def show(text: object) -> None:
 def print_result(result: Any, arguments: argparse.Namespace) -> None:
     """A result of `skelrep.evaluate`: its own text, or with `--json` its `to_dict()`."""
     if arguments.json:
-        print_json(result.to_dict())
+        print_json(result.to_dict(), arguments)
     else:
         show(result)
 
 
-def print_json(document: Any) -> None:
-    """One JSON document."""
+def print_json(document: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """One JSON document, with what was skipped where `--on-error skip` allows it."""
+    if getattr(arguments, "on_error", "stop") == "skip":
+        left_out = {path: reason for report in getattr(arguments, "reports", ()) for path, reason in report.skipped}
+        document = document | {"skipped": left_out}
     print(json.dumps(document, indent=2, default=str).replace("\x7f", "\\u007f"))  # the one control left unescaped
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skelrep.cli.command import Command, number, one_of, positive
-from skelrep.cli.options import add_embedding, add_reading, column, embedding_options, load_encoder, read_poses
+from skelrep.cli.options import add_embedding, add_reading, embedding_options, load_encoder, read_poses
 from skelrep.cli.output import report
 from skelrep.cli.stored import rows_of
 
@@ -87,7 +87,6 @@ def _add_explore(parser: ArgumentParser) -> None:
     parser.add_argument("poses", help="a file or folder of poses")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.html", help="one page that needs no network")
     parser.add_argument("--embeddings", metavar="FILE", help="embeddings of the same poses, written by `skelrep embed`")
-    parser.add_argument("--labels", metavar="COLUMN", help="info column to colour by, instead of the labels")
     parser.add_argument("--map", default="pca", **one_of("pca", "umap"), help="umap needs umap-learn (default: pca)")
     add_reading(parser)
     add_embedding(parser)
@@ -98,14 +97,13 @@ def _explore(arguments: Namespace) -> None:
     from skelrep.plot.explore import page
 
     poses = read_poses(arguments.poses, arguments)
-    labels = column(poses, arguments.labels, arguments.poses)
     with replacing(arguments.output) as file:  # before the work, so that a missing folder is reported at once
         if arguments.embeddings is None:
             rows = load_encoder(arguments).embed(poses, **embedding_options(arguments))
         else:
             rows = rows_of(poses, arguments.embeddings)
         title = Path(arguments.poses).resolve().stem
-        text = page(poses, rows, labels=labels, map=arguments.map, title=title).encode()
+        text = page(poses, rows, map=arguments.map, title=title).encode()
         file.write(text)
     report(
         arguments,

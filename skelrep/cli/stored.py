@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skelrep.cli.options import embedding_options, load_encoder, read_poses
@@ -39,8 +41,9 @@ def _embeddings(
     from skelrep.io import members
     from skelrep.io.embeddings import Embeddings, load
 
-    no_labels = f"{name} holds no labels to judge by; an .npz written by Poses.save can"
+    no_labels = f"{name} holds no labels to judge by; give --labels folder, --labels FILE.csv or --labels COLUMN"
     if (found := load(name)) is not None:
+        found = _relabelled(found, name, arguments)
         if labelled and found.labels is None:
             raise ValueError(no_labels)
         return found if split is None else found.take(members(found.info, split, name))
@@ -51,6 +54,23 @@ def _embeddings(
         cache["encoder"] = load_encoder(arguments)
     rows = cache["encoder"].embed(poses, **embedding_options(arguments))
     return Embeddings.of(poses, rows, maker(cache["encoder"], arguments.streams))
+
+
+def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> Embeddings:
+    """Embeddings with the labels and subjects that the arguments name."""
+    from skelrep.io.labelling import Column
+    from skelrep.io.sources import Sources
+
+    for said, what in ((arguments.labels, "label"), (arguments.subjects, "subject")):
+        if said is None:
+            continue
+        ids = [str(row) for row in (range(len(found.rows)) if found.ids is None else found.ids.tolist())]
+        column = Column(said, what, Sources(Path(), [Path(each) for each in ids], True, name))
+        files = ids if column.join is None else [each.rpartition("/")[0] or each for each in ids]  # FILE/CLIP
+        values = column.values(ids, files, found.info)
+        column.finish()
+        found = replace(found, labels=values) if what == "label" else replace(found, info=found.info | {what: values})
+    return found
 
 
 def maker(encoder: Encoder, streams: Sequence[str] | None) -> str:

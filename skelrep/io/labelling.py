@@ -54,16 +54,26 @@ class Column:
 
     def add(self, poses: Poses, files: Sequence[str]) -> Poses:
         """The poses with the column; `files` are the paths of each clip's file below the root."""
-        if self.join is not None:
-            values = self.join.column(poses.ids, files)
-        elif self.column is not None:
-            return (
-                poses.with_labels(self.column) if self.what == "label" else poses.with_info(**{self.what: self.column})
-            )
-        else:
-            assert self.level is not None
-            values = _plain([_folder(file, self.level) for file in files])
+        values = self.values(poses.ids, files, poses.info)
         return replace(poses, labels=values) if self.what == "label" else poses.with_info(**{self.what: values})
+
+    def values(self, ids: Sequence[str], files: Sequence[str], info: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The value of each clip, (N,), by its id, the path of its file below the root, and its columns.
+
+        Raises:
+            ValueError: if a clip has none, or there is no such column.
+        """
+        if self.join is not None:
+            return self.join.column(ids, files)
+        if self.column is not None:
+            if self.column not in info:
+                raise ValueError(
+                    f"there is no column {self.column!r} to take as {self.what}{nearest(self.column, info)} (these "
+                    f"clips have: {', '.join(info) or 'none'})"
+                )
+            return info[self.column]
+        assert self.level is not None
+        return _plain([_folder(file, self.level) for file in files])
 
     def finish(self) -> None:
         """Warns about rows of the table that belong to no clip."""

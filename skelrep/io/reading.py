@@ -47,7 +47,7 @@ def read(
     Args:
         path: A file of a known suffix; a folder, which is searched with the folders below it; a pattern such as
             "train/*/*.json"; "@FILE" with a path on each line; or a list of these. Formats may be mixed. Of a folder,
-            files that begin with a dot, and the `.embeddings.npy` that `skelrep embed` writes, are not read.
+            files that begin with a dot, and the `.embeddings.*` that `skelrep embed` writes, are not read.
         format: The name of a reader ("ntu", "csv" ...), where suffix and content do not say it.
         layout: The axes of a bare array in its own order, such as "NCTVM" (see `Poses.from_array`).
         skeleton: A `Skeleton`, a name of one or V joint names, where the file does not say it.

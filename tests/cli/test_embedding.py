@@ -21,15 +21,15 @@ FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
 
 def test_embed_writes_beside_its_input(files, model, capsys):
     assert main(["embed", "clip.npy", "-m", model, "--skeleton", "kinect-20"]) == 0
-    rows = np.load("clip.embeddings.npy")
+    rows = np.load("clip.embeddings.npz")["embeddings"]
     assert rows.shape[0] == 1 and rows.dtype == np.float32
     captured = capsys.readouterr()
-    assert captured.out == "" and "clip.embeddings.npy" in captured.err
+    assert captured.out == "" and "clip.embeddings.npz" in captured.err
 
 
 def test_embed_many_into_a_folder_and_into_one_file(files, model, tiny_encoder, capsys):
     assert main(["embed", "train.npz", "test.npz", "-m", model, "-o", "out/", "-q"]) == 0
-    parts = [np.load(f"out/{name}.embeddings.npy") for name in ("train", "test")]
+    parts = [np.load(f"out/{name}.embeddings.npz")["embeddings"] for name in ("train", "test")]
     assert main(["embed", "train.npz", "test.npz", "-m", model, "-o", "all.npz", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["outputs"] == [{"path": "all.npz", "rows": 24, "dim": tiny_encoder.dim}]
@@ -64,7 +64,7 @@ def test_embed_a_file_of_each_format(tmp_path, tiny_encoder, model, monkeypatch)
         "own.npz": 2,
     }
     for arguments, rows in expected.items():
-        assert main(["embed", *arguments.split(), "-m", model, "-o", "rows.npy", "-q"]) == 0, arguments
+        assert main(["embed", *arguments.split(), "-m", model, "-o", "rows.npy", "-q", "--overwrite"]) == 0, arguments
         stored = np.load("rows.npy")
         assert stored.shape == (rows, tiny_encoder.dim) and np.isfinite(stored).all(), arguments
 
@@ -105,11 +105,11 @@ def test_a_folder_is_named_after_itself_and_embedded_twice(files, model, monkeyp
         (files / "many" / f"{name}.npz").write_bytes((files / f"{name}.npz").read_bytes())
     monkeypatch.chdir(files / "many")
     assert main(["embed", ".", "-m", model, "-q"]) == 0
-    assert np.load(files / "many.embeddings.npy").shape[0] == 24
+    assert np.load(files / "many.embeddings.npz")["embeddings"].shape[0] == 24
     for _ in range(2):
         assert main(["embed", *map(str, (files / "many").iterdir()), "-m", model, "-q"]) == 0
     assert sorted(path.name for path in (files / "many").iterdir()) == [
-        *("test.embeddings.npy", "test.npz", "train.embeddings.npy", "train.npz")
+        *("test.embeddings.npz", "test.npz", "train.embeddings.npz", "train.npz")
     ]
 
 
