@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
+
     from skelrep.io.embeddings import Embeddings
 
 _TIMES = ("start", "end")  # of the windows that `Poses.windows` cuts
@@ -67,6 +67,8 @@ class Earlier:
 
 
 def _plain(column: Sequence | np.ndarray | None, rows: slice = slice(None)) -> list | None:
+    import numpy as np
+
     return None if column is None else np.asarray(column)[rows].tolist()
 
 

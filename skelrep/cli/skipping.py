@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +52,10 @@ def finish(arguments: Namespace) -> int:
 
 
 def _write(path: Path, left_out: dict[str, str]) -> None:
+    import csv
+    import io
+    import json
+
     from skelrep.files import replacing
 
     entries = [{"path": where, "reason": reason} for where, reason in left_out.items()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +57,8 @@ def _embeddings(
 
 def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> Embeddings:
     """Embeddings with the labels and subjects that the arguments name."""
+    from dataclasses import replace
+
     from skelrep.io.labelling import Column
     from skelrep.io.sources import Sources
 
