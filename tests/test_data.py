@@ -115,7 +115,7 @@ def test_what_is_no_corpus(folders, tmp_path):
         Corpus.load(tmp_path / "nowhere", SMALL)
     about = json.loads((folders / "one" / "corpus.json").read_text())
     (tmp_path / "corpus.json").write_text(json.dumps(about | {"format_version": 2}))
-    with pytest.raises(ValueError, match="another version of skelrep wrote it.; prepare it again"):
+    with pytest.raises(ValueError, match="format_version is 2"):
         Corpus.load(tmp_path, SMALL)
     for name, damage in (("corpus.json", b"{"), ("corpus.json", b"[]"), ("tracks.npz", b"PK"), ("rows.npy", b"no")):
         damaged = tmp_path / f"{name}{len(damage)}"

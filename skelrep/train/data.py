@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +14,9 @@ from torch import Tensor
 from skelrep.alignment import normalise
 from skelrep.encoder import EncoderConfig
 from skelrep.preprocess import resample
-from skelrep.skeletons import Skeleton, mapping
+from skelrep.skeletons import mapping
 from skelrep.train.augment import AugmentConfig, CMDAugmentConfig, hidden
-from skelrep.train.prepare import FORMAT_VERSION
+from skelrep.train.stored_corpus import read_stored
 
 
 @dataclass(frozen=True)
@@ -56,20 +53,9 @@ class Corpus:
             ValueError: if the folder holds no corpus or a damaged one, its skeleton cannot be mapped to the encoder's,
                 or nobody is left.
         """
-        folder, device = Path(folder), torch.device(device)
-        if not (folder / "corpus.json").exists():
-            raise ValueError(f"{folder} holds no training corpus (no corpus.json); write one by `skelrep prepare`")
-        try:
-            about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
-            if about["format_version"] != FORMAT_VERSION:
-                raise ValueError("another version of skelrep wrote it")
-            skeleton = Skeleton(**{key: _tuples(value) for key, value in about.pop("skeleton").items()})
-            with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
-                start, length, clip, seen, fps = (tracks[key] for key in ("start", "length", "clip", "seen", "fps"))
-            # Copy-on-write: torch wants memory that it could write to; nothing ever does.
-            rows = torch.from_numpy(np.load(folder / "rows.npy", mmap_mode="c"))
-        except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{folder} cannot be read as a training corpus ({error}); prepare it again") from error
+        device = torch.device(device)
+        about, skeleton, stored, start, length, clip, seen, fps = read_stored(Path(folder))
+        rows = torch.from_numpy(stored)
         matrix = mapping(skeleton, config.skeleton)
         if config.preprocess.per_person:
             chosen = np.flatnonzero((seen @ (matrix != 0).T.astype(int) == (matrix != 0).sum(axis=1)).all(axis=1))
@@ -240,11 +226,6 @@ def between(rows: Tensor, starts: Tensor, lengths: Tensor, times: Tensor) -> Ten
 def _random_below(bound: Tensor) -> Tensor:
     """A random integer in 0..bound-1 for every bound."""
     return (torch.rand(bound.shape, device=bound.device) * bound).long().clamp(max=bound - 1)
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that a skeleton has."""
-    return tuple(map(_tuples, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def _free(device: torch.device) -> int:
