@@ -14,9 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from skelrep.encoder import Encoder
 from skelrep.encoder.modalities import modality
+from skelrep.train import i2md
 from skelrep.train.augment import AugmentConfig, CMDAugmentConfig
 from skelrep.train.data import Corpus
-from skelrep.train.i2md import Method, MethodConfig
+from skelrep.train.i2md import Batch, Method, MethodConfig, fused
 from skelrep.train.loop import _optimizer, _trained, _views
 from skelrep.train.losses import EXCLUDED
 from skelrep.train.memory import Memory
@@ -161,6 +162,51 @@ def test_instance_contrast_and_both_distillations_are_the_formulas(corpora):
         taught = naive_distillation(k[a], instance[a], u[a], cluster[a], count, out)
         teaching = naive_distillation(v[a], cluster[a], q[a], instance[a], count, out)
         assert got["intra_modal"][:, a].tolist() == pytest.approx([taught, teaching], rel=1e-3)
+
+
+@pytest.mark.parametrize("negatives", [False, True])
+@pytest.mark.parametrize("losses", LOSSES)
+def test_the_fused_losses_are_the_functions(losses, negatives, corpora):
+    recipe = small()
+    weights = dict.fromkeys(NAMES, 1.0) | LOSSES[losses]
+    weights = {name: weight * factor for (name, weight), factor in zip(weights.items(), (1, 2, 3, 5))}
+    method = method_of(recipe, neighbours_are_negatives=negatives, **weights)
+    batch, _ = method.batch(*batch_of(recipe, corpora))
+    total, parts = fused(batch)
+    functions = {name: i2md.LOSSES[name](batch) for name, weight in weights.items() if weight}
+    expected = sum(weights[name] * parts.sum() for name, parts in functions.items())
+    assert set(parts) == set(functions)
+    for name, loss in functions.items():
+        torch.testing.assert_close(parts[name], loss.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(total, expected, rtol=1e-5, atol=1e-5)
+    gradients = [torch.autograd.grad(loss, batch.query, retain_graph=True)[0] for loss in (total, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
+
+
+def uniformity(batch: Batch) -> Tensor:
+    """How evenly queries spread over the sphere (Wang and Isola, ICML 2020, arXiv 2005.10242): a loss from outside."""
+    squared = 2 - 2 * batch.query @ batch.query.mT
+    return squared.mul(-2).exp().mean(dim=(-2, -1)).log()
+
+
+def test_a_further_loss_is_a_function_and_a_weight(corpora):
+    recipe, views = small(), batch_of(small(), corpora)
+    plain = method_of(recipe)
+    torch.manual_seed(0)
+    method = Method(Encoder(recipe.encoder), recipe.method, losses={"uniformity": (uniformity, 0.5)}).train()
+    method.load_state_dict(plain.state_dict())
+    before, got = plain(*views), method(*views)
+    assert set(got) == {*before, "uniformity"} and got["uniformity"].shape == (2, 3)
+    torch.testing.assert_close(got["total"], before["total"] + 0.5 * got["uniformity"].sum())
+    losses = (before["total"], got["total"])
+    entry, other = (
+        torch.autograd.grad(loss, [of.encoder.streams["joint"].entry.weight])[0]  # type: ignore[union-attr]
+        for loss, of in zip(losses, (plain, method))
+    )
+    assert not torch.allclose(entry, other)
+    for name in ("instance", "total"):
+        with pytest.raises(ValueError, match=name):
+            Method(Encoder(recipe.encoder), recipe.method, losses={name: (uniformity, 1.0)})
 
 
 @pytest.mark.parametrize("enqueue", ["key", "centre"])

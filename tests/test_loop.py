@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -23,9 +24,20 @@ from skelrep.encoder import Encoder
 from skelrep.hub import load_pretrained
 from skelrep.train import loop
 from skelrep.train.data import Corpus
+from skelrep.train.i2md import Batch, Method
 from skelrep.train.loop import Stopped, _schedule, load_checkpoint, pretrain
 from skelrep.train.recipes import RECIPES, Recipe
-from tests.corpus_data import ENVIRONMENT, PYTHON, another_process, corpus_of, pairs, recordings, small, small_paper
+from tests.corpus_data import (
+    ENVIRONMENT,
+    METHOD,
+    PYTHON,
+    another_process,
+    corpus_of,
+    pairs,
+    recordings,
+    small,
+    small_paper,
+)
 
 
 def small_sgd() -> Recipe:
@@ -382,3 +394,41 @@ def test_a_folder_belongs_to_one_recipe(corpus, tmp_path):
     with pytest.raises(ValueError, match="holds a run of another recipe; give this one a folder of its own"):
         pretrain(small(steps=2), corpus, tmp_path)
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == files
+
+
+class Mirrored(Method):
+    """A method from outside: each view is once the query and once the key."""
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor, clip: torch.Tensor, progress: float = 1.0) -> dict:
+        one, other = super().forward(second, first, clip, progress), super().forward(first, second, clip, progress)
+        return {name: (one[name] + other[name]) / 2 for name in one}
+
+
+def test_a_method_from_outside(corpus, tmp_path):
+    own = pretrain(small(steps=3), corpus, tmp_path / "own", method=Mirrored)
+    plain = pretrain(small(steps=3), corpus, tmp_path / "plain")
+    assert not torch.equal(own.streams["joint"].entry.weight, plain.streams["joint"].entry.weight)  # type: ignore[union-attr]
+
+    def steadiness(batch: Batch) -> torch.Tensor:
+        return 1 - (batch.query * batch.key).sum(dim=-1)
+
+    further = functools.partial(Method, losses={"steadiness": (steadiness, 0.1)})
+    pretrain(small(steps=3), corpus, tmp_path / "further", method=further)
+    line = json.loads((tmp_path / "further" / "log.jsonl").read_text().splitlines()[-1])
+    assert {"instance", "steadiness", "total"} <= set(line)
+
+
+def test_a_checkpoint_is_finished_by_a_shorter_run(corpus, tmp_path):
+    """A run that holds its rate may be left at any time: its checkpoint begins the last part of a shorter one."""
+    method = dataclasses.replace(METHOD, start=0.0)  # else the runs would not aggregate from the same step on
+    long, short = (small(steps=steps, decay=0.25, method=method) for steps in (40, 8))
+
+    def ask(encoder):
+        signal.raise_signal(signal.SIGTERM)
+        return {}
+
+    with pytest.raises(Stopped, match="step 4 of 40"):
+        pretrain(long, corpus, tmp_path / "long", save_every=3, monitor=ask)
+    (tmp_path / "short").mkdir()
+    shutil.copy(tmp_path / "long" / "checkpoint.pt", tmp_path / "short")
+    assert_same(pretrain(short, corpus, tmp_path / "short"), pretrain(short, corpus, tmp_path / "whole"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import torch
@@ -13,7 +15,14 @@ from skelrep.encoder import Encoder
 from skelrep.encoder.encoder import persons_present
 from skelrep.encoder.modalities import modality
 from skelrep.train.distributed import gathered
-from skelrep.train.losses import aggregate, similarity, weighted_losses
+from skelrep.train.losses import (
+    EXCLUDED,
+    aggregate,
+    info_nce,
+    mutual_distillation,
+    similarity,
+    weighted_losses,
+)
 from skelrep.train.memory import Memory
 
 
@@ -64,8 +73,120 @@ class MethodConfig:
         return 2 if self.cluster or self.intra_modal else 1
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What the losses of a batch are functions of: vectors of H branches (instance, cluster) and S streams.
+
+    Attributes:
+        query: (H, S, B, P) unit vectors of the query encoders, the only ones with a gradient.
+        key: (H, S, B, P) of the key encoders.
+        centre: (H, S, B, P) what each query is drawn to: its key, in the cluster branch the centre of a neighbourhood.
+        bank: (H, S, K, P) keys of earlier batches; slot i of each came from the same clip.
+        exclude: (B, K) `EXCLUDED` where a slot holds the clip itself, else 0.
+        teacher: (H, S, B, K) cosines of the keys to the banks.
+        near: (S, B, 1) the least cosine of the slots in each neighbourhood, which are no negatives; or None.
+        config: Temperatures and the like.
+    """
+
+    query: Tensor
+    key: Tensor
+    centre: Tensor
+    bank: Tensor
+    exclude: Tensor
+    teacher: Tensor
+    near: Tensor | None
+    config: MethodConfig
+
+    @cached_property
+    def student(self) -> Tensor:
+        """(H, S, B, K) cosines of the queries to the banks."""
+        return similarity(self.query, self.bank, self.exclude)
+
+    def distilled(self, teacher: Tensor, student: Tensor) -> Tensor:
+        """`mutual_distillation` with the config's temperatures."""
+        return mutual_distillation(
+            teacher,
+            student,
+            neighbours=self.config.neighbours,
+            teacher_temperature=self.config.teacher_temperature,
+            student_temperature=self.config.student_temperature,
+        )
+
+
+#: A loss: any number of parts, of which the sum is minimised.
+Loss = Callable[[Batch], Tensor]
+
+
+def instance(batch: Batch) -> Tensor:
+    """The instance contrast (CMD), (S,)."""
+    positive = (batch.query[0] * batch.centre[0]).sum(dim=-1)
+    return info_nce(positive, batch.student[0], batch.config.temperature)
+
+
+def cross_modal(batch: Batch) -> Tensor:
+    """The inter-modal mutual distillation (CMD), (S, S) of teacher and student."""
+    return batch.distilled(batch.teacher[0], batch.student[0])
+
+
+def cluster(batch: Batch) -> Tensor:
+    """The contrast between local clusters (DNA), (S,)."""
+    negative = batch.student[1]
+    if batch.near is not None:
+        negative = negative + (batch.teacher[1] >= batch.near) * EXCLUDED
+    positive = (batch.query[1] * batch.centre[1]).sum(dim=-1)
+    return info_nce(positive, negative, batch.config.temperature)
+
+
+def intra_modal(batch: Batch) -> Tensor:
+    """The mutual distillation between each stream's two branches (IMD), (2, S), the instance branch teaching first."""
+    streams = batch.query.shape[1]
+    pairs = batch.distilled(batch.teacher.flatten(0, 1), batch.student.flatten(0, 1))
+    return torch.stack([pairs[:streams, streams:].diagonal(), pairs[streams:, :streams].diagonal()])
+
+
+#: The losses of I²MD; the weight of each is the field of its name in `MethodConfig`.
+LOSSES: dict[str, Loss] = {
+    "instance": instance,
+    "cross_modal": cross_modal,
+    "cluster": cluster,
+    "intra_modal": intra_modal,
+}
+
+
+def fused(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum of `LOSSES`, and each of them without a gradient: the same numbers, at a third of the time."""
+    config, streams = batch.config, batch.query.shape[1]
+    contrasts, pairs = (weights.to(batch.query.device, non_blocking=True) for weights in _weights(config, streams))
+    total, contrast, taught = weighted_losses(
+        batch.query.flatten(0, 1),
+        batch.centre.flatten(0, 1),
+        batch.bank.flatten(0, 1),
+        batch.teacher.flatten(0, 1),
+        contrasts=contrasts,
+        pairs=pairs,
+        exclude=batch.exclude,
+        near=batch.near,
+        temperature=config.temperature,
+        neighbours=config.neighbours,
+        teacher_temperature=config.teacher_temperature,
+        student_temperature=config.student_temperature,
+    )
+    losses = {}
+    if config.instance:
+        losses["instance"] = contrast[:streams]
+    if config.cluster:
+        losses["cluster"] = contrast[streams:]
+    if config.cross_modal:
+        losses["cross_modal"] = taught[:streams, :streams]
+    if config.intra_modal:
+        across = taught[:streams, streams:], taught[streams:, :streams]
+        losses["intra_modal"] = torch.stack([part.diagonal() for part in across])
+    return total, losses
+
+
+@lru_cache(maxsize=16)
 def _weights(config: MethodConfig, streams: int) -> tuple[Tensor, Tensor]:
-    """Of the contrasts of all views, branch by branch, and of the pairs among those that are taught."""
+    """Of the contrasts of all streams, branch by branch, and of the pairs among those that are taught."""
     contrasts = torch.tensor([config.instance, config.cluster][: config.branches]).repeat_interleave(streams)
     same, first, across = torch.eye(streams), torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[0, 1.0], [1, 0]])
     pairs = config.cross_modal * torch.kron(first, 1 - same) + config.intra_modal * torch.kron(across, same)
@@ -78,16 +199,30 @@ class Method(nn.Module):
 
     The key copies follow the weights of the query encoders; their BatchNorm statistics are their own, taken from the
     keys' batches, as in CMD's code. Only the query encoder is kept after training.
+
+    `pretrain` takes any class or function that makes such a module of an encoder and a config: it needs `encoder`,
+    `forward` and `after_step`.
     """
 
-    contrasts: Tensor
-    pairs: Tensor
+    def __init__(
+        self, encoder: Encoder, config: MethodConfig, *, losses: Mapping[str, tuple[Loss, float]] | None = None
+    ) -> None:
+        """Around an encoder, which is trained in place.
 
-    def __init__(self, encoder: Encoder, config: MethodConfig) -> None:
-        """Around an encoder, which is trained in place."""
+        Args:
+            encoder: The encoder.
+            config: Hyper-parameters, and the weights of `LOSSES`.
+            losses: Further losses by name, each a function of a `Batch` and its weight.
+
+        Raises:
+            ValueError: if a further loss has the name of one of `LOSSES`, or is called "total".
+        """
         super().__init__()
         self.config = config
         self.encoder = encoder
+        self.losses = dict(losses or {})
+        if taken := sorted({*LOSSES, "total"} & set(self.losses)):
+            raise ValueError(f"{taken[0]!r} is a loss of I²MD or their sum; give the further loss another name")
         sizes: dict[str, int] = {name: stream.dim for name, stream in encoder.streams.items()}  # type: ignore[misc]
         self.heads = nn.ModuleDict(
             {
@@ -100,9 +235,6 @@ class Method(nn.Module):
         )
         self.key = copy.deepcopy(nn.ModuleDict({"streams": encoder.streams, "heads": self.heads})).requires_grad_(False)
         self.memory = Memory(config.branches, len(sizes), config.slots, config.projection)
-        contrasts, pairs = _weights(config, len(sizes))
-        self.register_buffer("contrasts", contrasts, persistent=False)
-        self.register_buffer("pairs", pairs, persistent=False)
 
     def forward(self, first: Tensor, second: Tensor, clip: Tensor, progress: float = 1.0) -> dict[str, Tensor]:
         """Losses of a batch; call `after_step` once the optimiser has stepped.
@@ -111,19 +243,29 @@ class Method(nn.Module):
             first: (B, M, T, V, 3) augmented views that the query encoders see.
             second: The other views, for the key encoders.
             clip: (B,) ids; a clip's own older slots are neither negatives nor neighbours.
-            progress: Share of the run that is over.
+            progress: Fraction of the run that is over.
 
         Returns:
-            Those whose weight is not 0 of "instance" (S,), "cross_modal" (S, S) of teacher and student, "cluster" (S,)
-            and "intra_modal" (2, S), the instance branch's teaching first; and "total", their weighted sum, the one
-            with a gradient.
+            Those of `LOSSES` whose weight is not 0, the further losses, and "total", their weighted sum, the one with a
+            gradient.
         """
+        batch, waiting = self.batch(first, second, clip, progress)
+        self._waiting = (waiting, clip)
+        total, losses = fused(batch)
+        for name, (loss, weight) in self.losses.items():
+            parts = loss(batch)
+            losses[name] = parts.detach()
+            total = total + weight * parts.sum()
+        return {**losses, "total": total}
+
+    def batch(self, first: Tensor, second: Tensor, clip: Tensor, progress: float = 1.0) -> tuple[Batch, Tensor]:
+        """What the losses of `forward`'s arguments are functions of; and (H, S, B, P) what the banks will keep."""
         config, memory = self.config, self.memory
         query = self._project(self.encoder.streams, self.heads, first)
         with torch.no_grad():
             key = self._project(self.key["streams"], self.key["heads"], second)  # type: ignore[arg-type]
             own = memory.own(clip)
-            teacher = similarity(key, memory.bank, own)  # (H, S, B, K)
+            teacher = similarity(key, memory.bank, own)
         centre, near, waiting = key, None, key
         if config.cluster and progress >= config.start:
             own_centre, near = aggregate(
@@ -135,33 +277,8 @@ class Method(nn.Module):
             )
             centre = torch.stack([key[0], own_centre])
             waiting = centre if config.enqueue == "centre" else key
-        total, contrast, pairs = weighted_losses(
-            query.flatten(0, 1),
-            centre.flatten(0, 1),
-            memory.bank.flatten(0, 1),
-            teacher.flatten(0, 1),
-            contrasts=self.contrasts,
-            pairs=self.pairs,
-            exclude=own,
-            near=None if config.neighbours_are_negatives else near,
-            temperature=config.temperature,
-            neighbours=config.neighbours,
-            teacher_temperature=config.teacher_temperature,
-            student_temperature=config.student_temperature,
-        )
-        streams, losses = len(self.heads), {}
-        if config.instance:
-            losses["instance"] = contrast[:streams]
-        if config.cluster:
-            losses["cluster"] = contrast[streams:]
-        if config.cross_modal:
-            losses["cross_modal"] = pairs[:streams, :streams]
-        if config.intra_modal:
-            across = pairs[:streams, streams:], pairs[streams:, :streams]
-            losses["intra_modal"] = torch.stack([part.diagonal() for part in across])
-        losses["total"] = total
-        self._waiting = (waiting, clip)
-        return losses
+        near = None if config.neighbours_are_negatives else near
+        return Batch(query, key, centre, memory.bank, own, teacher, near, config), waiting
 
     def _project(self, streams: nn.ModuleDict, heads: nn.ModuleDict, view: Tensor) -> Tensor:
         """(B, M, T, V, 3) to unit vectors (H, S, B, P)."""

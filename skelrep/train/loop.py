@@ -29,7 +29,7 @@ from skelrep.matmul import check_products
 from skelrep.train import distributed
 from skelrep.train.augment import distort
 from skelrep.train.data import Corpus
-from skelrep.train.i2md import Method
+from skelrep.train.i2md import Method, MethodConfig
 from skelrep.train.recipes import Recipe
 
 
@@ -42,6 +42,7 @@ def pretrain(
     corpus: Corpus,
     folder: Path,
     *,
+    method: Callable[[Encoder, MethodConfig], Method] = Method,
     save_every: int = 200,
     monitor: Callable[[Encoder], dict[str, float]] | None = None,
     show_progress: bool | None = None,
@@ -54,6 +55,8 @@ def pretrain(
         folder: Gets `recipe.json`, `corpus.json` (what is known of the corpus), `log.jsonl`, `checkpoint.pt`, and
             TensorBoard's files if that is installed. A checkpoint of the same recipe and corpus in it is resumed: the
             run then ends as if it had never stopped.
+        method: Makes the module that is trained of the encoder and the recipe's `method`: a subclass of `Method`, or a
+            function such as `partial(Method, losses=...)`. A checkpoint holds its weights only: resume with the same.
         save_every: Steps between checkpoints, log lines and calls of `monitor`.
         monitor: Called with the encoder; its numbers go into the log.
         show_progress: A bar on stderr; by default only in a terminal or notebook.
@@ -80,12 +83,12 @@ def pretrain(
 
     torch.manual_seed(recipe.seed)  # every process starts with the same weights and banks
     encoder = Encoder(recipe.in_training).to(device)
-    method = Method(encoder, recipe.method).to(device).train()
-    optimizer = _optimizer(method, recipe)
+    module = method(encoder, recipe.method).to(device).train()
+    optimizer = _optimizer(module, recipe)
     if writes:  # not before, so that a recipe of which nothing can be made leaves nothing behind
         _claim(folder, recipe, corpus.about)
-    begin = _resume(folder / "checkpoint.pt", method, optimizer)
-    forward: Any = distributed.parallel(method) if processes > 1 else method
+    begin = _resume(folder / "checkpoint.pt", module, optimizer)
+    forward: Any = distributed.parallel(module) if processes > 1 else module
     if recipe.compile:
         forward = torch.compile(forward)
 
@@ -113,9 +116,9 @@ def pretrain(
             optimizer.zero_grad(set_to_none=True)
             losses["total"].backward()
             if recipe.clip_gradient:
-                torch.nn.utils.clip_grad_norm_(_trained(method), recipe.clip_gradient)
+                torch.nn.utils.clip_grad_norm_(_trained(module), recipe.clip_gradient)
             optimizer.step()
-            method.after_step()
+            module.after_step()
             sums = {name: sums.get(name, 0) + loss.detach().sum() for name, loss in losses.items()}
 
             done = step + 1
@@ -126,7 +129,7 @@ def pretrain(
             stopping = distributed.any_process(asked.is_set(), device) if processes == 1 or at_interval else False
             if not (at_interval or stopping):
                 continue
-            _check_finite(method, sums["total"], done, folder)
+            _check_finite(module, sums["total"], done, folder)
             if log is not None:
                 seconds = time.monotonic() - started
                 line = {"step": done, **{name: total.item() / (done - since) for name, total in sums.items()}}
@@ -134,7 +137,7 @@ def pretrain(
                 if monitor is not None and not stopping:
                     line |= monitor(_finished(encoder, recipe))
                 log.write(line)
-                _save(folder / "checkpoint.pt", method, optimizer, done)
+                _save(folder / "checkpoint.pt", module, optimizer, done)
             sums, since, started = {}, done, time.monotonic()
             if stopping and done < steps:
                 raise Stopped(f"stopped at step {done} of {steps}; the same command goes on from {folder}")
