@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import UsageError, number, one_of, positive, whole
@@ -59,6 +60,7 @@ def add_reading(parser: ArgumentParser) -> None:
     group.add_argument(
         "--report", metavar="FILE", help="with --on-error skip: a .csv or .json list of what was skipped"
     )
+    group.add_argument("--body-model", metavar="PATH", help="SMPL's body model, for files of its rotations (AMASS)")
 
 
 def reading_options(arguments: Namespace) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def reading_options(arguments: Namespace) -> dict[str, Any]:
     skeleton = arguments.skeleton
     if skeleton and "," in skeleton:
         skeleton = [name.strip() for name in skeleton.split(",")]
-    given = ("format", "layout", "fps", "scale", "min_score", "zeros", "labels", "subjects", "on_error")
+    given = ("format", "layout", "fps", "scale", "min_score", "zeros", "body_model", "labels", "subjects", "on_error")
     return {key: getattr(arguments, key) for key in given} | {"skeleton": skeleton, "report": new_report(arguments)}
 
 
@@ -117,12 +119,19 @@ def embedding_options(arguments: Namespace) -> dict[str, Any]:
 def add_train_and_test(parser: ArgumentParser, train: str) -> None:
     """Two files, or two splits of one (see `splits`)."""
     parser.add_argument("train", help=train)
-    parser.add_argument("test", nargs="?", help="the same for testing; or give --splits")
-    parser.add_argument("--splits", nargs=2, metavar=("TRAIN", "TEST"), help="two splits of the one file")
+    parser.add_argument("test", nargs="?", help="the same for testing; without it two splits of TRAIN")
+    parser.add_argument(
+        "--splits",
+        nargs=2,
+        metavar=("TRAIN", "TEST"),
+        help="two splits of the one file (default of a folder: train test)",
+    )
 
 
 def splits(arguments: Namespace) -> tuple[str | None, str | None]:
-    """The splits of the one file, or none of two files."""
+    """The splits of the one file, those of a folder by default its train and test; none of two files."""
+    if arguments.test is None and arguments.splits is None and Path(arguments.train).is_dir():
+        return "train", "test"
     if (arguments.test is None) == (arguments.splits is None):
         raise UsageError("give two files, TRAIN and TEST, or one file and --splits TRAIN TEST")
     return arguments.splits or (None, None)

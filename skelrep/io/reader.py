@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 from skelrep.poses import Poses
@@ -23,6 +24,7 @@ class ReadOptions:
         scale: Factor of all coordinates, or one per axis. `skelrep.read` applies it; a reader only needs to know
             whether coordinates will be scaled, before it warns about their unit.
         skip: A reader of many files calls it for one that cannot be read, with the error, and goes on; None: it raises.
+        body_model: The body model, a file or a folder of them, of formats that hold rotations of SMPL's joints.
     """
 
     layout: str | None = None
@@ -31,6 +33,7 @@ class ReadOptions:
     fps: float | None = None
     scale: float | Sequence[float] | None = None
     skip: Callable[[Path, Exception], None] | None = None
+    body_model: str | PathLike[str] | None = None
 
 
 @dataclass(frozen=True)

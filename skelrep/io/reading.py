@@ -37,6 +37,7 @@ def read(
     scale: float | Sequence[float] | None = None,
     min_score: float | None = None,
     zeros: Zeros | None = None,
+    body_model: str | os.PathLike | None = None,
     labels: Any = None,
     subjects: Any = None,
     on_error: Literal["stop", "skip"] = "stop",
@@ -59,6 +60,7 @@ def read(
         min_score: A joint of lower score (confidence, visibility) becomes missing.
         zeros: What coordinates mean that are exactly zero: "missing", "coordinates", or None to judge by the data, with
             a warning where single joints count as missing (see `skelrep.missing`).
+        body_model: The body model, a file or a folder of them, for files of SMPL's rotations (AMASS).
         labels: Where labels are that do not stand in the files: "folder", the names of the folders below `path` in
             which files lie ("folder:2" for the second level, "folder:-1" for the last); a table with a line for each
             clip or file, such as "labels.csv" or "labels.csv:action"; the name of a column of `info`; or a dict by id.
@@ -90,6 +92,7 @@ def read(
             scale=scale,
             min_score=min_score,
             zeros=zeros,
+            body_model=body_model,
             labels=labels,
             subjects=subjects,
             on_error=on_error,
@@ -110,6 +113,7 @@ def read_parts(
     scale: float | Sequence[float] | None = None,
     min_score: float | None = None,
     zeros: Zeros | None = None,
+    body_model: str | os.PathLike | None = None,
     labels: Any = None,
     subjects: Any = None,
     on_error: Literal["stop", "skip"] = "stop",
@@ -123,7 +127,7 @@ def read_parts(
     counts = report if report is not None else ReadReport()
     splits = [split] if isinstance(split, str) else list(split or ())
     skip = counts.skip if on_error == "skip" else None
-    options = ReadOptions(layout, skeleton, splits[0] if splits else None, fps, scale, skip)
+    options = ReadOptions(layout, skeleton, splits[0] if splits else None, fps, scale, skip, body_model)
     asked = [(labels, "label"), (subjects, "subject")]
     columns = [Column(said, what, found) for said, what in asked if said is not None]
     selection = _Splits(splits, found.said)

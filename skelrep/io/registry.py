@@ -7,7 +7,26 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from skelrep.io import agcn, any_json, asf_amc, bvh, c3d, json_lines, ntu, numpy_files, pku, pose_format, pyskl, tables
+from skelrep.io import (
+    agcn,
+    any_json,
+    asf_amc,
+    bvh,
+    c3d,
+    data_sets,
+    hdf5,
+    humanml3d,
+    json_lines,
+    mvnx,
+    ntu,
+    numpy_files,
+    pku,
+    pose_format,
+    pyskl,
+    smpl,
+    tables,
+    videopose3d,
+)
 from skelrep.io.reader import Reader
 from skelrep.messages import nearest, warn
 
@@ -15,14 +34,20 @@ from skelrep.messages import nearest, warn
 #: most common format, which reads what none recognises, to say what is wrong with it.
 READERS: tuple[Reader, ...] = (
     ntu.READER,
+    *data_sets.READERS,
     pku.READER,
     agcn.READER,
+    videopose3d.READER,
+    smpl.READER,
+    humanml3d.READER,
     *numpy_files.READERS,
     pyskl.READER,
     bvh.READER,
     asf_amc.READER,
     *tables.READERS,
     *any_json.READERS,
+    mvnx.READER,
+    hdf5.READER,
     c3d.READER,
     pose_format.READER,
     json_lines.READER,

@@ -10,6 +10,7 @@ ids, NEWOBJ, INST, OBJ, out-of-band buffers, sets) are refused.
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import re
@@ -17,7 +18,7 @@ import types
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -46,16 +47,48 @@ def load_pickle(path: str | PathLike) -> Any:
     """
     path = Path(path)
     with path.open("rb") as file:
-        try:
-            return _Unpickler(file, path.stat().st_size).load()
-        except _Refused as refusal:
-            raise ValueError(
-                f"{path} {refusal}; only numpy arrays, numbers, strings, lists, tuples and dicts are read from a "
-                "pickle, and nothing of this one was executed (save the data as such, or as .npz)"
-            ) from None
-        # A damaged stream fails in as many ways as there are opcodes: they all mean the same to the reader.
-        except Exception as error:
-            raise ValueError(f"{path} is damaged or no pickle ({type(error).__name__}: {str(error)[:200]})") from error
+        return _load(file, path.stat().st_size, path)
+
+
+def _load(stream: IO[bytes], size: int, path: object) -> Any:
+    try:
+        return _Unpickler(stream, size).load()
+    except _Refused as refusal:
+        raise ValueError(
+            f"{path} {refusal}; only numpy arrays, numbers, strings, lists, tuples and dicts are read from a "
+            "pickle, and nothing of this one was executed (save the data as such, or as .npz)"
+        ) from None
+    # A damaged stream fails in as many ways as there are opcodes: they all mean the same to the reader.
+    except Exception as error:
+        raise ValueError(f"{path} is damaged or no pickle ({type(error).__name__}: {str(error)[:200]})") from error
+
+
+def load_pickle_bytes(raw: bytes, name: object) -> Any:
+    """What the bytes of a pickle hold, as `load_pickle`; `name` is what messages call it."""
+    return _load(io.BytesIO(raw), len(raw), name)
+
+
+def load_numpy_object(stream: IO[bytes], size: int, path: object) -> Any:
+    """What `np.save` wrote of a Python object: a `.npy` whose array holds one dict, list or other data.
+
+    Args:
+        stream: The `.npy`, open for reading bytes.
+        size: Its bytes.
+        path: What to call it in messages.
+
+    Raises:
+        ValueError: if it is something else, asks for anything but data, or is damaged. Nothing of it was executed.
+    """
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(stream)
+    # numpy's header is parsed as Python's literals, which fail in many ways where it was damaged.
+    except Exception as error:
+        raise ValueError(f"{path} is damaged or no file of numpy's ({str(error)[:200]})") from error
+    if not dtype.hasobject or shape != ():
+        raise ValueError(f"{path} holds an array of {dtype} and shape {shape}, expected a single Python object")
+    return _load(stream, size, path).item()
 
 
 # -- what the allowed names stand for ---------------------------------------------------------------------------------
@@ -168,7 +201,9 @@ def _fill_array(array: np.ndarray, state: Any) -> None:
     _, shape, dtype, fortran, raw = state
     resolved, count = dtype.numpy(), _size(shape)
     if resolved.hasobject:
-        if type(raw) is not list or len(raw) != count or not all(type(item) in _SCALARS for item in raw):
+        # A single object may be a container: so does np.save write a dict. All containers were made here.
+        known = (*_SCALARS, dict, list, tuple, np.ndarray) if count == 1 and shape == () else _SCALARS
+        if type(raw) is not list or len(raw) != count or not all(type(item) in known for item in raw):
             raise _Refused("holds an array of objects that are not numbers or strings")
     else:
         raw = _bytes(raw)

@@ -11,11 +11,11 @@ from skelrep.io import read
 from skelrep.skeletons import SKELETONS
 
 
-@pytest.mark.parametrize(("name", "library"), [("a.pose", "pose_format"), ("a.parquet", "pyarrow")])
+@pytest.mark.parametrize(("name", "library"), [("a.pose", "pose-format"), ("a.parquet", "pyarrow")])
 def test_a_missing_library_is_one_sentence(tmp_path, monkeypatch, name, library):
     (tmp_path / name).write_bytes(b"something")
-    monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(ModuleNotFoundError, match=rf"needs {library}: pip install 'skelrep\[{name[2:]}\]'"):
+    monkeypatch.setitem(sys.modules, library.replace("-", "_"), None)
+    with pytest.raises(ModuleNotFoundError, match=f"needs {library}: pip install"):
         read(tmp_path / name)
 
 

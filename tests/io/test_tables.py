@@ -59,7 +59,7 @@ def test_a_table_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeypa
     with pytest.raises(ValueError, match="no clip to write"):
         write(example()[:0], tmp_path / "a.csv")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs pyarrow: pip install 'skelrep\[parquet\]'"):
+    with pytest.raises(ModuleNotFoundError, match="needs pyarrow: pip install"):
         write(example(), tmp_path / "a.parquet")
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
@@ -142,7 +142,7 @@ def test_columns_say_what_a_row_belongs_to(tmp_path):
     numbered = "".join(f"x{i},y{i}{',' * (i < 16)}" for i in range(17)) + "\n" + ",".join(["1.5"] * 34) + "\n"
     (tmp_path / "b.csv").write_text(numbered)
     assert read(tmp_path / "b.csv", skeleton="coco-17").clips[0].shape == (1, 1, 17, 2)
-    with pytest.raises(ValueError, match=r"b\.csv: an array of 17 joints could be coco-17 or .*; say which"):
+    with pytest.raises(ValueError, match=r"b\.csv: .* its 17 joints are: .*coco-17"):
         read(tmp_path / "b.csv")
 
 
@@ -241,7 +241,7 @@ def test_convert(tmp_path, monkeypatch, capsys):
     assert np.load("c.npy").shape == (1, 4, 2, 3)
     assert "c.txt -> c.npy: Poses(1 clip" in capsys.readouterr().err
     assert main(["convert", "a.npz", "a.mat"]) == 1
-    assert "written as .npz, .npy, .csv or .parquet" in capsys.readouterr().err
+    assert "a.mat ends in .mat" in capsys.readouterr().err
 
 
 @real_files

@@ -12,8 +12,10 @@ import numpy as np
 from skelrep.io.reader import ReadOptions
 from skelrep.io.timeline import Timeline, timeline
 from skelrep.messages import warn
+from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
-from skelrep.skeletons import Skeleton, resolve
+from skelrep.skeleton_guess import fits
+from skelrep.skeletons import SKELETONS, Skeleton, resolve
 
 # x, y; x, y, z; these and a score or the state of tracking; these and a quaternion, which is not used.
 _WIDTHS = (3, 4, 2, 7)
@@ -54,19 +56,7 @@ def bare_poses(path: Path, numbers: np.ndarray, options: ReadOptions) -> Poses:
     """
     while numbers.shape[1] > 1 and np.isnan(numbers[:, -1]).all():  # a comma at the end of each line
         numbers = numbers[:, :-1]
-    if options.skeleton is None:
-        raise ValueError(
-            f"{path} holds {numbers.shape[1]} columns of numbers without names; pass skeleton=, a known one's name or "
-            "joint names in the order of the columns"
-        )
-    known = resolve(options.skeleton)
-    reading = next(_readings(numbers, known), None)
-    if reading is None:
-        raise ValueError(
-            f"{path} holds {numbers.shape[1]} columns of numbers, but the {len(known)} joints of {known.name!r} "
-            "need 2 (x, y), 3 (x, y, z), 4 (x, y, z and a score) or 7 (x, y, z and a quaternion) each, after at "
-            "most a frame number and a time"
-        )
+    reading = _guessed(path, numbers) if options.skeleton is None else _as(path, numbers, resolve(options.skeleton))
     points, scores, line = reading.points, reading.scores, reading.line()
     if line is not None:
         if line.note:
@@ -81,6 +71,42 @@ def _by_moment(values: np.ndarray, line: Timeline) -> np.ndarray:
     if len(line.position) < len(values):
         raise ValueError("its first column repeats numbers; a table without names holds one person of one recording")
     return values[np.argsort(line.moment)]
+
+
+def _as(path: Path, numbers: np.ndarray, skeleton: Skeleton) -> _Reading:
+    reading = next(_readings(numbers, skeleton), None)
+    if reading is not None:
+        return reading
+    raise ValueError(
+        f"{path} holds {numbers.shape[1]} columns of numbers, but the {len(skeleton)} joints of {skeleton.name!r} "
+        "need 2 (x, y), 3 (x, y, z), 4 (x, y, z and a score) or 7 (x, y, z and a quaternion) each, after at most a "
+        "frame number and a time"
+    )
+
+
+def _guessed(path: Path, numbers: np.ndarray) -> _Reading:
+    """The only reading in which a known skeleton is a body."""
+    found: list[_Reading] = []
+    for skeleton in {len(known): known for known in SKELETONS.values()}.values():
+        try:
+            readings = list(_readings(numbers, skeleton))
+        except ValueError:  # a fourth number that is no score
+            continue
+        for reading in readings:
+            fitting = [fit.skeleton for fit in fits([absent_as_nan(reading.points)[None]]) if fit.fits]
+            found += [reading._replace(skeleton=known) for known in fitting]
+    if len(found) == 1:
+        warn(
+            f"{path} does not say what its columns are; by the geometry of the body they are the joints of "
+            f"{found[0].skeleton.name!r}: pass skeleton= if they are others"
+        )
+        return found[0]
+    names = " or ".join(dict.fromkeys(repr(reading.skeleton.name) for reading in found))
+    raise ValueError(
+        f"{path} holds {numbers.shape[1]} columns of numbers without names"
+        + (f", which could be {names}" if found else "")
+        + "; pass skeleton=, a known one's name or joint names in the order of the columns"
+    )
 
 
 def _readings(numbers: np.ndarray, skeleton: Skeleton) -> Iterator[_Reading]:

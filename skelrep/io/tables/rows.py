@@ -16,7 +16,8 @@ from skelrep.io.timeline import Timeline, as_seconds, frame_numbers, timeline, u
 from skelrep.messages import warn
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
-from skelrep.skeletons import Skeleton, resolve
+from skelrep.skeleton_guess import skeleton_of
+from skelrep.skeletons import Skeleton
 from skelrep.tracking import identify
 
 # Rows between two restarts of the frame numbers, on average: fewer are rows out of order.
@@ -102,6 +103,7 @@ def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
         _one_rate(path, rates),
         None if scores[0] is None else scores,
         {key: _numbers_or_texts(column) for key, column in info.items()},
+        person_ids=[tuple(names) for names in persons] if people > 1 or "person" in rows.texts else None,
     )
 
 
@@ -122,7 +124,7 @@ def _seen(clip: np.ndarray, score: np.ndarray | None) -> np.ndarray:
 def _skeleton(skeleton: Any, names: list[str], clips: list[np.ndarray]) -> Skeleton:
     if skeleton is None and not all(name.isdecimal() for name in names):
         skeleton = names
-    return resolve(skeleton, clips[0].shape[2])
+    return skeleton_of(skeleton, clips)
 
 
 def _one_rate(path: Path, rates: Sequence[float | None]) -> float | None:

@@ -1,0 +1,30 @@
+"""The data sets behind the named Kinect skeletons, as they unpack: clips with labels, subjects and the usual splits.
+
+Each file is known by its name; lists that belong to a data set (of actions, of activities) are found beside it.
+"""
+
+from skelrep.io.data_sets import (
+    cad60,
+    florence3d,
+    kard,
+    kimore,
+    msr_action3d,
+    msr_daily_activity,
+    ntu_numpy,
+    sbu,
+    utd_mhad,
+    utkinect,
+)
+
+READERS = (
+    ntu_numpy.READER,
+    utd_mhad.READER,
+    msr_action3d.READER,
+    msr_daily_activity.READER,
+    utkinect.READER,
+    florence3d.READER,
+    sbu.READER,
+    kard.READER,
+    cad60.READER,
+    kimore.READER,
+)

@@ -1,0 +1,92 @@
+"""CAD-60 (Sung, Ponce, Selman, Saxena, 2011): `0512164529.txt` and `activityLabel.txt`, Kinect v1 by OpenNI."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.data_sets.clips import beside, clip_of
+from skelrep.io.reader import Reader, ReadOptions
+from skelrep.poses import Poses
+from skelrep.skeletons import custom
+
+LABELS = "activityLabel.txt"
+# The first eleven have an orientation as well. The files call the sides of an image that is mirrored: three of four
+# people would phone, drink and brush their teeth with the left hand. So left and right are exchanged here.
+SKELETON = custom(
+    [
+        *("head", "neck", "torso", "right_shoulder", "right_elbow", "left_shoulder", "left_elbow", "right_hip"),
+        *("right_knee", "left_hip", "left_knee", "right_hand", "left_hand", "right_foot", "left_foot"),
+    ],
+    [1, 2, 2, 1, 3, 1, 5, 2, 7, 2, 9, 4, 6, 8, 10],
+    "cad-15",
+)
+_ORIENTED = 11
+_WIDTH = 1 + 14 * _ORIENTED + 4 * (len(SKELETON) - _ORIENTED)  # a frame's number, 3 x 3 turns, positions, confidences
+_NAME = re.compile(r"\d{10}$")
+
+
+def read_cad60(path: Path, options: ReadOptions) -> Poses:
+    """Reads one recording: rows of a frame number, and of orientations, positions and their confidences.
+
+    Args:
+        path: The file; `activityLabel.txt` beside it names the activities, and the folder the person ("data1").
+        options: `skeleton`: another order of the joints.
+
+    Returns:
+        One clip (1, T, 15, 3) in metres at 30 frames per second, with scores; left and right are exchanged (see
+        `SKELETON`). The activity is the label, and the column `subject` the person; the usual protocol leaves out one
+        person at a time.
+
+    Raises:
+        ValueError: for a row of other numbers, with its line.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        words = [word for word in line.split(",") if word.strip()]
+        if not words or words[0].strip() == "END":
+            continue
+        try:
+            row = [float(word) for word in words]
+        except ValueError:
+            row = []
+        if len(row) != _WIDTH:
+            raise ValueError(f"{path}, line {number}: got {line[:40]!r} where {_WIDTH} numbers should stand")
+        rows.append(row)
+    if not rows:
+        raise ValueError(f"{path} holds no frame")
+    values = np.array(rows)[:, 1:]
+    oriented = values[:, : 14 * _ORIENTED].reshape(len(values), _ORIENTED, 14)[..., 10:]
+    plain = values[:, 14 * _ORIENTED :].reshape(len(values), -1, 4)
+    cells = np.concatenate([oriented, plain], axis=1)
+    points, scores = cells[..., :3] / 1000, cells[..., 3]
+    folder = re.search(r"(\d+)$", path.parent.name)
+    info: dict[str, Any] = {"subject": int(folder[1])} if folder else {}
+    label = _label(path)
+    return clip_of(path, points, SKELETON, options, fps=30, label=label, scores=scores, **info)
+
+
+def is_cad60(path: Path) -> bool:
+    """Whether a file is called as the recordings of the data set, ten digits, and has rows of as many numbers."""
+    if not _NAME.match(path.stem):
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return sum(bool(word.strip()) for word in file.readline().split(",")) == _WIDTH
+
+
+READER = Reader("cad-60", (".txt",), read_cad60, is_cad60)
+
+
+def _label(path: Path) -> str | None:
+    """The activity by the list: "0512164529,brushing teeth,"."""
+    found = beside(path, LABELS)
+    if found is None:
+        return None
+    for line in found.read_text(encoding="utf-8", errors="replace").splitlines():
+        words = [word.strip() for word in line.split(",")]
+        if len(words) > 1 and words[0] == path.stem:
+            return words[1]
+    return None

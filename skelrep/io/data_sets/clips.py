@@ -1,0 +1,94 @@
+"""What the readers of the data sets share: rows of numbers, and one labelled clip."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.numpy_files import bounded
+from skelrep.io.reader import ReadOptions
+from skelrep.missing import absent_as_nan
+from skelrep.poses import Poses
+from skelrep.skeletons import Skeleton, resolve
+
+
+def numbers_of(path: Path, width: int, skip: int = 0) -> np.ndarray:
+    """The rows (R, `width`) of numbers of a text file, separated by blanks or commas; empty lines are passed over.
+
+    Args:
+        path: The file.
+        width: Numbers of each row.
+        skip: Lines before the first row.
+
+    Raises:
+        ValueError: for a row of other numbers, with its line.
+    """
+    rows = []
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        for line, text in enumerate(file, start=1):
+            words = text.replace(",", " ").split()
+            if line <= skip or not words:
+                continue
+            try:
+                row = [float(word) for word in words]
+            except ValueError:
+                row = []
+            if len(row) != width:
+                raise ValueError(f"{path}, line {line}: got {text.strip()[:40]!r} where {width} numbers should stand")
+            rows.append(row)
+    if not rows:
+        raise ValueError(f"{path} holds no row of numbers")
+    return np.array(rows)
+
+
+def frames_of(path: Path, rows: np.ndarray, joints: int) -> np.ndarray:
+    """Frames (T, V, C) of rows (T V, C), one for each joint.
+
+    Raises:
+        ValueError: if the rows are not those of whole frames.
+    """
+    if len(rows) % joints:
+        raise ValueError(f"{path} holds {len(rows)} rows, which is no multiple of its {joints} joints")
+    return rows.reshape(-1, joints, rows.shape[1])
+
+
+def clip_of(
+    path: Path,
+    points: np.ndarray,
+    skeleton: Skeleton | str,
+    options: ReadOptions,
+    *,
+    fps: float | None,
+    label: str | int | None,
+    scores: np.ndarray | None = None,
+    ids: str | None = None,
+    **info: Any,
+) -> Poses:
+    """One clip of points (T, V, C) or (M, T, V, C), with one value for each column of `info`."""
+    points = np.asarray(points, dtype=np.float32)
+    points = points if points.ndim == 4 else points[None]
+    bounded(*points.shape)
+    if scores is not None:
+        scores = np.asarray(scores, dtype=np.float32).reshape(points.shape[:3])
+    return Poses(
+        [absent_as_nan(points)],
+        resolve(skeleton if options.skeleton is None else options.skeleton, points.shape[2]),
+        [path.stem if ids is None else ids],
+        None if label is None else np.array([label]),
+        fps,
+        None if scores is None else [scores],
+        {key: np.array([value]) for key, value in info.items()},
+    )
+
+
+def train_and_test(value: int, train: Collection[int], test: Collection[int]) -> dict[str, bool]:
+    """The columns of a split by subject."""
+    return {"train": value in train, "test": value in test}
+
+
+def beside(path: Path, name: str) -> Path | None:
+    """A list of the data set: in the folder of a file, or in the one above."""
+    return next((folder / name for folder in path.parents[:2] if (folder / name).is_file()), None)

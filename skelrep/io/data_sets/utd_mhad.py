@@ -1,0 +1,70 @@
+"""UTD-MHAD (Chen, Jafari, Kehtarnavaz, ICIP 2015): `a1_s1_t1_skeleton.mat`, Kinect v1."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.data_sets.clips import clip_of, train_and_test
+from skelrep.io.numpy_files import bounded
+from skelrep.io.reader import Reader, ReadOptions
+from skelrep.poses import Poses
+
+JOINTS = 20
+ACTIONS = (
+    *("swipe left", "swipe right", "wave", "clap", "throw", "arm cross", "basketball shoot", "draw X"),
+    *("draw circle clockwise", "draw circle counter clockwise", "draw triangle", "bowling", "boxing"),
+    *("baseball swing", "tennis swing", "arm curl", "tennis serve", "push", "knock", "catch", "pickup and throw"),
+    *("jog", "walk", "sit to stand", "stand to sit", "lunge", "squat"),
+)
+_NAME = re.compile(r"a(\d+)_s(\d+)_t(\d+)_skeleton", re.IGNORECASE)
+_ARRAY = "d_skel"
+
+
+def read_utd_mhad(path: Path, options: ReadOptions) -> Poses:
+    """Reads one `.mat` of `d_skel` (20, 3, T).
+
+    Args:
+        path: The file.
+        options: `skeleton`: another order of the joints than "utd-mhad-20".
+
+    Returns:
+        One clip (1, T, 20, 3) in metres at 30 frames per second. By its name: the action as label, and the columns
+        `subject`, `trial`, `train` (subjects 1, 3, 5, 7) and `test`.
+
+    Raises:
+        ValueError: for a `.mat` of another content, or a damaged one.
+    """
+    array = _read_mat(path)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[1] != 3 or array.dtype.kind not in "fiu":
+        raise ValueError(f"its {_ARRAY} has shape {array.shape}; expected (20 joints, 3, frames)")
+    name = _NAME.match(path.stem)
+    label = None
+    info: dict[str, Any] = {}
+    if name:
+        action, subject, trial = map(int, name.groups())
+        label = ACTIONS[action - 1] if 0 < action <= len(ACTIONS) else str(action)
+        info = {"subject": subject, "trial": trial, **train_and_test(subject, (1, 3, 5, 7), (2, 4, 6, 8))}
+    return clip_of(path, array.transpose(2, 0, 1), "utd-mhad-20", options, fps=30, label=label, **info)
+
+
+READER = Reader("utd-mhad", (".mat",), read_utd_mhad)
+
+
+def _read_mat(path: Path) -> np.ndarray:
+    from scipy.io import loadmat, whosmat  # comes with scikit-learn; here, because it is slow to import
+
+    try:
+        about: dict[str, Any] = {name: shape for name, shape, _ in whosmat(path)}
+        if _ARRAY in about:
+            bounded(*about[_ARRAY])
+            return np.asarray(loadmat(path, variable_names=[_ARRAY])[_ARRAY])
+    # A damaged file fails in as many ways as it has fields.
+    except Exception as error:
+        raise ValueError(f"{path} is damaged or no .mat file of MATLAB 4 to 7 ({str(error)[:200]})") from error
+    raise ValueError(f"{path} holds {', '.join(about) or 'nothing'}; of .mat files UTD-MHAD's {_ARRAY} is read")

@@ -1,0 +1,66 @@
+"""HDF5 of SLEAP and DeepLabCut: values, persons, scores, and files that are none."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from skelrep.io import read
+
+RNG = np.random.default_rng(0)
+PARTS = ["nose", "leftshoulder", "rightshoulder"]
+
+
+def test_a_missing_library_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "a.h5").write_bytes(b"something")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ModuleNotFoundError, match="needs h5py: pip install"):
+        read(tmp_path / "a.h5")
+
+
+def test_sleap(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    tracks = RNG.uniform(1, 500, size=(3, 2, 3, 6))  # tracks, axes, nodes, frames
+    tracks[1, :, :, :2] = np.nan
+    tracks[2] = np.nan  # a track that the proofreader emptied
+    scores = RNG.uniform(0.1, 1, size=(3, 3, 6))
+    with h5py.File(tmp_path / "a.analysis.h5", "w") as file:
+        file["tracks"], file["point_scores"] = tracks, scores
+        file["node_names"] = np.array(PARTS, dtype="S")
+        file["track_names"] = np.array(["a", "b", "c"], dtype="S")
+    poses = read(tmp_path / "a.analysis.h5")
+    assert poses.skeleton.joints == ("nose", "left_shoulder", "right_shoulder")
+    np.testing.assert_allclose(poses.clips[0], tracks[:2].transpose(0, 3, 2, 1), rtol=1e-6)
+    assert poses.scores is not None
+    np.testing.assert_allclose(poses.scores[0], scores[:2].swapaxes(1, 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("persons", [None, ["mouse1", "mouse2"]])
+def test_deeplabcut_as_pandas_writes_it(tmp_path, persons):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    pytest.importorskip("tables", reason="PyTables is not installed")
+    pytest.importorskip("h5py", reason="h5py is not installed")
+    levels = [["DLC"], *([persons] if persons else []), PARTS, ["x", "y", "likelihood"]]
+    columns = pandas.MultiIndex.from_product(levels)
+    values = RNG.uniform(1, 500, size=(5, len(columns)))
+    frame = pandas.DataFrame(values, columns=columns, index=[0, 1, 2, 4, 5])
+    frame.to_hdf(tmp_path / "a.h5", key="df_with_missing", format="table", mode="w")
+    poses = read(tmp_path / "a.h5")
+    expected = values.reshape(5, -1, 3, 3).swapaxes(0, 1)
+    assert poses.clips[0].shape == (2 if persons else 1, 6, 3, 2)  # frame 3 was left out
+    np.testing.assert_allclose(poses.clips[0][:, [0, 1, 2, 4, 5]], expected[..., :2], rtol=1e-6)
+    assert np.isnan(poses.clips[0][:, 3]).all() and poses.scores is not None
+    np.testing.assert_allclose(poses.scores[0][:, [0, 1, 2, 4, 5]], expected[..., 2], rtol=1e-6)
+
+
+def test_files_that_are_none(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    (tmp_path / "a.h5").write_bytes(b"no hdf5 at all")
+    with pytest.raises(ValueError, match=r"a\.h5 is damaged or no HDF5 file of a pose tracker"):
+        read(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["weights"] = np.ones(3)
+    with pytest.raises(ValueError, match=r"b\.h5.*it holds weights; expected the tracks and node_names"):
+        read(tmp_path / "b.h5")
