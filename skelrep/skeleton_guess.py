@@ -17,7 +17,8 @@ import numpy as np
 from skelrep.messages import warn
 from skelrep.skeletons import SKELETONS, Skeleton, resolve
 
-_ONLY_ONE_OF_THIS_SIZE = {33: "mediapipe-33"}  # no other order of so many joints is in use
+# No other order of so many joints is in use.
+_ONLY_ONE_OF_THIS_SIZE = {33: "mediapipe-33", 133: "coco-wholebody-133", 136: "halpe-136"}
 _FRAMES = 300  # are enough to judge by; more only take time
 
 # Thresholds lie between what the named skeletons of thirteen motion data sets show in their own order and what the same

@@ -109,6 +109,13 @@ def identify(
     return _numbered(matched, reason)
 
 
+def neighbours_apart(poses: Sequence[np.ndarray]) -> np.ndarray:
+    """(P - 1,) distances of each of P poses (V, C) from the next, in body lengths; NaN where a joint was not seen."""
+    detections = _Detections.of([[None]] * len(poses), [[pose] for pose in poses], np.arange(len(poses)))
+    rows = np.arange(len(poses))
+    return _apart(detections, rows[:-1], rows[1:])
+
+
 class _Detections(NamedTuple):
     """All detections of a recording, one after the other."""
 

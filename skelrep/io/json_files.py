@@ -18,11 +18,12 @@ import numpy as np
 
 from skelrep.io.people import Recording, poses_of
 from skelrep.io.reader import Reader, ReadOptions
-from skelrep.io.timeline import frame_numbers, unit_of
+from skelrep.io.timeline import as_seconds, frame_numbers, unit_of
 from skelrep.poses import Poses
 
 #: Keys of frame numbers, of times and of rates, the more specific first.
 FRAME_KEYS = ("frame_id", "frame_index", "frame_idx", "frame_number", "frame_num", "frameId", "frameIndex", "frame")
+IMAGE_KEYS = ("image_id", "image", "image_name", "file_name", "filename", "img_name", "image_path", "img_path", "img")
 TIME_KEYS = (
     *("timestamp_usec", "timestamp_us", "timestamp_ms", "timestampMs", "timestamp_ns", "time_ms", "time_s"),
     *("timestamp", "timestamps", "time", "t", "univTime"),
@@ -145,10 +146,21 @@ def when(frames: Sequence[Any]) -> When:
     """Frame numbers and times of frames that are dicts, where every frame has them."""
     numbers = [number_of(first_of(frame, FRAME_KEYS)) for frame in frames]
     key = next((key for key in TIME_KEYS if frames and first_of(frames[0], (key,)) is not None), None)
-    times = [number_of(first_of(frame, (key,))) for frame in frames] if key else []
+    times = [_time_of(first_of(frame, (key,))) for frame in frames] if key else []
     whole_numbers = None if None in numbers or not numbers else numbers
     whole_times = None if None in times or not times else times
     return When(whole_numbers, whole_times, unit_of(key) if key else None)  # type: ignore[arg-type]
+
+
+def _time_of(value: Any) -> float | None:
+    """A time as a number, or as text such as an ISO date; None if it is neither."""
+    number = number_of(value)
+    if number is not None or not isinstance(value, str):
+        return number
+    try:
+        return float(as_seconds([value])[0])
+    except ValueError:
+        return None
 
 
 def natural(name: Any) -> list:

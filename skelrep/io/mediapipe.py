@@ -34,6 +34,7 @@ _PICTURE = (
     "normalized_landmarks",
 )
 _FRAMES = ("frames", "results", "data", "landmarks", "pose_landmarks", "pose_world_landmarks", "poses")
+_OTHERS_TOO = ("pose", "world", "landmark")  # keys that other programs have as well
 _VISIBILITY = ("visibility", "score", "confidence", "v")
 _JOINTS = len(SKELETONS["mediapipe-33"])
 _HIPS = (23, 24)
@@ -81,8 +82,9 @@ def recognises(content: Any) -> bool:
     frames, _ = _frames(content)
     first = next((frame for frame in frames if frame), None)
     if isinstance(first, Mapping):
-        return any(key in first for key in (*_WORLD, *_PICTURE)) and "keypoints" not in first
-    return _is_body(first) or (isinstance(first, list) and any(_is_body(body) for body in first[:1]))
+        keys = [key for key in (*_WORLD, *_PICTURE) if key in first]
+        return "keypoints" not in first and any(key not in _OTHERS_TOO or _is_people(first[key]) for key in keys)
+    return _is_people(first)
 
 
 def recordings(content: Any) -> list[Recording]:
@@ -111,12 +113,26 @@ def _is_body(value: Any) -> bool:
     """Whether a value is the landmarks of one person."""
     if isinstance(value, Mapping):
         return len(value) >= _JOINTS and "x" in next(iter(value.values()), ())
+    if _is_flat(value):
+        return True
     if not isinstance(value, list) or len(value) != _JOINTS:
         return False
     point = value[0]
     if isinstance(point, Mapping):
         return "x" in point and "keypoints" not in point
     return isinstance(point, list) and 3 <= len(point) <= 5 and all(isinstance(n, (int, float)) for n in point)
+
+
+def _is_people(value: Any) -> bool:
+    """Whether a value is the landmarks of a person, of several, or wraps them once more."""
+    if isinstance(value, Mapping) and "landmark" in value:
+        value = value["landmark"]
+    return _is_body(value) or (isinstance(value, list) and len(value) > 0 and _is_body(value[0]))
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a value is one person's landmarks in one row: 3 to 5 numbers for each."""
+    return isinstance(value, list) and len(value) in (99, 132, 165) and isinstance(value[0], (int, float))
 
 
 def _frames(content: Any) -> tuple[list[Any], When]:
@@ -158,6 +174,8 @@ def _people(frame: Any) -> list[Person]:
         if missing:
             raise ValueError(f"its landmarks lack {', '.join(missing[:5])}; expected MediaPipe Pose's 33")
         found = [names[joint] for joint in SKELETONS["mediapipe-33"].joints]
+    if _is_flat(found):
+        found = np.reshape(found, (_JOINTS, -1)).tolist()
     bodies = found
     if not _is_several(found):
         bodies = [found]
@@ -181,6 +199,8 @@ def _is_several(found: Any) -> bool:
 def _landmark(point: Any) -> list:
     """x, y, z and visibility, NaN where it is not known."""
     if isinstance(point, (list, tuple, np.ndarray)):
+        if len(point) < 3:
+            raise ValueError(f"a landmark is {list(point)}; x, y and z are needed")
         return [*point[:3], point[3] if len(point) > 3 else np.nan]
     axes = [_field(point, axis) for axis in "xyz"]
     visibility = next((value for key in _VISIBILITY if (value := _field(point, key)) is not None), np.nan)

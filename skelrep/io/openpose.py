@@ -66,7 +66,8 @@ def _frames(content: Any) -> tuple[list[Any], list[float] | None]:
 
 def _people(frame: Mapping[str, Any]) -> list[Person]:
     people = []
-    for person in as_list(frame.get("people", frame.get("bodies")), "people"):
+    listed = frame.get("people", frame.get("bodies"))
+    for person in as_list([] if listed is None else listed, "people"):
         width, flat = 4, person.get("pose_keypoints_3d")
         if not flat:
             width, flat = 3, person.get("pose_keypoints_2d", person.get("pose_keypoints", person.get("joints")))

@@ -18,7 +18,7 @@ from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeleton_guess import skeleton_of
 from skelrep.skeletons import Skeleton
-from skelrep.tracking import identify
+from skelrep.tracking import identify, neighbours_apart
 
 #: What pose estimators mean by a number of keypoints in a picture. 17 joints in space may as well be Human3.6M's.
 ESTIMATORS = {
@@ -31,6 +31,10 @@ ESTIMATORS = {
     133: "coco-wholebody-133",
     136: "halpe-136",
 }
+
+
+# Of a body's length: nearer than this a detection is hardly another person.
+_SAME_BODY = 0.33
 
 
 class Person(NamedTuple):
@@ -59,6 +63,7 @@ class Recording(NamedTuple):
         fps: Frames per second for consecutive frame numbers, or None.
         name: What the file calls the recording, where it holds several.
         label: Its class, or None.
+        note: What was decided where the file is ambiguous, for a warning, or None.
         info: Further columns.
     """
 
@@ -70,6 +75,7 @@ class Recording(NamedTuple):
     fps: float | None = None
     name: str = ""
     label: Any = None
+    note: str | None = None
     info: dict[str, Any] = {}
 
 
@@ -116,10 +122,13 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
     if len(set(notes)) > 3:
         warn(f"{source}: and {len(set(notes)) - 3} remarks of the same kinds on other recordings in it")
     names = [recording.name for recording in kept]
-    if len(set(rates)) > 1:
-        raise ValueError(
-            f"its recordings have different rates ({', '.join(f'{rate}' for rate in sorted(map(str, set(rates)))[:4])} "
-            "frames per second); pass fps= or split the file"
+    known = [rate for rate in rates if rate is not None]
+    one_rate = len(known) == len(rates) and max(known) - min(known) <= 0.02 * min(known)
+    if known and not one_rate:
+        warn(
+            f"{source} holds recordings of {min(known):.4g} to {max(known):.4g} frames per second"
+            f"{' and of unknown rates' if len(known) < len(rates) else ''}; one set of poses has one rate, so that "
+            "none is kept: split the file, or pass fps="
         )
     labels = [recording.label for recording in kept]
     columns = set.intersection(*({*recording.info} for recording in kept))
@@ -128,11 +137,24 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
         skeleton,
         [stem] if len(kept) == 1 else [f"{stem}/{name}" for name in names],
         labels=None if any(label is None for label in labels) else np.array(labels),
-        fps=rates[0],
+        fps=float(np.median(known)) if one_rate else None,
         scores=None if any(score is None for score in scores) else scores,
         info={column: np.array([recording.info[column] for recording in kept]) for column in sorted(columns)},
         person_ids=[tuple(persons) for persons in ids],
     )
+
+
+def is_one_over_time(people: Sequence[Person]) -> bool:
+    """Whether poses that a file lists without frames are those of one person from frame to frame.
+
+    Neighbours then lie within a third of a body of each other, where several persons in a picture stand apart.
+    """
+    if len(people) < 2 or any(person.track is not None for person in people):
+        return False
+    if len({person.points.shape for person in people}) > 1:
+        return False
+    apart = neighbours_apart([_shown(person) for person in people])
+    return bool(np.median(apart) < _SAME_BODY and apart.max() < 2 * _SAME_BODY)
 
 
 def numbers_as_array(values: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -213,7 +235,8 @@ def _assembled(recording: Recording) -> tuple[np.ndarray, np.ndarray | None, Tim
     clip = absent_as_nan(time.place(clip, axis=1))
     if scores is not None:
         scores = np.nan_to_num(time.place(scores, axis=1))
-    return clip, scores, time, tracks.ids, [note for note in (tracks.note, time.note) if note]
+    notes = (recording.note, tracks.note, time.note)
+    return clip, scores, time, tracks.ids, [note for note in notes if note]
 
 
 def _shown(person: Person) -> np.ndarray:

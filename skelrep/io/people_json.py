@@ -17,18 +17,18 @@ from typing import Any
 
 from skelrep.io.json_files import (
     FRAME_KEYS,
+    IMAGE_KEYS,
     TIME_KEYS,
     Family,
     When,
     first_of,
     keyed_frames,
     natural,
-    number_of,
     rate_of,
     when,
 )
 from skelrep.io.keypoints import Named, depth, is_person, people_of, person_of
-from skelrep.io.people import Recording
+from skelrep.io.people import Recording, is_one_over_time
 
 _FRAMES = ("instance_info", "frames", "data", "predictions", "results", "frame_data", "poses", "sequence")
 _PEOPLE = (
@@ -49,6 +49,10 @@ def recordings(content: Any) -> list[Recording]:
     """The one recording of such a file."""
     frames, time = _frames(content)
     people = [_people(frame) for frame in frames]
+    note = None
+    if len(people) == 1 and is_one_over_time([one.person for one in people[0]]):
+        people = [[one] for one in people[0]]
+        note = f"its {len(people)} poses without frame numbers are taken for the frames of one person, who moves little"
     names = _names_in(content) or next((one.names for frame in people for one in frame if one.names), None)
     label = first_of(content, ("label", "action", "label_index", "class"))
     return [
@@ -58,6 +62,7 @@ def recordings(content: Any) -> list[Recording]:
             *time,
             fps=rate_of(content),
             label=label if isinstance(label, (int, str)) else None,
+            note=note,
         )
     ]
 
@@ -85,6 +90,8 @@ def _frames(content: Any) -> tuple[list[Any], When]:
             first = next((one for one in inner if one), None)
             if key in _PEOPLE and is_person(first) and first_of(first, FRAME_KEYS) is None:
                 return [content], _NO_TIME  # the persons of one frame
+            if key in ("frames", "sequence", "frame_data") and is_person(first) and not _by_frame(inner):
+                return inner, when([frame if isinstance(frame, Mapping) else {} for frame in inner])
             return _frames(inner)
         arrays = content.get("keypoints")
         if isinstance(arrays, list) and depth(arrays) == 4:  # (T, P, V, C)
@@ -101,13 +108,9 @@ def _frames(content: Any) -> tuple[list[Any], When]:
         return [], _NO_TIME
     first = next((frame for frame in content if frame), None)
     if isinstance(first, Mapping) and is_person(first) and depth(first_of(first, ("keypoints",))) < 3:
-        numbered = [number_of(first_of(entry, FRAME_KEYS)) for entry in content]
-        if None not in numbered:  # a row for each detection
-            rows: dict[float, list[Any]] = {}
-            for number, entry in zip(numbered, content):
-                rows.setdefault(number, []).append(entry)  # type: ignore[arg-type]
-            order = sorted(rows)
-            return [rows[number] for number in order], When(order, *_times(rows, order))
+        if rows := _by_frame(content):  # a row for each detection
+            keys, numbers = keyed_frames(rows)
+            return [rows[key] for key in keys], When(numbers, *_times(rows, keys))
         if not any(key in first for key in TIME_KEYS):
             return [content], _NO_TIME  # the persons of one picture
     if (
@@ -123,8 +126,19 @@ def _frames(content: Any) -> tuple[list[Any], When]:
 _NO_TIME = When(None, None, None)
 
 
-def _times(rows: Mapping[float, list[Any]], order: list[float]) -> tuple[list[float] | None, float | None]:
-    found = when([rows[number][0] for number in order])
+def _by_frame(entries: list[Any]) -> dict[str, list[Any]]:
+    """Detections by the number of their frame or the name of their image; empty if some do not say it."""
+    rows: dict[str, list[Any]] = {}
+    for entry in entries:
+        frame = first_of(entry, (*FRAME_KEYS, *IMAGE_KEYS))
+        if frame is None:
+            return {}
+        rows.setdefault(str(frame), []).append(entry)
+    return rows
+
+
+def _times(rows: Mapping[str, list[Any]], order: list[str]) -> tuple[list[float] | None, float | None]:
+    found = when([rows[key][0] for key in order])
     return found.times, found.unit
 
 

@@ -70,8 +70,10 @@ def test_people_without_a_body_are_absent(tmp_path):
         saved(tmp_path / f"v_{number}_keypoints.json", frame(keypoints, hand_left_keypoints_2d=flat(3, 21)))
     saved(tmp_path / "v_3_keypoints.json", {"people": [{"face_keypoints_2d": flat(3, 70)}]})
     saved(tmp_path / "v_4_keypoints.json", frame(flat(0, 17, score=0)))
+    saved(tmp_path / "v_5_keypoints.json", {"people": [{"pose_keypoints_2d": None}]})
+    saved(tmp_path / "v_6_keypoints.json", {"people": None})
     clip = read(tmp_path).clips[0]
-    assert clip.shape == (1, 5, 17, 2) and np.isnan(clip[0, :, 0, 0]).tolist() == [False, True, False, True, True]
+    assert clip.shape == (1, 7, 17, 2) and np.isnan(clip[0, :, 0, 0]).tolist() == [False, True, False, *[True] * 4]
 
 
 def test_people_keep_the_ids_of_a_tracker(tmp_path):

@@ -107,6 +107,9 @@ STRUCTURES = {
     "a row for each detection": lambda: [
         {"frame": t, "track_id": p, **mmpose(t, p)} for t in range(FRAMES) for p in order(t)
     ],
+    "a row for each detection by image": lambda: [
+        {"image": f"img_{t:04d}.jpg", "track_id": f"{p}", **mmpose(t, p)} for t in range(FRAMES) for p in order(t)
+    ],
     "tensorflow.js": lambda: [[{"score": 0.8, "keypoints": named(t, p)} for p in order(t)] for t in range(FRAMES)],
     "joints by name": lambda: [
         {"frame": t, "people": [{"id": p, "keypoints": {one["name"]: one for one in named(t, p)}} for p in order(t)]}
@@ -135,6 +138,53 @@ def test_files_of_one_frame_each(tmp_path, structure):
         poses = read(tmp_path / "walk")
     assert poses.ids == ["walk"] and poses.clips[0].shape == (2, 6, 17, 2)
     assert np.isnan(poses.clips[0][:, 5]).all()
+
+
+ONE_PERSON = {
+    "frames": lambda: {"fps": 30, "frames": [mmpose(t, 0) for t in range(FRAMES)]},
+    "frames of named joints": lambda: {
+        "fps": 30,
+        "frames": [{"joints": {one["name"]: [one["x"], one["y"]] for one in named(t, 0)}} for t in range(FRAMES)],
+    },
+    "poses": lambda: {"fps": 30, "poses": [walker(0, t).tolist() for t in range(FRAMES)]},
+    "keypoints": lambda: {"fps": 30, "keypoints": [walker(0, t).tolist() for t in range(FRAMES)]},
+    "list of poses": lambda: [mmpose(t, 0) for t in range(FRAMES)],
+    "nested lists": lambda: [walker(0, t).tolist() for t in range(FRAMES)],
+    "times of day": lambda: [
+        {"timestamp": f"2024-05-01T10:00:{t / 30:09.6f}", "pose": walker(0, t).tolist()} for t in range(FRAMES)
+    ],
+    "names beside": lambda: {
+        "joint_names": list(COCO),
+        "frames": [{"t": t / 30, "joints": walker(0, t).tolist()} for t in range(FRAMES)],
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*taken for the frames of one person")
+@pytest.mark.parametrize("structure", ONE_PERSON)
+def test_one_person_over_time(tmp_path, structure):
+    poses = read(saved(tmp_path / "a.json", ONE_PERSON[structure]()))
+    assert poses.skeleton.name == "coco-17" and poses.clips[0].shape == (1, FRAMES, 17, 2)
+    np.testing.assert_allclose(poses.clips[0][0], [walker(0, t) for t in range(FRAMES)], rtol=1e-5)
+    assert poses.fps == (None if "list" in structure else pytest.approx(30, rel=1e-3))
+
+
+def test_poses_without_frames_are_persons_or_frames_by_how_far_they_are_apart(tmp_path):
+    with pytest.warns(UserWarning, match="5 poses without frame numbers.*one person"):
+        read(saved(tmp_path / "a.json", ONE_PERSON["list of poses"]()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        poses = read(saved(tmp_path / "b.json", [mmpose(0, p) for p in range(4)]))
+    assert poses.clips[0].shape == (4, 1, 17, 2)
+
+
+def test_recordings_of_different_rates(tmp_path):
+    images = [{"id": 10 * v + t, "video_id": v, "frame_id": t} for v in (1, 2) for t in range(3)]
+    annotations = [{"image_id": image["id"], "keypoints": triples(walker(0, 0))} for image in images]
+    videos = [{"id": 1, "fps": 25}, {"id": 2, "fps": 50}]
+    content = {"images": images, "annotations": annotations, "videos": videos}
+    with pytest.warns(UserWarning, match="25 to 50 frames per second"):
+        assert read(saved(tmp_path / "a.json", content)).fps is None
 
 
 def test_one_picture(tmp_path):
