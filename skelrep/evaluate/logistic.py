@@ -17,10 +17,10 @@ from torch import Tensor
 
 from skelrep.matmul import product
 
-# Both must be this small, because either criterion ends scipy's L-BFGS-B. scikit-learn stops at a gradient of 1e-4,
-# which is far from the minimum where C is large and the classes are separable: the objective itself is then below 1e-3.
-LARGEST_GRADIENT = 1e-6  # of any entry of the gradient
-LEAST_DECREASE = 1e-7  # of the objective in one step, relative to the larger of its value and 1; float32 resolves this
+# A fit ends when one step decreases the objective by less, or when no entry of its gradient is larger, both relative to
+# the value at the start: leaves at most 1e-4 to the minimum. Absolute limits, such as scikit-learn's 1e-4 for the
+# gradient, are far from the minimum where C is large and the classes are separable, so the value itself is tiny.
+TOLERANCE = 1e-6
 
 _CORRECTIONS = 10  # previous steps from which L-BFGS estimates the curvature; 20 saved few iterations
 _BLOCK_ROWS = 256  # rows at a time: they stay in the processor's cache between the two products that use them
@@ -115,12 +115,15 @@ def _minimise(objective: Objective, start: Tensor, max_iter: int) -> tuple[Tenso
     Returns:
         The point reached, and whether it counts as the minimum.
     """
+    scale = None  # value at the start, which scipy asks for first
 
     def flat_objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal scale
         value, gradient = objective(torch.from_numpy(flat).view(start.shape).to(start.dtype))
-        return value, gradient.double().numpy().ravel()
+        scale = scale or value
+        return value / scale, gradient.double().numpy().ravel() / scale
 
-    options = {"maxiter": max_iter, "maxcor": _CORRECTIONS, "ftol": LEAST_DECREASE, "gtol": LARGEST_GRADIENT}
+    options = {"maxiter": max_iter, "maxcor": _CORRECTIONS, "ftol": TOLERANCE, "gtol": TOLERANCE}
     found = minimize(flat_objective, start.double().numpy().ravel(), jac=True, method="L-BFGS-B", options=options)
     # Status 1: out of iterations. Status 2: no step along the gradient decreases the value, so rounding is all that is
     # left of the gradient.
