@@ -18,7 +18,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
@@ -107,7 +107,7 @@ class Product:
         raise _no_right_product(threads)
 
 
-def product(rows: Tensor, others: Tensor) -> Tensor:
+def product(rows: Annotated[Tensor, "... M D"], others: Annotated[Tensor, "... N D"]) -> Annotated[Tensor, "... M N"]:
     """(..., M, D) times the transpose of (..., N, D), strided as they may be: (..., M, N)."""
     if rows.device.type != "cpu" or torch.compiler.is_compiling() or not rows.numel() or not others.numel():
         return rows @ others.mT

@@ -8,7 +8,10 @@ import os
 import shutil
 import tempfile
 
+from tests import shapes
 from tests.hub_server import TOKEN, HubServer
+
+shapes.install()  # before the package is imported
 
 SERVER = HubServer()
 HOME = tempfile.mkdtemp(prefix="skelrep-tests-")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,9 @@ class Backbone(Protocol):
     dim: int
     causal: bool
 
-    def forward(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+    def forward(
+        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
+    ) -> Annotated[Tensor, "N D"]:
         """Features (N, dim).
 
         Args:
@@ -70,7 +72,9 @@ class Backbone(Protocol):
 class PerFrame(Protocol):
     """A backbone that also has features in time; what `embed(per_frame=True)` needs."""
 
-    def per_frame(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+    def per_frame(
+        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
+    ) -> Annotated[Tensor, "N S D"]:
         """Features (N, S, D) at S equal steps of the T frames; step s is centred on, or ends at, frame s T / S.
 
         Args:
@@ -83,7 +87,9 @@ class PerFrame(Protocol):
 class CausalNetwork(Protocol):
     """What `Backbone.packed` returns for a causal backbone."""
 
-    def __call__(self, poses: Tensor, present: Tensor) -> Tensor:
+    def __call__(
+        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"]
+    ) -> Annotated[Tensor, "N D"]:
         """Features (N, dim) of whole clips."""
         ...
 

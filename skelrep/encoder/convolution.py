@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +100,9 @@ class TemporalConvolution(nn.Module):
         self.blocks = nn.Sequential(*(_Block(config.width, config.kernel) for _ in range(config.blocks)))
         self.register_buffer("windows", _windows(frames // config.stride, config.spans, config.reach), persistent=False)
 
-    def forward(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+    def forward(
+        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
+    ) -> Annotated[Tensor, "N D"]:
         """Features of one modality.
 
         Args:
@@ -112,7 +114,9 @@ class TemporalConvolution(nn.Module):
         """
         return self._pooled(poses, present, self.entry, self.blocks)
 
-    def per_frame(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+    def per_frame(
+        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
+    ) -> Annotated[Tensor, "N S D"]:
         """Features before averages over time are taken, (N, T / stride, width); step s is centred on frame s stride."""
         steps = self._pooled(poses, present, self.entry, self.blocks, lambda x: x.flatten(1))
         return steps.unflatten(1, (-1, self.entry.out_features))
@@ -191,7 +195,7 @@ class TemporalConvolution(nn.Module):
         total = x.new_zeros(len(poses), x.shape[1]).index_add_(0, clip, x)
         return total / present.sum(dim=1, keepdim=True).clamp(min=1)
 
-    def _over_time(self, x: Tensor) -> Tensor:
+    def _over_time(self, x: Annotated[Tensor, "R S W"]) -> Annotated[Tensor, "R D"]:
         """(R, T, width) to (R, dim): the averages, the spans in order, and the standard deviation."""
         averages = (self.windows @ x).flatten(1)
         if not self.std_weight:
@@ -227,7 +231,7 @@ class _Block(nn.Module):
         rows = self.time_norm(self.mixed(x))
         return x + self.norm(self.reduce(torch.relu(self.expand(rows)))).view_as(x)
 
-    def mixed(self, x: Tensor) -> Tensor:
+    def mixed(self, x: Annotated[Tensor, "R S W"]) -> Annotated[Tensor, "RS W"]:
         """(R, T, width) to rows (R T, width), mixed in time."""
         # (R, width, T, 1) in channels-last memory, which torch sees only where the last axis, too, has that stride.
         mixed = self.time(x[:, :, None].permute(0, 3, 1, 2))

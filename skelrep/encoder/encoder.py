@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class Encoder(nn.Module):
         self.streams = nn.ModuleDict({name: _build(config) for name in config.modalities})
         self.eval()
 
-    def forward(self, poses: Tensor) -> dict[str, Tensor]:
+    def forward(self, poses: Annotated[Tensor, "N M T V 3"]) -> dict[str, Tensor]:
         """Features of prepared clips by the modules as they are: gradients flow, and an autocast around it holds.
 
         Args:
@@ -64,7 +64,9 @@ class Encoder(nn.Module):
         present, parents = persons_present(poses), self.config.skeleton.parents
         return {name: network(modality(name, poses, parents), present) for name, network in self.streams.items()}
 
-    def features(self, poses: Tensor, streams: Sequence[str], precision: str = "float32") -> dict[str, Tensor]:
+    def features(
+        self, poses: Annotated[Tensor, "N M T V 3"], streams: Sequence[str], precision: str = "float32"
+    ) -> dict[str, Tensor]:
         """`forward` for inference, for some of the streams; no gradient flows.
 
         Args:
@@ -83,7 +85,9 @@ class Encoder(nn.Module):
             networks = {name: unpacked(self.streams[name], precision) for name in streams}
         return {name: networks[name](modality(name, poses, parents), present) for name in streams}
 
-    def per_frame(self, poses: Tensor, streams: Sequence[str], precision: str = "float32") -> dict[str, Tensor]:
+    def per_frame(
+        self, poses: Annotated[Tensor, "N M T V 3"], streams: Sequence[str], precision: str = "float32"
+    ) -> dict[str, Tensor]:
         """Features in time, for inference: for each stream (N, S, D), at S equal steps of the T prepared frames.
 
         Args:
@@ -138,7 +142,7 @@ class Encoder(nn.Module):
         """What to copy and to pickle: packed weights are made again."""
         return {name: value for name, value in self.__dict__.items() if name != "_packed_streams"}
 
-    def prepare(self, poses: Poses, device: torch.device | str | None = None) -> Tensor:
+    def prepare(self, poses: Poses, device: torch.device | str | None = None) -> Annotated[Tensor, "N M T V 3"]:
         """Raw poses as `forward` takes them, (N, M, T, V, 3), by the config's preprocessing.
 
         Raises:
@@ -230,7 +234,7 @@ class Encoder(nn.Module):
         )
 
 
-def persons_present(prepared: Tensor) -> Tensor:
+def persons_present(prepared: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N M"]:
     """Which persons of (N, M, T, V, 3) prepared clips are there at all, (N, M): an absent one is all zeros."""
     return prepared.flatten(2).abs().amax(dim=2) > 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,7 +57,9 @@ MODALITIES: dict[str, Modality] = {
 }
 
 
-def modality(name: str, joints: Tensor, parents: Sequence[int]) -> Tensor:
+def modality(
+    name: str, joints: Annotated[Tensor, "... T V C"], parents: Sequence[int]
+) -> Annotated[Tensor, "... T V C"]:
     """One modality of prepared poses.
 
     Args:

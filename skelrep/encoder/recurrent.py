@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch import Tensor, nn
@@ -62,24 +62,28 @@ class RecurrentStack(nn.Module):
             if parameter.ndim == 2:
                 nn.init.xavier_uniform_(parameter)  # as CMD
 
-    def forward(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+    def forward(
+        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
+    ) -> Annotated[Tensor, "N D"]:
         """Features of one modality: (N, M, T, V, 3) to (N, dim). `present` is ignored: absent persons are all zero."""
         rows = self.rows(poses)
         if pays(rows):
             return last_states(rows, list(self.pairs()))
         return self.states(rows)[:, -1]
 
-    def rows(self, poses: Tensor) -> Tensor:
+    def rows(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N T F"]:
         """Poses (N, M, T, V, 3) as normalised rows (N, T, features), with the person index fastest, as CMD has it."""
         return self.norm(poses.permute(0, 2, 3, 4, 1).flatten(2).transpose(1, 2)).transpose(1, 2)
 
-    def states(self, rows: Tensor) -> Tensor:
+    def states(self, rows: Annotated[Tensor, "N T F"]) -> Annotated[Tensor, "N T D"]:
         """The last layer's outputs (N, T, dim) for rows (N, T, features)."""
         for first, second in self.pairs():
             rows = torch.cat([first(rows)[0], second(rows)[0]], dim=-1)
         return rows
 
-    def per_frame(self, poses: Tensor, present: Tensor | None = None) -> Tensor:
+    def per_frame(
+        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
+    ) -> Annotated[Tensor, "N S D"]:
         """`forward` of the frames so far, after every frame: (N, T, dim)."""
         return self.states(self.rows(poses))
 

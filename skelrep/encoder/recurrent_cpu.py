@@ -9,7 +9,7 @@ anew for each frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ def pays(rows: Tensor) -> bool:
     return rows.device.type == "cpu" and several and not torch.compiler.is_compiling()
 
 
-def last_states(rows: Tensor, pairs: Sequence[tuple[nn.GRU, nn.GRU]]) -> Tensor:
+def last_states(rows: Annotated[Tensor, "N T F"], pairs: Sequence[tuple[nn.GRU, nn.GRU]]) -> Annotated[Tensor, "N D"]:
     """`RecurrentStack.states` of the last frame: (N, T, features) rows to (N, 2 x hidden)."""
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else rows.dtype
     x, last = rows.transpose(0, 1).contiguous(), rows
@@ -117,7 +117,12 @@ class GRUPair(torch.autograd.Function):
         return grad_x, None, None, *grad_parameters
 
 
-def _forward_in_time(x: Tensor, states: Tensor, weights: Sequence[Tensor], saved: list[Tensor] | None) -> Tensor:
+def _forward_in_time(
+    x: Annotated[Tensor, "T N F"],
+    states: Annotated[Tensor, "T N H"],
+    weights: Sequence[Tensor],
+    saved: list[Tensor] | None,
+) -> Annotated[Tensor, "N H"]:
     """One GRU over (T, N, features); see `GRUPair`.
 
     Args:
@@ -155,8 +160,12 @@ def _forward_in_time(x: Tensor, states: Tensor, weights: Sequence[Tensor], saved
 
 
 def _backward_in_time(
-    states: Tensor, saved: Sequence[Tensor], weight_hh: Tensor, grad_state: Tensor, grad_above: Tensor | None
-) -> Tensor:
+    states: Annotated[Tensor, "T N H"],
+    saved: Sequence[Tensor],
+    weight_hh: Annotated[Tensor, "G H"],
+    grad_state: Annotated[Tensor, "N H"],
+    grad_above: Annotated[Tensor, "T N H"] | None,
+) -> Annotated[Tensor, "T N K"]:
     """One GRU back through time; see `GRUPair`.
 
     Args:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,9 @@ class PackedStack:
         rows = gate_gain[:, None]
         return (input_gain * rows * weight_ih, gate_gain * bias_ih), (self.gain * rows * weight_hh, gate_gain * bias_hh)
 
-    def __call__(self, poses: Tensor, present: Tensor) -> Tensor:
+    def __call__(
+        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"]
+    ) -> Annotated[Tensor, "N D"]:
         """`RecurrentStack.forward`."""
         if self.precision == "float32" and len(poses) < MIN_CLIPS:
             return self.stack(poses)
@@ -74,11 +76,13 @@ class PackedStack:
                 rows = out.flatten(2).flatten(0, 1)
         return torch.cat(states[-1], dim=1).float() * self.gain
 
-    def _rows(self, poses: Tensor) -> Tensor:
+    def _rows(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "T N F"]:
         """Normalised rows (T, N, features)."""
         return self.stack.rows(poses).transpose(0, 1).contiguous()
 
-    def _next(self, igates: Tensor, hgates: Tensor, state: Tensor) -> Tensor:
+    def _next(
+        self, igates: Annotated[Tensor, "N G"], hgates: Annotated[Tensor, "N G"], state: Annotated[Tensor, "N H"]
+    ) -> Annotated[Tensor, "N H"]:
         """The state u (N, hidden) after a frame, from both products (N, 3 x hidden) and the state before it."""
         hidden = self.hidden
         gates = torch.sigmoid_(hgates[:, : 2 * hidden] + igates[:, : 2 * hidden])

@@ -169,7 +169,7 @@ def test_more_weights_than_a_file_holds_are_refused(tiny_encoder, tmp_path, monk
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
 def test_without_the_extra(tiny_encoder, tmp_path, monkeypatch, missing, capsys):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ModuleNotFoundError, match=rf"needs {missing}: pip install 'skelrep\[onnx\]'"):
+    with pytest.raises(ModuleNotFoundError, match=rf"needs {missing}.*pip install"):
         export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
     assert main(["export-onnx", "i2md-small", str(tmp_path / "encoder.onnx")]) == 1
     assert f"needs {missing}" in capsys.readouterr().err
