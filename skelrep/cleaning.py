@@ -78,7 +78,8 @@ def _agreement(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, pairs:
 
 def _fewest_exchanges(agreement: np.ndarray) -> np.ndarray:
     """The sequence of exchanged frames (T,) with the greatest sum of agreement, less `COST` for each of them."""
-    gain = np.where((agreement < 0) & (agreement > REVERSED), 0.0, np.clip(agreement, -1, 1))  # only what is clear
+    # What is unclear speaks neither for an exchange nor against one.
+    gain = np.where((agreement < 0) & (agreement > REVERSED), 0.0, np.clip(agreement, -1, 1))
     as_seen, exchanged = 0.0, -COST
     stayed = np.empty((len(gain), 2), dtype=bool)  # whether the best way to each state comes from the same state
     for frame in range(1, len(gain)):

@@ -53,7 +53,7 @@ class Standing(NamedTuple):
 
 
 class Bent(NamedTuple):
-    """A joint between two others, at the ends of two bones of given lengths, bent to one side."""
+    """A joint between two others, at the ends of two bones of given lengths at most, bent to one side."""
 
     joint: str
     upper: str
@@ -166,14 +166,16 @@ def _position(rule: Rigid | Standing | Bent, *others: Tensor) -> Tensor:
         height = others[0][..., 2:].amax(dim=1, keepdim=True) - rule.drop
         return torch.cat([others[0][..., :2], height.expand(-1, others[0].shape[1], -1)], dim=-1)
     upper, lower = others
-    one, two = rule.bones
     line = lower - upper
     length = torch.linalg.vector_norm(line, dim=-1, keepdim=True).clamp(min=SHORTEST)
     line = line / length
+    # A limb is taken to be straight where its ends are furthest apart, so that nobody's straight legs are bent.
+    furthest = length.amax(dim=1, keepdim=True)
+    one, two = (bone / sum(rule.bones) * furthest.clamp(max=sum(rule.bones)) for bone in rule.bones)
     # By the cosine rule; bones that are too short for the distance are stretched, too long ones fold up.
-    along = (length.square() + one**2 - two**2) / (2 * length)
+    along = (length.square() + one.square() - two.square()) / (2 * length)
     along = torch.where(length < one + two, along.clamp(-one, one), length * one / (one + two))
-    aside = (one**2 - along.square()).clamp(min=0).sqrt() * (length < one + two)
+    aside = (one.square() - along.square()).clamp(min=0).sqrt() * (length < one + two)
     side = line.new_tensor(rule.side)
     across = side - (line @ side)[..., None] * line
     across = across / torch.linalg.vector_norm(across, dim=-1, keepdim=True).clamp(min=SHORTEST)

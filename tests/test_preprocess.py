@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from skelrep.alignment import map_joints, normalise
-from skelrep.preprocess import CMD_LINE, PreprocessConfig, fill_gaps, prepare, resample
+from skelrep.preprocess import CMD_LINE, ROBUST, PreprocessConfig, fill_gaps, kept_frames, prepare, resample, trim
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 
 NTU, KINECT, COMMON = SKELETONS["ntu-25"], SKELETONS["kinect-20"], SKELETONS["common-15"]
 DEFAULT = PreprocessConfig()
+RUNNING = replace(ROBUST, align="running")
 SEEDS = st.integers(0, 2**32 - 1)
 
 # Metres; z up, the body's right on +x.
@@ -297,7 +298,7 @@ def test_map_joints_against_a_loop():
 # -- batches and persons ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("source", "config"), [(NTU, CMD_LINE), (KINECT, DEFAULT), (NTU, DEFAULT)])
+@pytest.mark.parametrize(("source", "config"), [(NTU, CMD_LINE), (KINECT, DEFAULT), (NTU, DEFAULT), (KINECT, ROBUST)])
 def test_a_batch_is_its_clips(source, config):
     clips = ragged(5, source, clips=7, persons=4)
     together = run(clips, config, source)
@@ -483,8 +484,15 @@ DEGENERATE = {
 @pytest.mark.parametrize("name", DEGENERATE)
 @pytest.mark.parametrize(
     "config",
-    [CMD_LINE, DEFAULT, replace(CMD_LINE, align="mean"), replace(DEFAULT, align="first", per_person=False)],
-    ids=["cmd", "default", "cmd mean", "default first"],
+    [
+        CMD_LINE,
+        DEFAULT,
+        replace(CMD_LINE, align="mean"),
+        replace(DEFAULT, align="first", per_person=False),
+        ROBUST,
+        RUNNING,
+    ],
+    ids=["cmd", "default", "cmd mean", "default first", "robust", "running"],
 )
 def test_degenerate_bodies_give_numbers(name, config):
     for clip in (standing(NTU)[None, None].repeat(5, axis=1), moving(20)[None]):
@@ -509,7 +517,7 @@ def test_shoulders_along_the_spine(config):
 
 
 @settings(max_examples=40, deadline=None)
-@given(SEEDS, st.floats(0, 1), st.sampled_from([2, 3]), st.sampled_from([CMD_LINE, DEFAULT]))
+@given(SEEDS, st.floats(0, 1), st.sampled_from([2, 3]), st.sampled_from([CMD_LINE, DEFAULT, ROBUST, RUNNING]))
 def test_never_a_nan(seed, share, channels, config):
     random = np.random.default_rng(seed)
     clips = []
@@ -519,6 +527,39 @@ def test_never_a_nan(seed, share, channels, config):
         clip[:, :, random.random(25) < share] = np.nan
         clips.append(clip)
     run(clips, config=replace(config, frames=8))  # asserts that all is finite
+
+
+@pytest.mark.parametrize("front", [True, False])
+def test_frames_of_nobody_at_the_ends_change_nothing(front):
+    clip = moving(20)[None].astype(np.float32)
+    nobody = np.full((1, 13, 25, 3), np.nan, np.float32)
+    longer = np.concatenate([nobody, clip] if front else [clip, nobody], axis=1)
+    np.testing.assert_array_equal(run([longer], ROBUST), run([clip], ROBUST))
+    assert kept_frames(longer, ROBUST) == (13 * front, 20) and kept_frames(longer, DEFAULT) == (0, 33)
+    assert np.abs(run([longer], DEFAULT) - run([clip], DEFAULT)).max() > 0.01
+
+
+def test_trimming_keeps_the_persons_of_a_clip_in_time():
+    rows = np.arange(24, dtype=np.float32).reshape(12, 1, 2)
+    rows[[0, 1, 5, 6, 7, 11]] = np.nan  # persons of 4, 4 and 4 frames; the first two are one clip
+    got, lengths = trim(rows, np.array([4, 4, 4]), np.array([0, 0, 1]))
+    assert lengths.tolist() == [4, 4, 3]
+    np.testing.assert_array_equal(got, rows[[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]])
+    got, lengths = trim(rows, np.array([4, 4, 4]), np.array([0, 1, 2]))
+    np.testing.assert_array_equal(got, rows[[2, 3, 4, 8, 9, 10]])
+
+
+def test_a_running_alignment_needs_no_future():
+    clip = moving(30).astype(np.float32)
+    turn = Rotation.from_euler("zyx", [70, 20, 10], degrees=True).as_matrix()
+    poses = torch.from_numpy(clip @ turn.T).float()[None]
+    matrix = torch.from_numpy(mapping(NTU, COMMON))
+    whole = normalise(poses, matrix, COMMON, RUNNING, first=poses[:, 0])
+    for frames in (1, 7, 30):
+        part = normalise(poses[:, :frames], matrix, COMMON, RUNNING, first=poses[:, 0])
+        torch.testing.assert_close(part, whole[:, :frames], atol=1e-5, rtol=0)
+        mean = normalise(poses[:, :frames], matrix, COMMON, ROBUST, first=poses[:, 0])
+        torch.testing.assert_close(part[:, -1], mean[:, -1], atol=1e-5, rtol=0)
 
 
 def test_joints_never_seen_are_zero_and_change_nothing_else():
