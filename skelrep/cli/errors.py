@@ -29,11 +29,15 @@ def sentence(error: Exception, options: Mapping[str, str]) -> str:
         text = f"{error.filename}: {error.strerror}"
     else:
         text = as_options(" ".join(str(error).split()), options) or type(error).__name__
-    text = printable(text)
-    if len(text) > _LONGEST:
-        half = _LONGEST // 2
-        text = f"{text[:half]} ... ({len(text) - _LONGEST} characters left out) ... {text[-half:]}"
-    return text
+    return shortened(printable(text))
+
+
+def shortened(text: str, longest: int = _LONGEST) -> str:
+    """The text without its middle, if it is longer."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} ... ({len(text) - longest} characters left out) ... {text[-half:]}"
 
 
 def as_options(text: str, options: Mapping[str, str]) -> str:

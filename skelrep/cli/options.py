@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from skelrep.cli.command import UsageError, number, one_of, positive, whole
 from skelrep.cli.skipping import new_report
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from skelrep.encoder import Encoder
     from skelrep.poses import Poses
+
+Value = TypeVar("Value")
 
 
 def add_common(parser: ArgumentParser) -> None:
@@ -27,9 +30,13 @@ def add_common(parser: ArgumentParser) -> None:
 def add_reading(parser: ArgumentParser) -> None:
     """How files of poses are read (see `read_poses`)."""
     group = parser.add_argument_group("reading poses")
-    group.add_argument("--format", help="format of the files, if their names and contents do not show it")
-    group.add_argument("--layout", help="axes of an array: letters out of N, M, T, V, C, for example NCTVM")
-    group.add_argument("--skeleton", help="name of a known skeleton, or the names of the joints with commas between")
+    group.add_argument("--format", type=_format, help="format of the files, if their names and contents do not show it")
+    group.add_argument(
+        "--layout", type=_layout, help="axes of an array: letters out of N, M, T, V, C, for example NCTVM"
+    )
+    group.add_argument(
+        "--skeleton", type=skeleton, help="name of a known skeleton, or the names of the joints with commas between"
+    )
     group.add_argument("--fps", type=positive, metavar="RATE", help="frames per second, if the file does not say")
     group.add_argument(
         "--scale",
@@ -65,11 +72,39 @@ def add_reading(parser: ArgumentParser) -> None:
 
 def reading_options(arguments: Namespace) -> dict[str, Any]:
     """The arguments of `add_reading` as those of `skelrep.read`."""
-    skeleton = arguments.skeleton
-    if skeleton and "," in skeleton:
-        skeleton = [name.strip() for name in skeleton.split(",")]
-    given = ("format", "layout", "fps", "scale", "min_score", "zeros", "body_model", "labels", "subjects", "on_error")
-    return {key: getattr(arguments, key) for key in given} | {"skeleton": skeleton, "report": new_report(arguments)}
+    given = ("format", "layout", "skeleton", "fps", "scale", "min_score", "zeros", "body_model")
+    given += ("labels", "subjects", "on_error")
+    return {key: getattr(arguments, key) for key in given} | {"report": new_report(arguments)}
+
+
+def skeleton(text: str) -> str | list[str]:
+    """The name of a known skeleton, or names of joints."""
+    from skelrep.skeletons import resolve
+
+    names = [name.strip() for name in text.split(",")] if "," in text else text
+    return _checked(names, resolve)
+
+
+def _format(text: str) -> str:
+    from skelrep.io.registry import reader_called
+
+    return _checked(text, reader_called)
+
+
+def _layout(text: str) -> str:
+    letters = text.upper()
+    if len(set(letters)) != len(letters) or not set("TVC") <= set(letters) <= set("NMTVC"):
+        raise ArgumentTypeError(f"must name each of T, V and C once, and N and M at most once; got {text!r}")
+    return letters
+
+
+def _checked(value: Value, check: Callable[[Value], object]) -> Value:
+    """The value, if the library knows it."""
+    try:
+        check(value)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+    return value
 
 
 def read_poses(path: str | list[str], arguments: Namespace, split: str | None = None) -> Poses:

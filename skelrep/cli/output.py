@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -43,7 +44,17 @@ def print_json(document: dict[str, Any], arguments: argparse.Namespace) -> None:
     if getattr(arguments, "on_error", "stop") == "skip":
         left_out = {path: reason for report in getattr(arguments, "reports", ()) for path, reason in report.skipped}
         document = document | {"skipped": left_out}
-    print(json.dumps(document, indent=2, default=str).replace("\x7f", "\\u007f"))  # the one control left unescaped
+    text = json.dumps(_plain(document), indent=2, default=str, allow_nan=False)
+    print(text.replace("\x7f", "\\u007f"))  # the one control left unescaped
+
+
+def _plain(value: Any) -> Any:
+    """Without NaN and infinity, which JSON has no words for: null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def aligned(entries: Sequence[dict[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skelrep.cli.command import UsageError
+from skelrep.cli.errors import shortened
 from skelrep.cli.output import say
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def finish(arguments: Namespace) -> int:
     if not left_out:
         return 0
     reports = arguments.reports
-    reasons = [reason if path in reason else f"{path}: {reason}" for path, reason in left_out.items()]
+    reasons = [shortened(reason if path in reason else f"{path}: {reason}", 500) for path, reason in left_out.items()]
     more = f"\n  and {len(reasons) - 3} more" if len(reasons) > 3 else ""
     files = max(report.files for report in reports)
     say(f"{len(left_out)} skipped, {files} files read:\n  " + "\n  ".join(reasons[:3]) + more)

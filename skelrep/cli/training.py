@@ -8,14 +8,16 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from skelrep.cli.command import Command, one_of, whole
-from skelrep.cli.options import add_reading, reading_options
+from skelrep.cli.options import add_reading, reading_options, skeleton
 from skelrep.cli.output import report, say
 
 
 def _add_prepare(parser: ArgumentParser) -> None:
     parser.add_argument("poses", nargs="+", help="files or folders of three-dimensional poses")
     parser.add_argument("-o", "--output", required=True, metavar="CORPUS", help="a new folder")
-    parser.add_argument("--to", metavar="SKELETON", help="map all poses to this one (i2md_small: common-15)")
+    parser.add_argument(
+        "--to", type=skeleton, metavar="SKELETON", help="map all poses to this one (i2md_small: common-15)"
+    )
     parser.add_argument(
         "--splits", nargs="+", default=[], metavar="SPLIT", help="only clips that are in all of these: ntu60 xsub_train"
     )
