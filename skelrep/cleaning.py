@@ -1,13 +1,15 @@
-"""Faults of sensors in single frames: left and right exchanged, and joints that jump away and back.
+"""Faults in single frames: left and right exchanged, joints that jump away and back, a T-pose before the motion.
 
-Both are searched in tracks laid end to end (see `skelrep.preprocess`), before gaps in time are bridged. A fast look at
-all rows at once finds the few that need a closer one.
+The first two are searched in tracks laid end to end (see `skelrep.preprocess`), before gaps in time are bridged. A fast
+look at all rows at once finds the few that need a closer one.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from skelrep.messages import warn
+from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton
 
 #: How far the vectors from right to left must be from where they pointed in the frame before, for sides to have been
@@ -152,3 +154,46 @@ def _median(values: np.ndarray) -> np.ndarray:
     ordered = np.sort(values, axis=1)  # NaN at the end
     count = np.logical_not(np.isnan(values)).sum(axis=1, keepdims=True)
     return np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=1)[:, 0]
+
+
+# A first frame of another recording, or of a pose of calibration: the step to the second frame is so many times the
+# largest of those that follow, and so many times the extent of the body.
+_APART, _LEAST_STEP = 3.0, 0.06
+_FIRST_FRAMES = 64  # are enough to know the steps of a motion
+
+
+def first_frame_is_apart(clip: np.ndarray) -> bool:
+    """Whether the first frame of a clip (M, T, V, C) is no part of its motion, such as a T-pose before it.
+
+    That is so where somebody's joints move from the first frame to the second by far more than from any other to the
+    next.
+    """
+    if clip.shape[1] < 6:
+        return False
+    start = clip[:, :_FIRST_FRAMES]
+    with np.errstate(invalid="ignore"):
+        few = np.linalg.norm(np.diff(start[:, :4], axis=1), axis=-1)  # these tell of nearly every clip
+        few = np.nan_to_num(few).mean(axis=2)
+        candidates = few[:, 0] > _APART * few[:, 1:].max(axis=1)
+    for track in start[candidates]:
+        steps = np.linalg.norm(np.diff(track, axis=0), axis=-1)
+        shared = ~np.isnan(steps)
+        if 2 * shared[0].sum() < steps.shape[1]:
+            continue
+        moved = np.where(shared, steps, 0).sum(axis=1) / np.maximum(shared.sum(axis=1), 1)
+        seen = track[1][~np.isnan(track[1]).any(axis=-1)]
+        extent = np.linalg.norm(np.ptp(seen, axis=0)) if len(seen) else 0.0
+        if moved[0] > _LEAST_STEP * extent and moved[0] > _APART * moved[1:].max():
+            return True
+    return False
+
+
+def warn_of_first_frames(poses: Poses) -> None:
+    """Warns of clips whose first frame is no part of the motion: one frame may change the embedding of the clip."""
+    apart = [name for name, clip in zip(poses.ids, poses.clips) if first_frame_is_apart(clip)]
+    if apart:
+        shown = ", ".join(apart[:3]) + (" ..." if len(apart) > 3 else "")
+        warn(
+            f"the first frame of {len(apart)} of {len(poses)} clips ({shown}) is far from the motion that follows, as "
+            "a T-pose of calibration is, and changes the embedding; leave it out if it is one (clip[:, 1:])"
+        )

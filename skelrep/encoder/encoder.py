@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skelrep.cleaning import warn_of_first_frames
 from skelrep.encoder.backbone import Backbone, PerFrame, unpacked
 from skelrep.encoder.config import EncoderConfig
 from skelrep.encoder.inference import PersonEmbeddings, embed_batches, embed_persons
@@ -185,6 +186,7 @@ class Encoder(nn.Module):
     ) -> np.ndarray:
         """`skelrep.embed` for poses in memory; see there for all arguments, the result and the errors."""
         poses = as_poses(poses, skeleton=skeleton, layout=layout, fps=fps)
+        warn_of_first_frames(poses)
         if window is not None:
             poses = poses.windows(window, stride)
         elif stride is not None:
