@@ -28,9 +28,7 @@ from skelrep.cli import main
 from skelrep.encoder import BACKBONES, MODALITIES
 from skelrep.poses import Poses
 from tests.motion_capture_files import LEG, MOTION, SKELETON
-from tests.test_io import agcn_folder, skeleton_text
-from tests.test_pku import frames as pku_frames
-from tests.test_pku import write_recording
+from tests.pose_files import agcn_folder, pku_frames, skeleton_text, write_pku_recording
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -143,7 +141,7 @@ def _make_files(folder: Path, motion) -> None:
         (folder / "nturgb+d_skeletons" / f"{name}.skeleton").write_text(text)
     data, labels = folder / "PKUMMD" / "Data", folder / "PKUMMD" / "Label"
     for name in ("A01N01-L", "A02N02-L", "A01N08-L"):
-        write_recording(data, labels, name, pku_frames(40), "3,2,18,2\n51,20,36,1\n")
+        write_pku_recording(data, labels, name, pku_frames(40), "3,2,18,2\n51,20,36,1\n")
     (folder / "PKUMMD" / "cross_subject_v2.txt").write_text(
         "Training videos:\nA01N01-L, A02N02-L\nValidataion videos:\nA01N08-L\n"
     )

@@ -1,6 +1,5 @@
 """Every format: what comes back, and what is said of files that are not what they should be."""
 
-import pickle
 import subprocess
 import sys
 import tempfile
@@ -18,9 +17,8 @@ from skelrep.io import READERS, ntu, read, read_parts, write
 from skelrep.io.agcn import _true_length
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, custom
+from tests.pose_files import FIXTURES, agcn_folder, annotation, dump, moving, real_files, skeleton_text
 
-FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
-real_files = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no real files at {FIXTURES}")
 THREE = custom(["pelvis", "neck", "head"], [0, 0, 1], name="three")
 
 
@@ -186,24 +184,6 @@ def test_ctrgcn(tmp_path):
 
 # -- NTU --------------------------------------------------------------------------------------------------------------
 
-HEADER = "0 1 1 1 1 0 0.02764709 0.05745083 2"
-
-
-def skeleton_text(frames: list[dict[str, np.ndarray]]) -> str:
-    """A `.skeleton` file of frames {body id: (25, 3) points}."""
-    lines = [f"{len(frames)}"]
-    for frame in frames:
-        lines.append(f"{len(frame)}")
-        for body, points in frame.items():
-            lines += [f"{body} {HEADER}", "25"]
-            lines += [" ".join(f"{x:.7g}" for x in point) + " 277.4 191.8 1036.2 519.1 0 0 0 0 2" for point in points]
-    return "\n".join(lines) + "\n"
-
-
-def moving(frames: int, speed: float, seed: int = 0) -> np.ndarray:
-    points = np.random.default_rng(seed).normal(size=(25, 3))
-    return (points + speed * np.arange(frames)[:, None, None]).astype(np.float32)  # (T, 25, 3)
-
 
 def test_ntu_bodies_are_followed_by_id_and_ordered_by_motion(tmp_path):
     # Ids differ in the last digit, which a float64 could not hold.
@@ -349,17 +329,6 @@ def test_ntu_real_files():
 # -- pyskl ------------------------------------------------------------------------------------------------------------
 
 
-def dump(path: Path, content: object, protocol: int = 4) -> Path:
-    path.write_bytes(pickle.dumps(content, protocol))
-    return path
-
-
-def annotation(name: str, persons: int = 1, frames: int = 4, joints: int = 17, channels: int = 2, **more) -> dict:
-    keypoint = np.random.default_rng(0).normal(5, 1, size=(persons, frames, joints, channels)).astype(np.float16)
-    scores = {"keypoint_score": np.ones((persons, frames, joints), np.float16)} if channels == 2 else {}
-    return {"frame_dir": name, "label": 3, "total_frames": frames, "keypoint": keypoint, **scores, **more}
-
-
 def test_pyskl_2d(tmp_path):
     a, b = annotation("a", persons=2), annotation("b", frames=6, label=1, total_frames=5)
     a["keypoint_score"][0, 1, 5] = 0
@@ -440,21 +409,6 @@ def test_mmaction_real_files():
 
 
 # -- AGCN -------------------------------------------------------------------------------------------------------------
-
-
-def agcn_folder(folder: Path, lengths=(7, 20, 12), total=20, half="train", tiled=True) -> list[np.ndarray]:
-    """Writes a data file with its labels; returns the clips (M, T, V, C) before they were brought to one length."""
-    rng = np.random.default_rng(len(half))
-    clips = [rng.normal(size=(2, length, 25, 3)).astype(np.float32) for length in lengths]
-    clips[0] = clips[0][:1]
-    data = np.zeros((len(lengths), 3, total, 25, 2), np.float32)
-    for row, clip in zip(data, clips, strict=True):
-        frames = np.resize(np.arange(clip.shape[1]), total if tiled else clip.shape[1])
-        row[:, : len(frames), :, : len(clip)] = clip[:, frames].transpose(3, 1, 2, 0)
-    save(folder / f"{half}_data_joint.npy", data)
-    names = [f"S001C001P00{i + 1}R001A00{i + 2}.skeleton" for i in range(len(lengths))]
-    dump(folder / f"{half}_label.pkl", (names, [i + 1 for i in range(len(lengths))]), 2)
-    return clips
 
 
 @pytest.mark.parametrize("how", ["counted", "tiled", "zeros"])

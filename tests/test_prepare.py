@@ -16,8 +16,17 @@ from skelrep.poses import Poses
 from skelrep.preprocess import fill_gaps
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping
 from skelrep.train.prepare import prepare
-from tests.test_io import FIXTURES, agcn_folder, annotation, dump, moving, real_files, skeleton_text
-from tests.test_pku import frames, write_recording
+from tests.pose_files import (
+    FIXTURES,
+    agcn_folder,
+    annotation,
+    dump,
+    moving,
+    pku_frames,
+    real_files,
+    skeleton_text,
+    write_pku_recording,
+)
 
 RNG = np.random.default_rng(0)
 THREE = custom(["pelvis", "neck", "head"], [0, 0, 1], name="three")
@@ -139,7 +148,7 @@ def test_every_format_onto_one_skeleton(ntu_folder, tmp_path):
         Poses([kinect, RNG.normal(size=(1, 4, 20, 3))], SKELETONS["kinect-20"], ["a", "b"], np.array([3, 4]), 15.0), own
     )
     pku = tmp_path / "pku"
-    write_recording(pku / "skeleton", pku / "label", "0002-L", frames(20, range(9)), "3,2,12,2\n51,11,20,1\n")
+    write_pku_recording(pku / "skeleton", pku / "label", "0002-L", pku_frames(20, range(9)), "3,2,12,2\n51,11,20,1\n")
     inputs = [ntu_folder / "S017C002P003R001A050.skeleton", pickle, agcn / "train_data_joint.npy", own, pku]
 
     def reader(path: Path, **options):

@@ -18,7 +18,7 @@ from skelrep.train import loop
 from skelrep.train.recipes import RECIPES
 from skelrep.train.run import changed
 from tests.corpus_data import recordings
-from tests.test_io import FIXTURES, moving, real_files, skeleton_text
+from tests.pose_files import FIXTURES, moving, real_files, skeleton_text
 
 SMALL = ["encoder.backbone.width=8", "encoder.backbone.blocks=1", "method.slots=32", "method.neighbours=16",
          "method.projection=8", "batch=8", "steps=4"]  # fmt: skip

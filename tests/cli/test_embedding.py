@@ -14,7 +14,7 @@ import pytest
 from skelrep.cli import main
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS
-from tests.test_io import agcn_folder, annotation, dump, moving, skeleton_text
+from tests.pose_files import agcn_folder, annotation, dump, moving, skeleton_text
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
 

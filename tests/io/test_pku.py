@@ -1,29 +1,12 @@
 """PKU-MMD: what comes back from a folder as the downloads are, and what is said of one that is not."""
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skelrep.io import read, read_parts
-
-RNG = np.random.default_rng(0)
-
-
-def frames(count: int, second: range = range(0)) -> np.ndarray:
-    """(T, 2, 25, 3) of one person, and of a second one in the frames `second`."""
-    points = RNG.normal(size=(count, 2, 25, 3)).round(6)
-    points[[t for t in range(count) if t not in second], 1] = 0
-    return points
-
-
-def write_recording(skeletons: Path, labels: Path, name: str, points: np.ndarray, intervals: str) -> None:
-    for folder in (skeletons, labels):
-        folder.mkdir(parents=True, exist_ok=True)
-    lines = [" " + " ".join(f"{x:.6f}" for x in frame.ravel()) for frame in points]
-    (skeletons / f"{name}.txt").write_text("\n".join(lines) + "\n")
-    (labels / f"{name}.txt").write_text(intervals)
+from tests.pose_files import pku_frames, write_pku_recording
 
 
 @pytest.fixture
@@ -32,9 +15,9 @@ def part_one(tmp_path):
     root = tmp_path / "PKUMMD"
     recordings = {}
     for name in ("0002-L", "0002-M", "0291-R"):
-        recordings[name] = frames(40, second=range(20, 30))
+        recordings[name] = pku_frames(40, second=range(20, 30))
         recordings[name][5, 0, 7] = 0  # a joint that was not seen
-        write_recording(
+        write_pku_recording(
             root / "Data" / "PKU_Skeleton_Renew",
             root / "Label" / "Train_Label_PKU_final",
             name,
@@ -88,8 +71,8 @@ def test_splits_and_parts(part_one):
 
 
 def test_part_two_in_other_folders(tmp_path):
-    for name, points in (("A01N13-L", frames(9)), ("A02N03-R", frames(9)), ("A05N04-M", frames(0))):
-        write_recording(tmp_path / "v2" / "skeleton", tmp_path / "v2" / "label", name, points, "7,1,9,2\n9,4,99,2")
+    for name, points in (("A01N13-L", pku_frames(9)), ("A02N03-R", pku_frames(9)), ("A05N04-M", pku_frames(0))):
+        write_pku_recording(tmp_path / "v2" / "skeleton", tmp_path / "v2" / "label", name, points, "7,1,9,2\n9,4,99,2")
     (tmp_path / "v2" / "skeleton" / "A05N04-M.txt").write_text("")
     (tmp_path / "v2" / "cross_subject_v2.txt").write_text("Training videos:\nA01N13-L\nValidation videos:\nA02N03-R")
     message = "left out of .*: 1 recordings of which only skeletons or only labels are there"

@@ -1,0 +1,72 @@
+"""Files of poses as data sets come, made up, and where real ones may be."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
+real_files = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no real files at {FIXTURES}")
+
+HEADER = "0 1 1 1 1 0 0.02764709 0.05745083 2"
+RNG = np.random.default_rng(0)
+
+
+def skeleton_text(frames: list[dict[str, np.ndarray]]) -> str:
+    """A `.skeleton` file of frames {body id: (25, 3) points}."""
+    lines = [f"{len(frames)}"]
+    for frame in frames:
+        lines.append(f"{len(frame)}")
+        for body, points in frame.items():
+            lines += [f"{body} {HEADER}", "25"]
+            lines += [" ".join(f"{x:.7g}" for x in point) + " 277.4 191.8 1036.2 519.1 0 0 0 0 2" for point in points]
+    return "\n".join(lines) + "\n"
+
+
+def moving(frames: int, speed: float, seed: int = 0) -> np.ndarray:
+    points = np.random.default_rng(seed).normal(size=(25, 3))
+    return (points + speed * np.arange(frames)[:, None, None]).astype(np.float32)  # (T, 25, 3)
+
+
+def dump(path: Path, content: object, protocol: int = 4) -> Path:
+    path.write_bytes(pickle.dumps(content, protocol))
+    return path
+
+
+def annotation(name: str, persons: int = 1, frames: int = 4, joints: int = 17, channels: int = 2, **more) -> dict:
+    keypoint = np.random.default_rng(0).normal(5, 1, size=(persons, frames, joints, channels)).astype(np.float16)
+    scores = {"keypoint_score": np.ones((persons, frames, joints), np.float16)} if channels == 2 else {}
+    return {"frame_dir": name, "label": 3, "total_frames": frames, "keypoint": keypoint, **scores, **more}
+
+
+def agcn_folder(folder: Path, lengths=(7, 20, 12), total=20, half="train", tiled=True) -> list[np.ndarray]:
+    """Writes a data file with its labels; returns the clips (M, T, V, C) before they were brought to one length."""
+    rng = np.random.default_rng(len(half))
+    clips = [rng.normal(size=(2, length, 25, 3)).astype(np.float32) for length in lengths]
+    clips[0] = clips[0][:1]
+    data = np.zeros((len(lengths), 3, total, 25, 2), np.float32)
+    for row, clip in zip(data, clips, strict=True):
+        frames = np.resize(np.arange(clip.shape[1]), total if tiled else clip.shape[1])
+        row[:, : len(frames), :, : len(clip)] = clip[:, frames].transpose(3, 1, 2, 0)
+    np.save(folder / f"{half}_data_joint.npy", data)
+    names = [f"S001C001P00{i + 1}R001A00{i + 2}.skeleton" for i in range(len(lengths))]
+    dump(folder / f"{half}_label.pkl", (names, [i + 1 for i in range(len(lengths))]), 2)
+    return clips
+
+
+def pku_frames(count: int, second: range = range(0)) -> np.ndarray:
+    """(T, 2, 25, 3) of one person, and of a second one in the frames `second`."""
+    points = RNG.normal(size=(count, 2, 25, 3)).round(6)
+    points[[t for t in range(count) if t not in second], 1] = 0
+    return points
+
+
+def write_pku_recording(skeletons: Path, labels: Path, name: str, points: np.ndarray, intervals: str) -> None:
+    for folder in (skeletons, labels):
+        folder.mkdir(parents=True, exist_ok=True)
+    lines = [" " + " ".join(f"{x:.6f}" for x in frame.ravel()) for frame in points]
+    (skeletons / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    (labels / f"{name}.txt").write_text(intervals)
