@@ -83,15 +83,19 @@ def load(path: Path) -> Any:
         ValueError: if it is no JSON.
     """
     about = path.stat()
-    return _loaded(path, about.st_mtime_ns, about.st_size)
+    content = _loaded(path, about.st_mtime_ns, about.st_size)
+    if isinstance(content, ValueError):
+        raise content
+    return content
 
 
 @functools.lru_cache(maxsize=1)
 def _loaded(path: Path, changed: int, size: int) -> Any:
+    """The content, or the error, so that a large file that is no JSON is looked at once as well."""
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({error})") from None
+        return ValueError(f"{path} is no JSON ({error})")
 
 
 def as_list(value: Any, what: str) -> list:

@@ -30,6 +30,8 @@ _UNIT_NAMES = (
 _TIMESTAMP = 1e9
 # Neighbouring times may err by this fraction of a period and still be neighbours on a regular grid (camera jitter).
 _JITTER = 0.3
+# A recording of which less than one frame in so many is there is none.
+_FEWEST_GIVEN = 1000
 # Times that fit no grid are interpolated, but not across a pause longer than this many periods.
 _PAUSE = 3.5
 
@@ -71,11 +73,16 @@ class Timeline(NamedTuple):
             the rate varies.
 
         Raises:
-            ValueError: if the grid would need more than a gigabyte.
+            ValueError: if the grid would need more than a gigabyte, or hardly any of its frames were recorded.
         """
         values = np.moveaxis(np.asarray(values), axis, 0)
         if len(values) != len(self.position):
             raise ValueError(f"got {len(values)} moments, expected {len(self.position)}")
+        if self.frames > _FEWEST_GIVEN * (len(values) + 100):
+            raise ValueError(
+                f"its frame numbers or times span {self.frames} frames, of which {len(values)} are there: one of them may "
+                "be wrong, or the recording is several"
+            )
         bounded(self.frames, *values.shape[1:])
         placed = np.full((self.frames, *values.shape[1:]), np.nan, dtype=values.dtype)
         if not self.resampled:

@@ -119,7 +119,10 @@ def test_one_moment_and_none():
     with pytest.raises(ValueError, match="row 1"):
         timeline(times=[0, np.nan])
     with pytest.raises(ValueError, match="gigabyte"):
-        timeline(frames=[0, 1, 2**31]).place(np.ones((3, 17, 2)))
+        frames = np.r_[0, 1, np.arange(500, 2**24, 500)]
+        timeline(frames=frames).place(np.broadcast_to(1.0, (len(frames), 133, 3)))
+    with pytest.raises(ValueError, match="span 1000001 frames, of which 3 are there"):
+        timeline(frames=[0, 1, 10**6]).place(np.ones((3, 17, 2)))
 
 
 def test_seconds_of_text():
