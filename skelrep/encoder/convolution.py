@@ -190,7 +190,7 @@ class TemporalConvolution(nn.Module):
         x = blocks(entry(rows.flatten(0, 1)).unflatten(0, (len(persons), -1)))  # (R, T / stride, width)
         x = (over_time or self._over_time)(x)
         if present is None:
-            return x.unflatten(0, poses.shape[:2]).mean(dim=1)
+            return x if poses.shape[1] == 1 else x.unflatten(0, poses.shape[:2]).mean(dim=1)
         clip = present.nonzero()[:, 0]  # absent persons cost nothing
         total = x.new_zeros(len(poses), x.shape[1]).index_add_(0, clip, x)
         return total / present.sum(dim=1, keepdim=True).clamp(min=1)
@@ -235,7 +235,7 @@ class _Block(nn.Module):
         """(R, T, width) to rows (R T, width), mixed in time."""
         # (R, width, T, 1) in channels-last memory, which torch sees only where the last axis, too, has that stride.
         mixed = self.time(x[:, :, None].permute(0, 3, 1, 2))
-        return mixed[..., 0].transpose(1, 2).flatten(0, 1)
+        return mixed.squeeze(3).transpose(1, 2).flatten(0, 1)  # a gradient through an index would be a copy
 
 
 def _packed_block(block: _Block, precision: str) -> Callable[[Tensor], Tensor]:
