@@ -17,7 +17,18 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "skelrep"
 
 # Each room may import only those before it; cli alone imports train.
-ORDER = ["version", "files", "messages", "splits", "matmul", "joint_names", "skeletons", "skeleton_guess"]
+ORDER = [
+    "version",
+    "files",
+    "messages",
+    "splits",
+    "matmul",
+    "joint_names",
+    "skeleton_tables",
+    "skeleton_tables",
+    "skeletons",
+    "skeleton_guess",
+]
 ORDER += ["missing", "fractions", "layouts", "persons", "tracking", "poses", "io"]
 ORDER += ["completion", "cleaning", "alignment", "preprocess", "checks"]
 ORDER += ["encoder", "hub", "embedding", "evaluate", "plot", "sklearn", "train", "cli"]

@@ -20,7 +20,7 @@ from skelrep.io.units import METRES, metres_by_body
 from skelrep.messages import warn
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
-from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
+from skelrep.skeletons import SKELETONS, Skeleton, covering, custom, resolve
 
 BLOCK = 512
 _PARAMETERS_KEY = 0x50  # the second byte of every C3D file
@@ -238,7 +238,7 @@ def _named(skeleton: Any, labels: list[str], path: Path) -> Skeleton:
 def _joints(labels: list[str], path: Path) -> Skeleton:
     try:
         table = custom(labels, name="c3d")
-        mapping(table, SKELETONS["common-15"])
+        covering(table, SKELETONS["common-15"])
     except ValueError:
         raise ValueError(
             f"the {len(labels)} points of {path} are no joints by their labels: {', '.join(labels)}; pass skeleton= a "

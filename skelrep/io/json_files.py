@@ -73,7 +73,10 @@ def read_content(family: Family, path: Path, options: ReadOptions) -> Poses:
     Raises:
         ValueError: if it is no JSON, or damaged.
     """
-    return poses_of(_recordings(family, path), f"{path}", path.stem, options)
+    try:
+        return poses_of(_recordings(family, path), f"{path}", path.stem, options)
+    finally:
+        _loaded.cache_clear()  # a large file is not held after it was read
 
 
 def load(path: Path) -> Any:

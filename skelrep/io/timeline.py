@@ -80,8 +80,8 @@ class Timeline(NamedTuple):
             raise ValueError(f"got {len(values)} moments, expected {len(self.position)}")
         if self.frames > _FEWEST_GIVEN * (len(values) + 100):
             raise ValueError(
-                f"its frame numbers or times span {self.frames} frames, of which {len(values)} are there: one of them may "
-                "be wrong, or the recording is several"
+                f"its frame numbers or times span {self.frames} frames, of which {len(values)} are there: one of them "
+                "may be wrong, or the recording is several"
             )
         bounded(self.frames, *values.shape[1:])
         placed = np.full((self.frames, *values.shape[1:]), np.nan, dtype=values.dtype)
