@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,10 @@ def test_no_output_takes_the_place_of_a_device(files, model, command, capsys):
 def test_debug_shows_the_traceback(files, capsys):
     assert main(["info", "nowhere.npz", "--debug"]) == 1
     assert "Traceback (most recent call last)" in (text := capsys.readouterr().err) and "FileNotFoundError" in text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell")
+def test_nothing_of_stderr_goes_to_stdout_where_stderr_is_closed(files):
+    command = f"{sys.executable} -m skelrep convert train.npz copy.npz 2>&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "" and Path("copy.npz").exists()
