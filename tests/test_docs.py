@@ -126,6 +126,8 @@ def _make_files(folder: Path, motion) -> None:
     (folder / "01_02.amc").write_text(MOTION)
     _write_c3d(folder / "walk.c3d", walk)
 
+    _write_utd_mhad(folder / "UTD-MHAD", motion)
+    _write_amass(folder)
     agcn_folder(folder)
     clips = [clip[:, :70] for clip in motion.make_clips(24, skeleton="ntu-25", noise=0).clips[:16]]
     names = [f"S001C001P{p:03}R00{r}A{a:03}" for p in (1, 2, 3, 6) for r in (1, 2) for a in (1, 2)]  # 1 and 2 train
@@ -161,6 +163,28 @@ def _on(skeleton: str, points: np.ndarray) -> np.ndarray:
         low = any(part in joint for part in ("foot", "toe", "heel", "pelvis", "spine"))
         columns.append(known.index(joint if joint in known else lower if low else upper))
     return points[:, columns]
+
+
+def _write_utd_mhad(folder: Path, motion) -> None:
+    from scipy.io import savemat
+
+    folder.mkdir()
+    order = [SKELETONS["kinect-20"].joints.index(joint) for joint in SKELETONS["utd-mhad-20"].joints]
+    for i, clip in enumerate(motion.make_clips(24, noise=0).clips):
+        name = f"a{i % 3 + 1}_s{i % 2 + 1}_t{i // 6 + 1}_skeleton.mat"
+        savemat(folder / name, {"d_skel": clip[0][:, order].transpose(1, 2, 0)})
+
+
+def _write_amass(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    (folder / "body_models" / "smplh" / "neutral").mkdir(parents=True)
+    (folder / "amass").mkdir()
+    tree = np.array([[0, *(max(0, i - 1) for i in range(1, 52))], range(52)])
+    sizes = {"v_template": (60, 3), "shapedirs": (60, 3, 16), "J_regressor": (52, 60)}
+    arrays = {name: rng.normal(size=size) for name, size in sizes.items()}
+    np.savez(folder / "body_models" / "smplh" / "neutral" / "model.npz", kintree_table=tree, **arrays)
+    motion = {"poses": rng.normal(size=(9, 156)), "trans": np.zeros((9, 3)), "betas": np.zeros(16)}
+    np.savez(folder / "amass" / "walk_poses.npz", gender=np.array("neutral"), mocap_framerate=np.array(120.0), **motion)
 
 
 def _write_c3d(path: Path, points: np.ndarray) -> None:
