@@ -85,7 +85,7 @@ def test_a_run_leaves_its_recipe_its_log_and_a_checkpoint(corpus, tmp_path):
     assert torch.equal(state["method"]["encoder.streams.joint.entry.weight"], encoder.streams["joint"].entry.weight)  # type: ignore[union-attr]
     stored = json.loads((tmp_path / "run" / "recipe.json").read_text())
     assert stored["method"]["slots"] == 24 and stored["encoder"] == json.loads(json.dumps(recipe.encoder.to_dict()))
-    files = {file.name.split(".")[0] for file in (tmp_path / "run").iterdir()}
+    files = {file.name.split(".")[0] for file in (tmp_path / "run").iterdir() if file.name != ".lock"}
     assert files == {"recipe", "corpus", "log", "checkpoint"} | (
         {"events"} if importlib.util.find_spec("tensorboard") is not None else set()
     )

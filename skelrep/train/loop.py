@@ -15,10 +15,11 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -87,24 +88,24 @@ def pretrain(
     optimizer = _optimizer(module, recipe)
     if writes:  # not before, so that a recipe of which nothing can be made leaves nothing behind
         _claim(folder, recipe, corpus.about)
-    begin = _resume(folder / "checkpoint.pt", module, optimizer)
-    forward: Any = distributed.parallel(module) if processes > 1 else module
-    if recipe.compile:
-        forward = torch.compile(forward)
+    with _locked(folder) if writes else contextlib.nullcontext(), _asked_to_stop() as asked:
+        begin = _resume(folder / "checkpoint.pt", module, optimizer)
+        forward: Any = distributed.parallel(module) if processes > 1 else module
+        if recipe.compile:
+            forward = torch.compile(forward)
 
-    _keep_memory()
-    log = _Log(folder, begin) if writes else None
-    bar = tqdm(
-        range(begin, steps),
-        initial=begin,
-        total=steps,
-        desc="pretrain",
-        unit="step",
-        disable=True if not writes else None if show_progress is None else not show_progress,
-    )
-    sums: dict[str, Tensor] = {}
-    since, started = begin, time.monotonic()
-    with _asked_to_stop() as asked:
+        _keep_memory()
+        log = _Log(folder, begin) if writes else None
+        bar = tqdm(
+            range(begin, steps),
+            initial=begin,
+            total=steps,
+            desc="pretrain",
+            unit="step",
+            disable=True if not writes else None if show_progress is None else not show_progress,
+        )
+        sums: dict[str, Tensor] = {}
+        since, started = begin, time.monotonic()
         for step in bar:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * _schedule(step, steps, recipe)
@@ -182,6 +183,20 @@ def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
                 file.write(text.encode())
 
 
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes from writing the same run; the system frees the lock of a process that was killed."""
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise ValueError(f"another process is training in {folder}; wait for it, or choose another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _trained(method: Method) -> list[torch.nn.Parameter]:
     return [parameter for parameter in method.parameters() if parameter.requires_grad]
 
@@ -254,7 +269,7 @@ class _Log:
         """Forgets lines from after the checkpoint that the run goes on from: those steps will be made again."""
         self.path, self.board = folder / "log.jsonl", None
         lines = self.path.read_text().splitlines() if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= begin]
+        kept = [line for line in lines if _step(line) <= begin]
         with replacing(self.path) as file:
             file.write("".join(f"{line}\n" for line in kept).encode())
         if importlib.util.find_spec("tensorboard") is not None:
@@ -271,6 +286,14 @@ class _Log:
             self.board.flush()
 
 
+def _step(line: str) -> float:
+    """The step that a line of `log.jsonl` is of; infinite for half a line, which a killed run may leave."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return math.inf
+
+
 def _save(path: Path, method: Method, optimizer: torch.optim.Optimizer, step: int) -> None:
     with replacing(path) as file:
         torch.save({"step": step, "method": method.state_dict(), "optimizer": optimizer.state_dict()}, file)
@@ -283,11 +306,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: if the file is damaged.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # the unpickler has no error of its own: damage shows as anything
         raise ValueError(f"{path} is damaged; remove it to begin the run anew") from error
+    kinds = {"step": int, "method": Mapping, "optimizer": Mapping}
+    if not isinstance(state, dict) or not all(isinstance(state.get(name), kind) for name, kind in kinds.items()):
+        raise ValueError(f"{path} holds no checkpoint of skelrep; remove it to begin the run anew")
+    return state
 
 
 def _resume(path: Path, method: Method, optimizer: torch.optim.Optimizer) -> int:
@@ -295,6 +322,9 @@ def _resume(path: Path, method: Method, optimizer: torch.optim.Optimizer) -> int
     if not path.exists():
         return 0
     state = load_checkpoint(path)
-    method.load_state_dict(state["method"])
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        method.load_state_dict(state["method"])
+        optimizer.load_state_dict(state["optimizer"])
+    except Exception as error:  # of another network, or damaged in a way that torch names in many lines
+        raise ValueError(f"{path} does not fit to this recipe; remove it to begin the run anew") from error
     return state["step"]

@@ -158,21 +158,34 @@ def export(
 
 
 def _of_checkpoint(folder: Path) -> Encoder:
-    plain = json.loads((folder / "recipe.json").read_text())
-    encoder = Encoder(EncoderConfig.from_dict(plain["encoder"]))
+    plain, about = _described(folder / "recipe.json"), _described(folder / "corpus.json")
+    encoder = Encoder(EncoderConfig.from_dict(plain.get("encoder", {})))
     state = load_checkpoint(folder / "checkpoint.pt")
     prefix = "encoder."
-    encoder.load_state_dict(
-        {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
-    )
+    weights = {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
+    try:
+        encoder.load_state_dict(weights)
+    except Exception as error:  # torch names every tensor that does not fit, in as many lines
+        raise ValueError(f"the checkpoint in {folder} does not fit to its recipe.json") from error
     hyper = {key: value for key, value in plain.items() if key != "encoder"}
     encoder.config.training.update(
         recipe=f"The checkpoint after {state['step']} steps of the run that the hyper-parameters describe.",
-        data=_data(json.loads((folder / "corpus.json").read_text())),
+        data=_data(about),
         hyper_parameters=hyper,
     )
     encoder.source = Source(str(folder))
     return encoder
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """An object in JSON."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: it holds a {type(content).__name__}, not an object")
+    return content
 
 
 def _data(about: dict[str, Any]) -> list[dict[str, Any]]:

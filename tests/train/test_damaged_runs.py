@@ -1,0 +1,78 @@
+"""A run's folder that is damaged, or that another process trains in."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import filelock
+import pytest
+import torch
+
+from skelrep.train.data import Corpus
+from skelrep.train.loop import pretrain
+from skelrep.train.prepare import prepare
+from skelrep.train.run import export
+from tests.corpus_data import recordings, small
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    recordings().save(tmp_path / "poses.npz")
+    prepare([str(tmp_path / "poses.npz")], str(tmp_path / "corpus"), skeleton="common-15")
+    return Corpus.load(tmp_path / "corpus", small().encoder)
+
+
+@pytest.fixture
+def run(corpus: Corpus, tmp_path: Path) -> Path:
+    """A run that is over."""
+    pretrain(small(steps=4), corpus, tmp_path / "run", save_every=2)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {},
+        {"step": 2},
+        {"step": "2", "method": {}, "optimizer": {}},
+        {"step": 2, "method": {"x": torch.zeros(1)}, "optimizer": {}},
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused(run, corpus, tmp_path, content):
+    torch.save(content, run / "checkpoint.pt")
+    for use in (lambda: pretrain(small(steps=4), corpus, run), lambda: export(run, tmp_path / "out")):
+        with pytest.raises(ValueError, match=r"checkpoint") as caught:
+            use()
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "corpus.json"])
+@pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000])
+def test_a_damaged_description_is_refused_by_export(run, tmp_path, name, content):
+    (run / name).write_text(content)
+    with pytest.raises(ValueError, match=name):
+        export(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_lines_of_the_log_that_are_damaged_are_left_out(run, corpus):
+    before = (run / "log.jsonl").read_text()
+    (run / "log.jsonl").write_text(before + '{"a": 1}\n[]\n{"step": 4, "tot')
+    pretrain(small(steps=4), corpus, run)
+    assert (run / "log.jsonl").read_text() == before
+
+
+def test_two_processes_do_not_train_in_one_folder(run, corpus):
+    with filelock.FileLock(run / ".lock"), pytest.raises(ValueError, match="another process") as caught:
+        pretrain(small(steps=4), corpus, run)
+    assert str(run) in str(caught.value)
+
+
+def test_the_lock_goes_with_the_run(run, corpus):
+    with filelock.FileLock(run / ".lock").acquire(timeout=0):
+        pass
+    with pytest.raises(ValueError, match="another recipe"):
+        pretrain(dataclasses.replace(small(steps=4), seed=1), corpus, run)
