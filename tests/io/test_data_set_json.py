@@ -81,11 +81,8 @@ def test_nw_ucla(tmp_path):
     poses = read(saved(tmp_path / "a05_s03_e01_v02.json", content))
     assert (poses.skeleton.name, poses.labels.tolist(), poses.ids) == ("kinect-20", [4], ["a05_s03_e01_v02"])
     np.testing.assert_allclose(poses.clips[0][0], skeletons, rtol=1e-6)
-    assert {key: column.tolist() for key, column in poses.info.items()} == {
-        "subject": [3],
-        "repetition": [1],
-        "camera": [2],
-    }
+    columns = {"subject": 3, "repetition": 1, "camera": 2, "train": True, "test": False}
+    assert {key: column.tolist() for key, column in poses.info.items()} == {key: [one] for key, one in columns.items()}
     del content["label"]
     assert read(saved(tmp_path / "b.json", content)).labels.tolist() == [5]
 
