@@ -124,7 +124,7 @@ class TemporalConvolution(nn.Module):
     def packed(self, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
         """`forward` as it is at this moment, in evaluation mode on a CPU, with packed products and no BatchNorm."""
         entry = Product(self.entry.weight, self.entry.bias, precision)
-        blocks = [_packed_block(block, precision) for block in self.blocks]  # type: ignore[arg-type]
+        blocks = [_packed_block(block, precision) for block in self.blocks if isinstance(block, _Block)]
 
         def through(x: Tensor) -> Tensor:
             x = x.float()  # the residual stream is float32 in every precision
@@ -250,5 +250,6 @@ def _packed_block(block: _Block, precision: str) -> Callable[[Tensor], Tensor]:
 
 def _affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
     """What a BatchNorm in evaluation multiplies by, and adds."""
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator]
-    return scale, norm.bias - norm.running_mean * scale  # type: ignore[operator]
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return scale, norm.bias - norm.running_mean * scale

@@ -33,7 +33,7 @@ def last_states(rows: Annotated[Tensor, "N T F"], pairs: Sequence[tuple[nn.GRU, 
     x, last = rows.transpose(0, 1).contiguous(), rows
     for first, second in pairs:
         parameters = [*first.parameters(), *second.parameters()]
-        x, last = GRUPair.apply(x, dtype, torch.is_grad_enabled(), *parameters)  # type: ignore[misc]
+        x, last = GRUPair.apply(x, dtype, torch.is_grad_enabled(), *parameters)
     return last
 
 
@@ -84,8 +84,11 @@ class GRUPair(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_states: Tensor | None, grad_last: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Gradients of x and of all parameters."""
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - of the decorator
+        ctx: Any, *gradients: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        """From the gradients of both results, those of x and of all parameters."""
+        grad_states, grad_last = gradients
         x, states, *rest = ctx.saved_tensors
         parameters, saved = rest[:8], rest[8:]
         exact, hidden = parameters[0].dtype, parameters[1].shape[1]

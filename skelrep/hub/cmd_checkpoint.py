@@ -26,7 +26,7 @@ def convert_cmd(checkpoint: str | os.PathLike, folder: str | os.PathLike | None 
     Its query encoders become the streams, as many of the three as there are; projection heads, key encoders, queues and
     optimiser are training's and are left out. The code steps a "bidirectional" GRU frame by frame, so its `*_reverse`
     weights go to the second forward GRU. Streams are fused by their mean, as its `view="all"` does; a single stream,
-    such as the joint stream of its kNN protocol, is then CMD's feature to the number.
+    such as the joint stream of its kNN protocol, is then exactly CMD's feature.
 
     Args:
         checkpoint: The file, `checkpoint_0450.pth.tar` or the like; nothing but tensors and plain containers is ever

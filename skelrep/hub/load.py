@@ -37,7 +37,7 @@ STORED_AS = {torch.float32: (torch.float32, torch.float16, torch.bfloat16), torc
 
 
 def bundled() -> list[str]:
-    """Names of the encoders in the box, which need no network."""
+    """Names of the bundled encoders, which need no network."""
     return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG}"))
 
 
@@ -53,15 +53,15 @@ def load_pretrained(
     """Loads a trained encoder, ready to embed.
 
     Args:
-        name_or_path: One of `bundled()`; else a folder with config.json and model.safetensors ("./name" if it is called
-            as a bundled one; `~` is understood); else "organisation/name" on the Hugging Face Hub. A `Path` is always
-            a folder.
-        revision: Branch, tag or commit of the Hub repository. With a full commit hash that is in the cache nothing is
-            asked of the network.
+        name_or_path: One of `bundled()`; else a folder with config.json and model.safetensors ("./name" if it has the
+            name of a bundled one; `~` is expanded); else "organisation/name" on the Hugging Face Hub. A `Path` is
+            always a folder.
+        revision: Branch, tag or commit of the Hub repository. A full commit hash that is in the cache is loaded without
+            any request.
         device: Where to put it; by default the GPU if CUDA has one, else the CPU.
-        cache_dir: Where downloads are kept; by default the Hub client's cache.
+        cache_dir: Where downloads are stored; by default the Hub client's cache.
         token: Access token for a private repository; by default the one that `hf auth login` stored.
-        local_files_only: Take it from the cache or fail. `HF_HUB_OFFLINE=1` means the same for a whole process.
+        local_files_only: Load from the cache or fail. `HF_HUB_OFFLINE=1` means the same for a whole process.
 
     Returns:
         The encoder in evaluation mode; `encoder.source` says where it came from, with the Hub commit.
@@ -74,11 +74,11 @@ def load_pretrained(
         ValueError: if the name cannot be one, there is no such device, or the files are not exactly what this version
             of skelrep writes.
     """
-    place = as_device(device)  # before anything is downloaded
+    target = as_device(device)  # checked before anything is downloaded
     folder, source = find(name_or_path, revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
     encoder = read_folder(folder)
     encoder.source = source
-    return encoder.to(place)
+    return encoder.to(target)
 
 
 def download(
@@ -89,18 +89,18 @@ def download(
     cache_dir: str | os.PathLike | None = None,
     token: str | bool | None = None,
 ) -> Path:
-    """Fetches an encoder and its card, so that it loads without a network afterwards; the encoder is looked through.
+    """Fetches an encoder and its card, so that it loads without a network afterwards; the encoder is checked.
 
     Args:
         name_or_path: What `load_pretrained` takes.
-        folder: A folder of one's own to copy it into, bit by bit; made if it does not exist. The name of the Hub loads
-            from the Hub client's cache, this folder by its own name and anywhere.
+        folder: A folder to copy it into, created if it does not exist; `load_pretrained(folder)` loads it. By default
+            it stays in the Hub client's cache, and loads by its name on the Hub.
         revision: As in `load_pretrained`.
         cache_dir: As in `load_pretrained`.
         token: As in `load_pretrained`.
 
     Returns:
-        `folder`, else where it lies: a folder, too, that `load_pretrained` takes.
+        The folder that holds it; `load_pretrained` takes it.
 
     Raises:
         OSError: as `load_pretrained`.
@@ -128,7 +128,7 @@ def find(
     local_files_only: bool = False,
     **options: Any,
 ) -> tuple[Path, Source]:
-    """The folder that holds the encoder of this name, fetched if need be, and what to call where it came from."""
+    """The folder that holds an encoder, fetched if necessary, and its `Source`."""
     name = os.fspath(name_or_path)
     path = Path(name).expanduser()
     is_bundled = isinstance(name_or_path, str) and name in bundled()
@@ -143,7 +143,7 @@ def find(
 
 
 def _no_such_encoder(name: str, path: Path) -> OSError | ValueError:
-    """What to tell somebody whose name is neither in the box nor a folder nor a Hub id."""
+    """The error for a name that is neither a bundled encoder nor a folder nor a Hub id."""
     if path.is_file():
         advice = "; a CMD training checkpoint is read by skelrep.hub.convert_cmd" if ".pt" in path.name else ""
         return ValueError(f"{name} is a file; pass the folder that holds {CONFIG} and {WEIGHTS}{advice}")
@@ -174,13 +174,13 @@ def _download(
         **options,
     )
     if re.fullmatch(r"[0-9a-f]{40}", revision or "") and not local_files_only:
-        with contextlib.suppress(FileNotFoundError):  # a commit never changes: look before asking the network
+        with contextlib.suppress(FileNotFoundError):  # a commit never changes, so the cache is enough
             folder = Path(snapshot(local_files_only=True))
             if not _missing(folder, names):
                 return folder
     with explain_errors(repo_id, revision):
         folder = Path(snapshot(local_files_only=local_files_only))
-    if missing := _missing(folder):  # the client returns half a snapshot from the cache without a word
+    if missing := _missing(folder):  # the client returns an incomplete snapshot from the cache without an error
         raise FileNotFoundError(
             f"{' and '.join(missing)} of {repo_id} at commit {folder.name[:8]} is missing: the repository holds no "
             "skelrep encoder, or the download was cut short; load it once more while online"

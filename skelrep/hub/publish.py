@@ -29,7 +29,7 @@ def save_pretrained(
 
     Args:
         encoder: What to save; weights are stored as they are, bit by bit.
-        folder: Where; made if it does not exist. Its name becomes that of the model in the card.
+        folder: Where; created if it does not exist. Its name becomes that of the model in the card.
         card: Text of README.md; by default `model_card(encoder)`.
         replace_card: Write README.md even if there is one, which people may have edited.
 
@@ -81,10 +81,10 @@ def push_to_hub(
     Args:
         encoder: What to upload: an encoder, which gets a new card, or what `load_pretrained` takes, whose card is
             uploaded if people have edited it.
-        repo_id: "organisation/name"; made if it does not exist.
+        repo_id: "organisation/name"; created if it does not exist.
         private: Whether a new repository is private; by default as the organisation has set it. One that exists stays
             as it is, and is refused if it is public and this is True.
-        revision: Branch to commit to, made if it does not exist; by default "main".
+        revision: Branch to commit to, created if it does not exist; by default "main".
         create_pr: Open a pull request instead.
         commit_message: By default "Upload encoder with skelrep ...".
         token: Access token with the right to write; by default the one that `hf auth login` stored.

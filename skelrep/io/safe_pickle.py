@@ -18,7 +18,7 @@ import types
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
@@ -215,7 +215,7 @@ def _fill_array(array: np.ndarray, state: Any) -> None:
 # The interpreter written in Python, not the one in C: here the opcodes can be chosen, and every one is open to reading.
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     stack: list
-    dispatch: dict = {}
+    dispatch: ClassVar[dict] = {}
 
     def __init__(self, file: Any, size: int) -> None:
         super().__init__(file, encoding="latin1")

@@ -96,9 +96,10 @@ class _Sum(torch.autograd.Function):
 
 
 class _SharedStatistics(nn.modules.batchnorm._BatchNorm):
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         if not self.training or processes() == 1:
-            return super().forward(x)
+            return super().forward(input)
+        x = input
         axes = [axis for axis in range(x.ndim) if axis != 1]
         shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
         count = x.numel() // x.shape[1] * processes()  # parts are of equal size

@@ -10,6 +10,8 @@ Letters: S streams (or whatever else stands in front), B clips of the batch, K s
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -214,9 +216,11 @@ class _WeightedLosses(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(context, given: Tensor, *_: None) -> tuple[Tensor | None, ...]:  # noqa: ANN001
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - of the decorator
+        context: Any, *given: Tensor
+    ) -> tuple[Tensor | None, ...]:
         (gradient,) = context.saved_tensors
-        return given * gradient, *[None] * 9
+        return given[0] * gradient, *[None] * 9
 
 
 def _contrast(
