@@ -18,6 +18,7 @@ from motion import make_clips, make_recording  # examples/motion.py
 from skelrep import EncoderConfig, embed, load_pretrained, retrieve
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.preprocess import PreprocessConfig
+from skelrep.train.augment import AugmentConfig
 from skelrep.train.data import Corpus
 from skelrep.train.loop import pretrain
 from skelrep.train.prepare import prepare
@@ -90,7 +91,7 @@ recipe = i2md_small()
 recipe = replace(
     recipe,
     encoder=config,
-    method=replace(recipe.method, slots=1024, neighbours=512),
+    augment=AugmentConfig(offset=0.1),  # made-up sensors see everybody, from the front
     window=(2.0, 2.0),  # seconds of a clip, of which a view is 80 to 100 %
     crop=(0.8, 1.0),
     shortest=8,
@@ -98,6 +99,7 @@ recipe = replace(
     steps=150,
     warmup=15,
     learning_rate=5e-3,
+    decay=1.0,
     precision="float32",
 )
 begin = time.perf_counter()
