@@ -8,11 +8,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skelrep.poses import Poses
+from skelrep.skeletons import custom
+
 FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures"
 real_files = pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no real files at {FIXTURES}")
 
 HEADER = "0 1 1 1 1 0 0.02764709 0.05745083 2"
 RNG = np.random.default_rng(0)
+
+
+THREE = custom(["pelvis", "neck", "head"], [0, 0, 1], name="three")
+
+
+def assert_same(a: Poses, b: Poses) -> None:
+    assert len(a) == len(b)
+    assert (a.skeleton, a.ids, a.fps) == (b.skeleton, b.ids, b.fps)
+    for key in ("clips", "scores"):
+        assert (getattr(a, key) is None) == (getattr(b, key) is None)
+        for x, y in zip(getattr(a, key) or [], getattr(b, key) or [], strict=True):
+            np.testing.assert_array_equal(x, y)
+    columns = [poses.info | ({} if poses.labels is None else {"labels": poses.labels}) for poses in (a, b)]
+    assert columns[0].keys() == columns[1].keys()
+    for key, column in columns[0].items():
+        np.testing.assert_array_equal(column, columns[1][key])
+
+
+def save(path: Path, array: np.ndarray) -> Path:
+    np.save(path, array)
+    return path
 
 
 def skeleton_text(frames: list[dict[str, np.ndarray]]) -> str:

@@ -54,27 +54,55 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses:
         )
 
 
+class Archive:
+    """The arrays of a `.npz`, each read when it is asked for."""
+
+    def __init__(self, content: Any, path: Path) -> None:
+        """Takes what `numpy.load` opened, and where."""
+        self.content, self.path = content, path
+        self.files: list[str] = content.files
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The array of a name; numpy gives the bytes of a member that is none."""
+        found = self.content[name]
+        if not isinstance(found, np.ndarray):
+            raise ValueError(f"{name!r} in {self.path} is no array")
+        return found
+
+
+# What numpy raises for headers and archives that are damaged, and for sizes that no machine has.
+_DAMAGED = (EOFError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError, TokenError, OverflowError)
+_DAMAGED += (RecursionError, SystemError)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """The memory-mapped array of a `.npy` or the open archive of a `.npz`; pickled objects are refused."""
+    """The memory-mapped array of a `.npy` or the open `Archive` of a `.npz`; pickled objects are refused."""
     try:
         content = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (*_DAMAGED, ValueError) as error:
+        raise _no_arrays(path, error) from error
+    try:
         if isinstance(content, np.ndarray):
             yield content
         else:
             with content:
-                yield content
-    except (EOFError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError, TokenError) as error:
-        # The last three are what numpy makes of a header that was changed.
-        raise ValueError(f"{path} is damaged or no file of numpy's ({error})") from error
-    except ValueError as error:
-        # numpy takes whatever it does not recognise for a pickle, and says so.
+                yield Archive(content, path)
+    except _DAMAGED as error:
+        raise _no_arrays(path, error) from error
+    except ValueError as error:  # a member of objects, or what is wrong with the poses
         if "allow_pickle" not in str(error):
             raise
-        raise ValueError(
+        raise _no_arrays(path, error) from error
+
+
+def _no_arrays(path: Path, error: Exception) -> ValueError:
+    if "allow_pickle" in str(error):  # numpy takes whatever it does not recognise for a pickle, and says so
+        return ValueError(
             f"{path} holds Python objects or is no file of numpy's; only arrays of numbers are read "
             "(save ragged clips as .npz with skelrep.write)"
-        ) from error
+        )
+    return ValueError(f"{path} is damaged or no file of numpy's ({str(error)[:200]})")
 
 
 def _from_one(array: np.ndarray, path: Path, layout: str | None, skeleton: Any) -> Poses:

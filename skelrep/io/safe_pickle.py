@@ -52,7 +52,9 @@ def load_pickle(path: str | PathLike) -> Any:
 
 def _load(stream: IO[bytes], size: int, path: object) -> Any:
     try:
-        return _Unpickler(stream, size).load()
+        found = _Unpickler(stream, size).load()
+        _check_expansion(found, max(2**20, 16 * size))
+        return found
     except _Refused as refusal:
         raise ValueError(
             f"{path} {refusal}; only numpy arrays, numbers, strings, lists, tuples and dicts are read from a "
@@ -89,6 +91,32 @@ def load_numpy_object(stream: IO[bytes], size: int, path: object) -> Any:
     if not dtype.hasobject or shape != ():
         raise ValueError(f"{path} holds an array of {dtype} and shape {shape}, expected a single Python object")
     return _load(stream, size, path).item()
+
+
+def _check_expansion(found: Any, most: int) -> None:
+    """Refuses lists within lists that share their parts, so that a small file stands for billions of items.
+
+    Counts each list as often as it would be written out, without writing it out.
+    """
+    counts: dict[int, int] = {}
+    stack: list[tuple[Any, bool]] = [(found, False)]
+    pending: set[int] = set()
+    while stack:
+        item, done = stack.pop()
+        if not isinstance(item, (list, tuple, dict)) or id(item) in counts:
+            continue
+        parts = list(item.values()) if isinstance(item, dict) else item
+        if done:
+            pending.discard(id(item))
+            counts[id(item)] = 1 + sum(counts.get(id(part), 1) for part in parts)
+            if counts[id(item)] > most:
+                raise _Refused(f"stands for more than {most} items in lists that share their parts")
+            continue
+        if id(item) in pending:
+            raise _Refused("holds a list that contains itself")
+        pending.add(id(item))
+        stack.append((item, True))
+        stack += [(part, False) for part in parts if isinstance(part, (list, tuple, dict)) and id(part) not in counts]
 
 
 # -- what the allowed names stand for ---------------------------------------------------------------------------------

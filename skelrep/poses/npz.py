@@ -71,7 +71,7 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(f"{path} is no skelrep .npz: it lacks {', '.join(missing)}")
     try:
         return _parts(arrays)
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, SystemError) as error:  # the last: no Unicode
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
@@ -82,7 +82,15 @@ def _arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
             raise ValueError("it is a single array; skelrep.read takes it")
         with file:
             arrays = {key: file[key] for key in file.files}
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError) as error:
+    except (
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        MemoryError,
+        NotImplementedError,
+        OverflowError,
+    ) as error:
         raise ValueError(f"{path} is no skelrep .npz, or damaged ({error})") from error
     if bad := [key for key, value in arrays.items() if not isinstance(value, np.ndarray)]:
         raise ValueError(f"{path} is damaged: {bad[0]} is no array")

@@ -497,9 +497,9 @@ def test_saved_arrays_are_as_documented(tmp_path):
 def test_what_cannot_be_saved(tmp_path):
     with pytest.raises(ValueError, match="no clip to save"):
         some()[:0].save(tmp_path / "none.npz")
-    with pytest.raises(ValueError, match="labels holds Python objects"):
+    with pytest.raises(ValueError, match="labels hold Python objects"):
         some(labels=np.array([1, "a", None], dtype=object)).save(tmp_path / "objects.npz")
-    with pytest.raises(ValueError, match="info_x holds Python objects"):
+    with pytest.raises(ValueError, match="x hold Python objects"):
         some(info={"x": np.array([{}, {}, {}])}).save(tmp_path / "objects.npz")
     with pytest.raises(FileNotFoundError, match="the folder .* does not exist"):
         some().save(tmp_path / "nowhere" / "poses.npz")

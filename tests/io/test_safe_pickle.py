@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as npst
 from skelrep.io import safe_pickle as unpickler
 from skelrep.io.safe_pickle import load_pickle
 
-FIXTURES = Path(__file__).resolve().parents[2] / "shared" / "fixtures" / "mmaction"
+FIXTURES = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "mmaction"
 PROTOCOLS = range(6)
 
 
