@@ -222,12 +222,6 @@ def test_refusals_leave_nothing_behind(tmp_path, inputs, options, said):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_labels_that_need_a_pickle(tmp_path):
-    poses = Poses([np.ones((1, 4, 3, 3))], THREE, labels=np.array([None]), fps=30.0)
-    with pytest.raises(ValueError, match="labels of .*memory holds Python objects"):
-        prepare(["memory"], tmp_path / "corpus", reader=lambda path, split: [poses])
-
-
 def test_reader_says_more_of_the_inputs(tmp_path):
     np.save(tmp_path / "a.npy", RNG.normal(size=(2, 5, 3, 3)))
     prepare([tmp_path / "a.npy"], tmp_path / "corpus", reader=partial(read_parts, skeleton=THREE, fps=25))
