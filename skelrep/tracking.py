@@ -27,6 +27,10 @@ _REACH, _REACH_PER_ABSENT_FRAME, _FURTHEST = 1.0, 0.25, 3.0
 # An id that moves by more than a fifth of a body in one frame (10 m/s at 30 frames per second) to where somebody else
 # just was, and lands at less than this fraction of the distance from that other person, has changed persons.
 _JUMP, _LANDING = 0.2, 0.3
+# Mean change of a body's shape (its joints relative to their middle) from one frame to the next, and in an absence.
+_SHAPE, _SHAPE_PER_ABSENT_FRAME = 0.2, 0.05
+_SCALE = 1.8  # nobody becomes so many times larger or smaller from one frame to the next
+_NEW = 0.2  # weight of the last step in a velocity: detections tremble
 _PREDICTED_FRAMES = 5  # a velocity says little about a longer absence
 
 
@@ -73,8 +77,8 @@ def identify(
 
     The ids of a tracker are kept where they hold: where every detection has one, none occurs twice in a frame, not
     each in one frame only, and none jumps from one person to another. Elsewhere persons are matched from frame to
-    frame by position and shape (the mean distance of their joints from where the person is expected, in body lengths;
-    the assignment of least total distance). A person may be absent for some frames.
+    frame by position and shape (the mean distance of their joints from where the person is expected, and the change
+    of shape, in body lengths; the assignment of least total distance). A person may be absent for some frames.
 
     Args:
         ids: For each of T frames, the ids of its detections in any spelling; None where there is none.
@@ -213,6 +217,30 @@ def _distances(bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, other_
     return mean / np.maximum(sizes, other_sizes)
 
 
+def _shape_apart(bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, other_sizes: np.ndarray) -> np.ndarray:
+    """(...) distances of poses (..., V, C) laid over each other by the joints that both show, in body lengths."""
+    offset = bodies - others
+    both = ~np.isnan(offset)
+    shared = np.maximum(both.sum(axis=-2, keepdims=True), 1)
+    offset = np.where(both, offset, 0)
+    residual = np.where(both, offset - offset.sum(axis=-2, keepdims=True) / shared, 0)
+    return np.linalg.norm(residual, axis=-1).sum(axis=-1) / shared[..., 0, 0] / np.maximum(sizes, other_sizes)
+
+
+def _same_scale(bodies: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(...) whether two poses (..., V, C) are about as large as each other, by the joints that both show."""
+    both = ~np.isnan(bodies - others)
+    shared = np.maximum(both.sum(axis=-2, keepdims=True), 1)
+
+    def extent(poses: np.ndarray) -> np.ndarray:
+        points = np.where(both, poses, 0)
+        apart = np.where(both, points - points.sum(axis=-2, keepdims=True) / shared, 0)
+        return np.square(apart).sum(axis=(-1, -2))
+
+    one, other = extent(bodies), extent(others)
+    return np.minimum(one, other) * _SCALE**2 >= np.maximum(one, other)
+
+
 def _middle(bodies: np.ndarray) -> np.ndarray:
     """(..., C) means of what (..., V, C) show; far away where nothing is seen, so that it is matched with nobody."""
     seen = ~np.isnan(bodies)
@@ -241,11 +269,14 @@ def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[l
             ahead = np.where(absent <= _PREDICTED_FRAMES, absent, 0)[:, None] * speed[free]
             expected = last[free] + ahead[:, None]
             apart = _distances(expected[:, None], size[free][:, None], bodies[open_], lengths[open_])
+            shape = _shape_apart(expected[:, None], size[free][:, None], bodies[open_], lengths[open_])
             reach = np.minimum(_REACH + _REACH_PER_ABSENT_FRAME * (absent - 1), _FURTHEST)[:, None]
+            alike = _same_scale(expected[:, None], bodies[open_])
+            alike &= shape <= np.minimum(_SHAPE + _SHAPE_PER_ABSENT_FRAME * (absent - 1), 2 * _SHAPE)[:, None]
             # A tracker that begins a new id may name somebody who had none, but not somebody who has another.
             named = np.array([[isinstance(keys[k], str) and frame[i] is not None for i in open_] for k in free])
             # Beyond reach any assignment costs the same, and more than all of those within.
-            cost = np.where((apart <= reach) & ~named, apart, 1e3)
+            cost = np.where((apart <= reach) & alike & ~named, apart + shape, 1e3)
             for k, i in zip(*linear_sum_assignment(cost)):
                 if cost[k, i] < 1e3:
                     found[open_[i]] = int(free[k])
@@ -262,10 +293,11 @@ def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[l
             when = np.concatenate([when, np.full(len(new), now)])
         if found:
             gap = np.maximum(now - when[found], 1)[:, None]
-            step = (_middle(bodies) - _middle(last[found])) / gap
-            moved = (when[found] < now)[:, None] & (np.abs(step) < 1e29).all(axis=1, keepdims=True)
-            # Half the old velocity and half the new: detections tremble.
-            speed[found] = np.where(moved, 0.5 * speed[found] + 0.5 * step, speed[found])
+            # Of the joints that both show: the middle of a body jumps where a hand or a foot is not seen.
+            both = np.asarray(~np.isnan(bodies - last[found]))
+            step = np.where(both, bodies - last[found], 0).sum(axis=1) / np.maximum(both.sum(axis=1), 1) / gap
+            moved = (when[found] < now)[:, None] & both.any(axis=(1, 2))[:, None]
+            speed[found] = np.where(moved, (1 - _NEW) * speed[found] + _NEW * step, speed[found])
             last[found] = np.where(np.isnan(bodies), last[found] + speed[found][:, None] * gap[:, None], bodies)
             size[found], when[found] = lengths, now
         tracks.append(found)

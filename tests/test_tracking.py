@@ -177,3 +177,29 @@ def test_whatever_the_ids_nobody_is_twice_in_a_frame(ids, seed):
 def test_ids_and_poses_have_to_match():
     with pytest.raises(ValueError, match="one id"):
         identify([[1]], [[]])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_crossing_with_missed_and_false_detections(seed):
+    """Two people who cross; each is missed in a tenth of the frames, joints are missing, and something else is seen."""
+    rng = np.random.default_rng(seed)
+    poses, truth = [], []
+    for t in range(200):
+        frame: list[tuple[int, np.ndarray]] = []
+        for person, position in enumerate(([300 + 2.5 * t, 0], [800 - 2.5 * t, 15])):
+            body = BODY + position + rng.normal(size=(17, 2)) * 3
+            body[5:11] += 20 * np.sin(t / 8 + 2 * person)
+            body[rng.random(17) < 0.15] = np.nan
+            if rng.random() > 0.1:
+                frame.append((person, body))
+        if rng.random() < 0.1:
+            frame.append((9, BODY * 0.3 + rng.uniform(0, 1500, 2)))
+        frame = [frame[i] for i in rng.permutation(len(frame))]
+        truth.append([person for person, _ in frame])
+        poses.append([body for _, body in frame])
+    tracks = identify([[None] * len(frame) for frame in poses], poses)
+    pairs = [(p, k) for people, found in zip(truth, tracks.persons) for p, k in zip(people, found)]
+    for person in (0, 1):
+        own = [k for p, k in pairs if p == person]
+        most = max(set(own), key=own.count)
+        assert own.count(most) > 0.95 * len(own) and pairs.count((1 - person, most)) == 0
