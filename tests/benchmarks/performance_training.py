@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from skelrep.encoder import Encoder, EncoderConfig
+from skelrep.preprocess import PreprocessConfig
 from skelrep.train.augment import distort
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method, MethodConfig
@@ -140,7 +141,7 @@ def bundled_step(sizes: Sizes) -> list[Row]:
         }
         seconds = rounds(sizes.rounds, with_peaks(limit, cases))
     # Clips of the corpus have one person each.
-    alone = dataclasses.replace(recipe.encoder.preprocess, persons=1)
+    alone = PreprocessConfig(frames=recipe.encoder.preprocess.frames, persons=1)
     needed = step_operations(dataclasses.replace(recipe, encoder=dataclasses.replace(recipe.encoder, preprocess=alone)))
     for precision in ("bfloat16", "float32"):
         fraction = of_limit(seconds, precision, needed, limit, precision)
