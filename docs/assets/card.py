@@ -1,14 +1,19 @@
-"""What the site adds to the Markdown in this folder: the model card, which lies beside the weights."""
+"""Hook of the documentation site: shows Markdown files that are stored outside this folder."""
 
 from pathlib import Path
 from typing import Any
 
-CARD = "skelrep/pretrained/i2md-small/README.md"
+CARD = "skelrep/pretrained/{}/README.md"
+CONTRIBUTING = "CONTRIBUTING.md"
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Shows the card on the page that, read as a file, links to it; links to the card lead to that page."""
+    """Replaces the pages that link to such files by their text, and links to the files by links to these pages."""
+    root = Path(config.config_file_path).parent
     if page.file.src_uri == "model-card.md":
-        card = (Path(config.config_file_path).parent / CARD).read_text(encoding="utf-8")
-        return card.split("\n---\n", maxsplit=1)[1]  # after the metadata for the Hub
-    return markdown.replace(f"../{CARD}", "model-card.md")
+        cards = [(root / CARD.format(name)).read_text(encoding="utf-8") for name in ("i2md-small", "i2md-small-open")]
+        return "\n".join(card.split("\n---\n", maxsplit=1)[1] for card in cards)  # without the Hub's metadata
+    if page.file.src_uri == "contributing.md":
+        return (root / CONTRIBUTING).read_text(encoding="utf-8").replace("](docs/", "](")
+    markdown = markdown.replace(f"../{CARD.format('i2md-small')}", "model-card.md")
+    return markdown.replace(f"../{CONTRIBUTING}", "contributing.md")

@@ -14,10 +14,10 @@ TEMPLATE = Template(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"
 
 
 def model_card(encoder: Encoder, *, name: str | None = None) -> str:
-    """The text of a README.md for the Hub: metadata in YAML, then what people should know.
+    """The text of a README.md for the Hub: metadata in YAML, then the sections for readers.
 
-    Beside the config it reads these keys of `encoder.config.training`, all of them optional; the section of a key that
-    is absent is left out:
+    It uses the config and these keys of `encoder.config.training`, all of them optional; a missing
+    key leaves out its section:
 
     - `license` (str): of the weights, as the Hub spells licences: "apache-2.0", "cc-by-4.0", "other".
     - `data` (list of objects): what it was trained on; `name` and, as known, `licence`, `hours`, `url`, ... (columns of
@@ -72,7 +72,7 @@ def model_card(encoder: Encoder, *, name: str | None = None) -> str:
             raise ValueError(f"training['notes'] must be a list of sentences, got {notes!r}")
         parts.append("## Strengths and limitations\n\n" + "\n".join(f"- {note}" for note in notes))
     if licence := training.get("license"):
-        parts.append(f"## Licence\n\nThe weights: {licence}. The training data have their own.")
+        parts.append(f"## Licence\n\nWeights: {licence}. The training data have their own licences.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -131,7 +131,7 @@ def _one_cell(value: Any) -> str:
 
 
 def _preprocessing(preprocess: PreprocessConfig) -> str:
-    """A list of what is done to clips, in words."""
+    """The preprocessing of clips as a list of sentences."""
 
     def direction(ends: tuple[tuple[str, ...], tuple[str, ...]]) -> str:
         return " to ".join(point(joints) for joints in ends)
