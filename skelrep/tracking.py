@@ -296,7 +296,7 @@ def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[l
             # Of the joints that both show: the middle of a body jumps where a hand or a foot is not seen.
             both = np.asarray(~np.isnan(bodies - last[found]))
             step = np.where(both, bodies - last[found], 0).sum(axis=1) / np.maximum(both.sum(axis=1), 1) / gap
-            moved = (when[found] < now)[:, None] & both.any(axis=(1, 2))[:, None]
+            moved = np.asarray((when[found] < now) & both.any(axis=(1, 2)))[:, None]
             speed[found] = np.where(moved, (1 - _NEW) * speed[found] + _NEW * step, speed[found])
             last[found] = np.where(np.isnan(bodies), last[found] + speed[found][:, None] * gap[:, None], bodies)
             size[found], when[found] = lengths, now
