@@ -74,7 +74,7 @@ def read_agcn(path: Path, options: ReadOptions) -> Poses:
 
 
 def sniff(path: Path) -> bool:
-    """Whether a `.npy` is of this format: its shape fits, and its labels stand beside it."""
+    """Whether a `.npy` is of this format: its shape fits, and there is a file of labels beside it."""
     if not _files(path)[1].is_file():
         return False
     with opened(path) as array:

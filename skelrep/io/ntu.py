@@ -1,10 +1,10 @@
-"""NTU RGB+D: the `.skeleton` text files of Kinect v2, and what their names tell.
+"""NTU RGB+D: the `.skeleton` text files of Kinect v2, and what their names say.
 
-How bodies are chosen changes the numbers one gets, so: Kinect gives each body it tracks an id. The AGCN line (2s-AGCN,
-CMD and their relatives) ignores it, takes the bodies of each frame in file order into four slots and keeps the two
-slots of highest motion energy, so that two people may swap places within a clip when one of them is lost. Here a body
-is followed by its id through the whole recording, and the two bodies of highest motion energy are kept. With the same
-bodies in the same order in every frame, the usual case, both give the same.
+How bodies are chosen changes results. Kinect gives each tracked body an id. The AGCN line (2s-AGCN, CMD and others)
+ignores the id: it puts the bodies of each frame in file order into four slots and keeps the two slots of highest motion
+energy, so that two persons may be swapped within a clip when one of them is lost. This reader follows each body by its
+id through the whole recording and keeps the two bodies of highest motion energy. Where the same bodies are listed in
+the same order in every frame, which is usual, both give the same result.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from skelrep.skeletons import resolve
 
 JOINTS = 25
 FIELDS = 12  # x y z, depth x y, colour x y, orientation w x y z, tracking state
-PART = 2000  # files that are in memory at a time, some 100 MB
-BODIES = 2  # no action of the data set needs more; further ones are passers-by and ghosts
+PART = 2000  # files in memory at a time, about 100 MB
+BODIES = 2  # no action of the data set has more; others are passers-by and false detections
 
 # Liu et al., NTU RGB+D 120 (TPAMI 2020). Those up to 40 are the training subjects of NTU RGB+D (60).
 TRAINING_SUBJECTS = (
@@ -66,7 +66,7 @@ def read_ntu_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
             this split ("xsub_train", "xview_val" ...).
 
     Yields:
-        Clips (M, T, 25, 3) in metres at 30 frames a second, M up to two bodies by falling motion energy. T counts
+        Clips (M, T, 25, 3) in metres at 30 frames per second, M up to two bodies by falling motion energy. T counts
         every frame of the file, NaN where a body or joint was not seen. Where all names are of NTU's pattern
         SsssCcccPpppRrrrAaaa: labels (aaa - 1, from 0) and the columns of `columns_of`.
 
@@ -133,7 +133,7 @@ def incomplete() -> frozenset[str]:
 
 
 def labels_of(names: Sequence[str]) -> np.ndarray | None:
-    """Class numbers (N,), from 0, told by NTU names; None if a name is of another pattern."""
+    """Class numbers (N,), from 0, that NTU names give; None if a name has another pattern."""
     matches = [_NAME.fullmatch(name) for name in names]
     if not names or not all(matches):
         return None
@@ -141,11 +141,11 @@ def labels_of(names: Sequence[str]) -> np.ndarray | None:
 
 
 def columns_of(names: Sequence[str]) -> dict[str, np.ndarray]:
-    """What NTU names tell, N each: setup, camera, subject, replication, and membership of the official splits.
+    """What NTU names say, N each: setup, camera, subject, replication, and membership of the official splits.
 
     `xsub_train` / `xsub_val` are the benchmark of both NTU-60 and NTU-120, `xview_*` of NTU-60 (cameras 2 and 3
-    train), `xset_*` of NTU-120 (even setups train). `ntu60` tells the clips of NTU-60 (setups 1 to 17) from those that
-    NTU-120 adds. Empty if a name is of another pattern.
+    train), `xset_*` of NTU-120 (even setups train). `ntu60` marks the clips of NTU-60 (setups 1 to 17), which NTU-120
+    extends. Empty if a name has another pattern.
     """
     matches = [_NAME.fullmatch(name) for name in names]
     if not names or not all(matches):
@@ -222,7 +222,7 @@ def read_bodies(path: Path) -> np.ndarray:
         raise
     clip = np.full((len(bodies), frames, JOINTS, 3), np.nan, dtype=np.float32)
     clip[tuple(np.array(places).T)] = points.reshape(-1, JOINTS, 3)
-    clip[(clip == 0).all(axis=-1)] = np.nan  # Kinect writes the origin, its own place, for a joint it does not know
+    clip[(clip == 0).all(axis=-1)] = np.nan  # Kinect writes the origin for a joint that it does not know
     clip = clip[~np.isnan(clip).all(axis=(1, 2, 3))]
     return clip[np.argsort(-motion_energy(clip), kind="stable")[:BODIES]]
 

@@ -140,7 +140,7 @@ def _ctrgcn(content: Any, skeleton: Any, split: str | None) -> Poses:
 
 
 def rate(seconds: float) -> float | None:
-    """Frames a second from the seconds of one; 0.0333333 means 30, written with too few digits."""
+    """Frames per second from the seconds between two; 0.0333333 means 30, written with too few digits."""
     if not np.isfinite(seconds) or seconds <= 0:
         return None
     fps = 1 / seconds

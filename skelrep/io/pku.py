@@ -46,7 +46,7 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
             in this split ("xsub_train", "xview_val" ...).
 
     Yields:
-        Clips (M, T, 25, 3) in metres at 30 frames a second, M the one or two persons seen, NaN where a joint was not
+        Clips (M, T, 25, 3) in metres at 30 frames per second, M the one or two persons seen, NaN where a joint was not
         seen. A clip has the frames start, ..., end - 1 of its label, counted from 0: the README does not say how they
         are counted, and this is the slice that public readers take. Labels are the data set's less 1, from 0.
         In `info`: `recording`, `camera` ("L", "M", "R"), `part` (1 or 2), `subject` if all are of part II, whose names
@@ -134,7 +134,7 @@ def _lists(files: Sequence[Path]) -> dict[str, set[str]]:
                 half = "train" if heading[0].lower() == "train" else "val"
             if members := {match[0] for match in _NAME.finditer(line)}:
                 if half is None:
-                    raise ValueError(f"{file}, line {number}: names stand before the heading 'Training videos:'")
+                    raise ValueError(f"{file}, line {number}: names precede the heading 'Training videos:'")
                 found.setdefault(f"{benchmark}_{half}", set()).update(members)
     return found
 
@@ -176,7 +176,7 @@ def _bodies(path: Path) -> np.ndarray:
     if rows.shape[1] != NUMBERS:
         raise _fault(path)
     bodies = np.ascontiguousarray(rows.reshape(-1, 2, JOINTS, 3).swapaxes(0, 1))
-    bodies[(bodies == 0).all(axis=-1)] = np.nan  # Kinect's own place stands for a joint, or a person, that is not seen
+    bodies[(bodies == 0).all(axis=-1)] = np.nan  # Kinect writes the origin for what it does not see
     return bodies
 
 
