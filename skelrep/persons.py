@@ -16,19 +16,19 @@ def most_active(clip: np.ndarray, persons: int, rule: PersonRule = "energy") -> 
         clip: NaN where a joint was not seen.
         persons: How many to keep. If there are no more, all are kept in their own order, otherwise the most active
             ones in the order of their activity.
-        rule: "energy": `motion_energy`. "movement": `movement`.
+        rule: "energy": `coordinate_energy`. "movement": `motion_energy`.
     """
     if len(clip) <= persons:
         return np.arange(len(clip))
-    activity = motion_energy(clip) if rule == "energy" else movement(clip)
+    activity = coordinate_energy(clip) if rule == "energy" else motion_energy(clip)
     return np.argsort(-activity, kind="stable")[:persons]
 
 
-def motion_energy(clip: np.ndarray) -> np.ndarray:
+def coordinate_energy(clip: np.ndarray) -> np.ndarray:
     """The sum over axes of the standard deviation of all coordinates of each person of a (M, T, V, C) clip, (M,).
 
     As in 2s-AGCN's NTU reader (Shi et al., CVPR 2019): over all seen frames and joints at once. It measures the size of
-    a person more than movement, which matters little for NTU's persons, all of one size; see `movement`.
+    a person more than movement, which matters little for NTU's persons, all of one size; see `motion_energy`.
     """
     energy = np.zeros(len(clip))
     for person, track in enumerate(clip):
@@ -37,7 +37,7 @@ def motion_energy(clip: np.ndarray) -> np.ndarray:
     return energy
 
 
-def movement(clip: np.ndarray) -> np.ndarray:
+def motion_energy(clip: np.ndarray) -> np.ndarray:
     """How much each person of a (M, T, V, C) clip moves, in radii of the own body, whatever their size and noise: (M,).
 
     The root mean square, over joints and frames, of a joint's distance from its mean position over time, less what
@@ -48,7 +48,7 @@ def movement(clip: np.ndarray) -> np.ndarray:
     Example:
         >>> still, moving = np.zeros((2, 20, 15, 3)) + np.arange(15)[:, None]
         >>> moving[:, 3] += np.sin(np.arange(20))[:, None]
-        >>> movement(np.stack([still, moving])).argmax()
+        >>> motion_energy(np.stack([still, moving])).argmax()
         1
     """
     seen = np.logical_not(np.isnan(clip).any(axis=-1))  # (M, T, V)

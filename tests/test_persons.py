@@ -9,7 +9,7 @@ import torch
 from skelrep import embed, load_pretrained
 from skelrep.embedding import embed_persons
 from skelrep.encoder import Encoder
-from skelrep.persons import most_active, motion_energy, movement, sightings
+from skelrep.persons import coordinate_energy, most_active, motion_energy, sightings
 from skelrep.poses import Poses
 from skelrep.preprocess import ROBUST, prepare, prepare_weighted
 from tests.test_preprocess import COMMON, KINECT, moving, standing
@@ -40,11 +40,11 @@ def test_two_who_stand_still_do_not_beat_one_who_waves():
     ghost[10:15, :4] = random.normal(size=(5, 4, 3))
     nobody = np.full_like(still, np.nan)
     crowd = np.stack([near, noisy, waving(size=0.5), ghost, nobody])
-    assert movement(crowd).argmax() == 2
-    assert motion_energy(crowd).argmax() != 2
+    assert motion_energy(crowd).argmax() == 2
+    assert coordinate_energy(crowd).argmax() != 2
     assert most_active(crowd, 2, "movement")[0] == 2
-    assert movement(crowd)[0] == pytest.approx(0) and movement(crowd)[4] == -1
-    np.testing.assert_allclose(movement(1000 * crowd[:3]), movement(crowd[:3]), rtol=1e-6, atol=1e-12)
+    assert motion_energy(crowd)[0] == pytest.approx(0) and motion_energy(crowd)[4] == -1
+    np.testing.assert_allclose(motion_energy(1000 * crowd[:3]), motion_energy(crowd[:3]), rtol=1e-6, atol=1e-12)
     np.testing.assert_array_equal(most_active(crowd[:2], 2, "movement"), [0, 1])
 
 
@@ -52,7 +52,7 @@ def test_movement_without_noise_by_hand():
     track = np.zeros((1, 4, 2, 3))
     track[0, :, 1, 0] = [2, 2, 4, 4]  # the second joint: variance 1, second differences 2, -2: noise (4 + 4) / 12
     radius = np.sqrt((1 + 1 + 4 + 4) / 4)
-    assert movement(track)[0] == pytest.approx(np.sqrt((1 - 4 / 6) / 2) / radius)
+    assert motion_energy(track)[0] == pytest.approx(np.sqrt((1 - 4 / 6) / 2) / radius)
 
 
 def test_sightings_by_hand():

@@ -11,7 +11,7 @@ import torch
 
 from skelrep.alignment import map_joints
 from skelrep.io import ntu, read, read_parts, write
-from skelrep.persons import motion_energy
+from skelrep.persons import coordinate_energy
 from skelrep.poses import Poses
 from skelrep.preprocess import fill_gaps
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping
@@ -53,7 +53,7 @@ def assert_holds(folder: Path, sets: list[Poses], target: Skeleton) -> None:
     clips = [(clip, poses) for poses in sets for clip in poses.clips]
     track = row = 0
     for number, (clip, poses) in enumerate(clips):
-        for person in np.argsort(-motion_energy(clip), kind="stable"):
+        for person in np.argsort(-coordinate_energy(clip), kind="stable"):
             if np.isnan(clip[person]).all():
                 continue
             expected = fill_gaps(clip[person], np.array([0]), np.array([clip.shape[1]]))

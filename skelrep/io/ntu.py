@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.messages import warn
-from skelrep.persons import motion_energy
+from skelrep.persons import coordinate_energy
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -224,7 +224,7 @@ def read_bodies(path: Path) -> np.ndarray:
     clip[tuple(np.array(places).T)] = points.reshape(-1, JOINTS, 3)
     clip[(clip == 0).all(axis=-1)] = np.nan  # Kinect writes the origin for a joint that it does not know
     clip = clip[~np.isnan(clip).all(axis=(1, 2, 3))]
-    return clip[np.argsort(-motion_energy(clip), kind="stable")[:BODIES]]
+    return clip[np.argsort(-coordinate_energy(clip), kind="stable")[:BODIES]]
 
 
 def collect(files: Sequence[Path]) -> list[Path]:

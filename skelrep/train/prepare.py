@@ -17,7 +17,7 @@ from skelrep.alignment import map_joints
 from skelrep.cleaning import find_spikes, find_swaps
 from skelrep.files import naming
 from skelrep.io import read_parts
-from skelrep.persons import motion_energy
+from skelrep.persons import coordinate_energy
 from skelrep.poses import Poses
 from skelrep.preprocess import fill_gaps
 from skelrep.skeletons import Skeleton, mapping, resolve
@@ -170,7 +170,7 @@ def _matrix(poses: Poses, target: Skeleton, given: bool, path: Path) -> Tensor |
 
 def _tracks(clip: np.ndarray, cleaned: Skeleton | None, matrix: Tensor | None) -> np.ndarray:
     """Those persons of a clip (M, T, V, C) who were seen, the most active first, gaps bridged: (R, T, W, C)."""
-    clip = clip[np.argsort(-motion_energy(clip), kind="stable")]
+    clip = clip[np.argsort(-coordinate_energy(clip), kind="stable")]
     persons, frames, *pose = clip.shape
     rows, starts, lengths = clip.reshape(-1, *pose), np.arange(persons) * frames, np.full(persons, frames)
     if cleaned is not None:

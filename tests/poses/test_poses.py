@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skelrep.missing import absent_as_nan
-from skelrep.persons import motion_energy
+from skelrep.persons import coordinate_energy
 from skelrep.poses import Poses, as_poses
 from skelrep.poses.npz import POSES_VERSION
 from skelrep.skeletons import SKELETONS, Skeleton, custom
@@ -441,7 +441,7 @@ def test_motion_energy_against_a_loop():
     for person in array.astype(np.float64):
         points = [joint for frame in person for joint in frame if not np.isnan(joint).any()]
         expected.append(sum(np.std([point[c] for point in points]) for c in range(3)) if points else -1)
-    np.testing.assert_allclose(motion_energy(array), expected, rtol=1e-5)
+    np.testing.assert_allclose(coordinate_energy(array), expected, rtol=1e-5)
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

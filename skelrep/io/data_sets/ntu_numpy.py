@@ -12,7 +12,7 @@ from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_numpy_object
 from skelrep.missing import absent_as_nan
-from skelrep.persons import motion_energy
+from skelrep.persons import coordinate_energy
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -43,7 +43,7 @@ def read_ntu_numpy(path: Path, options: ReadOptions) -> Poses:
         raise ValueError(f"{path} holds no skel_body0 of shape (frames, {ntu.JOINTS}, 3)")
     bounded(len(arrays), *shape)
     clip = absent_as_nan(np.stack(arrays).astype(np.float32))
-    energy = motion_energy(clip)
+    energy = coordinate_energy(clip)
     order = [i for i in np.argsort(-energy, kind="stable") if energy[i] >= 0][: ntu.BODIES]
     if not order:
         raise ValueError(f"no frame of {path} holds a body")
