@@ -57,7 +57,8 @@ class PreprocessConfig:
         remove_spikes: Whether single sightings far from where a joint is before and after are bridged (`find_spikes`).
         derive_missing: Whether a joint that a clip never shows is derived from others (`skelrep.completion`); otherwise
             it is zero.
-        keep: What "most active" means. "energy": `coordinate_energy`, as in the NTU readers. "movement": `motion_energy`.
+        keep: What "most active" means. "energy": `coordinate_energy`, as in the NTU readers. "movement":
+            `motion_energy`.
         weigh: What each person's feature counts in the clip's. "equal": all the same. "sightings": as often as the
             person's joints were seen, so that a false detection in a few frames hardly counts.
         pairs: How two persons are normalised of whom neither is seen less than half as often as the other. "apart": as
