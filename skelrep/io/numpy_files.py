@@ -75,6 +75,19 @@ _DAMAGED = (EOFError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplemente
 _DAMAGED += (RecursionError, SystemError)
 
 
+def npz_members(path: Path) -> set[str]:
+    """The names of the arrays in a `.npz`, without reading one.
+
+    Raises:
+        ValueError: if the file is no `.npz` or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged or no .npz ({error})") from error
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """The memory-mapped array of a `.npy` or the open `Archive` of a `.npz`; pickled objects are refused."""

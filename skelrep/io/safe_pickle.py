@@ -90,7 +90,10 @@ def load_numpy_object(stream: IO[bytes], size: int, path: object) -> Any:
         raise ValueError(f"{path} is damaged or no file of numpy's ({str(error)[:200]})") from error
     if not dtype.hasobject or shape != ():
         raise ValueError(f"{path} holds an array of {dtype} and shape {shape}, expected a single Python object")
-    return _load(stream, size, path).item()
+    array = _load(stream, size, path)
+    if not isinstance(array, np.ndarray) or array.shape != ():
+        raise ValueError(f"{path} is damaged: its pickle holds no array of a single object")
+    return array.item()
 
 
 def _check_expansion(found: Any, most: int) -> None:

@@ -6,7 +6,6 @@ no library is needed. The first 22 joints of the three are the same: "smpl-22".
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from skelrep.io.kinematics import positions
-from skelrep.io.numpy_files import bounded, opened
+from skelrep.io.numpy_files import bounded, npz_members, opened
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
 from skelrep.poses import Poses
@@ -63,9 +62,8 @@ def read_smpl(path: Path, options: ReadOptions) -> Poses:
 def is_smpl(path: Path) -> bool:
     """Whether a `.npz` holds rotations as AMASS does."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {name.removesuffix(".npy").lower() for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile):
+        members = {name.lower() for name in npz_members(path)}
+    except (OSError, ValueError):
         return False
     return {"poses", "trans"} <= members or ("trans" in members and bool(members & {*_JOINT_ARRAYS}))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded
+from skelrep.io.numpy_files import bounded, npz_members
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_numpy_object
 from skelrep.missing import absent_as_nan
@@ -47,10 +47,7 @@ def read_videopose3d(path: Path, options: ReadOptions) -> Poses:
     Raises:
         ValueError: for another content.
     """
-    try:
-        members = _members(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} is damaged or no .npz ({error})") from error
+    members = npz_members(path)
     if not members & {"positions_3d", "positions_2d"}:
         raise ValueError(f"{path} holds {', '.join(sorted(members))}; expected positions_3d or positions_2d")
     name = "positions_3d" if "positions_3d" in members else "positions_2d"
@@ -87,17 +84,12 @@ def read_videopose3d(path: Path, options: ReadOptions) -> Poses:
 def is_videopose3d(path: Path) -> bool:
     """Whether a `.npz` holds one of VideoPose3D's arrays."""
     try:
-        return bool({"positions_3d", "positions_2d"} & _members(path))
-    except (OSError, zipfile.BadZipFile):
+        return bool({"positions_3d", "positions_2d"} & npz_members(path))
+    except (OSError, ValueError):
         return False
 
 
 READER = Reader("videopose3d", (".npz",), read_videopose3d, is_videopose3d)
-
-
-def _members(path: Path) -> set[str]:
-    with zipfile.ZipFile(path) as archive:
-        return {name.removesuffix(".npy") for name in archive.namelist()}
 
 
 def _object(path: Path, name: str) -> Any:

@@ -146,6 +146,22 @@ def test_opensim(tmp_path, unit, factor):
         read(tmp_path / "a.trc")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Trajectories\n100\n",
+        "Format Version,1\nFrame\n",
+        "scorer,a\nbodyparts,b\ncoords,c\n",
+        "PathFileType\t4\n",
+        "MARKER_NAMES\n",
+    ],
+)
+def test_blocks_that_are_cut(tmp_path, text):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.csv"):
+        read(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("index", [True, False])
 def test_names_above_axes(tmp_path, index):
     lead = [""] if index else []

@@ -6,10 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from skelrep.io.data_sets.clips import clip_of, train_and_test
-from skelrep.io.numpy_files import bounded
+from skelrep.io.matlab import read_mat_array
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.poses import Poses
 
@@ -38,7 +36,7 @@ def read_utd_mhad(path: Path, options: ReadOptions) -> Poses:
     Raises:
         ValueError: for a `.mat` of another content, or a damaged one.
     """
-    array = _read_mat(path)
+    array = read_mat_array(path, _ARRAY)
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[1] != 3 or array.dtype.kind not in "fiu":
@@ -54,17 +52,3 @@ def read_utd_mhad(path: Path, options: ReadOptions) -> Poses:
 
 
 READER = Reader("utd-mhad", (".mat",), read_utd_mhad)
-
-
-def _read_mat(path: Path) -> np.ndarray:
-    from scipy.io import loadmat, whosmat  # comes with scikit-learn; here, because it is slow to import
-
-    try:
-        about: dict[str, Any] = {name: shape for name, shape, _ in whosmat(path)}
-        if _ARRAY in about:
-            bounded(*about[_ARRAY])
-            return np.asarray(loadmat(path, variable_names=[_ARRAY])[_ARRAY])
-    # A damaged file fails in as many ways as it has fields.
-    except Exception as error:
-        raise ValueError(f"{path} is damaged or no .mat file of MATLAB 4 to 7 ({str(error)[:200]})") from error
-    raise ValueError(f"{path} holds {', '.join(about) or 'nothing'}; of .mat files UTD-MHAD's {_ARRAY} is read")

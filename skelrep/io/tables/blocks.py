@@ -36,6 +36,13 @@ def header_of(rows: Sequence[Sequence[str]], path: Path) -> Header | None:
     """The header block of a table by its first rows; None for a table with one line of names, or with none."""
     if not rows:
         return None
+    try:
+        return _header(rows, path)
+    except (IndexError, StopIteration) as error:
+        raise ValueError("its header block is incomplete") from error
+
+
+def _header(rows: Sequence[Sequence[str]], path: Path) -> Header | None:
     first = [row[0].lower() if row else "" for row in rows]
     if first[0].startswith("format version"):
         return _motive(rows, path)
@@ -100,6 +107,8 @@ def _opensim(rows: Sequence[Sequence[str]]) -> Header:
     if top is None:
         raise ValueError("it begins as a .trc file, but has no line that begins with 'Frame#'")
     names = [(name, at) for at, name in enumerate(rows[top]) if name and at > 1]
+    if not names:
+        raise ValueError("it begins as a .trc file, but names no marker")
     joints = _joints([(name, axis, at + i) for name, at in names for i, axis in enumerate(AXES)])
     last = top + 1
     while last < len(rows) and not (rows[last] and rows[last][0].isdecimal()):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +43,7 @@ def test_utd_mhad(tmp_path):
 def test_mat_files_of_others(tmp_path):
     savemat = pytest.importorskip("scipy.io").savemat
     savemat(tmp_path / "a.mat", {"skeleton": np.ones(3)})
-    with pytest.raises(ValueError, match=r"a\.mat holds skeleton; of \.mat files UTD-MHAD's d_skel is read"):
+    with pytest.raises(ValueError, match=r"a\.mat holds skeleton; expected the array d_skel"):
         read(tmp_path / "a.mat")
     (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:150])
     with pytest.raises(ValueError, match=r"a\.mat is damaged"):
@@ -225,9 +223,3 @@ def test_no_pickle_is_executed(tmp_path):
     with pytest.raises(ValueError, match="nothing of this one was executed"):
         read(tmp_path / "S001C001P001R001A001.skeleton.npy")
     assert not (tmp_path / "touched").exists()
-
-
-def test_scipy_is_imported_for_mat_files_only():
-    script = "import sys, skelrep.io; print('scipy.io' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stdout.strip() == "False", done.stderr
