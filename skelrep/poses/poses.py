@@ -15,6 +15,7 @@ from skelrep.layouts import as_array, clips_from_array, is_certainly_finite
 from skelrep.messages import nearest, warn
 from skelrep.missing import Zeros, zeros_as_nan
 from skelrep.poses import npz, xarrays
+from skelrep.poses.columns import plain_column
 from skelrep.poses.joining import joined
 from skelrep.skeleton_guess import skeleton_of
 from skelrep.skeletons import Skeleton, resolve
@@ -78,9 +79,9 @@ class Poses:
             raise ValueError("some clips are 2-D and some 3-D; keep them in two sets of poses and embed them apart")
         set_(self, "clips", self._without_zeros(clips))
         set_(self, "ids", ids)
-        set_(self, "info", {key: _plain(column, key) for key, column in self.info.items()})
+        set_(self, "info", {key: plain_column(column, key) for key, column in self.info.items()})
         if self.labels is not None:
-            set_(self, "labels", _plain(self.labels, "labels"))
+            set_(self, "labels", plain_column(self.labels, "labels"))
         if self.fps is not None:
             if not np.isfinite(self.fps) or self.fps <= 0:
                 raise ValueError(f"fps must be a positive number, got {self.fps}")
@@ -459,18 +460,3 @@ class Poses:
             ValueError: if the file is not of this format, of a newer version, or inconsistent.
         """
         return cls(**npz.load(path))
-
-
-def _plain(values: Any, what: str) -> np.ndarray:
-    """A column as an array of numbers or strings: of the objects that pandas makes of strings, strings again."""
-    column = np.asarray(values)
-    if not column.dtype.hasobject:
-        return column
-    kinds = {type(value) for value in column.ravel()}
-    if not kinds <= {str, np.str_} and not kinds <= {int, bool, float, np.int64, np.float64, np.bool_}:
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise ValueError(f"{what} hold Python objects ({names}); make them all numbers or all strings")
-    plain = np.array(column.tolist())
-    if plain.dtype.hasobject:
-        raise ValueError(f"{what} hold numbers that are too large; make them strings")
-    return plain

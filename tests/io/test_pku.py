@@ -109,7 +109,7 @@ def test_intervals_without_anybody(part_one):
         ("Data/PKU_Skeleton_Renew/0002-L.txt", "1 " * 75, "line 1: a frame of 75 numbers"),
         ("Data/PKU_Skeleton_Renew/0002-L.txt", "1 " * 149 + "x", "line 1: got '1 1 .*' where 150 numbers should stand"),
         ("Data/PKU_Skeleton_Renew/0002-L.txt", "\n\n", "0002-L.txt holds no frame"),
-        ("Split/cross-subject.txt", "0002-L\n", "cross-subject.txt, line 1: names .* Training videos"),
+        ("Split/cross-subject.txt", "0002-L\n", "cross-subject.txt, line 1: names .*Training videos"),
     ],
 )
 def test_malformed(part_one, file, content, said):
