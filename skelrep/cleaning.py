@@ -119,7 +119,7 @@ def find_spikes(
     moved[starts] = 0
     flat = moved.reshape(len(rows), -1)
     lively = np.flatnonzero(~(np.einsum("fi,fi->f", flat, flat) < least))  # NaN is looked at, too
-    jump, joint = np.nonzero(np.square(moved[lively]).sum(axis=-1) > least[lively, None])
+    jump, joint = np.nonzero(np.square(moved[lively]) @ np.ones(rows.shape[2], rows.dtype) > least[lively, None])
     if not len(jump):
         return jump, joint
     # Either of the two frames of a jump may be where the joint was not.

@@ -22,8 +22,9 @@ SHORTEST = 1e-6  # lengths of the trunk: below this a bone has no direction
 #: Rules in the notation of `DERIVATIONS`, tried after those. They suppose symmetry, which a skeleton that lacks the
 #: joint altogether must not be taken to have, but a person whose joint a clip happens not to show has.
 BY_SYMMETRY: dict[str, tuple[str, ...]] = {
-    # Shoulders are 1.5 (motion capture) to 2.2 times (Kinect v1) as far apart as hips, and about parallel to them.
-    "left_shoulder": ("2 neck -1 right_shoulder", "1 right_shoulder 2 left_hip -2 right_hip"),
+    # Shoulders are 1.5 (motion capture) to 2.2 times (Kinect v1) as far apart as hips, and about parallel to them. The
+    # neck is not between them: Kinect v1's is a tenth of a metre higher.
+    "left_shoulder": ("1 right_shoulder 2 left_hip -2 right_hip", "2 neck -1 right_shoulder"),
     "left_hip": (
         "1 right_hip 0.5 left_shoulder -0.5 right_shoulder",
         "1 pelvis 0.25 left_shoulder -0.25 right_shoulder",

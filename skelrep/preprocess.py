@@ -223,7 +223,7 @@ class _Tracks(NamedTuple):
         if config.remove_spikes:
             rows[find_spikes(rows, starts, lengths, used)] = np.nan
         share = np.ones(len(starts))
-        if _has_nan(rows):
+        if counts.max() > 1 and _has_nan(rows):
             share = sightings(~_missing(rows)[:, used], starts, clip_of)
         rows = fill_gaps(rows, starts, lengths)
         if config.derive_missing:

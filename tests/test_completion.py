@@ -33,7 +33,7 @@ def test_rules_by_hand():
     cases = {
         "left_wrist": at["left_hand"],
         "right_ankle": at["right_foot"],
-        "left_shoulder": 2 * at["neck"] - at["right_shoulder"],
+        "left_shoulder": at["right_shoulder"] + 2 * (at["left_hip"] - at["right_hip"]),
         "right_hip": at["left_hip"] + 0.5 * (at["right_shoulder"] - at["left_shoulder"]),
     }
     for joint, expected in cases.items():
@@ -43,12 +43,15 @@ def test_rules_by_hand():
         np.testing.assert_array_equal(got[:, others], clip[:, others])
 
 
-def test_without_a_neck_shoulders_follow_the_hips():
+def test_without_hips_a_shoulder_is_mirrored_at_the_neck():
+    clip = moving(8, skeleton=KINECT).astype(np.float32)
+    at = {joint: clip[:, i] for i, joint in enumerate(KINECT.joints)}
+    got = derived(without(clip, "left_shoulder", "left_hip", "right_hip", "pelvis"))
+    expected = 2 * at["neck"] - at["right_shoulder"]
+    np.testing.assert_allclose(got[:, KINECT.joints.index("left_shoulder")], expected, atol=1e-6)
     coco = SKELETONS["coco-17"]
-    random = np.random.default_rng(0).normal(size=(5, 17, 2)).astype(np.float32)
-    at = {joint: random[:, i] for i, joint in enumerate(coco.joints)}
-    got = derived(without(random, "left_shoulder", skeleton=coco), coco)[:, coco.joints.index("left_shoulder")]
-    np.testing.assert_allclose(got, at["right_shoulder"] + 2 * (at["left_hip"] - at["right_hip"]), atol=1e-5)
+    flat = without(moving(5, skeleton=KINECT)[:, :17, :2], "left_shoulder", "left_hip", "right_hip", skeleton=coco)
+    assert np.isnan(derived(flat, coco)[:, coco.joints.index("left_shoulder")]).all()  # nothing to mirror it at
 
 
 def test_what_no_rule_reaches_stays_missing():
