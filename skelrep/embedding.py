@@ -125,7 +125,7 @@ def embed_persons(
         ValueError: as `embed`; and for an encoder that takes all persons of a clip as one input.
         OSError: if a file or the model cannot be read.
 
-    Example:
+    Examples:
         >>> two = np.random.default_rng(0).normal(size=(2, 40, 17, 3))
         >>> embed_persons(two, skeleton="coco-17").persons
         ['0', '1']

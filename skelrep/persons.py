@@ -45,7 +45,7 @@ def motion_energy(clip: np.ndarray) -> np.ndarray:
     hardly any. Joints and frames that were not seen count as still, so that somebody who is hardly seen hardly moves.
     Nobody seen at all is -1.
 
-    Example:
+    Examples:
         >>> still, moving = np.zeros((2, 20, 15, 3)) + np.arange(15)[:, None]
         >>> moving[:, 3] += np.sin(np.arange(20))[:, None]
         >>> motion_energy(np.stack([still, moving])).argmax()
