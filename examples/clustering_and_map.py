@@ -1,9 +1,9 @@
 # %% [markdown]
-# # What is in these recordings?
+# # Clusters and a map
 #
-# Clips grouped by what is done in them, without any label, and laid out on a map.
-# `pip install '.[examples]'`, then `python examples/clustering_and_map.py`; and FILE after it for your own clips, 20 at
-# least, in any format that `skelrep.read` knows.
+# Group clips by their movements without labels, and show them on a map. `pip install '.[examples]'`, then
+# `python examples/clustering_and_map.py`. Append FILE for your own clips, at least 20, in any format that
+# `skelrep.read` supports.
 
 # %%
 import sys
@@ -29,8 +29,8 @@ print(clips)
 
 # %% [markdown]
 # ## Clusters
-# Rows of length 1, so that Euclidean distances go with cosines. How many clusters there are k-means does not say; the
-# silhouette (how much nearer clips are to their own cluster than to the next) is a usual guide, and a rough one.
+# Embeddings are scaled to length 1, so that Euclidean distances correspond to cosines. k-means needs the number of
+# clusters; the silhouette (how much closer clips are to their own cluster than to the next) is a common, rough guide.
 
 # %%
 encoder = load_pretrained()
@@ -42,8 +42,8 @@ k = max(silhouettes, key=silhouettes.get)
 fit = fits[k]
 
 # %% [markdown]
-# Here the truth is known, and no label was used: what is in each cluster? A cluster of two actions is one to look into.
-# The adjusted Rand index compares clusters with labels: 1 is the same partition, 0 is chance.
+# Labels were not used, but are known here: they show which actions each cluster contains. The adjusted Rand index
+# compares clusters with labels: 1 is the same partition, 0 is chance.
 
 # %%
 for cluster in range(k):
@@ -57,8 +57,9 @@ if clips.labels is not None:
 
 # %% [markdown]
 # ## Left and right
-# Why does drinking make two clusters? Left is not right to the encoder, and some people use the left: in a mirror each
-# such clip changes its cluster. Where the side does not matter take the mean of a clip and its mirror image.
+# Why are there two clusters of drinking? The encoder distinguishes left from right, and some persons use the left hand:
+# a mirrored clip of drinking changes its cluster. If the side does not matter, use the mean of the embeddings of a clip
+# and of its mirror image.
 
 # %%
 if not files:
@@ -66,16 +67,16 @@ if not files:
     mirrored = encoder.embed(mirrored, skeleton=clips.skeleton, normalize=True)
     drink = clips.labels == "drink"
     changed = fit.predict(mirrored[drink]) != fit.labels_[drink]
-    print(f"{changed.sum()} of {len(changed)} clips of drinking change their cluster in a mirror")
+    print(f"{changed.sum()} of {len(changed)} clips of drinking change their cluster when mirrored")
     both = KMeans(k, n_init=10, random_state=0).fit_predict(normalize(embeddings + mirrored))
     print(f"adjusted Rand index of means with the mirror image: {adjusted_rand_score(clips.labels, both):.2f}")
 
 # %% [markdown]
-# ## One clip that stands for each
-# The clip nearest to the middle of its cluster, its medoid, tells more than a number. Of the largest cluster:
+# ## A representative clip of each cluster
+# The medoid is the clip closest to the centre of its cluster. This is the medoid of the largest cluster:
 
 # %%
-medoids = fit.transform(embeddings).argmin(axis=0)  # of each cluster the clip nearest to its centre
+medoids = fit.transform(embeddings).argmin(axis=0)  # the clip closest to the centre of each cluster
 print("medoids:", ", ".join(clips.ids[i] for i in medoids))
 strip = draw(clips[int(medoids[np.bincount(fit.labels_).argmax()])], frames=6)
 strip.savefig(folder / "medoid.png")
@@ -99,7 +100,7 @@ figure.savefig(folder / "map.png", dpi=130)
 print("drawn:", folder / "map.png")
 
 # %% [markdown]
-# ## A page to look through
+# ## An interactive page
 # One HTML file that needs no network: point at a clip, and its skeleton plays beside its nearest neighbours.
 # (`skelrep explore clips.npz -o explorer.html` writes the same, coloured by label.)
 

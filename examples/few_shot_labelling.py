@@ -1,8 +1,8 @@
 # %% [markdown]
 # # A few labels for many clips
 #
-# Labelling is slow. Which clips to label first, and how far do one, three or five labels a class go? Each unlabelled
-# clip takes the label of its nearest labelled neighbour. `pip install '.[examples]'`, then
+# Labelling is slow. Which clips should be labelled first, and how accurate are one, three or five labels per class?
+# Each unlabelled clip gets the label of its nearest labelled neighbour. `pip install '.[examples]'`, then
 # `python examples/few_shot_labelling.py`.
 
 # %%
@@ -17,8 +17,8 @@ from sklearn.cluster import KMeans
 from skelrep import load_pretrained, retrieve
 
 # %% [markdown]
-# Clips to label are those of some people; judged are the clips of others, none of whom is ever labelled. For comparison
-# the poses as the encoder sees them, upright, facing ahead and of equal size.
+# The clips to label show some persons; accuracy is measured on clips of other persons, which are never labelled. The
+# baseline is the prepared poses, that is, the input of the encoder: upright, facing forward and of equal size.
 
 # %%
 clips = make_clips(480, noise=0.02)
@@ -30,12 +30,12 @@ classes = np.unique(clips.labels)
 print(f"{len(pool)} clips to label, {len(test)} to judge, {len(classes)} classes")
 
 # %% [markdown]
-# ## Which to label
-# - `random`: any clips, as one would without thinking. Some class may get none.
-# - `balanced`: as many of each class, drawn at random. It is what papers report, and it cheats: who draws so knows the
-#   labels.
-# - `medoids`: k-means with as many clusters as labels that one can afford, and of each cluster the clip in its middle.
-#   No label is looked at.
+# ## Which clips to label
+# - `random`: clips drawn at random. Some classes may get no label.
+# - `balanced`: equally many clips of each class, drawn at random. Papers report this, although it needs to know the
+#   labels before labelling.
+# - `medoids`: k-means with as many clusters as there are labels to give, and the clip closest to the centre of each
+#   cluster. This uses no labels.
 
 
 # %%
@@ -56,38 +56,40 @@ def medoids(rows, shots, seed):
 print("with twelve labels to give, label:", ", ".join(pool.ids[row] for row in medoids(embeddings[0], 1, 0)))
 
 # %% [markdown]
-# ## How far it goes
-# The draw decides much where labels are few: hence the mean over ten seeds, and its standard deviation.
+# ## Accuracy
+# With few labels, accuracy depends on the draw; the table shows the mean and the standard deviation over ten seeds.
 
 
 # %%
 def propagated(rows, labelled):
-    """For each clip to judge the label of its nearest labelled neighbour, and the cosine of the two."""
+    """The label of the nearest labelled neighbour of each test clip, and the cosine of the two."""
     found = retrieve(rows[1], rows[0][labelled], k=1)
     return pool.labels[labelled][found.indices[:, 0]], found.similarities[:, 0]
 
 
 SHOTS, SEEDS = (1, 3, 5), range(10)
-ways = {
+methods = {
     "poses, balanced": (poses, balanced),
     "embeddings, random": (embeddings, random),
     "embeddings, balanced": (embeddings, balanced),
     "embeddings, medoids": (embeddings, medoids),
 }
 accuracy = {
-    way: [[np.mean(propagated(rows, choose(rows[0], k, seed))[0] == test.labels) for seed in SEEDS] for k in SHOTS]
-    for way, (rows, choose) in ways.items()
+    method: [[np.mean(propagated(rows, choose(rows[0], k, seed))[0] == test.labels) for seed in SEEDS] for k in SHOTS]
+    for method, (rows, choose) in methods.items()
 }
 print("labels:             ", "".join(f"{k * len(classes):15}" for k in SHOTS))
-for way, scores in accuracy.items():
-    print(f"{way:20}", "".join(f"{np.mean(of):7.1%} ± {np.std(of, ddof=1):5.1%}" for of in scores))
+for method, scores in accuracy.items():
+    print(f"{method:20}", "".join(f"{np.mean(of):7.1%} ± {np.std(of, ddof=1):5.1%}" for of in scores))
 
 # %%
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-for i, (way, scores) in enumerate(accuracy.items()):
-    places = np.array(SHOTS) * len(classes) + 0.6 * (i - 1.5)  # side by side
-    axes.errorbar(places, 100 * np.mean(scores, 1), 100 * np.std(scores, 1, ddof=1), marker="o", capsize=3, label=way)
-axes.set(xlabel="labelled clips", ylabel="right, per cent of the others' clips", xticks=np.array(SHOTS) * len(classes))
+for i, (method, scores) in enumerate(accuracy.items()):
+    positions = np.array(SHOTS) * len(classes) + 0.6 * (i - 1.5)  # side by side
+    axes.errorbar(
+        positions, 100 * np.mean(scores, 1), 100 * np.std(scores, 1, ddof=1), marker="o", capsize=3, label=method
+    )
+axes.set(xlabel="labelled clips", ylabel="accuracy on other persons, per cent", xticks=np.array(SHOTS) * len(classes))
 axes.set_title(f"Mean and standard deviation over {len(SEEDS)} seeds")
 axes.grid(alpha=0.3)
 axes.legend(loc="lower right", frameon=False)
@@ -96,8 +98,8 @@ figure.savefig(picture, dpi=130)
 print("drawn:", picture)
 
 # %% [markdown]
-# ## Where to look again
-# The cosine says how sure a propagated label is. Check the least similar ones by hand, and label these next.
+# ## Labels to check
+# The cosine indicates how reliable a propagated label is. Check the least similar clips by hand, and label these next.
 
 # %%
 labels, cosines = propagated(embeddings, medoids(embeddings[0], 3, 0))

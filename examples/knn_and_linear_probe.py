@@ -1,9 +1,10 @@
 # %% [markdown]
-# # How good is an embedding?
+# # Nearest neighbours and a linear probe
 #
-# Two customary judges of self-supervised representations: nearest neighbours, which take the geometry as it is, and a
-# linear probe, which may weigh the dimensions. Both know the labels of some people only and are asked about others.
-# `pip install '.[examples]'`, then `python examples/knn_and_linear_probe.py`, or cell by cell in Jupyter.
+# Two common evaluations of self-supervised representations: nearest neighbours, which use the distances between
+# embeddings directly, and a linear probe, which learns a weight for each dimension. Both are trained on some persons
+# and tested on others. `pip install '.[examples]'`, then `python examples/knn_and_linear_probe.py`, or cell by cell in
+# Jupyter.
 
 # %%
 # %matplotlib inline
@@ -21,9 +22,10 @@ train, test = clips.select(split="train"), clips.select(split="test")
 encoder = load_pretrained()
 
 # %% [markdown]
-# ## Something to compare with
-# The poses themselves, as plainly as one can: gaps bridged, 32 frames, the pelvis at the origin, flattened. And the
-# poses as this encoder sees them, upright, facing ahead and of equal size: what is gained beyond that, it has learned.
+# ## Baselines
+# Raw poses: gaps interpolated, 32 frames, the pelvis at the origin, flattened. Prepared poses, the input of the
+# encoder: upright, facing forward and of equal size. The difference from prepared poses to embeddings is what the
+# encoder has learned.
 
 
 # %%
@@ -43,7 +45,7 @@ def prepared(poses):
 
 # %% [markdown]
 # ## Nearest neighbours
-# The brackets hold 95 % intervals: with so few clips, differences of a few points mean nothing.
+# Brackets are 95 % intervals: with so few clips, differences of a few points are not significant.
 
 # %%
 results = {}
@@ -53,26 +55,28 @@ for name, rows_of in {"poses": flattened, "poses, prepared": prepared, "embeddin
 
 # %% [markdown]
 # ## A linear probe
-# Its regularisation is chosen by cross-validation over the training people; `groups` keeps each of them on one side.
+# Its regularisation is chosen by cross-validation on the training clips; `groups` keeps all clips of a person in one
+# fold.
 
 # %%
 x, y = encoder.embed(train), encoder.embed(test)
 print(linear_eval(x, train.labels, y, test.labels, groups=train.info["subject"], C=(0.001, 0.01)))
 
 # %% [markdown]
-# ## Which streams?
-# The encoder looks at joints, bones and motion, each with a network of its own.
+# ## Single streams
+# The encoder has one network each for joints, bones and motion.
 
 # %%
 for stream in encoder.config.modalities:
     rows = encoder.embed(clips, streams=stream)
     alone = knn_eval(rows, clips.labels, leave_one_out=True, groups=clips.info["subject"], k=1)
-    print(f"{stream:6} {alone.accuracy[1]:.1%}, each person judged by all others")
+    print(f"{stream:6} {alone.accuracy[1]:.1%}, each person against all others")
 
 # %% [markdown]
-# ## What is mistaken for what?
-# Of the poses, prepared, by one neighbour: here there is something to see. Rows are the truth, in per cent. (For the
-# embeddings write `results["embeddings"]`; how to tune a whole pipeline honestly is in `scikit_learn_pipeline.py`.)
+# ## Confusion matrix
+# Prepared poses with one neighbour, which make more errors than embeddings. Rows are true classes, in per cent. (For
+# embeddings, use `results["embeddings"]`; `scikit_learn_pipeline.py` shows how to tune a pipeline without using test
+# labels.)
 
 # %%
 figure = confusion(results["poses, prepared"])

@@ -1,8 +1,8 @@
 # %% [markdown]
-# # Live
+# # Live recognition
 #
-# Two ways to know at any moment what is being done: windows over the last seconds, with any encoder, and a stream, with
-# a causal one. On the way a small encoder is trained for a quarter of a minute.
+# Two methods to recognise the current action at any moment: windows over the last seconds, with any encoder, and a
+# stream, with a causal encoder. The example also trains a small encoder, which takes about a quarter of a minute.
 # `pip install '.[examples]'`, then `python examples/live_streaming.py`.
 
 # %%
@@ -27,8 +27,8 @@ from skelrep.train.recipes import i2md_small
 folder = Path(tempfile.mkdtemp())
 
 # %% [markdown]
-# Eight strangers do eight things in turn before a sensor of 30 frames a second. Labelled clips of others, cut to two
-# seconds, say what is what: a moment has the name of the most similar of them.
+# Eight new persons perform eight actions in turn in front of a sensor with 30 frames per second. Labelled clips of
+# other persons, cut to two seconds, serve as references: each moment gets the label of the most similar reference.
 
 # %%
 actions = ["walk", "wave", "squat", "raise arms", "kick", "bow", "punch", "drink"]
@@ -42,7 +42,7 @@ def named(rows, known):
 
 
 def right(names, seconds, spans):
-    """Share of right names; the first half second of an action, and what lies between two, is not judged."""
+    """Fraction of correct labels; the first half second of an action and the time between actions are not counted."""
     judged = []
     for name, second in zip(names, seconds):
         truth = [action for action, (begin, end) in zip(actions, spans) if begin + 0.5 <= second <= end]
@@ -56,19 +56,19 @@ def report(what, shares):
 
 # %% [markdown]
 # ## Windows
-# The encoder in the box looks at a clip as a whole, forwards and backwards. So embed the last two seconds again and
-# again. Such a window is about its middle, one second ago.
+# The bundled encoder needs whole clips, so embed the last two seconds repeatedly. The result describes the middle of
+# the window, one second ago.
 
 # %%
-box = load_pretrained()
-known, by_windows = box.embed(examples), []
+bundled = load_pretrained()
+known, by_windows = bundled.embed(examples), []
 for recording, _ in recordings:
     windows = recording.windows(2.0, 0.2)
-    by_windows.append((named(box.embed(windows), known), windows.info["end"]))
+    by_windows.append((named(bundled.embed(windows), known), windows.info["end"]))
 begin = time.perf_counter()
-for window in windows:  # one by one, as they would come
-    box.embed(window)
-print(f"{1000 * (time.perf_counter() - begin) / len(windows):.0f} ms a window")
+for window in windows:  # one by one, as they would arrive
+    bundled.embed(window)
+print(f"{1000 * (time.perf_counter() - begin) / len(windows):.0f} ms per window")
 ends = [right(names, end, spans) for (names, end), (_, spans) in zip(by_windows, recordings)]
 middles = [right(names, end - 1, spans) for (names, end), (_, spans) in zip(by_windows, recordings)]
 report("windows, what is done now:", ends)
@@ -76,9 +76,9 @@ report("windows, what was done a second ago:", middles)
 
 # %% [markdown]
 # ## A causal encoder
-# A recurrent encoder that turns all frames by the first one needs nothing of the future. There is none in the box, so
-# train a small one, without labels, on other made-up people: by the recipe of the encoder in the box, but for 12 frames
-# in two seconds, two layers of two GRUs of 48 units, and 150 small steps instead of 14 000 large ones.
+# A recurrent encoder that rotates all frames by the first one does not need future frames. No such encoder is bundled,
+# so train a small one without labels on other synthetic persons: with the recipe `i2md_small`, but with 12 frames in
+# two seconds, two layers of two GRUs of 48 units, and 150 small steps.
 
 # %%
 make_clips(480, seed=1).save(folder / "people.npz")
@@ -91,8 +91,8 @@ recipe = i2md_small()
 recipe = replace(
     recipe,
     encoder=config,
-    augment=AugmentConfig(offset=0.1),  # made-up sensors see everybody, from the front
-    window=(2.0, 2.0),  # seconds of a clip, of which a view is 80 to 100 %
+    augment=AugmentConfig(offset=0.1),  # the synthetic sensor sees all persons from the front
+    window=(2.0, 2.0),  # seconds; a view is 80 to 100 % of the window
     crop=(0.8, 1.0),
     shortest=8,
     batch=32,
@@ -108,8 +108,8 @@ print(f"trained for {time.perf_counter() - begin:.0f} s")
 
 # %% [markdown]
 # ## The stream
-# One call a frame, at constant cost. Frames come as fast as those of the clips that the encoder was trained on, six a
-# second, for nothing is resampled on the way: here every fifth of the sensor's.
+# One call per frame, at constant cost. A stream is not resampled, so frames must have the rate with which the encoder
+# was trained, six per second: here every fifth frame of the sensor.
 
 # %%
 known, by_stream, spent = causal.embed(examples), [], []
@@ -117,24 +117,25 @@ for recording, _ in recordings:
     stream, rows = causal.stream(skeleton=recording.skeleton), []
     for frame in recording.clips[0][0, ::5]:  # for frame in camera
         begin = time.perf_counter()
-        rows.append(stream.step(frame))  # None until somebody is seen, which is at once here
+        rows.append(stream.step(frame))  # None until a person is visible, here from the first frame on
         spent.append(time.perf_counter() - begin)
     by_stream.append((named(np.array(rows), known), np.arange(len(rows)) / 6))
-print(f"{1000 * np.median(spent):.0f} ms a frame")
+print(f"{1000 * np.median(spent):.0f} ms per frame")
 clip = embed(recording.clips[0][:, ::5][:, :12], causal, skeleton=recording.skeleton)
 print("after 12 frames the same as embedding these as a clip:", np.allclose(rows[11], clip[0], atol=1e-5))
 
 # %% [markdown]
-# A state knows everything so far, but the latest best; to a window its end is no more than its beginning. So this small
-# network says better, on the average, what is done now than windows by a much better one; with a second to wait the
-# windows win. A stream is turned by its first frame for good: begin a new one when somebody else comes.
+# The state of a stream depends mostly on the latest frames; a window weights its beginning and its end equally. On
+# average, this small network therefore recognises the current action better than windows with a much better encoder; if
+# a second of delay is acceptable, windows are better. A stream is rotated by its first frame: begin a new one for each
+# person.
 
 # %%
-later = [(names[seconds >= 2], seconds[seconds >= 2]) for names, seconds in by_stream]  # windows begin there
+later = [(names[seconds >= 2], seconds[seconds >= 2]) for names, seconds in by_stream]  # the first window ends there
 now = [right(names, seconds, spans) for (names, seconds), (_, spans) in zip(later, recordings)]
 report("stream, what is done now:", now)
 report("windows, what is done now:", ends)
-print(f"the stream is the better one for {np.sum(np.array(now) > ends)} of {len(now)} people")
+print(f"the stream is better for {np.sum(np.array(now) > ends)} of {len(now)} people")
 
 # %%
 colours = dict(zip(actions, plt.cm.Dark2.colors))
@@ -146,7 +147,7 @@ for name, (names, seconds), step in (("windows", by_windows[0], 0.2), ("stream",
     axes.barh(name, step, left=seconds - step, color=[colours.get(name, "0.87") for name in names])
 axes.invert_yaxis()
 axes.set(xlabel="seconds", xlim=(0, None))
-axes.set_title("What is done now? (Grey: another action.)", pad=22)
+axes.set_title("Recognised action (grey: an action that was not performed)", pad=22)
 axes.spines[["top", "right", "left"]].set_visible(False)
 axes.tick_params(left=False)
 figure.savefig(folder / "live.png", dpi=130)

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # From a camera to embeddings, with MediaPipe
 #
-# MediaPipe Pose finds 33 landmarks of a person in each picture, and its results go into skelrep as they come. This page
-# needs neither a camera nor MediaPipe: its results have the same structure and are made up.
-# `pip install '.[examples]'`, then `python examples/mediapipe_landmarks.py`; and after it a JSON file of your own
-# landmarks, written as below.
+# MediaPipe Pose finds 33 landmarks of a person in each image, and skelrep accepts its results directly. This example
+# needs neither a camera nor MediaPipe: it uses synthetic results with the same structure. `pip install '.[examples]'`,
+# then `python examples/mediapipe_landmarks.py`. Append a JSON file of your own landmarks, written as below, to use it
+# instead.
 #
 # ## With a camera
 # These lines fill `results` for ten seconds. They need `pip install mediapipe` and its
@@ -46,9 +46,9 @@ folder = Path(tempfile.mkdtemp())
 encoder = load_pretrained()
 
 # %% [markdown]
-# ## Without one
-# The same fields as in MediaPipe's own classes. World landmarks are in metres about the middle of the hips, those in
-# the picture are fractions of its width and height.
+# ## Without a camera
+# These classes have the same fields as MediaPipe's. World landmarks are in metres relative to the middle of the hips;
+# image landmarks are fractions of the width and height of the image.
 
 # %%
 WIDTH, HEIGHT = 1280, 720
@@ -68,25 +68,36 @@ class PoseLandmarkerResult:  # lists of people, each a list of 33 landmarks
     pose_world_landmarks: list[list[Landmark]]
 
 
-def person(points):
-    visible = np.where(np.isnan(points).any(axis=1), 0.0, 0.9)
-    return [Landmark(*row) for row in np.column_stack([np.nan_to_num(points), visible]).round(4).tolist()]
+def guessed(points):
+    """(T, 33, 3) landmarks in which lost ones are interpolated over time: MediaPipe returns a guess for each."""
+    columns = points.reshape(len(points), -1).copy()
+    for column in columns.T:
+        lost = np.isnan(column)
+        column[lost] = np.interp(np.flatnonzero(lost), np.flatnonzero(~lost), column[~lost])
+    return columns.reshape(points.shape)
+
+
+def persons(points):
+    """For each frame a list of 33 landmarks."""
+    visible = np.where(np.isnan(points).any(axis=2), 0.1, 0.9)
+    frames = np.dstack([guessed(points), visible]).round(4).tolist()
+    return [[Landmark(*row) for row in frame] for frame in frames]
 
 
 def filmed(clip):
-    """A result for each frame of a made-up clip."""
-    world, picture = mediapipe_landmarks(clip, size=(WIDTH, HEIGHT))
-    return [PoseLandmarkerResult([person(flat)], [person(deep)]) for flat, deep in zip(picture, world)]
+    """A result for each frame of a synthetic clip."""
+    world, image = mediapipe_landmarks(clip, size=(WIDTH, HEIGHT))
+    return [PoseLandmarkerResult([flat], [deep]) for flat, deep in zip(persons(image), persons(world))]
 
 
 # %% [markdown]
 # ## Results, poses, embeddings
-# A list of results is a clip. World landmarks are taken where there are any.
+# A list of results is a clip. World landmarks are used if there are any.
 
 # %%
 clips = make_clips(120)
-archive, strangers = clips.select(split="train"), clips.select(split="test")
-films = [filmed(clip) for clip in strangers.clips]
+archive, new = clips.select(split="train"), clips.select(split="test")
+films = [filmed(clip) for clip in new.clips]
 print(len(films[0]), "results; the nose in the first:", films[0][0].pose_world_landmarks[0][0])
 poses = Poses.concatenate([from_mediapipe(results, fps=30) for results in films])
 print(poses)
@@ -98,22 +109,23 @@ print("drawn:", folder / "clip.png")
 strip  # noqa: B018 - a notebook shows it
 
 # %% [markdown]
-# ## What is lost on the way?
-# The archive was recorded by a depth sensor. Strangers are named after their nearest neighbour in it: seen by the depth
-# sensor, for comparison; by world landmarks; and by landmarks in the picture, in pixels and without their depth, which
-# is rough. The made-up world landmarks have a sensor's errors only; MediaPipe's depth, from one camera, has more.
+# ## Accuracy
+# The archive was recorded by a depth sensor. Clips of new persons get the label of their nearest neighbour in it:
+# recorded by the depth sensor, for comparison; as world landmarks; and as image landmarks in pixels, without their
+# depth, which is less accurate. The synthetic world landmarks have the errors of a depth sensor; MediaPipe's depth,
+# estimated from one camera, has larger errors.
 
 # %%
 pixels = [from_mediapipe([r.pose_landmarks for r in results], fps=30, scale=(WIDTH, HEIGHT, 0)) for results in films]
 known = encoder.embed(archive)
-for name, seen in {"depth sensor": strangers, "world": poses, "picture": Poses.concatenate(pixels)}.items():
-    result = knn_eval(known, archive.labels, encoder.embed(seen), strangers.labels, k=1)
-    print(f"{name:12} {result.accuracy[1]:.1%} of {len(strangers)} clips")
+for name, seen in {"depth sensor": new, "world": poses, "picture": Poses.concatenate(pixels)}.items():
+    result = knn_eval(known, archive.labels, encoder.embed(seen), new.labels, k=1)
+    print(f"{name:12} {result.accuracy[1]:.1%} of {len(new)} clips")
 
 # %% [markdown]
 # ## A file
-# A list of frames of landmarks, written as JSON, is read by `skelrep.read`, and by commands: `skelrep embed
-# landmarks.json`. There `min_score` leaves out landmarks of low visibility, where MediaPipe guesses.
+# A JSON list of frames of landmarks can be read by `skelrep.read` and by all commands: `skelrep embed landmarks.json`.
+# `min_score` leaves out landmarks of low visibility, which MediaPipe only estimates.
 
 # %%
 file = folder / "landmarks.json"
@@ -123,18 +135,18 @@ print("written:", file)
 print("the file gives the same row:", np.allclose(encoder.embed(again), encoder.embed(poses[0]), atol=1e-5))
 
 # %% [markdown]
-# ## What are they doing?
-# A longer recording in windows of two seconds, each named after the most similar clip of the archive. Live, embed the
-# last two seconds again and again: `encoder.embed(from_mediapipe(results[-60:]))`.
+# ## A longer recording
+# Windows of two seconds get the label of the most similar clip of the archive. For live recognition, embed the last two
+# seconds repeatedly: `encoder.embed(from_mediapipe(results[-60:]))`.
 
 # %%
 if files:
     recording = read(files[0], fps=30, min_score=0.5)
 else:
     actions = ["walk", "wave", "bow", "kick"]
-    made_up, spans = make_recording(actions, seed=5)
-    recording = from_mediapipe(filmed(made_up.clips[0]), fps=30)
-    print("in truth:", ", ".join(f"{a} {begin:.1f} to {end:.1f} s" for a, (begin, end) in zip(actions, spans)))
+    synthetic, spans = make_recording(actions, seed=5)
+    recording = from_mediapipe(filmed(synthetic.clips[0]), fps=30)
+    print("truth:", ", ".join(f"{a} {begin:.1f} to {end:.1f} s" for a, (begin, end) in zip(actions, spans)))
 windows = recording.windows(2.0, 0.5)
 found = retrieve(encoder.embed(windows), known, k=1)
 for start, end, row, cosine in zip(

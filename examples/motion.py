@@ -1,8 +1,8 @@
-"""People in motion, made up: labelled clips for the examples, which may not bring a data set along.
+"""Synthetic motion: labelled clips for the examples, because no data set is included.
 
 Bodies of different size and proportions perform twelve actions. Each action is a loop of key poses (joint angles in
-degrees); the angles between them follow smooth curves, forward kinematics turns them into joints, the lower foot
-stays on the floor, and a depth sensor looks on: from another side each time, with noise, and sometimes losing a joint.
+degrees); the angles between them follow smooth curves, forward kinematics computes the joints, the lower foot stays on
+the floor, and a simulated depth sensor records them: from a random side, with noise, and sometimes missing a joint.
 
     python examples/motion.py clips.npz
 """
@@ -19,7 +19,7 @@ import numpy as np
 from skelrep import SKELETONS, Poses, Skeleton
 from skelrep.skeletons import mapping, resolve
 
-# What a pose is made of, and where it stands in a row of angles. Zero everywhere is a soldier at attention.
+# The parts of a pose and their columns in a row of angles. All zeros is a person standing at attention.
 PARTS = {
     "arm": slice(0, 4),  # raised forwards, raised sideways, upper arm turned outwards, elbow bent
     "other_arm": slice(4, 8),
@@ -134,8 +134,9 @@ RESTS: list[Parts] = [
 REST_SHARES = [0.55, 0.15, 0.15, 0.15]
 
 BODY = SKELETONS["kinect-20"]
-# From each joint's parent to the joint (to the left, up, ahead) at attention, in shares of a person's height: Winter,
-# Biomechanics and Motor Control of Human Movement, after Drillis and Contini 1966. The head joint lies at eye level.
+# From each joint's parent to the joint (to the left, up, ahead) at attention, as fractions of a person's height:
+# Winter, Biomechanics and Motor Control of Human Movement, after Drillis and Contini 1966. The head joint lies at eye
+# level.
 BONES = {
     "pelvis": (0, 0, 0),
     "spine": (0, 0.09, -0.01),
@@ -345,7 +346,7 @@ def make_clips(
 def make_recording(
     actions: Sequence[str], *, seed: int = 0, skeleton: str = "kinect-20", fps: float = 30.0, noise: float = 0.01
 ) -> tuple[Poses, Spans]:
-    """One long clip of a stranger who does several actions in turn, and the seconds in which each begins and ends."""
+    """One long clip of a new person who performs several actions in turn, and when each begins and ends in seconds."""
     rng = np.random.default_rng((seed, 2))
     performer = _performer(rng)
     angles, spans = _act(performer, actions, fps, rng)
@@ -362,7 +363,7 @@ ON_LIMBS = {"pinky": "hand", "index": "hand", "thumb": "hand", "heel": "ankle", 
 
 
 def mediapipe_landmarks(clip: np.ndarray, size: tuple[int, int], focal: float = 600.0) -> tuple[np.ndarray, ...]:
-    """What MediaPipe Pose would report of a clip if a camera stood in the sensor's place.
+    """What MediaPipe Pose would report of a clip if a camera replaced the sensor.
 
     Args:
         clip: (1, T, 20, 3) on kinect-20.

@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Pretraining on your own corpus
 #
-# An encoder trained on movements like yours, without labels: from files of poses to a folder that `load_pretrained`
-# takes. `pip install '.[examples]'`, then `python examples/pretraining_on_your_own_corpus.py`, which makes people up;
-# and after it files for a corpus of your own, in any format that `skelrep.read` knows.
+# Train an encoder on your own movements, without labels: from files of poses to a folder for `load_pretrained`.
+# `pip install '.[examples]'`, then `python examples/pretraining_on_your_own_corpus.py`, which generates synthetic
+# clips. To use your own corpus, append its files, in any format that `skelrep.read` supports.
 #
-# It takes about ten minutes on one core of a CPU. The environment variable `SKELREP_STEPS` says how many steps to take:
-# 20 make it a trial run, which learns nothing.
+# It takes about ten minutes on one core of a CPU. The environment variable `SKELREP_STEPS` sets the number of steps; 20
+# steps only test that everything runs.
 
 # %%
 import json
@@ -29,11 +29,12 @@ folder = Path(tempfile.mkdtemp())
 
 # %% [markdown]
 # ## A corpus
-# All poses on the encoder's skeleton, in a folder that training maps into memory. More hours and more kinds of movement
-# are better; here are 1200 clips of ten people. At the shell: `skelrep prepare FILE ... --to common-15 -o corpus`.
+# All poses are mapped to the encoder's skeleton and stored in a folder that training maps into memory. More hours and
+# more kinds of movement are better; here are 1200 clips of ten persons. On the command line:
+# `skelrep prepare FILE ... --to common-15 -o corpus`.
 
 # %%
-licence = None  # of your data and of what is made of them, as the Hub spells it; it goes into the model card
+licence = None  # of your data and the encoder, as the Hub spells it; it is written into the model card
 if not files:
     make_clips(1200, seed=1).save(folder / "people.npz")
     files, licence = [folder / "people.npz"], "cc0-1.0"
@@ -43,16 +44,15 @@ for source in corpus["sources"]:
 
 # %% [markdown]
 # ## A run
-# The recipe of the encoder in the box, made shorter: fewer and smaller steps, smaller banks of keys to contrast with,
-# and float32, for not every processor is quick at bfloat16. `monitor` is a file of labelled clips to watch the run by;
-# nothing is chosen by it. A run that stopped goes on where it was, if the same is called again. At the shell:
+# The recipe `i2md_small`, shortened: fewer and smaller steps, and float32, because not all processors are fast with
+# bfloat16. `monitor` is a file of labelled clips on which the encoder is evaluated during the run; it does not select a
+# model. A run that was stopped is resumed by the same call. On the command line:
 # `skelrep pretrain i2md_small --data corpus -o run --monitor judge.npz --set steps=1000 batch=128 ...`.
 
 # %%
-judge = make_clips(120).windows(1.0)  # other people, and one second only: movements need not be whole
+judge = make_clips(120).windows(1.0)  # other persons, and one second only, so some movements are incomplete
 judge.save(folder / "judge.npz")
 changes = [f"steps={steps}", f"warmup={steps // 10}", "batch=128", "precision=float32"]
-changes += ["method.slots=1024", "method.neighbours=512"]
 every = max(1, steps // 5)
 begin = time.monotonic()
 run("i2md_small", folder / "corpus", folder / "run", changes=changes, monitor=folder / "judge.npz", save_every=every)
@@ -63,8 +63,8 @@ for line in log:
 
 # %% [markdown]
 # ## An encoder
-# `export` writes weights, config and a model card. `load_pretrained` takes the folder, `push_to_hub` publishes it.
-# At the shell: `skelrep export run my-encoder --licence cc0-1.0`.
+# `export` writes weights, config and a model card. `load_pretrained` loads the folder, `push_to_hub` publishes it.
+# On the command line: `skelrep export run my-encoder --licence cc0-1.0`.
 
 # %%
 export(folder / "run", folder / "my-encoder", licence=licence)
@@ -73,15 +73,16 @@ print(mine)
 print("written:", ", ".join(sorted(path.name for path in (folder / "my-encoder").iterdir())))
 
 # %% [markdown]
-# ## What has it learnt?
-# The same network with random weights is the thing to compare with, and no weak one: it averages poses over spans of
-# time. The encoder in the box has seen eleven hours of real people, but nobody made up; the made-up corpus shows the
-# very actions that are asked for, done by others. Brackets hold 95 % intervals, for the clips are few.
+# ## What has it learned?
+# The baseline is the same network with random weights, which is not weak: it averages poses over spans of time. The
+# bundled encoder was trained on eleven hours of real motion and no synthetic clips; the synthetic corpus contains the
+# actions of the test, performed by other persons. Brackets are 95 % intervals, which are wide because the clips are
+# few.
 
 # %%
 train, test = judge.select(split="train"), judge.select(split="test")
 accuracy = {}
-for name, encoder in {"untrained": Encoder(mine.config), "yours": mine, "in the box": load_pretrained()}.items():
+for name, encoder in {"untrained": Encoder(mine.config), "yours": mine, "bundled": load_pretrained()}.items():
     result = knn_eval(encoder.embed(train), train.labels, encoder.embed(test), test.labels, k=1)
     accuracy[name] = result.accuracy[1]
     print(f"{name:10} {result}")
@@ -90,8 +91,8 @@ for name, encoder in {"untrained": Encoder(mine.config), "yours": mine, "in the 
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
 steps_taken, curve = zip((0, 100 * accuracy["untrained"]), *((line["step"], line["knn/fused"]) for line in log))
 axes.plot(steps_taken, curve, marker="o", label="yours, from random weights")
-axes.axhline(100 * accuracy["in the box"], color="C1", ls="--", label="in the box")
-axes.set(xlabel="steps", ylabel="1-NN accuracy, per cent", title="One second of somebody unknown: what is it?")
+axes.axhline(100 * accuracy["bundled"], color="C1", ls="--", label="bundled")
+axes.set(xlabel="steps", ylabel="1-NN accuracy, per cent", title="One-second clips of new persons")
 axes.legend(frameon=False)
 figure.savefig(folder / "run.png", dpi=130)
 print("drawn:", folder / "run.png")

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Quickstart
 #
-# From skeletons to embeddings, and what embeddings are good for. Runs on a CPU in seconds:
+# From skeletons to embeddings, and what embeddings are used for. Runs on a CPU in seconds:
 # `pip install '.[examples]'`, then `python examples/quickstart.py`, or cell by cell in Jupyter.
 
 # %%
@@ -21,8 +21,8 @@ folder = Path(tempfile.mkdtemp())  # for pictures
 
 # %% [markdown]
 # ## Poses
-# Twelve actions by ten people who were made up for these examples, each clip (persons, frames, joints, xyz) and of its
-# own length. `skelrep.read` gives the same for files of many formats.
+# Twelve actions performed by ten synthetic persons. Each clip is an array (persons, frames, joints, xyz); lengths
+# differ. `skelrep.read` returns the same for files of many formats.
 
 # %%
 clips = make_clips(120)
@@ -37,7 +37,7 @@ strip  # noqa: B018 - a notebook shows it
 
 # %% [markdown]
 # ## Embeddings
-# One row a clip. The encoder was trained on other people in front of other sensors, without labels.
+# One row per clip. The encoder was trained without labels, on other persons and other sensors.
 
 # %%
 encoder = load_pretrained()  # or an encoder of your own: a folder, or organisation/name on the Hub
@@ -46,8 +46,8 @@ embeddings = encoder.embed(clips)
 print("embeddings:", embeddings.shape, embeddings.dtype)
 
 # %% [markdown]
-# An array of your own needs the names of its joints, in its own order and any common spelling. Where the skeleton is a
-# known one its name will do: `skeleton="kinect-20"`.
+# For an array, give the names of its joints in order; any common spelling is accepted. For a known skeleton, its name
+# is enough: `skeleton="kinect-20"`.
 
 # %%
 array = clips.clips[0][0]  # (frames, joints, 3)
@@ -58,9 +58,9 @@ row = encoder.embed(array, skeleton=joints)
 print("the first clip as an array gives the same row:", np.allclose(row[0], embeddings[0], atol=1e-5))
 
 # %% [markdown]
-# ## Do neighbours do the same?
-# Every clip of the people in `test` takes the label of the most similar one of other people, in `train`. The brackets
-# hold a 95 % interval; guessing would be right in 8 % of the clips.
+# ## Nearest-neighbour accuracy
+# Each clip in `test` gets the label of the most similar clip in `train`, which shows other persons. Brackets are a 95 %
+# interval; chance is 8 %.
 
 # %%
 train, test = clips.info["train"], clips.info["test"]
@@ -68,7 +68,7 @@ print(knn_eval(embeddings[train], clips.labels[train], embeddings[test], clips.l
 
 # %% [markdown]
 # ## Search by example
-# The clips that move most like the first one. Its performer uses one hand; the others may use either.
+# The clips that are most similar to the first one. Its performer uses one hand; others may use the other hand.
 
 # %%
 found = retrieve(embeddings[:1], embeddings[1:], k=5)
@@ -78,9 +78,9 @@ for row, similarity in zip(found.indices[0], found.similarities[0]):
 
 # %% [markdown]
 # ## A long recording
-# Somebody new does five things in turn. Windows of two seconds, one every half second, are embedded and named after
-# the clip that each is most similar to. Where a window shows the end of one action and the beginning of the next, its
-# name may be that of a third.
+# A new person performs five actions in turn. Windows of two seconds, one every half second, are embedded and get the
+# label of the most similar clip. A window that contains the end of one action and the beginning of the next may get the
+# label of a third.
 
 # %%
 actions = ["walk", "wave", "squat", "raise arms", "kick"]
@@ -94,13 +94,13 @@ for row, start, end in zip(nearest, windows.info["start"], windows.info["end"]):
 
 # %% [markdown]
 # ## A map
-# The two main directions of the embeddings, a part of what they tell: clips of one action lie together, and the other
-# directions keep apart what overlaps here.
+# The first two principal components of the embeddings. Clips of one action are close together; actions that overlap
+# here are separated by the other components.
 
 # %%
 pca = PCA(2)
 plane = pca.fit_transform(embeddings)
-print(f"two of {embeddings.shape[1]} directions hold {pca.explained_variance_ratio_.sum():.0%} of the variance")
+print(f"two of {embeddings.shape[1]} components explain {pca.explained_variance_ratio_.sum():.0%} of the variance")
 figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
 for i, action in enumerate(np.unique(clips.labels)):
     axes.scatter(*plane[clips.labels == action].T, color=f"C{i // 2}", marker="o^"[i % 2], label=action)

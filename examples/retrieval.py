@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Search by example
 #
-# "Show me more like this one": among clips, across sensors, and within a long recording.
+# Find clips that are similar to an example: among clips, across sensors, and within a long recording.
 # `pip install '.[examples]'`, then `python examples/retrieval.py`.
 
 # %%
@@ -19,7 +19,7 @@ folder = Path(tempfile.mkdtemp())
 
 # %% [markdown]
 # ## A bank
-# Embed once, search often. A bank is an array; in a file it need not fit into memory, nor be embedded again.
+# Embed once and search often. The bank is an array; stored in a file, it need not fit into memory.
 
 # %%
 clips = make_clips(240)
@@ -36,25 +36,26 @@ for row, similarity in zip(found.indices[0], found.similarities[0]):
     print(f"  {archive.ids[row]:20} {similarity:.3f}")
 
 # %% [markdown]
-# ## Another sensor asks
-# The bank holds Kinect's 20 joints. Ask with the 17 joints of COCO, as pose estimators give them, in space and in a
-# picture. Precision@k is the share of right labels among the first k; the mean average precision judges the ranking of
-# the whole bank, in which one clip of twelve is right.
+# ## Queries from another sensor
+# The bank was recorded with Kinect's 20 joints. The queries have the 17 joints of COCO, as provided by pose estimators,
+# in 3-D and in 2-D. Precision@k is the fraction of correct labels among the first k; the mean average precision
+# evaluates the ranking of the whole bank, in which one clip in twelve is correct.
 
 # %%
-coco = make_clips(240, skeleton="coco-17").select(split="test")  # the same movements, other errors
+coco = make_clips(240, skeleton="coco-17").select(split="test")  # the same movements, other sensor noise
 flat = Poses([clip[..., :2] for clip in coco.clips], coco.skeleton, coco.ids, coco.labels, coco.fps)
-for name, asked in {"kinect-20": queries, "coco-17": coco, "coco-17, 2-D": flat}.items():
-    found = retrieve(encoder.embed(asked), bank, k=5, query_labels=asked.labels, bank_labels=archive.labels)
+for name, query in {"kinect-20": queries, "coco-17": coco, "coco-17, 2-D": flat}.items():
+    found = retrieve(encoder.embed(query), bank, k=5, query_labels=query.labels, bank_labels=archive.labels)
     print(
         f"{name:12} precision@1 {found.precision[0]:.1%}, precision@5 {found.precision[4]:.1%}, "
         f"mean average precision {found.mean_average_precision:.1%}"
     )
 
 # %% [markdown]
-# ## Where does it happen?
-# Somebody else is recorded for a while. Windows of two seconds, five a second, are the bank now; a clip of the archive
-# asks, and the best window answers. Who waits for an event to come sets a threshold instead: the curves show where.
+# ## Search within a recording
+# Another person is recorded for a while. The bank consists of windows of two seconds, five per second; the query is a
+# clip of the archive, and the best window is the result. To detect events, use a threshold instead; the curves show a
+# suitable value.
 
 # %%
 actions = ["walk", "squat", "wave", "walk", "kick", "bow"]
@@ -69,7 +70,7 @@ for action in ("wave", "kick", "bow"):
     curves[action][found.indices[0]] = found.similarities[0]
     begin, end = spans[actions.index(action)]
     best = middles[found.indices[0, 0]]
-    print(f"most like {example.ids[0]}: {best:.1f} s; in truth {action} is from {begin:.1f} to {end:.1f} s")
+    print(f"most like {example.ids[0]}: {best:.1f} s; truth: {action} from {begin:.1f} to {end:.1f} s")
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 3.5), layout="constrained")

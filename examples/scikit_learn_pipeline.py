@@ -1,8 +1,8 @@
 # %% [markdown]
 # # In a scikit-learn pipeline
 #
-# `SkeletonEmbedder` is a transformer: clips in, embeddings out. So everything of scikit-learn is at hand, and with it
-# the care that is customary there: what is known of a person must not help to judge that person.
+# `SkeletonEmbedder` is a transformer from clips to embeddings, so all tools of scikit-learn can be used, among them
+# cross-validation in which no person is in both training and test.
 # `pip install '.[examples]'`, then `python examples/scikit_learn_pipeline.py`.
 
 # %%
@@ -20,14 +20,14 @@ from sklearn.preprocessing import StandardScaler
 from skelrep import SkeletonEmbedder
 
 folder = Path(tempfile.mkdtemp())
-clips = make_clips(240, noise=0.06)  # a sensor six times as bad as usual, so that something is left to mistake
+clips = make_clips(240, noise=0.06)  # six times the usual sensor noise, so that there are some errors
 print(clips)
 
 # %% [markdown]
 # ## Cross-validation by subject
-# The encoder is frozen and knows no labels, so nothing leaks through it. Through the classifier it may: shuffled folds
-# show it other clips of the people that it is judged on. `Poses` are indexed like an array; lists of clips do as well,
-# with `SkeletonEmbedder(skeleton=...)`.
+# The encoder is frozen and was trained without labels, so it leaks nothing. The classifier may: in shuffled folds it is
+# trained on other clips of the persons on which it is tested. `Poses` are indexed like an array; lists of clips work
+# too, with `SkeletonEmbedder(skeleton=...)`.
 
 # %%
 pipeline = make_pipeline(SkeletonEmbedder(), StandardScaler(), LogisticRegression(C=0.01))
@@ -37,10 +37,11 @@ print(f"folds of people: {by_people.mean():.1%}, sd {by_people.std(ddof=1):.1%} 
 print(f"folds of clips:  {shuffled.mean():.1%}, sd {shuffled.std(ddof=1):.1%}")
 
 # %% [markdown]
-# ## A grid search, judged on people it has not seen
-# Which streams, and how much regularisation? Chosen by folds of the training people; the test people are asked once, at
-# the end. `memory=` keeps what the first steps make of training folds: they are embedded once for each choice of
-# streams, held-out clips for every candidate. (Where only the classifier varies, embed once and search on the rows.)
+# ## A grid search, tested on new persons
+# The streams and the regularisation are chosen by cross-validation over the training persons; the test persons are used
+# once, at the end. `memory=` caches the outputs of the first steps for the training folds: they are embedded once for
+# each choice of streams, held-out clips for every candidate. (If only the classifier varies, embed once and search on
+# the embeddings.)
 
 # %%
 train, test = clips.select(split="train"), clips.select(split="test")
@@ -52,10 +53,10 @@ search.fit(train, train.labels, groups=train.info["subject"])
 for parameters, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"]):
     print(f"  {score:.1%} {parameters}")
 print("chosen:", search.best_params_)
-print(f"{search.best_score_:.1%} in cross-validation, {search.score(test, test.labels):.1%} of the test people's clips")
+print(f"{search.best_score_:.1%} in cross-validation, {search.score(test, test.labels):.1%} of the test clips")
 
 # %% [markdown]
-# ## What is mistaken for what?
+# ## Confusion matrix
 
 # %%
 figure, axes = plt.subplots(figsize=(6.5, 6), layout="constrained")
@@ -69,8 +70,8 @@ print("drawn:", folder / "confusion.png")
 
 # %% [markdown]
 # ## New clips
-# The chosen pipeline, fitted on all training people, takes what `embed` takes.
+# The best pipeline, fitted on all training persons, accepts the same inputs as `embed`.
 
 # %%
 recording, spans = make_recording(["squat"], seed=2)
-print("somebody new squats:", search.predict(recording)[0], f"({search.predict_proba(recording).max():.0%})")
+print("a new person squats:", search.predict(recording)[0], f"({search.predict_proba(recording).max():.0%})")

@@ -216,7 +216,7 @@ def test_what_no_run_can_be_made_of(corpus, tmp_path):
         small(batch=1).check()
     with pytest.raises(ValueError, match=r"aggregated 1 to slots \(24\), got 12 and 25"):
         small(method=dataclasses.replace(small().method, aggregated=25)).check()
-    with pytest.raises(ValueError, match=r"crop is two shares .* got \(0.5, 2.0\)"):
+    with pytest.raises(ValueError, match=r"crop is two fractions .* got \(0.5, 2.0\)"):
         small(crop=(0.5, 2.0)).check()
     with pytest.raises(ValueError, match=r"window is two durations .* got \(3.0, 1.0\)"):
         small(window=(3.0, 1.0)).check()
@@ -325,7 +325,7 @@ def test_asked_to_stop_it_saves_and_says_so(corpus, tmp_path):
         signal.raise_signal(signal.SIGTERM)
         return {}
 
-    with pytest.raises(Stopped, match="stopped at step 4 of 8; the same command goes on from"):
+    with pytest.raises(Stopped, match="stopped at step 4 of 8; the same command resumes it from"):
         pretrain(recipe, corpus, tmp_path / "run", save_every=3, monitor=ask)
     assert signal.getsignal(signal.SIGTERM) is before
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 4
@@ -357,7 +357,7 @@ def test_the_command_stops_on_request_and_goes_on(folders, tmp_path):
     assert (process.returncode, out) == (143, ""), said
     step = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"]
     assert 5 <= step < 40
-    assert f"skelrep: stopped at step {step} of 40; the same command goes on from {tmp_path / 'run'}" in said
+    assert f"skelrep: stopped at step {step} of 40; the same command resumes it from {tmp_path / 'run'}" in said
     assert main([*command, "-q"]) == 0
     assert_same(load_pretrained(tmp_path / "whole" / "encoder"), load_pretrained(tmp_path / "run" / "encoder"))
 

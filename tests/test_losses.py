@@ -217,12 +217,14 @@ def test_the_ways_to_the_least_of_the_largest_agree(slots, count, share, ties, s
     cosines = torch.rand(2, 3, slots, generator=generator) * 2 - 1
     cosines = (cosines * 4).round() / 4 if ties else cosines
     cosines = cosines + (torch.rand(3, slots, generator=generator) < share) * EXCLUDED
-    expected = cosines.sort(dim=-1, descending=True).values[..., min(count, slots) - 1, None].clamp(min=losses.LEAST)
+    expected = (
+        cosines.sort(dim=-1, descending=True).values[..., min(count, slots) - 1, None].clamp(min=losses.LOWEST_COSINE)
+    )
     inside = cosines >= expected
     for way in (cosines, cosines.as_subclass(Elsewhere)):  # type: ignore[arg-type]
         got = torch.as_tensor(losses._least_of_largest(way, count)).as_subclass(torch.Tensor)  # type: ignore[arg-type]
         # Where all slots are asked for, any threshold below them and above the excluded ones will do.
-        assert torch.equal(cosines >= got, inside & (cosines > losses.LEAST))
+        assert torch.equal(cosines >= got, inside & (cosines > losses.LOWEST_COSINE))
         if count < slots:
             assert torch.equal(got, expected)
 

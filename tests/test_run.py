@@ -55,12 +55,9 @@ def test_steps_and_epochs_take_each_others_place():
     ("change", "said"),
     [
         ("steps", "a change of the recipe is written FIELD=VALUE, got 'steps'"),
-        (
-            "stebs=3",
-            "the recipe has no 'stebs'; where 'stebs' stands there are encoder, averages, method, augment",
-        ),
-        ("method.slot=3", "the recipe has no 'method.slot'; where 'slot' stands there are projection, slots"),
-        ("batch.size=3", "the recipe has no 'batch.size'; where 'size' stands there are none"),
+        ("stebs=3", "no 'stebs'; did you mean 'steps'.; valid fields: encoder, averages, method, augment"),
+        ("method.slot=3", "no 'method.slot'; did you mean 'slots'.; valid fields: projection, slots"),
+        ("batch.size=3", "no 'batch.size'; valid fields: none"),
         ("batch=many", "batch must be of type int, got 'many'"),
         ("augment=None", "augment must be .*got None"),
         ("batch=2.5", "batch must be of type int, got 2.5"),
@@ -214,7 +211,7 @@ def test_errors_of_pretrain_are_one_sentence(finished, files, tmp_path, capsys):
     assert "holds no training corpus (no corpus.json)" in said("cmd", data=files)
     assert "the recipe has no 'stebs'" in said("cmd", "--set", "stebs=3")
     assert "there is no device 'abacus' here" in said("cmd", "--device", "abacus")
-    assert "moves.npz holds no labels to judge by" in said("i2md_small", "--monitor", files / "moves.npz")
+    assert "moves.npz holds no labels to evaluate with" in said("i2md_small", "--monitor", files / "moves.npz")
     read(files / "judged.npz")[:1].save(files / "single.npz")
     assert "single.npz holds 1 clip" in said("i2md_small", "--monitor", files / "single.npz")
     assert not (tmp_path / "run").exists()

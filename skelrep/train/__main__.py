@@ -1,4 +1,4 @@
-"""`python -m skelrep.train RECIPE ...`, and under `torchrun`: the command `skelrep pretrain`."""
+"""The command `skelrep pretrain` as `python -m skelrep.train RECIPE ...`, which `torchrun` can start."""
 
 import sys
 

@@ -21,35 +21,36 @@ from skelrep.skeletons import Skeleton
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How strongly views of unseen sensors differ. Every amount bounds a uniform draw, made anew for each view.
+    """Strengths of the augmentation, which simulates unseen sensors and persons.
 
-    Lengths are in units of the trunk (mid hips to mid shoulders), about half a metre. Fractions of views are exact: of
-    a batch of 128 pairs, 0.1 are 26 of the 256 views, which ones is drawn for each kind of damage.
+    Each amount is the bound of a uniform distribution, from which a value is drawn for each view. Lengths are in units
+    of the trunk (mid hips to mid shoulders), about half a metre. Fractions of views are exact: 0.1 of a batch of 128
+    pairs is 26 of its 256 views, chosen at random for each kind of damage.
 
     Attributes:
-        mirror: Fraction of clips of which both views are mirrored: new clips, not an invariance, for left is not right.
-        yaw: Degrees about the vertical.
-        tilt: Degrees about each horizontal axis.
+        mirror: Fraction of clips of which both views are mirrored. Mirrored clips count as different clips, because
+            left and right are meaningful.
+        yaw: Rotation about the vertical in degrees.
+        tilt: Rotation about each horizontal axis in degrees.
         shear: Off-diagonal entries of a matrix with unit diagonal, as CMD's shear, but milder.
         limbs: Relative change of each bone's length.
-        offset: Displacement of every joint, the same in all frames: sensors and body models do not agree on where a
-            joint is, nor do people on how they stand.
-        drift: Smooth wander of every joint.
-        jitter: Standard deviation of white noise at every joint and frame.
+        offset: Displacement of each joint, the same in all frames: sensors and body models locate joints differently,
+            and persons differ in posture.
+        drift: Smooth displacement of each joint over time.
+        jitter: Standard deviation of white noise of each joint and frame.
         dropped_views: Fraction of views with missing joints.
-        dropped_joints: Fraction of joints missing in these, all the time.
-        lost_parts: Fraction of views that lack a hand, an arm, both legs or, as of people behind a table, all below the
-            chest, all the time.
-        spiked_views: Fraction of views in which sightings are far off, as where a sensor takes something else for a
-            joint.
-        spikes: Fraction of such sightings in these.
-        spike: Their standard deviation on each axis.
-        flat_views: Fraction of views whose depth is lost, as a single camera's.
-        flat_yaw: Degrees about the vertical that these are turned by beforehand: cameras seldom stand in front.
-        still_views: Fraction of views of people who stand before they act, afterwards, or both.
-        still: Fraction of such a view, at most, in which they stand.
-        coarse_views: Fraction of views of few frames: short clips and low frame rates.
-        coarse: How many frames these have, from and to.
+        dropped_joints: Fraction of joints that are missing in all frames of these views.
+        lost_parts: Fraction of views in which a hand, an arm, both legs or the whole body below the chest (a person
+            behind a table) is missing in all frames.
+        spiked_views: Fraction of views with outliers, as when a sensor mistakes something else for a joint.
+        spikes: Fraction of joints and frames that are outliers in these views.
+        spike: Standard deviation of outliers on each axis.
+        flat_views: Fraction of views without depth, as from a single camera.
+        flat_yaw: Rotation of these views about the vertical before, in degrees: cameras are seldom directly in front.
+        still_views: Fraction of views in which persons stand still before the action, after it, or both.
+        still: Largest fraction of such a view in which they stand still.
+        coarse_views: Fraction of views with few frames, as in short clips and at low frame rates.
+        coarse: Smallest and largest number of frames of these views.
     """
 
     mirror: float = 0.5
@@ -76,12 +77,12 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class CMDAugmentConfig:
-    """CMD's: every view has either some joints corrupted or is sheared (ECCV 2022, arXiv 2208.12448, and its code).
+    """CMD's augmentation: each view has corrupted joints or is sheared (ECCV 2022, arXiv 2208.12448, and its code).
 
     Attributes:
         corrupted_views: Fraction of views with corrupted joints; the others are sheared.
-        corrupted_joints: How many, the same in all frames and persons: set to zero in half of these views, in the
-            other half multiplied by one matrix of entries from -1 to 1.
+        corrupted_joints: Number of corrupted joints, the same in all frames and persons. They are set to zero in half
+            of these views and multiplied by one matrix with entries from -1 to 1 in the other half.
         shear: Off-diagonal entries of a matrix with unit diagonal.
     """
 
@@ -91,7 +92,7 @@ class CMDAugmentConfig:
 
 
 LEGS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in ("knee", "ankle"))
-PARTS = (  # what views may lack as a whole
+PARTS = (  # groups of joints that may be missing together
     ("left_wrist",),
     ("right_wrist",),
     ("left_elbow", "left_wrist"),
@@ -99,7 +100,7 @@ PARTS = (  # what views may lack as a whole
     LEGS,
     ("mid_hips", "left_hip", "right_hip", *LEGS),
 )
-DRIFT_KNOTS = 6  # random positions between which a drift moves: slower than gestures, faster than a clip
+DRIFT_KNOTS = 6  # random displacements between which a drift is interpolated: slower than gestures
 
 
 def distort(
@@ -110,17 +111,17 @@ def distort(
     *,
     hide: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Two views (B, M, T, V, 3) of the same clips, distorted each in its own way.
+    """Two views (B, M, T, V, 3) of the same clips, each distorted independently.
 
     Args:
-        first: One view.
-        second: The other.
-        skeleton: Of both.
-        config: How strongly.
-        hide: Whether joints are set to zero as `hidden` draws them; False where preprocessing has completed them.
+        first: First view.
+        second: Second view.
+        skeleton: Skeleton of both views.
+        config: Strengths.
+        hide: Whether to set the joints that `hidden` draws to zero; False if preprocessing has derived them already.
 
     Returns:
-        Both views, absent persons still zero; and (B,) which clips were mirrored left to right: other clips, then.
+        Both views, with absent persons still zero; and (B,) which clips were mirrored and count as different clips.
     """
     if isinstance(config, CMDAugmentConfig):
         return corrupt_or_shear(first, config), corrupt_or_shear(second, config), first.new_zeros(len(first)).bool()
@@ -137,11 +138,11 @@ def distort(
 def corrupt_or_shear(poses: Tensor, config: CMDAugmentConfig) -> Tensor:
     """One random distortion for each of (B, M, T, V, 3) views, as `CMDAugmentConfig` says."""
     batch, joints = len(poses), poses.shape[3]
-    coin = lambda share: torch.rand(batch, device=poses.device) < share  # noqa: E731
+    coin = lambda fraction: torch.rand(batch, device=poses.device) < fraction  # noqa: E731
     uniform = torch.rand(2, batch, 3, 3, device=poses.device) * 2 - 1
     corrupted, zeroed = coin(config.corrupted_views), coin(0.5)
     order = torch.rand(batch, joints, device=poses.device).argsort(dim=1)
-    hit = (order < config.corrupted_joints) & corrupted[:, None]  # the first so many of a random order
+    hit = (order < config.corrupted_joints) & corrupted[:, None]  # the first joints of a random order
     matrix = uniform[0].masked_fill(zeroed[:, None, None], 0.0)
     shear = config.shear * uniform[1]
     shear.diagonal(dim1=1, dim2=2).fill_(1.0)
@@ -174,7 +175,7 @@ def augment(
         chosen, flip = mirrored[:, None, None], _constant([-1.0, 1.0, 1.0], device)
         along = torch.where(chosen, along[:, :, _constant(skeleton.mirror, device)], along)
         space = torch.where(chosen, space * flip, space)
-    # All that is linear in a frame's coordinates, as one product: joints among each other, and their axes.
+    # One product for everything that is linear in the coordinates of a frame: limb lengths, rotation and shear.
     linear = torch.einsum("bvu,bdc->bucvd", along, space).flatten(3).flatten(1, 2)
 
     amount = lambda most: most * torch.rand(batch, 1, 1, device=device)  # noqa: E731
@@ -184,13 +185,14 @@ def augment(
     moved = moved.addcmul_(amount(config.jitter), torch.randn_like(moved)).view_as(poses)
 
     _spike(moved, _some(batch, config.spiked_views, device), config)
-    moved[flat, :, :, 1] = 0.0  # what preprocessing makes of a depth that is not there
+    moved[flat, :, :, 1] = 0.0  # the value that preprocessing gives to a missing depth
     return moved.masked_fill_(hidden(batch, skeleton, config, device)[:, None, :, None], 0.0) if hide else moved
 
 
 def hidden(batch: int, skeleton: Skeleton, config: AugmentConfig, device: torch.device) -> Tensor:
-    """(B, V) joints that views do not show in any frame."""
-    single = _constant([not joint.startswith("mid_") for joint in skeleton.joints], device)  # of both sides
+    """(B, V) joints that are missing in all frames of a view."""
+    # Joints in the middle of the body are only missing with a whole part.
+    single = _constant([not joint.startswith("mid_") for joint in skeleton.joints], device)
     out = (torch.rand(batch, len(skeleton), device=device) < config.dropped_joints) & single
     out = out & (torch.rand(batch, 1, device=device) < config.dropped_views)
     parts = _constant([[joint in part for joint in skeleton.joints] for part in PARTS], device)
@@ -200,12 +202,12 @@ def hidden(batch: int, skeleton: Skeleton, config: AugmentConfig, device: torch.
 
 
 def _some(batch: int, fraction: float, device: torch.device) -> Tensor:
-    """Indices of a fraction of a batch: how many is known beforehand, so that no accelerator is waited for."""
+    """Indices of a fraction of a batch; their number is fixed, which avoids a synchronisation with the device."""
     return torch.randperm(batch, device=device)[: round(fraction * batch)]
 
 
 def _spike(poses: Tensor, some: Tensor, config: AugmentConfig) -> None:
-    """Moves a fraction of the sightings in some of (B, T, V, 3) poses far off."""
+    """Adds outliers to some of (B, T, V, 3) poses, in place."""
     if len(some):
         chosen = poses[some]
         hit = torch.rand(*chosen.shape[:3], 1, device=poses.device) < config.spikes
@@ -220,14 +222,14 @@ def _between(frames: int) -> Tensor:
 
 
 def _limbs(lengths: Tensor, skeleton: Skeleton) -> Tensor:
-    """What makes poses of poses whose bones are longer or shorter by (B, V) factors, from the root on: (B, V, V)."""
+    """(B, V, V) matrices that scale the bones of poses by (B, V) factors, from the root outwards."""
     chain, bones, root = (part.to(lengths.device, non_blocking=True) for part in _tree(skeleton.parents))
     return (chain * lengths[:, None]) @ bones + root
 
 
 @lru_cache(maxsize=16)
 def _tree(parents: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    """Which joints are on the path of each to the root (V, V), what makes bones of joints (V, V), and the root (V,)."""
+    """(V, V) joints on the path from each joint to the root; the (V, V) matrix from joints to bones; (V,) the root."""
     joints = len(parents)
     chain = torch.zeros(joints, joints)
     for joint in range(joints):
@@ -240,7 +242,7 @@ def _tree(parents: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _constant(numbers: Sequence[Any], device: torch.device) -> Tensor:
-    """Without waiting for an accelerator, as a plain copy would."""
+    """A constant on the device, copied without a synchronisation."""
     return torch.tensor(numbers).to(device, non_blocking=True)
 
 

@@ -21,17 +21,17 @@ from skelrep.train.stored_corpus import read_stored
 
 @dataclass(frozen=True)
 class Corpus:
-    """Clips ready to be cut: of one person each where the encoder moves every person alone, else of up to M persons.
+    """Clips for training: of one person each if the encoder aligns persons separately, else of up to M persons.
 
     Attributes:
-        rows: (F, V, 3) poses of all tracks (a person in a clip), one after the other, on the corpus's own skeleton.
-            On the CPU they stay on disk and are mapped into memory.
-        starts: (R, M) first row of each clip's persons; -1 where there is none.
+        rows: (F, V, 3) poses of all tracks (a person in a clip), concatenated, on the corpus's own skeleton. On the CPU
+            they are mapped from disk.
+        starts: (R, M) first row of each person of a clip; -1 for absent persons.
         lengths: (R,) rows of each person of a clip.
         seconds: (R,) duration of each clip.
-        matrix: (W, V) from the corpus's skeleton to the encoder's.
-        device: Where views are made; `rows` lie there too unless they are mapped from disk.
-        about: What the corpus was prepared from, and its licence; for model cards.
+        matrix: (W, V) mapping from the corpus's skeleton to the encoder's.
+        device: The device on which views are computed; it holds `rows` too unless they are mapped from disk.
+        about: Sources and licence of the corpus, for model cards.
     """
 
     rows: Tensor
@@ -46,8 +46,8 @@ class Corpus:
     def load(cls, folder: str | os.PathLike, config: EncoderConfig, device: torch.device | str = "cpu") -> Corpus:
         """Opens a folder that `skelrep prepare` wrote.
 
-        Where every person is encoded alone (`per_person`), a person with a joint that was never seen is left out, for
-        the augmentation drops joints by itself.
+        If persons are encoded separately (`per_person`), tracks with a joint that was never seen are left out, because
+        the augmentation drops joints itself.
 
         Raises:
             ValueError: if the folder holds no corpus or a damaged one, its skeleton cannot be mapped to the encoder's,
@@ -80,17 +80,17 @@ class Corpus:
         return len(self.lengths)
 
     def windows(self, batch: int) -> Tensor:
-        """Clips drawn in proportion to their duration, (batch,): so that every second of a recording counts alike."""
+        """(batch,) clips drawn in proportion to their duration, so that all seconds have equal probability."""
         return torch.multinomial(self.seconds, batch, replacement=True)
 
     def epoch_slice(self, begin: int, batch: int, seed: int) -> Tensor:
-        """(batch,) clips from place `begin` on in an endless series of epochs, each in its own random order."""
+        """(batch,) clips from position `begin` on in an endless series of epochs, each in its own random order."""
         clips: list[Tensor] = []
         while (missing := batch - sum(map(len, clips))) > 0:
-            epoch, place = divmod(begin + batch - missing, len(self))
+            epoch, position = divmod(begin + batch - missing, len(self))
             order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-            clips.append(order[place : place + missing])
-        return torch.cat(clips).to(self.rows.device, non_blocking=True)  # nobody waits for an accelerator
+            clips.append(order[position : position + missing])
+        return torch.cat(clips).to(self.rows.device, non_blocking=True)
 
     def views(
         self,
@@ -103,18 +103,18 @@ class Corpus:
     ) -> tuple[Tensor, Tensor]:
         """Two views of a random window of each of (B,) clips.
 
-        In the clip a window of a length drawn from `window` (seconds; the whole clip where it is None or the clip is
-        shorter), and in the window two crops, each of a fraction drawn from `crop` but of at least `shortest` frames.
-        Every view is normalised by itself, as a clip is when it is embedded.
+        The length of the window is drawn from `window` (seconds; the whole clip if `window` is None or the clip is
+        shorter). Each view is a crop of the window, of a fraction drawn from `crop` and at least `shortest` frames.
+        Views are normalised separately, as clips are when they are embedded.
 
         Args:
             clip: (B,) indices.
-            window: See above.
-            crop: See above.
-            shortest: See above.
-            config: The encoder's.
-            augment: Of these, what comes before normalisation: views of few frames, of people who stand still at the
-                ends, and joints that are missing where preprocessing derives them.
+            window: Shortest and longest duration of a window in seconds.
+            crop: Smallest and largest fraction of a window in a view.
+            shortest: Minimum number of frames of a view.
+            config: The encoder's config.
+            augment: The augmentation, of which this function applies what precedes normalisation: views with few
+                frames, persons who stand still at the ends, and missing joints if preprocessing derives them.
 
         Returns:
             Both views (B, M, T, W, 3), missing joints and absent persons zero.
@@ -127,8 +127,8 @@ class Corpus:
             size = torch.minimum(wanted.long().clamp(min=2), length)
             begin = _random_below(length - size + 1)
         clip, size, begin = (part.repeat(2) for part in (clip, size, begin))
-        share = torch.empty(len(clip), device=clip.device).uniform_(*crop)
-        kept = torch.minimum((size * share).long().clamp(min=shortest), size)
+        fraction = torch.empty(len(clip), device=clip.device).uniform_(*crop)
+        kept = torch.minimum((size * fraction).long().clamp(min=shortest), size)
         begin = begin + _random_below(size - kept + 1)
         first, second = self._cut(clip, begin, kept, config, augment).chunk(2)
         return first, second
@@ -141,7 +141,7 @@ class Corpus:
         config: EncoderConfig,
         augment: AugmentConfig | CMDAugmentConfig | None,
     ) -> Tensor:
-        """Stretches of `kept` frames of clips from `begin` on, normalised: (B, M, T, W, 3)."""
+        """Segments of `kept` frames of clips from `begin` on, normalised: (B, M, T, W, 3)."""
         starts = self.starts[clip]  # (B, M)
         absent = (starts < 0).flatten().to(self.device)
         track = starts.clamp(min=0)
@@ -171,24 +171,25 @@ class Corpus:
 
 
 def sighted(lengths: Tensor, frames: int, config: AugmentConfig) -> Tensor:
-    """When the frames of views were seen, as fractions of their stretches.
+    """The times of the recorded frames between which the frames of views are interpolated.
 
-    Some views have few sightings, between which frames are interpolated; in some, people stand still at the ends.
+    Some views have few recorded frames; in some views, persons stand still at the ends.
 
     Args:
-        lengths: (B,) frames of each stretch.
+        lengths: (B,) number of frames of each segment.
         frames: T of the views.
-        config: How many such views there are, and how few the sightings.
+        config: Fractions of such views, and their numbers of recorded frames.
 
     Returns:
-        (B, T, 3): the times of the sightings before and after each frame, 0 to 1, and the weight of the one after.
+        (B, T, 3): the times of the recorded frames before and after each frame, as fractions of the segment, and the
+        weight of the one after.
     """
     batch, device = len(lengths), lengths.device
     draw = torch.rand(5, batch, 1, device=device)
-    # Frames at the middle of equal parts, as `resample` takes them, stretched to the time in which people move.
+    # Times of frames at the middle of equal parts, as in `resample`, within the part in which persons move.
     time = (torch.arange(frames, device=device) + 0.5) / frames
     still = (draw[0] < config.still_views) * config.still * draw[1]
-    before = still * (3 * draw[2] - 1).clamp(min=0, max=1)  # a third before only, a third after only, a third both
+    before = still * (3 * draw[2] - 1).clamp(min=0, max=1)  # a third only before, a third only after, a third both
     time = ((time - before) / (1 - still)).clamp(min=0, max=1)
     few = config.coarse[0] + (config.coarse[1] - config.coarse[0]) * draw[3]
     sightings = torch.where(
@@ -201,12 +202,12 @@ def sighted(lengths: Tensor, frames: int, config: AugmentConfig) -> Tensor:
 
 
 def between(rows: Tensor, starts: Tensor, lengths: Tensor, times: Tensor) -> Tensor:
-    """Stretches of tracks, interpolated between sightings.
+    """Segments of tracks, interpolated between recorded frames.
 
     Args:
-        rows: (F, V, C) poses of all tracks, one after the other.
-        starts: (R,) first row of every stretch.
-        lengths: (R,) its rows.
+        rows: (F, V, C) poses of all tracks, concatenated.
+        starts: (R,) first row of each segment.
+        lengths: (R,) number of rows of each segment.
         times: (R, T, 3) as `sighted` gives them.
 
     Returns:
@@ -224,7 +225,7 @@ def between(rows: Tensor, starts: Tensor, lengths: Tensor, times: Tensor) -> Ten
 
 
 def _random_below(bound: Tensor) -> Tensor:
-    """A random integer in 0..bound-1 for every bound."""
+    """A random integer from 0 to bound - 1 for each bound."""
     return (torch.rand(bound.shape, device=bound.device) * bound).long().clamp(max=bound - 1)
 
 

@@ -1,4 +1,4 @@
-"""Several processes, one run: started by `torchrun`, each with its part of every batch, all with the same banks."""
+"""Training with several processes started by `torchrun`: each computes a part of every batch; banks are the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def start(device: torch.device) -> torch.device:
-    """Joins the other processes if `torchrun` started this one; the device that this one works on."""
+    """Joins the process group if `torchrun` started this process; returns the device of this process."""
     if "RANK" not in os.environ or dist.is_initialized():
         return device
     if device.type == "cuda":
@@ -23,23 +23,23 @@ def start(device: torch.device) -> torch.device:
 
 
 def stop() -> None:
-    """Leaves the group, if there is one."""
+    """Leaves the process group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def rank() -> int:
-    """This process's number; the one of number 0 writes files."""
+    """The rank of this process; the process of rank 0 writes files."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def processes() -> int:
-    """How many there are."""
+    """The number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def gathered(part: Tensor, dim: int) -> Tensor:
-    """All processes' parts, joined along an axis in the order of their numbers; no gradient passes."""
+    """The parts of all processes, joined along an axis in the order of ranks; no gradient is propagated."""
     if processes() == 1:
         return part
     parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(processes())]
@@ -48,7 +48,7 @@ def gathered(part: Tensor, dim: int) -> Tensor:
 
 
 def any_process(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is raised in any process; every process must ask."""
+    """Whether the flag is set in any process; every process must call this."""
     if processes() == 1:
         return flag
     raised = torch.tensor(int(flag), device=device)
@@ -57,17 +57,17 @@ def any_process(flag: bool, device: torch.device) -> bool:
 
 
 def parallel(module: nn.Module) -> nn.Module:
-    """A module whose gradients and BatchNorm statistics are those of all processes' parts together."""
+    """Wraps a module so that gradients and BatchNorm statistics are computed over the parts of all processes."""
     share_statistics(module)
     wrapped = DistributedDataParallel(module)
-    wrapped.broadcast_buffers = False  # they are the same everywhere; as an argument newer torch deprecates it
+    wrapped.broadcast_buffers = False  # buffers are equal in all processes; the argument is deprecated in newer torch
     return wrapped
 
 
 def share_statistics(module: nn.Module) -> None:
-    """Makes every BatchNorm in a module take its statistics over all processes' parts, as if the batch were one.
+    """Makes every BatchNorm in a module compute its statistics over the parts of all processes.
 
-    On CUDA by torch's SyncBatchNorm, which takes no other tensors; elsewhere by a few lines that do the same.
+    On CUDA this is torch's SyncBatchNorm, which only supports CUDA; elsewhere it is an equivalent class below.
     """
     if _on_cuda(module):
         nn.SyncBatchNorm.convert_sync_batchnorm(module)

@@ -1,4 +1,4 @@
-"""The method as one module: query encoders, their slow key copies, the banks, and a dict of named losses."""
+"""The method as one module: query encoders, momentum (EMA) encoders, banks, and a dict of named losses."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from skelrep.train.memory import Memory
 
 @dataclass(frozen=True)
 class MethodConfig:
-    """Hyper-parameters of the losses. The defaults are CMD's (ECCV 2022) where it has them, else ours.
+    """Hyper-parameters of the losses. Defaults are CMD's (ECCV 2022); those marked (ours) are not in CMD.
 
     Attributes:
-        projection: P, width of the projected vectors.
-        slots: K of every bank.
-        temperature: τ of both contrasts.
-        neighbours: Slots over which a teacher's neighbourhood is taken in both distillations.
+        projection: P, dimension of the projected vectors.
+        slots: K, the size of every bank.
+        temperature: τ of both contrastive losses.
+        neighbours: Number of slots in a teacher's neighbourhood, in both distillations.
         teacher_temperature: τ_t of both.
         student_temperature: τ_s of both.
-        momentum: Of the key copies.
+        momentum: Momentum of the EMA encoders.
         instance: Weight of the instance contrast.
         cross_modal: Weight of the inter-modal mutual distillation (CMD).
         cluster: Weight of the contrast between local clusters (DNA), on a branch of its own.
         intra_modal: Weight of the mutual distillation between the two branches (IMD).
-        aggregated: n, neighbours that may join a key's cluster (ours).
+        aggregated: n, the number of neighbours in a key's cluster (ours).
         aggregation_temperature: τ_d of their weights (ours).
-        enqueue: What the cluster branch's bank keeps: the "key" itself or its "centre" (ours).
-        neighbours_are_negatives: Whether a cluster's members are also contrasted against (ours).
-        start: Share of the run after which keys are aggregated. Neighbours of an untrained encoder are noise; until
-            then a cluster is its key alone (ours).
+        enqueue: What is stored in the bank of the cluster branch: the "key" or its "centre" (ours).
+        neighbours_are_negatives: Whether the members of a cluster are also negatives (ours).
+        start: Fraction of the run after which keys are aggregated. The neighbours of an untrained encoder are noise;
+            until then, a cluster contains only its key (ours).
     """
 
     projection: int = 128
@@ -69,22 +69,23 @@ class MethodConfig:
 
     @property
     def branches(self) -> int:
-        """1, or 2 where anything needs the cluster branch."""
+        """2 if a loss needs the cluster branch, else 1."""
         return 2 if self.cluster or self.intra_modal else 1
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What the losses of a batch are functions of: vectors of H branches (instance, cluster) and S streams.
+    """The inputs of the losses of a batch: vectors of H branches (instance, cluster) and S streams.
 
     Attributes:
         query: (H, S, B, P) unit vectors of the query encoders, the only ones with a gradient.
         key: (H, S, B, P) of the key encoders.
-        centre: (H, S, B, P) what each query is drawn to: its key, in the cluster branch the centre of a neighbourhood.
+        centre: (H, S, B, P) the positive of each query: its key, or in the cluster branch the centre of a
+            neighbourhood.
         bank: (H, S, K, P) keys of earlier batches; slot i of each came from the same clip.
         exclude: (B, K) `EXCLUDED` where a slot holds the clip itself, else 0.
         teacher: (H, S, B, K) cosines of the keys to the banks.
-        near: (S, B, 1) the least cosine of the slots in each neighbourhood, which are no negatives; or None.
+        near: (S, B, 1) the smallest cosine of each neighbourhood, whose slots are not negatives; or None.
         config: Temperatures and the like.
     """
 
@@ -113,7 +114,7 @@ class Batch:
         )
 
 
-#: A loss: any number of parts, of which the sum is minimised.
+#: A loss: a tensor of any shape, whose sum is minimised.
 Loss = Callable[[Batch], Tensor]
 
 
@@ -186,7 +187,7 @@ def fused(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
 
 @lru_cache(maxsize=16)
 def _weights(config: MethodConfig, streams: int) -> tuple[Tensor, Tensor]:
-    """Of the contrasts of all streams, branch by branch, and of the pairs among those that are taught."""
+    """Weights of the contrastive losses of all streams, by branch, and of the pairs of teacher and student."""
     contrasts = torch.tensor([config.instance, config.cluster][: config.branches]).repeat_interleave(streams)
     same, first, across = torch.eye(streams), torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[0, 1.0], [1, 0]])
     pairs = config.cross_modal * torch.kron(first, 1 - same) + config.intra_modal * torch.kron(across, same)
@@ -195,27 +196,27 @@ def _weights(config: MethodConfig, streams: int) -> tuple[Tensor, Tensor]:
 
 
 class Method(nn.Module):
-    """I²MD, and what it is made of: with some weights 0 it is MoCo on each stream, or CMD.
+    """I²MD; with some weights set to 0 it is CMD, or MoCo on each stream.
 
-    The key copies follow the weights of the query encoders; their BatchNorm statistics are their own, taken from the
-    keys' batches, as in CMD's code. Only the query encoder is kept after training.
+    The momentum encoders are exponential moving averages of the query encoders; their BatchNorm statistics come from
+    the batches of keys, as in CMD's code. Only the query encoder is kept after training.
 
-    `pretrain` takes any class or function that makes such a module of an encoder and a config: it needs `encoder`,
-    `forward` and `after_step`.
+    `pretrain` accepts any class or function that makes such a module from an encoder and a config; the module needs
+    `encoder`, `forward` and `after_step`.
     """
 
     def __init__(
         self, encoder: Encoder, config: MethodConfig, *, losses: Mapping[str, tuple[Loss, float]] | None = None
     ) -> None:
-        """Around an encoder, which is trained in place.
+        """Wraps an encoder, which is trained in place.
 
         Args:
             encoder: The encoder.
             config: Hyper-parameters, and the weights of `LOSSES`.
-            losses: Further losses by name, each a function of a `Batch` and its weight.
+            losses: Additional losses by name, each a function of a `Batch` and a weight.
 
         Raises:
-            ValueError: if a further loss has the name of one of `LOSSES`, or is called "total".
+            ValueError: if an additional loss has a name in `LOSSES`, or is called "total".
         """
         super().__init__()
         self.config = config
@@ -240,14 +241,14 @@ class Method(nn.Module):
         """Losses of a batch; call `after_step` once the optimiser has stepped.
 
         Args:
-            first: (B, M, T, V, 3) augmented views that the query encoders see.
-            second: The other views, for the key encoders.
-            clip: (B,) ids; a clip's own older slots are neither negatives nor neighbours.
-            progress: Fraction of the run that is over.
+            first: (B, M, T, V, 3) augmented views, the inputs of the query encoders.
+            second: The other views, the inputs of the momentum encoders.
+            clip: (B,) ids; slots of the same clip are neither negatives nor neighbours.
+            progress: Completed fraction of the run.
 
         Returns:
-            Those of `LOSSES` whose weight is not 0, the further losses, and "total", their weighted sum, the one with a
-            gradient.
+            The losses in `LOSSES` whose weight is not 0, the additional losses, and "total", their weighted sum, which
+            is the only one with a gradient.
         """
         batch, waiting = self.batch(first, second, clip, progress)
         self._waiting = (waiting, clip)
@@ -259,7 +260,7 @@ class Method(nn.Module):
         return {**losses, "total": total}
 
     def batch(self, first: Tensor, second: Tensor, clip: Tensor, progress: float = 1.0) -> tuple[Batch, Tensor]:
-        """What the losses of `forward`'s arguments are functions of; and (H, S, B, P) what the banks will keep."""
+        """The inputs of the losses for the arguments of `forward`; (H, S, B, P) vectors to store in the banks."""
         config, memory = self.config, self.memory
         query = self._project(self.encoder.streams, self.heads, first)
         with torch.no_grad():
@@ -292,7 +293,7 @@ class Method(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Moves the key copies towards the query encoders; writes the keys of all processes into the banks."""
+        """Updates the momentum encoders, and writes the keys of all processes into the banks."""
         follow = list(self.key.parameters())
         lead = [*self.encoder.streams.parameters(), *self.heads.parameters()]
         torch._foreach_lerp_(follow, lead, 1 - self.config.momentum)  # type: ignore[reportPrivateUsage]

@@ -1,7 +1,7 @@
-"""The training loop: reads from top to bottom, stops and resumes anywhere.
+"""The training loop, which can stop and resume at any step.
 
-Everything random in a step is drawn from a seed that the recipe's seed, the step and the process make. So a checkpoint
-needs no generator's state and no sampler's position: the step says both.
+All random numbers of a step are drawn from a seed that is computed from the recipe's seed, the step and the process, so
+a checkpoint needs neither the state of a generator nor the position of a sampler.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from skelrep.train.recipes import Recipe
 
 
 class Stopped(Exception):
-    """The run was asked to stop (SIGTERM); its checkpoint is saved, and the same call goes on with it."""
+    """The run was stopped by SIGTERM after saving a checkpoint, from which the same call resumes."""
 
 
 def pretrain(
@@ -51,15 +51,16 @@ def pretrain(
     """Trains an encoder without labels.
 
     Args:
-        recipe: Everything that defines the run.
-        corpus: The clips, for the device to train on. In a run of several processes each makes its own views of them.
-        folder: Gets `recipe.json`, `corpus.json` (what is known of the corpus), `log.jsonl`, `checkpoint.pt`, and
-            TensorBoard's files if that is installed. A checkpoint of the same recipe and corpus in it is resumed: the
-            run then ends as if it had never stopped.
-        method: Makes the module that is trained of the encoder and the recipe's `method`: a subclass of `Method`, or a
-            function such as `partial(Method, losses=...)`. A checkpoint holds its weights only: resume with the same.
+        recipe: The hyper-parameters of the run.
+        corpus: The clips, on the device to train on. Each of several processes makes its own views of them.
+        folder: Folder for `recipe.json`, `corpus.json` (sources and licence), `log.jsonl`, `checkpoint.pt`, and
+            TensorBoard files if TensorBoard is installed. A checkpoint of the same recipe and corpus in it is resumed,
+            with the same result as an uninterrupted run.
+        method: Creates the module to train from the encoder and the recipe's `method`: a subclass of `Method`, or a
+            function such as `partial(Method, losses=...)`. Resume with the same method; a checkpoint only holds
+            weights.
         save_every: Steps between checkpoints, log lines and calls of `monitor`.
-        monitor: Called with the encoder; its numbers go into the log.
+        monitor: Called with the encoder; the numbers that it returns are written into the log.
         show_progress: A bar on stderr; by default only in a terminal or notebook.
 
     Returns:
@@ -67,7 +68,7 @@ def pretrain(
 
     Raises:
         ValueError: if the folder holds a run of another recipe or corpus or a damaged checkpoint, or losses or weights
-            are no longer finite (the last checkpoint, from before, stays).
+            are not finite (the last good checkpoint is kept).
         Stopped: after SIGTERM.
     """
     recipe.check()
@@ -86,7 +87,7 @@ def pretrain(
     encoder = Encoder(recipe.in_training).to(device)
     module = method(encoder, recipe.method).to(device).train()
     optimizer = _optimizer(module, recipe)
-    if writes:  # not before, so that a recipe of which nothing can be made leaves nothing behind
+    if writes:  # not earlier, so that an invalid recipe leaves no files
         _claim(folder, recipe, corpus.about)
     with _locked(folder) if writes else contextlib.nullcontext(), _asked_to_stop() as asked:
         begin = _resume(folder / "checkpoint.pt", module, optimizer)
@@ -126,7 +127,7 @@ def pretrain(
             if not bar.disable and done % SHOW_EVERY == 0:
                 bar.set_postfix({name: f"{total.item() / (done - since):.3f}" for name, total in sums.items()})
             at_interval = done % save_every == 0 or done == steps
-            # Several processes must stop at the same step, so they ask each other, and that only now and then.
+            # All processes must stop at the same step, so the flag is synchronised, but only at checkpoints.
             stopping = distributed.any_process(asked.is_set(), device) if processes == 1 or at_interval else False
             if not (at_interval or stopping):
                 continue
@@ -141,36 +142,36 @@ def pretrain(
                 _save(folder / "checkpoint.pt", module, optimizer, done)
             sums, since, started = {}, done, time.monotonic()
             if stopping and done < steps:
-                raise Stopped(f"stopped at step {done} of {steps}; the same command goes on from {folder}")
+                raise Stopped(f"stopped at step {done} of {steps}; the same command resumes it from {folder}")
     return _finished(encoder, recipe)
 
 
-SHOW_EVERY = 20  # steps; reading a loss makes the host wait for the device
+SHOW_EVERY = 20  # steps; reading a loss synchronises with the device
 
 
 def _keep_memory() -> None:
-    """Lets glibc keep for the next step what a step frees.
+    """Lets glibc keep the memory that a step frees for the next step.
 
-    Else the system takes it back and clears it again each time, which is a tenth of a step on a CPU.
+    Otherwise it is returned to the system and cleared again, which takes a tenth of a step on a CPU.
     """
     with contextlib.suppress(OSError, AttributeError):  # another system, or another library
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(_TRIM_THRESHOLD, 2**30)
-        mallopt(_MMAP_THRESHOLD, 2**25)  # the most that it takes
+        mallopt(_MMAP_THRESHOLD, 2**25)  # the largest allowed value
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def _finished(trained: Encoder, recipe: Recipe) -> Encoder:
-    """What comes of the run: the trained weights, as they are now, in the recipe's encoder."""
+    """The recipe's encoder with the current weights."""
     encoder = Encoder(recipe.encoder).to(trained.device)
     encoder.load_state_dict(trained.state_dict())
     return encoder
 
 
 def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
-    """Makes the folder this recipe's and this corpus's, or finds that it is."""
+    """Writes recipe and corpus into the folder, or checks that it belongs to them."""
     folder.mkdir(parents=True, exist_ok=True)
     parts = {"recipe": dataclasses.asdict(recipe) | {"encoder": recipe.encoder.to_dict()}, "corpus": about}
     for name, part in parts.items():
@@ -185,7 +186,7 @@ def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keeps other processes from writing the same run; the system frees the lock of a process that was killed."""
+    """Prevents other processes from writing the same run; the system releases the lock of a killed process."""
     lock = filelock.FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -209,7 +210,7 @@ def _optimizer(method: Method, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    fused = trained[0].device.type in ("cpu", "cuda")  # a quarter of the time on a CPU
+    fused = trained[0].device.type in ("cpu", "cuda")  # takes a quarter of the time on a CPU
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=fused)
 
 
@@ -224,7 +225,7 @@ def _views(recipe: Recipe, corpus: Corpus, step: int) -> tuple[Tensor, Tensor, T
     first, second = corpus.views(clip, recipe.window, recipe.crop, recipe.shortest, recipe.encoder, recipe.augment)
     hide = not recipe.encoder.preprocess.derive_missing
     first, second, mirrored = distort(first, second, recipe.encoder.skeleton, recipe.augment, hide=hide)
-    return first, second, clip.to(corpus.device) + mirrored * len(corpus)  # a mirrored clip is another clip
+    return first, second, clip.to(corpus.device) + mirrored * len(corpus)  # mirrored clips have ids of their own
 
 
 def _schedule(step: int, steps: int, recipe: Recipe) -> float:
@@ -266,7 +267,7 @@ class _Log:
     """`log.jsonl`, and TensorBoard's files if that is installed."""
 
     def __init__(self, folder: Path, begin: int) -> None:
-        """Forgets lines from after the checkpoint that the run goes on from: those steps will be made again."""
+        """Removes lines after the checkpoint from which the run resumes, because those steps are repeated."""
         self.path, self.board = folder / "log.jsonl", None
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         kept = [line for line in lines if _step(line) <= begin]
@@ -287,7 +288,7 @@ class _Log:
 
 
 def _step(line: str) -> float:
-    """The step that a line of `log.jsonl` is of; infinite for half a line, which a killed run may leave."""
+    """The step of a line of `log.jsonl`; infinite for an incomplete line, which a killed run may leave."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -300,7 +301,7 @@ def _save(path: Path, method: Method, optimizer: torch.optim.Optimizer, step: in
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What `_save` wrote, on the CPU.
+    """The content of a checkpoint, on the CPU.
 
     Raises:
         ValueError: if the file is damaged.
@@ -309,7 +310,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # the unpickler has no error of its own: damage shows as anything
+    except Exception as error:  # a damaged file can raise any exception in the unpickler
         raise ValueError(f"{path} is damaged; remove it to begin the run anew") from error
     kinds = {"step": int, "method": Mapping, "optimizer": Mapping}
     if not isinstance(state, dict) or not all(isinstance(state.get(name), kind) for name, kind in kinds.items()):
@@ -318,13 +319,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _resume(path: Path, method: Method, optimizer: torch.optim.Optimizer) -> int:
-    """Restores a checkpoint if there is one; the step to go on with."""
+    """Restores a checkpoint if there is one, and returns the step to resume from."""
     if not path.exists():
         return 0
     state = load_checkpoint(path)
     try:
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
-    except Exception as error:  # of another network, or damaged in a way that torch names in many lines
-        raise ValueError(f"{path} does not fit to this recipe; remove it to begin the run anew") from error
+    except Exception as error:  # of another network, or damaged; torch's message has many lines
+        raise ValueError(f"{path} does not match this recipe; remove it to begin the run anew") from error
     return state["step"]

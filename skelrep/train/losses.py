@@ -1,11 +1,12 @@
 """The losses of I²MD as pure functions of tensors.
 
-All of them see the world through `similarity`: cosines between a batch of unit vectors and the slots of a bank, made
-once and shared. None synchronises with the host, copies a bank, or sorts. Products and softmaxes are float32 whatever
-autocast says, because differences of cosines divided by temperatures of a few hundredths do not survive bfloat16.
-`info_nce` and `mutual_distillation` say what is meant; `Method` calls `weighted_losses`, which is the same, faster.
+All losses are functions of `similarity`, the cosines between a batch of unit vectors and the slots of a bank, which is
+computed once and shared. None synchronises with the host, copies a bank, or sorts. Products and softmaxes are computed
+in float32 even under autocast, because cosines divided by temperatures of a few hundredths are too imprecise in
+bfloat16. `info_nce` and `mutual_distillation` are the readable forms; `Method` calls `weighted_losses`, which is equal
+and faster.
 
-Letters: S streams (or whatever else stands in front), B clips of the batch, K slots, P projected dimensions.
+Letters: S streams (or other leading axes), B clips of the batch, K slots, P projected dimensions.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from torch import Tensor
 
 from skelrep.matmul import product
 
-# Added to the cosine of a slot that must not count: its exponential is exactly zero in float32 at any temperature in
-# use, and, unlike -inf, zero times it is zero.
+# Added to the cosine of an excluded slot: its exponential is exactly zero in float32 at any temperature in use, and,
+# unlike with -inf, its product with zero is zero.
 EXCLUDED = -1e4
-LEAST = -2.0  # below every cosine, above every excluded one
+LOWEST_COSINE = -2.0  # below every cosine, above every excluded one
 
-# Cosines that go through the losses at once on a CPU: half a megabyte, of which some five arrays are in use at a time.
+# Number of cosines per block of the losses on a CPU: half a megabyte, and about five such arrays are in use at a time.
 CACHED = 2**17
 
 
@@ -33,7 +34,7 @@ def similarity(vectors: Tensor, bank: Tensor, exclude: Tensor | None = None) -> 
     Args:
         vectors: (..., B, P).
         bank: (..., K, P).
-        exclude: (B, K), `EXCLUDED` where a slot must not count, else 0; see `Memory.own`.
+        exclude: (B, K), `EXCLUDED` for excluded slots, else 0; see `Memory.own`.
 
     Returns:
         (..., B, K) float32.
@@ -44,7 +45,7 @@ def similarity(vectors: Tensor, bank: Tensor, exclude: Tensor | None = None) -> 
 
 
 def info_nce(positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
-    """Contrast: -log exp(q·k/τ) / (exp(q·k/τ) + Σ_j exp(q·b_j/τ)), the mean over the batch.
+    """Contrastive loss: -log exp(q·k/τ) / (exp(q·k/τ) + Σ_j exp(q·b_j/τ)), mean over the batch.
 
     MoCo's loss (He et al., CVPR 2020, arXiv 1911.05722, eq. 1).
 
@@ -54,7 +55,7 @@ def info_nce(positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
         temperature: τ.
 
     Returns:
-        (...,) one loss a stream.
+        (...,) one loss per stream.
     """
     with torch.autocast(negative.device.type, enabled=False):
         positive = positive.float() / temperature
@@ -65,23 +66,23 @@ def info_nce(positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
 def mutual_distillation(
     teacher: Tensor, student: Tensor, *, neighbours: int, teacher_temperature: float, student_temperature: float
 ) -> Tensor:
-    """Each of G views of the same clips and slots learns the neighbourhood that every other view sees.
+    """Each of G groups (streams, branches) learns the neighbourhoods that every other group has in its bank.
 
-    KL(softmax(t_a[S] / τ_t) ‖ softmax(s_b[S] / τ_s)) with S the slots most similar to the teacher, the mean over the
-    batch (CMD: Mao et al., ECCV 2022, arXiv 2208.12448). With the modalities as views this is the inter-modal
-    distillation; with a modality's instance and cluster branch as views, the intra-modal one; with all of them as
-    views, both at once. S enters as a mask by the teacher's threshold, which equals gathering since the order inside S
-    does not matter.
+    KL(softmax(t_a[S] / τ_t) ‖ softmax(s_b[S] / τ_s)), mean over the batch, where S are the slots most similar to the
+    teacher (CMD: Mao et al., ECCV 2022, arXiv 2208.12448). With modalities as groups this is inter-modal distillation;
+    with the instance and cluster branch of one modality as groups, intra-modal distillation; with all of them, both. S
+    is a mask by a threshold of the teacher's cosines, which is equivalent to gathering because the order in S is
+    irrelevant.
 
     Args:
-        teacher: (G, B, K) cosines of the keys to their own banks; a gradient does not pass.
-        student: (G, B, K) cosines of the queries to theirs. Slot i must have come from the same clip in every view.
+        teacher: (G, B, K) cosines of the keys to their own banks; treated as constant.
+        student: (G, B, K) cosines of the queries to theirs. Slot i must hold the same clip in all groups.
         neighbours: Size of S; at least K means all slots.
-        teacher_temperature: τ_t, the sharper one.
+        teacher_temperature: τ_t, usually lower than τ_s.
         student_temperature: τ_s.
 
     Returns:
-        (G, G): the loss of teacher a and student b at [a, b]; zero on the diagonal.
+        (G, G): the loss of teacher a and student b at [a, b]; 0 on the diagonal.
     """
     with torch.autocast(student.device.type, enabled=False):
         teacher, student = teacher.detach().float(), student.float()
@@ -92,7 +93,7 @@ def mutual_distillation(
         target = weight.div_(total)
         negentropy = torch.linalg.vecdot(target, logits) - total[..., 0].log()  # (G, B) Σ p log p
         logits = (student - student.detach().amax(dim=-1, keepdim=True)) / student_temperature
-        # Every sum over S, for each pair of a teacher and a student, is a product of (G, K) by (K, G) in each clip.
+        # The sums over S for all pairs of teacher and student are a product of (G, K) by (K, G) per clip.
         expected = target.transpose(0, 1) @ logits.permute(1, 2, 0)  # (B, G, G) Σ p_a times the logits of b
         normaliser = (inside.transpose(0, 1) @ logits.exp().permute(1, 2, 0)).clamp(min=SMALLEST)
         cross_entropy = (normaliser.log() - expected).mean(dim=0)
@@ -100,17 +101,17 @@ def mutual_distillation(
         return divergence * (1 - torch.eye(len(student), dtype=student.dtype, device=student.device))
 
 
-SMALLEST = 1e-30  # keeps logarithms finite where all slots are a clip's own, so that its neighbourhood is empty
+SMALLEST = 1e-30  # keeps logarithms finite if all slots hold the clip itself, so that its neighbourhood is empty
 
 
 def aggregate(
     key: Tensor, cosines: Tensor, bank: Tensor, *, neighbours: int, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """Dynamic neighbours aggregation: the centre of a key and those slots that are really close to it.
+    """Dynamic neighbours aggregation: the centre of a key and of the slots that are closest to it.
 
     c = normalise(a_0 v + Σ_{i ∈ N} a_i C_i) with N the n most similar slots and a = softmax([1, v·C_N] / τ_d). The
     abstract of I²MD (arXiv 2310.15568) says that highly correlated neighbours are aggregated adaptively; this formula
-    is our reading. Since c is normalised, the softmax's denominator drops out and a_0 may be 1.
+    is our interpretation. Because c is normalised, the denominator of the softmax cancels and a_0 can be set to 1.
 
     Args:
         key: (S, B, P) unit vectors v.
@@ -120,13 +121,13 @@ def aggregate(
         temperature: τ_d.
 
     Returns:
-        The centres (S, B, P), and (S, B, 1) the least cosine in N: a slot is in N if its own is not below that.
+        The centres (S, B, P), and (S, B, 1) the smallest cosine in N: a slot is in N if its cosine is not below that.
     """
     with torch.autocast(key.device.type, enabled=False):
         cosines = cosines.float()
         least = _least_of_largest(cosines, neighbours)
         near = torch.ge(cosines, least, out=cosines.new_empty(cosines.shape))
-        # A product with mostly zeros, but no gather, whose S x B x n x P copies would be larger than the cosines.
+        # Most weights are zero, but gathering would copy S x B x n x P numbers, more than the cosines.
         weight = _scaled(cosines, cosines.new_ones(()), temperature).exp_().mul_(near)
         centre = torch.nn.functional.normalize(key.float() + product(weight, bank.float().mT), dim=-1)
         return centre, least.expand(*cosines.shape[:-1], 1)
@@ -147,28 +148,28 @@ def weighted_losses(
     teacher_temperature: float,
     student_temperature: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """All losses of a batch with their weighted sum, whose gradient is found on the way, in closed form.
+    """All losses of a batch and their weighted sum, with its gradient in closed form.
 
-    What `info_nce` and `mutual_distillation` say of `similarity(query, bank, exclude)`, at a third of the time: most of
-    it goes into passes over arrays (G, B, K), so a few clips at a time are taken through all of them while they lie in
-    the cache, and the gradient takes the place of the students' cosines. None of these arrays outlives the call.
+    Equal to `info_nce` and `mutual_distillation` of `similarity(query, bank, exclude)` in a third of the time. Most
+    time is spent on passes over (G, B, K) arrays, so a few clips at a time pass through all of them while they are in
+    the cache, and the gradient overwrites the students' cosines. None of these arrays is kept after the call.
 
     Args:
         query: (G, B, P) unit vectors of the students.
-        centre: (G, B, P) what each of them is drawn to; a gradient does not pass.
-        bank: (G, K, P). Slot i must have come from the same clip in every view.
-        teacher: (G, B, K) cosines of the keys to their own banks; a gradient does not pass.
-        contrasts: (G,) weights of the contrasts.
-        pairs: (T, T) weights of teacher a and student b among the first T views, zero on the diagonal.
+        centre: (G, B, P) the positive of each query; treated as constant.
+        bank: (G, K, P). Slot i must hold the same clip in all groups.
+        teacher: (G, B, K) cosines of the keys to their own banks; treated as constant.
+        contrasts: (G,) weights of the contrastive losses.
+        pairs: (T, T) weights of teacher a and student b among the first T groups, 0 on the diagonal.
         exclude: As in `similarity`.
-        near: (V, B, 1) for the last V views: a slot whose teacher's cosine is not below that is no negative.
-        temperature: τ of the contrasts.
-        neighbours: Slots over which a teacher's neighbourhood is taken.
+        near: (V, B, 1) for the last V groups: slots whose teacher's cosine is not below it are not negatives.
+        temperature: τ of the contrastive losses.
+        neighbours: Number of slots in a teacher's neighbourhood.
         teacher_temperature: τ_t.
         student_temperature: τ_s.
 
     Returns:
-        The weighted sum (); and, without a gradient, the contrasts (G,) and the divergences (T, T).
+        The weighted sum (); and, without gradients, the contrastive losses (G,) and the divergences (T, T).
     """
     with torch.autocast(query.device.type, enabled=False):
         query, bank, teacher = query.float(), bank.float(), teacher.float()
@@ -179,7 +180,7 @@ def weighted_losses(
 
 
 class _WeightedLosses(torch.autograd.Function):
-    """What is kept for the backward pass is the gradient of the queries (G, B, P)."""
+    """Saves the gradient of the queries (G, B, P) for the backward pass."""
 
     @staticmethod
     def forward(
@@ -206,7 +207,7 @@ class _WeightedLosses(torch.autograd.Function):
             contrast, toward, gradient = _contrast(seen, drawn, view, least, each, temperatures[0])
             view, learner, found = (cosines[:, :taught] for cosines in (view, seen, gradient))
             divergence = _distil(view, learner, found, among, neighbours, temperatures[1:])
-            seen.copy_(gradient)
+            seen.copy_(gradient)  # `seen` is a view of `student`, which from here on holds the gradient
             parts.append((contrast, toward, divergence))
         contrast, toward, divergence = map(torch.cat, zip(*parts))
         context.save_for_backward(product(student, bank.mT).addcmul_(toward.transpose(0, 1), centre))
@@ -226,7 +227,7 @@ class _WeightedLosses(torch.autograd.Function):
 def _contrast(
     student: Tensor, positive: Tensor, teacher: Tensor, near: Tensor | None, weight: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The contrast of clips (n, G, 1), and its weighted gradients for the cosines: positive, and negative (n, G, K)."""
+    """The contrastive loss (n, G, 1) of n clips; its weighted gradients for positive and (n, G, K) negative cosines."""
     peak = student.amax(dim=-1, keepdim=True)
     power = _scaled(student, peak, temperature).exp_()
     if near is not None:
@@ -247,13 +248,14 @@ def _distil(
     neighbours: int,
     temperatures: tuple[float, float],
 ) -> Tensor:
-    """The divergences of clips (n, T, T) from cosines (n, T, K); adds the weighted gradient for the student's.
+    """The divergences (n, T, T) of n clips from cosines (n, T, K); adds their gradient for the student to `gradient`.
 
-    It is Σ_a w_ab (softmax over S_a of b - p_a) / τ_s, with p_a the teacher's softmax over its neighbourhood S_a.
+    The gradient is Σ_a w_ab (softmax over S_a of b - p_a) / τ_s, with p_a the teacher's softmax over its neighbourhood
+    S_a.
     """
     teacher_temperature, student_temperature = temperatures
     logits = _scaled(teacher, teacher.amax(dim=-1, keepdim=True), teacher_temperature)
-    # Comparing into booleans, and multiplying by them, takes a CPU ten times as long.
+    # Boolean masks would take ten times as long on a CPU.
     inside = torch.ge(teacher, _least_of_largest(teacher, neighbours), out=teacher.new_empty(teacher.shape))
     target = logits.exp().mul_(inside)
     total = target.sum(dim=-1, keepdim=True).clamp_(min=SMALLEST)
@@ -263,8 +265,8 @@ def _distil(
     expected = (target @ logits.mT) / total
     power = logits.exp_()
     normaliser = (inside @ power.mT).clamp_(min=SMALLEST)
-    share = weight.T / student_temperature
-    gradient.addcmul_((share / normaliser.mT) @ inside, power).baddbmm_(share / total.mT, target, alpha=-1)
+    scale = weight.T / student_temperature
+    gradient.addcmul_((scale / normaliser.mT) @ inside, power).baddbmm_(scale / total.mT, target, alpha=-1)
     return negentropy + normaliser.log() - expected
 
 
@@ -274,13 +276,13 @@ def _scaled(cosines: Tensor, peak: Tensor, temperature: float) -> Tensor:
 
 
 def _least_of_largest(cosines: Tensor, count: int) -> Tensor:
-    """The least of the `count` largest cosines that are not excluded, (..., 1); of all, where there are fewer."""
+    """The smallest of the `count` largest cosines that are not excluded, (..., 1); of all if there are fewer."""
     slots = cosines.shape[-1]
     if count >= slots:
-        return cosines.new_full((), LEAST)
+        return cosines.new_full((), LOWEST_COSINE)
     if cosines.device.type == "cpu":  # numpy's vectorised partition, six times as fast as torch's selection
         split = np.partition(cosines.detach().numpy(), slots - count, axis=-1)[..., slots - count, None]
         least = torch.from_numpy(split)
     else:
         least = cosines.detach().kthvalue(slots - count + 1, dim=-1, keepdim=True).values
-    return least.clamp(min=LEAST)
+    return least.clamp(min=LOWEST_COSINE)

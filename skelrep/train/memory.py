@@ -1,4 +1,4 @@
-"""The memory banks: what the streams saw lately, first in, first out."""
+"""The memory banks: recent keys of all streams, first in, first out."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from skelrep.train.losses import EXCLUDED
 
 
 class Memory(nn.Module):
-    """Index-aligned banks with the clip that each slot came from.
+    """Banks with aligned slots, and the clip of each slot.
 
     Attributes:
         bank: (H, S, K, P) unit vectors of H branches and S streams; slot i of each came from the same clip.
-        clip: (K,) clip ids; -1 in slots not yet written, which hold random directions.
-        cursor: () the next slot to write.
+        clip: (K,) clip ids; -1 in slots that were not written yet, which hold random directions.
+        cursor: () index of the next slot to write.
     """
 
     bank: Tensor
@@ -22,14 +22,14 @@ class Memory(nn.Module):
     cursor: Tensor
 
     def __init__(self, branches: int, streams: int, slots: int, width: int) -> None:
-        """Starts with random directions, as MoCo."""
+        """Fills the banks with random directions, as MoCo."""
         super().__init__()
         self.register_buffer("bank", nn.functional.normalize(torch.randn(branches, streams, slots, width), dim=-1))
         self.register_buffer("clip", torch.full((slots,), -1))
         self.register_buffer("cursor", torch.zeros((), dtype=torch.long))
 
     def own(self, clip: Tensor) -> Tensor:
-        """(B, K) `EXCLUDED` where a slot holds one of the given (B,) clips, else 0: what `similarity` excludes."""
+        """(B, K) `EXCLUDED` where a slot holds one of the given (B,) clips, else 0: the `exclude` of `similarity`."""
         return (clip[:, None] == self.clip) * EXCLUDED
 
     @torch.no_grad()

@@ -18,34 +18,34 @@ from skelrep.train.i2md import MethodConfig
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run.
+    """The hyper-parameters of a training run.
 
     Attributes:
-        encoder: What comes of it.
-        averages: Over how many spans of time a convolutional encoder's features are averaged in training, without their
-            spread; None: as the encoder pools. Pooling has no weights, and what is good to compare by is not what is
-            good to learn from.
-        method: By which losses.
-        augment: On what views.
-        window: Seconds of recording that are one clip, from and to, drawn so that every second of the corpus counts
-            alike; None: the whole clip, every clip once an epoch.
-        crop: Share of a clip that is one view, from and to.
-        shortest: Frames that a view has at least, if its clip does.
-        batch: Clips a step, over all processes.
-        steps: Optimiser steps; 0 where `epochs` says it.
-        epochs: Times that the run sees the corpus's clips; 0 where `steps` says it.
-        optimizer: "adamw" (weight decay on matrices and kernels, not on biases and norms) or "sgd" (momentum 0.9, decay
-            on everything, as CMD).
-        learning_rate: The highest.
-        weight_decay: Of the optimiser.
+        encoder: The encoder that is trained, including its preprocessing.
+        averages: Number of time spans over which a convolutional encoder averages its features in training, without the
+            standard deviation; None: as in the encoder. Training may pool differently from inference, because pooling
+            has no weights.
+        method: Losses and momentum encoders.
+        augment: Distortions of the views.
+        window: Shortest and longest duration of a clip in seconds, drawn such that all seconds of the corpus have equal
+            probability; None: whole clips, each once per epoch.
+        crop: Smallest and largest fraction of a clip in one view.
+        shortest: Minimum number of frames of a view, if its clip has as many.
+        batch: Clips per step, over all processes.
+        steps: Number of optimiser steps; 0 if `epochs` is given.
+        epochs: Number of passes over the corpus; 0 if `steps` is given.
+        optimizer: "adamw" (weight decay on matrices and kernels, not on biases and norms) or "sgd" (momentum 0.9,
+            weight decay on all parameters, as CMD).
+        learning_rate: The highest learning rate.
+        weight_decay: Weight decay of the optimiser.
         warmup: Steps over which the learning rate rises linearly.
-        drop: Fraction of the run after which the learning rate is a tenth; None: it falls as half a cosine to zero.
-        decay: Last fraction of the run over which it falls so; 1: all of it but the warm-up.
-        clip_gradient: Longest gradient, of all weights together; longer ones are shortened to it. 0: none is.
-        precision: "float32", or "bfloat16" for the networks' products (losses stay in float32): where the hardware has
-            units for it.
-        compile: Whether `torch.compile` translates the step.
-        seed: Of everything random.
+        drop: Fraction of the run after which the learning rate is a tenth; None: it decays as a half cosine to zero.
+        decay: Last fraction of the run over which it decays; 1: the whole run except the warm-up.
+        clip_gradient: Maximum norm of the gradient of all weights together; 0: no limit.
+        precision: "float32", or "bfloat16" for the products of the networks (losses stay in float32), which is faster
+            on hardware with bfloat16 units.
+        compile: Whether to compile the step with `torch.compile`.
+        seed: Random seed.
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -70,7 +70,7 @@ class Recipe:
     seed: int = 0
 
     def check(self) -> None:
-        """Refuses what no run can be made of; not at birth, for changes come one by one."""
+        """Raises ValueError for an invalid recipe. Called before a run, because fields are changed one at a time."""
         if (self.steps > 0) == (self.epochs > 0):
             raise ValueError(f"a recipe has steps or epochs, not both; got steps={self.steps}, epochs={self.epochs}")
         if self.batch < 2:
@@ -82,7 +82,7 @@ class Recipe:
                 f"and {method.aggregated}"
             )
         if not 0 < self.crop[0] <= self.crop[1] <= 1:
-            raise ValueError(f"crop is two shares of a clip above 0 and at most 1, from and to; got {self.crop}")
+            raise ValueError(f"crop is two fractions of a clip above 0 and at most 1, from and to; got {self.crop}")
         if self.window is not None and not 0 < self.window[0] <= self.window[1]:
             raise ValueError(f"window is two durations in seconds above 0, from and to; got {self.window}")
         if not 0 < self.decay <= 1:
@@ -94,18 +94,18 @@ class Recipe:
 
     @property
     def in_training(self) -> EncoderConfig:
-        """The encoder while it is trained: it has the same weights."""
+        """The config of the encoder during training, which has the same weights."""
         backbone = self.encoder.backbone
         if self.averages is None or not isinstance(backbone, ConvolutionConfig):
             return self.encoder
         return replace(self.encoder, backbone=replace(backbone, spans=self.averages, std_weight=0.0))
 
     def length(self, clips: int) -> int:
-        """Optimiser steps for a corpus of so many clips."""
+        """Number of optimiser steps for a corpus of this many clips."""
         return self.steps or -(-self.epochs * clips // self.batch)
 
 
-# What the weights of the losses are in each step from MoCo to I²MD.
+# The weights of the losses that differ from the default, from MoCo to I²MD.
 LOSSES = {
     "moco": {"cross_modal": 0.0, "cluster": 0.0, "intra_modal": 0.0},
     "cmd": {"cluster": 0.0, "intra_modal": 0.0},
@@ -115,11 +115,11 @@ LOSSES = {
 
 
 def i2md_small() -> Recipe:
-    """The bundled encoders: temporal convolutions, views as unseen sensors would show them."""
-    # Half the stride of the first bundled encoders, paid for by fewer channels: time was resolved too coarsely.
+    """A small encoder of temporal convolutions for CPUs, trained on views that simulate unseen sensors."""
+    # Half the stride and fewer channels than the first bundled encoders, whose temporal resolution was too low.
     encoder = EncoderConfig(preprocess=ROBUST, backbone=ConvolutionConfig(stride=2, width=80))
-    # Larger banks gain nothing here and cost a third of the time. Keys follow faster than CMD's 0.999, whose
-    # memory of a thousand steps is nearly half of a short run.
+    # Larger banks gain nothing here and take a third of the time. The momentum is lower than CMD's 0.999, which
+    # averages over a thousand steps, too many for short runs.
     method = MethodConfig(slots=1024, neighbours=512, momentum=0.99)
     augment = AugmentConfig(
         offset=0.1,
@@ -136,10 +136,10 @@ def i2md_small() -> Recipe:
         averages=4,
         method=method,
         augment=augment,
-        batch=256,  # a step's costs that do not grow with the batch are a fifth of one of 128
+        batch=256,  # the costs that do not grow with the batch are a fifth of a step of 128
         steps=48000,
         warmup=500,
-        # The rate stands still for most of the run, so that a checkpoint of any time can be finished by a short decay.
+        # The rate is constant for most of the run, so that any checkpoint can be finished by a short decay.
         decay=0.25,
         precision="bfloat16",
     )
@@ -166,7 +166,7 @@ def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
     )
 
 
-#: By the name that `skelrep pretrain` takes. PKU-MMD II has few clips, hence more epochs.
+#: Recipes by the name that `skelrep pretrain` accepts. PKU-MMD II has fewer clips and needs more epochs.
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "i2md_small": i2md_small,
     **{name: partial(paper, name) for name in ("moco", "cmd", "i2md")},

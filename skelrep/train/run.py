@@ -1,4 +1,4 @@
-"""A run from a recipe's name to an encoder that can be published: what the commands `pretrain` and `export` do."""
+"""From a recipe's name to an encoder that can be published: the commands `pretrain` and `export`."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def run(
     save_every: int = 200,
     show_progress: bool | None = None,
 ) -> Encoder:
-    """Pretrains by a recipe and writes the encoder into `folder`/encoder; resumes what stopped there.
+    """Pretrains with a recipe and writes the encoder into `folder`/encoder; resumes a run that was stopped there.
 
-    Under `torchrun` each process calls this, and they train together.
+    Under `torchrun`, every process calls this function, and they train together.
 
     Args:
-        name: Of a recipe in `RECIPES`.
-        data: A folder that `skelrep prepare` wrote.
-        folder: Of the run.
-        changes: Of the recipe: "steps=100", "method.slots=2048", "window=None".
-        device: By default the best there is.
-        monitor: Labelled poses on which the frozen encoder is judged at every checkpoint, by 1-NN: test against train
-            if the file has these splits, else each clip against all others.
+        name: Name of a recipe in `RECIPES`.
+        data: A folder written by `skelrep prepare`.
+        folder: Folder of the run.
+        changes: Changes of the recipe: "steps=100", "method.slots=2048", "window=None".
+        device: By default the best available one.
+        monitor: Labelled poses on which the frozen encoder is evaluated at every checkpoint with 1-NN: test against
+            train if the file has these splits, else each clip against all others.
         save_every: Steps between checkpoints.
         show_progress: A bar on stderr; by default only in a terminal or notebook.
 
     Raises:
-        ValueError: for an unknown recipe or change, or what `Corpus.load` and `pretrain` refuse.
+        ValueError: for an unknown recipe or field, and as `Corpus.load` and `pretrain`.
         Stopped: after SIGTERM.
     """
     if name not in RECIPES:
@@ -63,9 +63,9 @@ def run(
     for change in changes:
         recipe = changed(recipe, change)
     folder = Path(folder)
-    place = distributed.start(as_device(device))
+    device_of_process = distributed.start(as_device(device))
     try:
-        corpus = Corpus.load(data, recipe.encoder, place)
+        corpus = Corpus.load(data, recipe.encoder, device_of_process)
         judge, protocol = (None, "") if monitor is None else _monitor(monitor, recipe.encoder)
         encoder = pretrain(
             recipe, corpus, folder, save_every=save_every, monitor=judge, show_progress=show_progress
@@ -80,10 +80,10 @@ def run(
 
 
 def changed(recipe: Recipe, change: str) -> Recipe:
-    """A recipe with one field changed, "method.slots=2048"; values are written as in Python.
+    """A recipe with one field changed, such as "method.slots=2048"; values are written as in Python.
 
     Raises:
-        ValueError: if there is no such field, or its value is of another type.
+        ValueError: if there is no such field, or the value has the wrong type.
     """
     path, equals, text = change.partition("=")
     if not equals:
@@ -97,13 +97,13 @@ def changed(recipe: Recipe, change: str) -> Recipe:
         fields = [field.name for field in dataclasses.fields(part)] if dataclasses.is_dataclass(part) else []
         if names[0] not in fields:
             raise ValueError(
-                f"the recipe has no {path!r}; where {names[0]!r} stands there are {', '.join(fields) or 'none'}"
+                f"the recipe has no {path!r}{nearest(names[0], fields)}; valid fields: {', '.join(fields) or 'none'}"
             )
         if len(names) > 1:
             new = replaced(getattr(part, names[0]), names[1:])
         else:
             new = typed(get_type_hints(type(part))[names[0]], value, path)
-        # Steps and epochs exclude each other: naming one of them takes the other away.
+        # Steps and epochs exclude each other: setting one resets the other.
         other = {"steps": {"epochs": 0}, "epochs": {"steps": 0}}.get(path, {})
         return dataclasses.replace(part, **{names[0]: new}, **other)  # type: ignore[arg-type]
 
@@ -118,20 +118,20 @@ def export(
     results: str | os.PathLike | None = None,
     notes: Sequence[str] = (),
 ) -> Encoder:
-    """A run's encoder as a folder for `load_pretrained` and `push_to_hub`, its model card filled from the run.
+    """Exports the encoder of a run to a folder for `load_pretrained` and `push_to_hub`, with a model card.
 
-    A run that is not over gives the encoder of its last checkpoint, and the card says after how many steps.
+    An unfinished run exports the encoder of its last checkpoint, and the card states the number of steps.
 
     Args:
-        folder: Of the run.
-        output: Gets config.json, model.safetensors and README.md; must not exist or be empty. Its name becomes the
-            model's.
-        licence: Of the weights, as the Hub spells it ("cc-by-nc-4.0").
+        folder: Folder of the run.
+        output: Folder for config.json, model.safetensors and README.md; must not exist or be empty. Its name becomes
+            the name of the model.
+        licence: Licence of the weights, as the Hub spells it ("cc-by-nc-4.0").
         results: A JSON file: a list of objects with dataset, protocol, metric, value and, if known, sd.
         notes: Sentences for the card.
 
     Raises:
-        ValueError: if the folder holds no run, or a file is not what it should be.
+        ValueError: if the folder holds no run, or a file is invalid.
         FileExistsError: if there is something at `output`.
     """
     folder, output = Path(folder), Path(output)
@@ -166,7 +166,7 @@ def _of_checkpoint(folder: Path) -> Encoder:
     try:
         encoder.load_state_dict(weights)
     except Exception as error:  # torch names every tensor that does not fit, in as many lines
-        raise ValueError(f"the checkpoint in {folder} does not fit to its recipe.json") from error
+        raise ValueError(f"the checkpoint in {folder} does not match its recipe.json") from error
     hyper = {key: value for key, value in plain.items() if key != "encoder"}
     encoder.config.training.update(
         recipe=f"The checkpoint after {state['step']} steps of the run that the hyper-parameters describe.",
@@ -189,7 +189,7 @@ def _described(path: Path) -> dict[str, Any]:
 
 
 def _data(about: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the model card says of a corpus."""
+    """The entries of a corpus in the model card."""
     return [
         {"name": source["name"], "clips": source["clips"], "hours": round(source["hours"], 2)}
         | ({"licence": about["licence"]} if about.get("licence") else {})
@@ -200,7 +200,7 @@ def _data(about: dict[str, Any]) -> list[dict[str, Any]]:
 def _training(
     name: str, changes: Sequence[str], recipe: Recipe, corpus: Corpus, folder: Path, monitor: Any, protocol: str
 ) -> dict[str, Any]:
-    """What the model card says of a run."""
+    """The entries of a run in the model card."""
     method = recipe.method
     parts = {
         "instance contrast": method.instance,
@@ -211,7 +211,7 @@ def _training(
     losses = [part for part, weight in parts.items() if weight]
     command = " ".join(["skelrep pretrain", name, *(["--set", *changes] if changes else [])])
     lines = (folder / "log.jsonl").read_text().splitlines()
-    last = json.loads(lines[-1]) if lines else {}  # somebody removed it after the last step
+    last = json.loads(lines[-1]) if lines else {}  # empty if the log was removed after the last step
     results = [
         {
             "dataset": Path(monitor).stem,
@@ -231,25 +231,25 @@ def _training(
 
 
 def _monitor(path: str | os.PathLike, config: EncoderConfig) -> tuple[Callable[[Encoder], dict[str, float]], str]:
-    """A function that judges an encoder by 1-NN on a labelled file, in per cent, by stream; and the protocol's name.
+    """A function that computes the 1-NN accuracy of each stream on a labelled file in per cent; the protocol's name.
 
-    What encoders of this config cannot take is refused here, not when the first checkpoint is due.
+    Poses that do not fit the config are refused here and not at the first checkpoint.
     """
     poses = read(path)
     if poses.labels is None:
-        raise ValueError(f"{path} holds no labels to judge by; an .npz written by Poses.save can")
+        raise ValueError(f"{path} holds no labels to evaluate with; an .npz written by Poses.save can")
     try:
         train, test = (members(poses.info, split, path) for split in ("train", "test"))
     except ValueError:
         train = test = None
         if len(poses) < 2:
-            raise ValueError(f"{path} holds {len(poses)} clip; judging each against the others takes two") from None
+            raise ValueError(f"{path} holds {len(poses)} clip; evaluating each against the others takes two") from None
     Encoder(config).prepare(poses)
 
     def accuracy(rows: np.ndarray, poses: Poses) -> float:
         assert poses.labels is not None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a class of one clip, told at every checkpoint
+            warnings.simplefilter("ignore")  # about classes of one clip, at every checkpoint
             if train is None:
                 result = knn_eval(rows, poses.labels, k=(1,), leave_one_out=True)
             else:
