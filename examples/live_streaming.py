@@ -50,8 +50,8 @@ def right(names, seconds, spans):
     return np.mean(judged)
 
 
-def report(what, shares):
-    print(f"{what:38} {np.mean(shares):.0%} right, sd {np.std(shares, ddof=1):.0%} over people")
+def report(what, accuracies):
+    print(f"{what:38} {np.mean(accuracies):.0%} correct, sd {np.std(accuracies, ddof=1):.0%} over persons")
 
 
 # %% [markdown]

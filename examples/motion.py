@@ -289,8 +289,8 @@ def _seen(body: np.ndarray, skeleton: Skeleton, fps: float, noise: float, rng: n
     body = body - body[:, :1].mean(axis=0) * (1, 0, 1)
     yaw = 180 + rng.uniform(-60, 60)  # towards the sensor, more or less; beyond that arms hide each other
     camera = _rotations(np.array([[rng.normal(0, 5), 0, rng.normal(0, 2)]]))[0]
-    place = np.array([rng.uniform(-0.5, 0.5), rng.uniform(-1.2, -0.7), rng.uniform(2.2, 3.8)])
-    body = (body @ _rotations(np.array([[0, yaw, 0]]))[0].T + place) @ camera.T
+    position = np.array([rng.uniform(-0.5, 0.5), rng.uniform(-1.2, -0.7), rng.uniform(2.2, 3.8)])
+    body = (body @ _rotations(np.array([[0, yaw, 0]]))[0].T + position) @ camera.T
     joints = mapping(BODY, skeleton) @ body
     frames, count = joints.shape[:2]
     drift = _wander(frames, 3 * count, fps, rng).reshape(joints.shape)  # trackers err slowly more than at random

@@ -108,7 +108,7 @@ def test_rows_stay_on_disk(folders):
 
 def test_what_is_no_corpus(folders, tmp_path):
     with pytest.raises(
-        ValueError, match=r"holds no training corpus \(no corpus.json\); write one by `skelrep prepare`"
+        ValueError, match=r"holds no training corpus \(no corpus.json\); write one with `skelrep prepare`"
     ):
         Corpus.load(tmp_path, SMALL)
     with pytest.raises(ValueError, match="holds no training corpus"):

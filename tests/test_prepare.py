@@ -198,13 +198,13 @@ def test_clips_without_anybody_are_left_out(tmp_path):
     ("inputs", "options", "said"),
     [
         (["flat.npz"], {}, "flat.npz holds two-dimensional poses; a training corpus needs three dimensions"),
-        (["timeless.npz"], {}, "timeless.npz does not tell its frames a second; give them with --fps"),
+        (["timeless.npz"], {}, "timeless.npz has no frame rate; give it with --fps"),
         (["three.npz", "kinect.npz"], {}, "kinect.npz is on the skeleton 'kinect-20', the inputs before it on 'three'"),
         (["kinect.npz", "three.npz"], {"skeleton": "common-15"}, "'three' cannot be mapped to 'common-15'"),
         (["three.npz"], {"skeleton": "comon-15"}, "did you mean 'common-15'"),
         (["three.npz"], {"splits": ["train"]}, "three.npz has no splits"),
-        (["nobody.npz"], {}, "there is nobody in .*nobody.npz: nothing to write"),
-        ([], {}, "there is nobody in no input"),
+        (["nobody.npz"], {}, "no person in .*nobody.npz: nothing to write"),
+        ([], {}, "no person in no input"),
         (["three.npz", "broken.npz"], {}, "broken.npz"),
     ],
 )

@@ -10,7 +10,7 @@ MARKER = re.compile(r"<!-- commands:.*?-->")
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Puts all commands in the place of the marker."""
+    """Replaces the marker by all commands."""
     return MARKER.sub(lambda _: commands(), markdown) if page.file.src_uri == "commands.md" else markdown
 
 

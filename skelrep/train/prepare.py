@@ -37,38 +37,38 @@ def prepare(
 ) -> dict[str, Any]:
     """Writes a training corpus.
 
-    A *track* is a person of a clip, all its frames; who was never seen is none, and a clip without tracks is left out.
-    The folder holds
+    A *track* is all frames of one person of a clip. Persons who were never seen have no track, and clips without tracks
+    are left out. The folder contains
 
-    - `rows.npy` (F, V, 3) float32: all tracks, one after the other; gaps in time are bridged, and NaN is a joint that
-      was never seen in its track. Tracks of a clip stand together, the most active person first.
-    - `tracks.npz`: for R tracks `start` (R,) the first row, `length` (R,) rows, `clip` (R,) the index of the clip,
-      `seen` (R, V) which joints are there; for N clips `ids`, `fps`, and what all inputs have of `labels` and
-      `info_<column>`, each (N,).
+    - `rows.npy` (F, V, 3) float32: all tracks, concatenated. Gaps in time are interpolated; NaN marks a joint that was
+      never seen in the track. Tracks of a clip are adjacent, the most active person first.
+    - `tracks.npz`: for R tracks `start` (R,) the first row, `length` (R,) the number of rows, `clip` (R,) the index of
+      the clip, `seen` (R, V) which joints were seen; for N clips `ids`, `fps`, and those of `labels` and
+      `info_<column>` that all inputs have, each (N,).
     - `corpus.json`: `format_version`, `skeleton` (name, joints, parents), `sources` (name, clips and hours of each
-      input, in their order), `licence` and the `hours` of all clips.
+      input, in order), `licence` and the `hours` of all clips.
 
-    It is written under another name and renamed, so that a folder of that name is a whole corpus. What is in memory at
-    a time is what `reader` gives at a time: some 2000 files of an NTU folder.
+    The folder is written under a temporary name and renamed, so a folder of the final name is always complete. Memory
+    holds one part of `reader` at a time: about 2000 files of an NTU folder.
 
     Args:
         inputs: Files and folders of three-dimensional poses.
-        folder: Where the corpus goes; must not exist or be empty.
-        skeleton: What all poses are mapped to, by joint names; by default the inputs' own.
+        folder: The folder to write; must not exist or be empty.
+        skeleton: The skeleton to which all poses are mapped by joint name; by default that of the inputs.
         splits: Keep the clips that are members of all of these ("ntu60", "xsub_train").
-        licence: Of the data, for the cards of models trained on it.
-        clean: Whether exchanges of left and right are undone, and joints that jump away and back bridged like gaps, as
+        licence: Licence of the data, for the cards of models trained on it.
+        clean: Whether to correct swapped left and right sides and to interpolate joints that jump away and back, as
             encoders with `undo_swaps` and `remove_spikes` do.
-        reader: Called with an input and `split=splits`; to say more of the inputs, a partial `skelrep.io.read_parts`.
+        reader: Called with an input and `split=splits`; for other options, a `partial` of `skelrep.io.read_parts`.
 
     Returns:
-        What is in `corpus.json`.
+        The content of `corpus.json`.
 
     Raises:
-        FileNotFoundError: if an input, or the folder that `folder` is to stand in, does not exist.
-        FileExistsError: if there is something at `folder`.
+        FileNotFoundError: if an input or the parent of `folder` does not exist.
+        FileExistsError: if `folder` exists and is not empty.
         ValueError: if an input cannot be read, is two-dimensional, has no fps or cannot be mapped; if the inputs'
-            skeletons differ and none is given; if nobody is seen in any.
+            skeletons differ and none is given; if no input shows a person.
     """
     folder = Path(folder).expanduser().resolve()
     inputs = [Path(path).expanduser().absolute() for path in inputs]
@@ -85,7 +85,7 @@ def prepare(
             about |= {"licence": licence, "hours": sum(source["hours"] for source in about["sources"])}
             (corpus / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
-            folder.rmdir()  # elsewhere than on POSIX a rename does not replace even an empty folder
+            folder.rmdir()  # only on POSIX can a rename replace an empty folder
         corpus.rename(folder)
     return about
 
@@ -100,7 +100,7 @@ def _write(
 ) -> dict[str, Any]:
     """Writes rows and tracks; returns the format, the skeleton and the sources."""
     given = target is not None
-    lengths: list[int] = []  # of each track
+    lengths: list[int] = []  # of tracks
     clip_of: list[int] = []
     seen: list[np.ndarray] = []  # of each clip
     columns: list[dict[str, np.ndarray]] = []  # of each part
@@ -129,7 +129,7 @@ def _write(
                 source["clips"] += len(kept)
                 clips += len(kept)
         if target is None or not clips:
-            raise ValueError(f"there is nobody in {', '.join(map(str, inputs)) or 'no input'}: nothing to write")
+            raise ValueError(f"no person in {', '.join(map(str, inputs)) or 'no input'}: nothing to write")
         _write_header(file, sum(lengths), target)
     length = np.array(lengths)
     shared = [key for key in columns[0] if all(key in part for part in columns)]
@@ -153,23 +153,23 @@ def _write_header(file: BinaryIO, rows: int, skeleton: Skeleton) -> None:
 
 
 def _matrix(poses: Poses, target: Skeleton, given: bool, path: Path) -> Tensor | None:
-    """The map to `target`, None if there is nothing to map; refuses what cannot be trained on."""
+    """The mapping to `target`, None if the skeletons are equal; raises ValueError for unsuitable poses."""
     if poses.channels != 3:
         raise ValueError(f"{path} holds two-dimensional poses; a training corpus needs three dimensions")
     if poses.fps is None:
-        raise ValueError(f"{path} does not tell its frames a second; give them with --fps")
+        raise ValueError(f"{path} has no frame rate; give it with --fps")
     if poses.skeleton.joints == target.joints:
         return None
     if not given:
         raise ValueError(
             f"{path} is on the skeleton {poses.skeleton.name!r}, the inputs before it on {target.name!r}; give the one "
-            "that all shall be mapped to: --to common-15, or skeleton= in Python"
+            "to map all of them to: --to common-15, or skeleton= in Python"
         )
     return torch.from_numpy(mapping(poses.skeleton, target))
 
 
 def _tracks(clip: np.ndarray, cleaned: Skeleton | None, matrix: Tensor | None) -> np.ndarray:
-    """Those persons of a clip (M, T, V, C) who were seen, the most active first, gaps bridged: (R, T, W, C)."""
+    """The persons of a clip (M, T, V, C) who were seen, most active first, gaps interpolated: (R, T, W, C)."""
     clip = clip[np.argsort(-coordinate_energy(clip), kind="stable")]
     persons, frames, *pose = clip.shape
     rows, starts, lengths = clip.reshape(-1, *pose), np.arange(persons) * frames, np.full(persons, frames)
@@ -185,11 +185,11 @@ def _tracks(clip: np.ndarray, cleaned: Skeleton | None, matrix: Tensor | None) -
     if matrix is not None:
         rows = map_joints(torch.from_numpy(rows), matrix).numpy()
     tracks = rows.reshape(persons, frames, *rows.shape[1:])
-    return tracks[~np.isnan(tracks[:, 0]).any(axis=-1).all(axis=-1)]  # what is seen at all is now in every frame
+    return tracks[~np.isnan(tracks[:, 0]).any(axis=-1).all(axis=-1)]  # a joint that was ever seen is now in every frame
 
 
 def _columns(poses: Poses, path: Path) -> dict[str, np.ndarray]:
-    """What is known of each clip."""
+    """The columns of the clips: ids, fps, labels and info."""
     columns = {"ids": np.array(poses.ids, dtype=str), "fps": np.full(len(poses), poses.fps)}
     columns |= {} if poses.labels is None else {"labels": poses.labels}
     columns |= {f"info_{key}": column for key, column in poses.info.items()}

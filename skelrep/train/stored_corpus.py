@@ -1,4 +1,4 @@
-"""Reading of the folder that `skelrep prepare` writes, with every number checked before training begins."""
+"""Reads a folder written by `skelrep prepare` and checks all its numbers before training begins."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from skelrep.train.prepare import FORMAT_VERSION
 
 
 class StoredCorpus(NamedTuple):
-    """What the folder holds.
+    """The content of the folder.
 
     Attributes:
         about: `corpus.json` without the skeleton: sources, hours, licence.
-        skeleton: Of the rows.
+        skeleton: The skeleton of the rows.
         rows: (F, V, 3) float32 poses of all tracks, mapped from disk.
         start: (R,) first row of each track.
         length: (R,) rows of each track.
-        clip: (R,) which clip a track belongs to; never falls.
-        seen: (R, V) which joints are seen in a track.
+        clip: (R,) index of the clip of each track, in ascending order.
+        seen: (R, V) which joints were seen in each track.
         fps: (clips,) frames per second.
     """
 
@@ -42,11 +42,11 @@ def read_stored(folder: Path) -> StoredCorpus:
     """Opens a prepared corpus.
 
     Raises:
-        ValueError: if the folder holds no corpus, one of another version, or a damaged one; the message names what does
-            not fit.
+        ValueError: if the folder holds no corpus, one of another version, or a damaged one; the message names the
+            fault.
     """
     if not (folder / "corpus.json").exists():
-        raise ValueError(f"{folder} holds no training corpus (no corpus.json); write one by `skelrep prepare`")
+        raise ValueError(f"{folder} holds no training corpus (no corpus.json); write one with `skelrep prepare`")
     try:
         about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         if not isinstance(about, dict) or not isinstance(about.get("skeleton"), dict):
@@ -59,21 +59,21 @@ def read_stored(folder: Path) -> StoredCorpus:
         skeleton = Skeleton(**{key: _tuples(value) for key, value in about.pop("skeleton").items()})
         with opened(folder / "tracks.npz") as tracks:
             start, length, clip, seen, fps = (tracks[key] for key in ("start", "length", "clip", "seen", "fps"))
-        # Copy-on-write: torch wants memory that it could write to; nothing ever does.
+        # Copy-on-write, because torch expects writable memory; nothing writes to it.
         rows = np.load(folder / "rows.npy", mmap_mode="c", allow_pickle=False)
         stored = StoredCorpus(about, skeleton, rows, start, length, clip, seen, fps)
         if fault := _fault(stored):
             raise ValueError(fault)
     except OSError:
         raise
-    except Exception as error:  # damage shows as whatever numpy, zipfile and json happen to stumble over
+    except Exception as error:  # a damaged file can raise any exception in numpy, zipfile and json
         reason = f"no {error}" if isinstance(error, KeyError) else error
         raise ValueError(f"{folder} cannot be read as a training corpus ({reason}); prepare it again") from error
     return stored
 
 
 def _fault(stored: StoredCorpus) -> str | None:
-    """What is wrong with the numbers of a corpus; None if nothing is."""
+    """A description of the first fault in the numbers of a corpus; None if there is none."""
     about, skeleton, rows, start, length, clip, seen, fps = stored
     joints, tracks = len(skeleton), len(start) if start.ndim == 1 else 0
     if rows.ndim != 3 or rows.shape[1:] != (joints, 3) or rows.dtype != np.float32:
@@ -97,5 +97,5 @@ def _fault(stored: StoredCorpus) -> str | None:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples that a skeleton has."""
+    """JSON lists as tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
