@@ -56,7 +56,7 @@ class Product:
             relu: Whether negative results become zero.
 
         Raises:
-            ValueError: for int8 on another device than a CPU.
+            ValueError: for int8 on another device than a CPU, or if the weights are so large that products overflow.
             RuntimeError: if no product on this machine is right.
         """
         self._weight, self._bias = weight.detach().contiguous(), bias.detach().contiguous()
@@ -90,6 +90,9 @@ class Product:
         expected = torch.from_numpy(probe.numpy() @ self._weight.float().numpy().T + self._bias.float().numpy())
         expected = expected.relu_() if self._relu else expected
         scale = expected.square().mean().sqrt().clamp(min=1e-12)
+        if not scale.isfinite():  # nothing can be compared then, and no embedding would be finite
+            largest = float(max(self._weight.abs().max(), self._bias.abs().max()))
+            raise ValueError(f"weights of up to {largest:.1e} are too large for products in float32")
         for candidate in candidates:
             try:
                 with warnings.catch_warnings():

@@ -59,6 +59,11 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
+def one_line(error: BaseException, most: int = 300) -> str:
+    """An error's text without line breaks, of bounded length; its type where it has no text."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def printable(text: str) -> str:
     r"""The text without characters that a terminal would obey: "\x1b[2J" stands for the sequence that clears a screen.
 

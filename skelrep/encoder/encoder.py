@@ -140,8 +140,9 @@ class Encoder(nn.Module):
         return {name: kept[name, precision][1] for name in streams}
 
     def __getstate__(self) -> dict[str, Any]:
-        """What to copy and to pickle: packed weights are made again."""
-        return {name: value for name, value in self.__dict__.items() if name != "_packed_streams"}
+        """What to copy and to pickle: packed weights are made again, and threads that embed are not its own."""
+        left_out = "_packed_streams", "_embedding", "_before"
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def prepare(self, poses: Poses, device: torch.device | str | None = None) -> Annotated[Tensor, "N M T V 3"]:
         """Raw poses as `forward` takes them, (N, M, T, V, 3), by the config's preprocessing.

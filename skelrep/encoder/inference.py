@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -67,6 +70,7 @@ def embed_batches(
         return encoder.fuse({name: _over_persons(rows, weights) for name, rows in alone.items()}).float()
 
     for first, rows in _batches(encoder, poses, embed_batch, batch_size, device, precision, show_progress):
+        check_finite(rows, poses.ids[first : first + len(rows)])
         if normalize:
             rows = torch.nn.functional.normalize(rows, dim=-1)
         if out is None:
@@ -76,6 +80,17 @@ def embed_batches(
         out[first : first + len(rows)] = rows.cpu().numpy()
     assert out is not None  # Poses hold at least one clip
     return out
+
+
+def check_finite(rows: Tensor, ids: Sequence[str]) -> None:
+    """Raises a ValueError that names the clips of which a row of (R, ...) is not finite."""
+    finite = rows.isfinite().flatten(1).all(dim=1).tolist()
+    if wrong := [name for name, fine in zip(ids, finite) if not fine]:
+        raise ValueError(
+            f"the embeddings of {len(wrong)} clips are not finite: {', '.join(wrong[:5])}"
+            f"{', ...' if len(wrong) > 5 else ''}; their coordinates (unit, outliers), or the encoder's weights, "
+            "are too large for float32"
+        )
 
 
 def _uneven(weights: Tensor) -> bool:
@@ -123,6 +138,7 @@ def embed_persons(
     clips: list[int] = []
     persons: list[str] = []
     for first, rows in _batches(encoder, poses, embed_batch, batch_size, device, precision, show_progress):
+        check_finite(rows, [poses.ids[first + clip] for clip, _ in found])
         parts.append((torch.nn.functional.normalize(rows, dim=1) if normalize else rows).cpu().numpy())
         for clip, person in found:
             name = None if poses.person_ids is None else poses.person_ids[first + clip][person]
@@ -150,9 +166,7 @@ def _batches(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
 
-    training = encoder.training
-    encoder.eval().to(target)
-    try:
+    with _evaluating(encoder, target):
         done = 0
         with (
             torch.inference_mode(),
@@ -177,8 +191,44 @@ def _batches(
                 yield done, rows
                 done += len(batch)
                 bar.update(len(batch))
+
+
+@contextmanager
+def _evaluating(encoder: Encoder, target: torch.device) -> Iterator[None]:
+    """The encoder in evaluation mode on a device; the last of several threads gives back its mode and device."""
+    global _started_threads
+    _started_threads |= torch.get_num_threads() > 1
+    state = encoder.__dict__
+    with _LOCK:
+        if not state.get("_embedding", 0):
+            state["_before"] = encoder.training, encoder.device
+            encoder.eval()
+        state["_embedding"] = state.get("_embedding", 0) + 1
+        encoder.to(target)
+    try:
+        yield
     finally:
-        encoder.to(home).train(training)
+        with _LOCK:
+            state["_embedding"] -= 1
+            if not state["_embedding"]:
+                training, home = state.pop("_before")
+                encoder.to(home).train(training)
+
+
+_LOCK = threading.Lock()
+_started_threads = False  # whether OpenMP has had reason to start its threads
+
+
+def _after_fork() -> None:
+    """OpenMP's threads do not live in a forked process, which would wait for them forever: it uses one thread."""
+    global _LOCK
+    _LOCK = threading.Lock()
+    if _started_threads:
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def chosen_streams(encoder: Encoder, streams: str | Sequence[str] | None) -> tuple[str, ...]:

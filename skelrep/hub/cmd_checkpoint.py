@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from skelrep.checkpoints import load_checkpoint
 from skelrep.encoder import Encoder, EncoderConfig, Source
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.hub.load import assemble
@@ -42,15 +41,9 @@ def convert_cmd(checkpoint: str | os.PathLike, folder: str | os.PathLike | None 
     """
     checkpoint = Path(checkpoint).expanduser()
     try:
-        # Key encoders and optimiser, three quarters of the file, are never read where it can be mapped.
-        stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))
-    except OSError:
-        raise
-    except Exception as error:  # the unpickler has no error of its own: damage shows as anything
-        raise ValueError(
-            f"{checkpoint} is no plain PyTorch checkpoint: it is damaged, or holds objects beside tensors and plain "
-            "containers, which are refused because they could run code; save its state_dict alone"
-        ) from error
+        stored = load_checkpoint(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{checkpoint} is no plain PyTorch checkpoint: {error}; save its state_dict alone") from error
     state = stored.get("state_dict") if isinstance(stored, dict) else None
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()

@@ -5,6 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from skelrep.messages import one_line
+
+
+def checked_token(token: str | bool | None) -> str | bool | None:
+    """An access token without the blanks and line ends around it.
+
+    The transport refuses characters that no header may hold, and repeats the whole token in its message.
+
+    Raises:
+        ValueError: if something else than visible ASCII is in it; the message does not hold it.
+    """
+    if not isinstance(token, str):
+        return token
+    if not (token := token.strip()) or not all("!" <= character <= "~" for character in token):
+        raise ValueError("the token is empty, or holds blanks, line ends or characters beyond ASCII; copy it anew")
+    return token
+
 
 @contextlib.contextmanager
 def explain_errors(repo_id: str, revision: str | None = None) -> Iterator[None]:
@@ -42,8 +59,3 @@ def explain_errors(repo_id: str, revision: str | None = None) -> Iterator[None]:
             raise
         kind = type(error).__name__
         raise ConnectionError(f"no proper answer from the Hub about {repo_id} ({kind}: {one_line(error)})") from error
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__

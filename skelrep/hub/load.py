@@ -24,8 +24,8 @@ from torch import Tensor
 from skelrep.encoder import Encoder, EncoderConfig, Source
 from skelrep.encoder.device import as_device
 from skelrep.files import replacing
-from skelrep.hub.errors import explain_errors, one_line
-from skelrep.messages import nearest
+from skelrep.hub.errors import checked_token, explain_errors
+from skelrep.messages import nearest, one_line
 from skelrep.version import __version__
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
@@ -147,8 +147,8 @@ def _no_such_encoder(name: str, path: Path) -> OSError | ValueError:
     if path.is_file():
         advice = "; a CMD training checkpoint is read by skelrep.hub.convert_cmd" if ".pt" in path.name else ""
         return ValueError(f"{name} is a file; pass the folder that holds {CONFIG} and {WEIGHTS}{advice}")
-    if "://" in name or "@" in name:
-        return ValueError(f"{name} is no Hub id: write organisation/name, and a branch, tag or commit as revision=")
+    if "://" in name or "@" in name:  # not repeated: a URL may hold a password
+        return ValueError("a URL is no Hub id: write organisation/name, and a branch, tag or commit as revision=")
     if re.fullmatch(r"[\w.-]+", name):
         hint = nearest(name, bundled()) or f" (bundled: {', '.join(bundled()) or 'none'})"
         return FileNotFoundError(
@@ -163,6 +163,7 @@ def _download(
     """The snapshot folder of one commit, with config and weights in it; its name is the commit."""
     from huggingface_hub import snapshot_download
 
+    options["token"] = checked_token(options.get("token"))
     # One call resolves a branch once, so that both files are of the same commit.
     snapshot = functools.partial(
         snapshot_download,

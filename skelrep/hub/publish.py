@@ -14,9 +14,10 @@ from safetensors.torch import save
 
 from skelrep.encoder import Encoder
 from skelrep.files import replacing
-from skelrep.hub.errors import explain_errors, one_line
+from skelrep.hub.errors import checked_token, explain_errors
 from skelrep.hub.load import CARD, CONFIG, WEIGHTS, find, first_names, read_folder
 from skelrep.hub.model_card import model_card
+from skelrep.messages import one_line
 from skelrep.version import __version__
 
 
@@ -110,7 +111,7 @@ def push_to_hub(
         title = re.search(r"^# (.+)$", own_card, re.MULTILINE)
         if title is None or own_card != model_card(encoder, name=title[1]):
             card = own_card
-    api = HfApi(token=token, library_name="skelrep", library_version=__version__)
+    api = HfApi(token=checked_token(token), library_name="skelrep", library_version=__version__)
     with tempfile.TemporaryDirectory() as temporary:
         folder = save_pretrained(encoder, temporary, card=card)
         with explain_errors(repo_id, revision):

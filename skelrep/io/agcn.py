@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from skelrep.io.ntu import columns_of
-from skelrep.io.numpy_files import opened, seen
+from skelrep.io.numpy_files import seen
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
 from skelrep.missing import absent_as_nan
+from skelrep.npy import opened
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 

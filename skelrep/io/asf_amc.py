@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from skelrep.io.kinematics import positions, rotation
-from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import Reader, ReadOptions
+from skelrep.memory_budget import bounded
 from skelrep.poses import Poses
 from skelrep.skeletons import custom, resolve
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from skelrep.io.kinematics import positions, rotation
-from skelrep.io.numpy_files import bounded, rate
+from skelrep.io.numpy_files import rate
 from skelrep.io.reader import Reader, ReadOptions
+from skelrep.memory_budget import bounded
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.units import METRES, metres_by_body
+from skelrep.memory_budget import bounded
 from skelrep.messages import warn
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from skelrep.files import replacing
-from skelrep.io.numpy_files import opened
-from skelrep.messages import optional
+from skelrep.messages import one_line, optional
+from skelrep.npy import opened
 from skelrep.poses import Poses
 
 SUFFIXES = (".npy", ".npz", ".parquet")
@@ -104,6 +105,9 @@ def check_output(path: str) -> None:
 
 def save(embeddings: Embeddings, path: str | Path) -> None:
     """Writes a file of one of `SUFFIXES`; one that exists is replaced when all is written."""
+    for key, column in embeddings.columns():
+        if Path(path).suffix == ".npz" and column.dtype.hasobject:
+            raise ValueError(f"{key} holds Python objects; make them integers or strings to save them")
     with replacing(path) as file:
         if Path(path).suffix == ".npy":
             np.save(file, embeddings.rows)
@@ -136,16 +140,19 @@ def load(path: str | Path) -> Embeddings | None:
                 return Embeddings(file) if file.ndim == 2 else None  # poses have more axes
             if "embeddings" not in file.files:
                 return None
-            arrays = {key: file[key] for key in file.files}
+            arrays = {key: file[key] for key in file.files if key in _KEPT or key.startswith("info_")}
             model = str(arrays["model"]) if "model" in arrays else None
             found = Embeddings._from(arrays["embeddings"], arrays, model)
     if found is None:
         return None
+    if found.rows.ndim not in (2, 3) or found.rows.dtype.kind != "f":
+        raise ValueError(f"{path} is damaged: its embeddings have shape {found.rows.shape} of {found.rows.dtype}")
     if wrong := [key for key, column in found.columns() if column.shape != found.rows.shape[:1]]:
         raise ValueError(f"{path} is damaged: {wrong[0]} is not one value for each of its embeddings")
     return found
 
 
+_KEPT = ("embeddings", "model", "ids", "labels")
 _PARQUET = {"ids": "id", "labels": "label"}  # in the singular, as a column of a table is called
 
 
@@ -166,6 +173,8 @@ def _read_parquet(path: Path) -> Embeddings | None:
             schema = file.schema_arrow
             if "embedding" not in schema.names:
                 return None
+            if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
+                raise ValueError(f"{path} is damaged: it has the column {twice[0]!r} more than once")
             kept = [name for name in schema.names if name in _PARQUET.values() or name.startswith("info_")]
             table = file.read(columns=["embedding", *kept])
         lengths = compute.list_value_length(table["embedding"]).unique().to_pylist()
@@ -173,8 +182,9 @@ def _read_parquet(path: Path) -> Embeddings | None:
             raise ValueError(f"{path} is damaged: its embeddings are missing, or not all of one length")
         rows = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table["embedding"].chunks])
         columns = {name: _values(table[name], name, path) for name in kept}
-    except arrow.ArrowException as fault:
-        raise ValueError(f"{path} is damaged, or its column 'embedding' holds no lists ({fault})") from fault
+    except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError) as fault:
+        # pyarrow's messages have several lines, and its OSError is of the content, not of the disk.
+        raise ValueError(f"{path} is damaged, or its column 'embedding' holds no lists ({one_line(fault)})") from fault
     plural = {singular: key for key, singular in _PARQUET.items()}
     model = (schema.metadata or {}).get(b"skelrep.model", b"").decode() or None
     found = {plural.get(str(name), str(name)): column for name, column in columns.items()}

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle_bytes
 from skelrep.io.timeline import timeline
+from skelrep.memory_budget import bounded
 from skelrep.messages import optional
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses

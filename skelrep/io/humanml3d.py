@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from skelrep.io.numpy_files import opened
 from skelrep.io.reader import Reader, ReadOptions
+from skelrep.npy import opened
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 

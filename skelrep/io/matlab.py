@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded
+from skelrep.memory_budget import bounded
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.timeline import timeline
+from skelrep.memory_budget import bounded
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, custom, resolve
 

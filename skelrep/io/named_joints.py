@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from skelrep.io.json_files import Family, as_list, first_of, keyed_frames, number_of, rate_of, reader
-from skelrep.io.numpy_files import bounded
 from skelrep.io.people import Person, Recording, numbers_as_array
+from skelrep.memory_budget import bounded
 
 _FREEMOCAP = ("data_by_frame", "frame_data", "frames", "data")
 _SCORES = ("score", "confidence", "visibility", "likelihood")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
 from skelrep.io.reader import Reader, ReadOptions
+from skelrep.npy import opened
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -52,70 +47,6 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses:
             f"{path} holds the arrays {', '.join(content.files) or 'none'}; expected a single array, skelrep's own "
             "(Poses.save) or CTR-GCN's (x_train, y_train, x_test, y_test)"
         )
-
-
-class Archive:
-    """The arrays of a `.npz`, each read when it is asked for."""
-
-    def __init__(self, content: Any, path: Path) -> None:
-        """Takes what `numpy.load` opened, and where."""
-        self.content, self.path = content, path
-        self.files: list[str] = content.files
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        """The array of a name; numpy gives the bytes of a member that is none."""
-        found = self.content[name]
-        if not isinstance(found, np.ndarray):
-            raise ValueError(f"{name!r} in {self.path} is no array")
-        return found
-
-
-# What numpy raises for headers and archives that are damaged, and for sizes that no machine has.
-_DAMAGED = (EOFError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError, TokenError, OverflowError)
-_DAMAGED += (RecursionError, SystemError)
-
-
-def npz_members(path: Path) -> set[str]:
-    """The names of the arrays in a `.npz`, without reading one.
-
-    Raises:
-        ValueError: if the file is no `.npz` or damaged.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy") for name in archive.namelist()}
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged or no .npz ({error})") from error
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """The memory-mapped array of a `.npy` or the open `Archive` of a `.npz`; pickled objects are refused."""
-    try:
-        content = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (*_DAMAGED, ValueError) as error:
-        raise _no_arrays(path, error) from error
-    try:
-        if isinstance(content, np.ndarray):
-            yield content
-        else:
-            with content:
-                yield Archive(content, path)
-    except _DAMAGED as error:
-        raise _no_arrays(path, error) from error
-    except ValueError as error:  # a member of objects, or what is wrong with the poses
-        if "allow_pickle" not in str(error):
-            raise
-        raise _no_arrays(path, error) from error
-
-
-def _no_arrays(path: Path, error: Exception) -> ValueError:
-    if "allow_pickle" in str(error):  # numpy takes whatever it does not recognise for a pickle, and says so
-        return ValueError(
-            f"{path} holds Python objects or is no file of numpy's; only arrays of numbers are read "
-            "(save ragged clips as .npz with skelrep.write)"
-        )
-    return ValueError(f"{path} is damaged or no file of numpy's ({str(error)[:200]})")
 
 
 def _from_one(array: np.ndarray, path: Path, layout: str | None, skeleton: Any) -> Poses:
@@ -158,15 +89,6 @@ def rate(seconds: float) -> float | None:
         return None
     fps = 1 / seconds
     return float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps
-
-
-def bounded(*sizes: int) -> None:
-    """Refuses an array that a small or odd file would make larger than memory: 2^28 numbers are a gigabyte."""
-    if math.prod(sizes) > 2**28:
-        raise ValueError(
-            f"its poses would fill an array of {' x '.join(map(str, sizes))} numbers, more than a gigabyte; split the "
-            "recording, or the tracks of the people in it"
-        )
 
 
 def seen(clip: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import ReadOptions
 from skelrep.io.timeline import Timeline, timeline
+from skelrep.memory_budget import bounded
 from skelrep.messages import warn
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from skelrep.io.reader import Reader, ReadOptions
-from skelrep.messages import optional
+from skelrep.messages import one_line, optional
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
@@ -42,8 +42,10 @@ def read_pose(path: Path, options: ReadOptions) -> Poses:
         clip = np.array(np.ma.filled(body.data.astype(np.float32), np.nan)).swapaxes(0, 1)
         scores = np.array(body.confidence, dtype=np.float32).swapaxes(0, 1)
         fps = float(body.fps)
+        if not clip.size:
+            raise ValueError(f"its body has shape {clip.shape}: no person, frame or joint")
     except Exception as error:  # a damaged file fails in as many ways as there are fields
-        raise ValueError(f"{path} is damaged or no .pose file with a body ({error})") from error
+        raise ValueError(f"{path} is damaged or no .pose file with a body ({one_line(error)})") from error
     clip[scores == 0] = np.nan
     if "WORLD" in bodies[0]:
         clip[..., 1:] *= -1

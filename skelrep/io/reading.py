@@ -16,6 +16,7 @@ from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.registry import collected, reader_called, reader_for, recognised, suffixes
 from skelrep.io.report import ReadReport
 from skelrep.io.sources import Sources, sources
+from skelrep.memory_budget import counted
 from skelrep.messages import nearest, warn
 from skelrep.missing import Zeros, assumed_zeros
 from skelrep.poses import Poses
@@ -251,7 +252,8 @@ def _read_all(found: Sources, reader: Reader | None, options: ReadOptions) -> It
     some = False
     for several, mine in groups:
         assert several.read_many is not None, f"the reader {several.name} has collect, but no read_many"
-        for poses in _guarded(several.read_many(found.root, mine, options), found.root, options):
+        parts = counted(several.read_many(found.root, mine, options), sum(file.stat().st_size for file in mine))
+        for poses in _guarded(parts, found.root, options):
             some = True
             yield poses, list(poses.ids)
     names, unknown = found.names(), []
@@ -310,6 +312,11 @@ def _guarded(parts: Iterator[Poses], path: Path, options: ReadOptions) -> Iterat
         options.skip(path, error)
 
 
+def _parts_of(path: Path, reader: Reader, options: ReadOptions) -> Iterator[Poses]:
+    parts = reader.read(path, options)
+    yield from [parts] if isinstance(parts, Poses) else parts
+
+
 def _read_file(path: Path, reader: Reader | None, options: ReadOptions) -> Iterator[Poses]:
     """The clips of one file, in parts."""
     if path.stat().st_size == 0:
@@ -318,8 +325,7 @@ def _read_file(path: Path, reader: Reader | None, options: ReadOptions) -> Itera
         reader = reader or reader_for(path)
         if options.layout is not None and reader.name not in ("npy", "npz"):
             raise ValueError(f"layout= is for bare arrays; the format {reader.name!r} fixes its axes")
-        parts = reader.read(path, options)
-        yield from [parts] if isinstance(parts, Poses) else parts
+        yield from counted(_parts_of(path, reader, options), path.stat().st_size)
     except ValueError as error:
         if f"{path}" in f"{error}":
             raise

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from skelrep.io.kinematics import positions
-from skelrep.io.numpy_files import bounded, npz_members, opened
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
+from skelrep.memory_budget import bounded
+from skelrep.npy import npz_members, opened
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded, rate
+from skelrep.io.numpy_files import rate
+from skelrep.memory_budget import bounded
 
 # Plausible frames per second. Units are factors of 1000 apart and the range is narrower than that, so that the period
 # alone tells seconds from milliseconds, microseconds and nanoseconds.

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded, npz_members
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_numpy_object
+from skelrep.memory_budget import bounded
 from skelrep.missing import absent_as_nan
+from skelrep.npy import npz_members
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom, resolve
 

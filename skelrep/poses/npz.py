@@ -8,13 +8,12 @@ Its arrays are `format_version` (1), `poses` (R, V, C) with R the sum of M x T, 
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skelrep.files import replacing
+from skelrep.npy import opened
 from skelrep.skeletons import Skeleton
 
 if TYPE_CHECKING:
@@ -77,24 +76,12 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
 
 def _arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError("it is a single array; skelrep.read takes it")
-        with file:
-            arrays = {key: file[key] for key in file.files}
-    except (
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        MemoryError,
-        NotImplementedError,
-        OverflowError,
-    ) as error:
+        with opened(path) as file:
+            if isinstance(file, np.ndarray):
+                raise ValueError("it is a single array; skelrep.read takes it")
+            return {key: file[key] for key in file.files}
+    except ValueError as error:
         raise ValueError(f"{path} is no skelrep .npz, or damaged ({error})") from error
-    if bad := [key for key, value in arrays.items() if not isinstance(value, np.ndarray)]:
-        raise ValueError(f"{path} is damaged: {bad[0]} is no array")
-    return arrays
 
 
 def _parts(arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from skelrep import checkpoints
 from skelrep.encoder import Encoder
 from skelrep.files import replacing
 from skelrep.matmul import check_products
@@ -307,10 +308,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: if the file is damaged.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file can raise any exception in the unpickler
+        state = checkpoints.load_checkpoint(path)
+    except ValueError as error:
         raise ValueError(f"{path} is damaged; remove it to begin the run anew") from error
     kinds = {"step": int, "method": Mapping, "optimizer": Mapping}
     if not isinstance(state, dict) or not all(isinstance(state.get(name), kind) for name, kind in kinds.items()):

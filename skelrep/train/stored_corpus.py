@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.io.numpy_files import opened
+from skelrep.npy import opened
 from skelrep.skeletons import Skeleton
 from skelrep.train.prepare import FORMAT_VERSION
 

@@ -66,7 +66,7 @@ def test_members_of_our_own_file_that_are_damaged(tmp_path, member, content):
 def test_an_array_of_ctrgcn_that_is_none(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=np.ones(3), y_train=np.ones(3))
     changed(tmp_path / "a.npz", "x_train.npy", b"no array")
-    with pytest.raises(ValueError, match=r"'x_train' in .*a\.npz is no array"):
+    with pytest.raises(ValueError, match=r"a\.npz.*'x_train'"):
         read(tmp_path / "a.npz")
 
 

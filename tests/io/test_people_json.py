@@ -278,5 +278,5 @@ def test_no_json_at_all(tmp_path, text):
 def test_tracks_that_would_fill_the_memory(tmp_path):
     body = np.tile(walker(0, 0)[:1], (133, 1)).tolist()
     frames = [{"instances": [{"keypoints": body, "track_id": i // 2}]} for i in range(1500)]
-    with pytest.raises(ValueError, match=r"a\.json.*more than a gigabyte"):
+    with pytest.raises(ValueError, match=r"a\.json.*SKELREP_MAX_GIGABYTES"):
         read(saved(tmp_path / "a.json", frames))

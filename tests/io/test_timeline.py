@@ -118,7 +118,7 @@ def test_one_moment_and_none():
         timeline()
     with pytest.raises(ValueError, match="row 1"):
         timeline(times=[0, np.nan])
-    with pytest.raises(ValueError, match="gigabyte"):
+    with pytest.raises(ValueError, match="SKELREP_MAX_GIGABYTES"):
         frames = np.r_[0, 1, np.arange(500, 2**24, 500)]
         timeline(frames=frames).place(np.broadcast_to(1.0, (len(frames), 133, 3)))
     with pytest.raises(ValueError, match="span 1000001 frames, of which 3 are there"):

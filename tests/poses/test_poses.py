@@ -529,7 +529,7 @@ def rewritten(path: Path, **changes) -> Path:
         ({"parents": np.array([0, 0, 0, 9])}, "parent outside"),
         ({"labels": np.array([1])}, "2 clips but 1 labels"),
         ({"scores": np.ones((17, V))}, "damaged|reshape"),
-        ({"labels": np.array([{}, {}])}, "or damaged .*allow_pickle=False"),
+        ({"labels": np.array([{}, {}])}, "Python objects"),
     ],
 )
 def test_files_that_do_not_fit(changes, message, tmp_path):
@@ -560,7 +560,7 @@ def test_no_pickle_is_executed(tmp_path):
             return (Path(tmp_path / "boom").touch, ())
 
     path = rewritten(tmp_path / "poses.npz", info_bomb=np.array([Bomb(), Bomb()]))
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(ValueError, match="Python objects"):
         Poses.load(path)
     assert not (tmp_path / "boom").exists()
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import ReadOptions
+from skelrep.memory_budget import bounded
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, resolve

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from skelrep.io.data_sets.clips import clip_of, train_and_test
-from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import Reader, ReadOptions
+from skelrep.memory_budget import bounded
 from skelrep.poses import Poses
 
 JOINTS = 20

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from skelrep.io import ntu
-from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_numpy_object
+from skelrep.memory_budget import bounded
 from skelrep.missing import absent_as_nan
 from skelrep.persons import coordinate_energy
 from skelrep.poses import Poses

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded
 from skelrep.io.reader import ReadOptions
 from skelrep.io.tables.columns import columns_of
 from skelrep.io.tables.rows import Rows, clips_of
-from skelrep.messages import optional, warn
+from skelrep.memory_budget import bounded
+from skelrep.messages import one_line, optional, warn
 from skelrep.poses import Poses
 
 
@@ -20,6 +21,8 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
     try:
         with parquet.ParquetFile(path) as file:
             names = [str(name) for name in file.schema_arrow.names]
+            if twice := [name for name, count in Counter(names).items() if count > 1]:
+                raise ValueError(f"{path} has the column {twice[0]!r} more than once; remove or rename one of them")
             columns = columns_of(names)
             picked = [names[at] for at in columns.picked]
             # Runs of one value take no room in the file, but do so in memory.
@@ -31,8 +34,9 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
             for key, named in keys.items():
                 cells = [["" if cell is None else str(cell) for cell in table[name].to_pylist()] for name in named]
                 texts[key] = ["/".join(parts) for parts in zip(*cells)]
-    except (arrow.ArrowException, TypeError, KeyError) as fault:
-        raise ValueError(f"{path} is damaged or no Parquet table of numbers ({fault})") from fault
+    except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError) as fault:
+        # pyarrow's messages have several lines, and its OSError is of the content, not of the disk.
+        raise ValueError(f"{path} is damaged or no Parquet table of numbers ({one_line(fault)})") from fault
     if not len(numbers):
         raise ValueError(f"{path} holds names of columns but no frame")
     if columns.passed_over:

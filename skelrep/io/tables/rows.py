@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.io.numpy_files import bounded
 from skelrep.io.tables.columns import SCORE, Columns
 from skelrep.io.timeline import Timeline, as_seconds, frame_numbers, timeline, unit_of
+from skelrep.memory_budget import bounded
 from skelrep.messages import warn
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses

@@ -1,0 +1,90 @@
+"""Reading checkpoints of torch: no code of theirs runs, and none is small in the file and endless in memory."""
+
+from __future__ import annotations
+
+import pickletools
+import zipfile
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+
+# Items of a tuple, with those in the tuples within it, each as often as it is referred to. A tensor's own have some
+# thirty; torch computes the hash of one that is the key of a dict, which takes as long as there are items.
+_MAX_ITEMS = 100_000
+
+
+def load_checkpoint(path: str | PathLike) -> Any:
+    """What `torch.save` wrote, on the CPU: tensors, numbers, strings and plain containers, nothing else.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is damaged, or holds anything else; the message gives a reason, without the path.
+    """
+    path = Path(path)
+    try:
+        for stream in _pickles(path):
+            _check_tuples(stream)
+        # What is not asked for, such as the state of an optimiser, is never read where the file can be mapped.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except OSError:
+        raise
+    except Exception as error:  # neither unpickler has an error of its own: damage shows as anything
+        raise ValueError(
+            "it is damaged, or holds objects beside tensors and plain containers, which are refused because they could "
+            "run code"
+        ) from error
+
+
+def _pickles(path: Path) -> Iterator[IO[bytes]]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if info.filename.endswith(".pkl"):
+                    with archive.open(info) as stream:
+                        yield stream
+        return
+    with path.open("rb") as stream:  # as before torch 1.6: five pickles, and then the bytes of the tensors
+        for _ in range(5):
+            yield stream
+
+
+def _check_tuples(stream: IO[bytes]) -> None:
+    """Runs a pickle for the sizes of its tuples alone.
+
+    Raises:
+        ValueError: if one stands for too many items, or the pickle is damaged.
+    """
+    stack: list[int | None] = []  # items of each tuple, 1 for anything else, None for a mark
+    memo: dict[int, int] = {}
+    for opcode, argument, _ in pickletools.genops(stream):
+        key = cast(int, argument)
+        name = opcode.name
+        if name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            memo[key] = stack[-1] or 1
+            continue
+        if name == "MEMOIZE":
+            memo[len(memo)] = stack[-1] or 1
+            continue
+        before = [item.name for item in opcode.stack_before]
+        taken: list[int] = []
+        if "mark" in before:
+            while (top := stack.pop()) is not None:
+                taken.append(top)
+            before = before[: before.index("mark")]
+        for _ in before:
+            taken.append(stack.pop() or 1)
+        if name in ("GET", "BINGET", "LONG_BINGET"):
+            made = memo[key]
+        elif name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"):
+            made = 1 + sum(taken)
+        elif name == "DUP":
+            made = taken[0]
+        else:
+            made = 1
+        if made > _MAX_ITEMS:
+            raise ValueError("a tuple in it stands for too many items")
+        for item in opcode.stack_after:
+            stack.append(None if item.name == "mark" else made)

@@ -1,0 +1,86 @@
+"""How much memory the poses of a file may take: a small file must not fill it.
+
+A file that says "a million frames" in ten bytes, or one person per line of a table, stands for arrays far larger than
+itself. Readers therefore say what they are about to allocate, by `bounded`, and all that one file asks for is added up.
+A file may take 64 MB and 20 times its own size; the environment variable `SKELREP_MAX_GIGABYTES` raises that limit.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import TypeVar
+
+Part = TypeVar("Part")
+
+FREE_BYTES = 64 * 2**20
+TIMES = 20
+# An array of poses is checked, masked and often converted on its way into `Poses`: at the peak, measured over all
+# readers, some four arrays of its size exist.
+COPIES = 4
+
+
+class MemoryBudget:
+    """What one file may take; `claim` before allocating.
+
+    Args:
+        size: Bytes of the file, or of the files that are read together.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Nothing is claimed yet."""
+        self.limit = max(FREE_BYTES + TIMES * size, _asked())
+        self.claimed = 0
+
+    def claim(self, count: int) -> None:
+        """Adds bytes at the peak.
+
+        Raises:
+            ValueError: if all that was claimed is more than the limit.
+        """
+        self.claimed += count
+        if self.claimed > self.limit:
+            raise ValueError(
+                f"its poses would take {self.claimed / 2**30:.2g} GB of memory or more, a file of its size may take "
+                f"{self.limit / 2**30:.2g} GB; split the recording, or the tracks of the people in it, or set the "
+                f"environment variable SKELREP_MAX_GIGABYTES to {math.ceil(self.claimed / 2**30)} or more"
+            )
+
+
+_CURRENT: ContextVar[MemoryBudget | None] = ContextVar("skelrep_memory_budget", default=None)
+
+
+def bounded(*sizes: int) -> None:
+    """Claims an array of float32 of these sizes from the budget of the file that is read.
+
+    Outside of `counted`, 2^28 numbers, a gigabyte, are the limit of each array.
+
+    Raises:
+        ValueError: if the file's poses would take too much memory.
+    """
+    budget = _CURRENT.get() or MemoryBudget((2**30 * COPIES - FREE_BYTES) // TIMES)
+    budget.claim(math.prod(sizes) * 4 * COPIES)
+
+
+def counted(parts: Iterator[Part], size: int) -> Iterator[Part]:
+    """The parts of a file of `size` bytes, all of whose arrays are counted against one budget."""
+    budget = MemoryBudget(size)
+    while True:
+        before = _CURRENT.set(budget)
+        try:
+            part = next(parts, None)
+        finally:
+            _CURRENT.reset(before)
+        if part is None:
+            return
+        yield part
+
+
+def _asked() -> float:
+    text = os.environ.get("SKELREP_MAX_GIGABYTES", "").strip()
+    try:
+        return float(text or 0) * 2**30
+    except ValueError:
+        raise ValueError(f"SKELREP_MAX_GIGABYTES must be a number, got {text[:40]!r}") from None

@@ -1,0 +1,135 @@
+"""Reading numpy's `.npy` and `.npz` from anybody: headers are checked before anything is allocated.
+
+numpy itself trusts a header: impossible shapes, text that is no Unicode and members that are no arrays end in errors
+of many kinds, and a small compressed archive in gigabytes. Here all of them end in one sentence.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from skelrep.memory_budget import COPIES, MemoryBudget
+from skelrep.messages import one_line
+
+_MAGIC = b"\x93NUMPY"
+_LAST_CODE_POINT = 0x10FFFF
+
+
+class Archive:
+    """An open `.npz`: arrays by name, each checked and read when it is asked for.
+
+    Attributes:
+        files: The names of the arrays.
+    """
+
+    def __init__(self, path: str | os.PathLike, zipped: zipfile.ZipFile) -> None:
+        """Lists the arrays; none is read."""
+        self._path, self._zipped = path, zipped
+        self._budget = MemoryBudget(Path(path).stat().st_size)
+        self._members = {info.filename.removesuffix(".npy"): info for info in zipped.infolist()}
+        self.files = list(self._members)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """The array of this name.
+
+        Raises:
+            KeyError: if there is none.
+            ValueError: if it is damaged, holds objects, or is too large for the archive's size.
+        """
+        info = self._members[name]
+        try:
+            self._budget.claim(info.file_size * (COPIES - 1))  # the first copy of it is the array that is read
+            with self._zipped.open(info) as stream:
+                _check_header(stream, info.file_size)
+            with self._zipped.open(info) as stream:
+                array = np.lib.format.read_array(stream, allow_pickle=False)
+            _check_text(array)
+        except Exception as error:  # zipfile, zlib and numpy raise errors of a dozen kinds
+            reason = str(error)[:300] if isinstance(error, ValueError) else type(error).__name__
+            raise ValueError(f"{self._path}: its array {name[:100]!r} cannot be read ({reason})") from error
+        return array
+
+
+@contextmanager
+def opened(path: str | os.PathLike) -> Iterator[np.ndarray | Archive]:
+    """The memory-mapped array of a `.npy`, or the open archive of a `.npz`; pickled objects are refused.
+
+    Raises:
+        ValueError: if the file is damaged or neither of them.
+    """
+    with Path(path).open("rb") as file:
+        is_array = file.read(len(_MAGIC)) == _MAGIC
+        file.seek(0)
+        if is_array:
+            yield _mapped(path, file)
+            return
+        try:
+            zipped = zipfile.ZipFile(file)
+        except Exception as error:  # a damaged directory fails in as many ways as it has fields
+            raise ValueError(f"{path} is damaged or no file of numpy's ({one_line(error)})") from error
+        with zipped:
+            yield Archive(path, zipped)
+
+
+def npz_members(path: Path) -> set[str]:
+    """The names of the arrays in a `.npz`, without reading one.
+
+    Raises:
+        ValueError: if the file is no `.npz` or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+    except OSError:
+        raise
+    except Exception as error:  # a damaged directory fails in as many ways as it has fields
+        raise ValueError(f"{path} is damaged or no .npz ({one_line(error)})") from error
+
+
+def _mapped(path: str | os.PathLike, file: IO[bytes]) -> np.ndarray:
+    try:
+        _check_header(file, os.fstat(file.fileno()).st_size)
+        array = np.lib.format.open_memmap(path, mode="r")
+        _check_text(array)
+    except Exception as error:  # numpy parses headers as Python's literals, which fail in many ways
+        raise ValueError(f"{path} is damaged or no file of numpy's ({one_line(error)})") from error
+    return array
+
+
+def _check_header(stream: IO[bytes], size: int) -> None:
+    """Raises a ValueError unless the header of a `.npy` fits the `size` bytes of the whole."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version in ((2, 0), (3, 0)):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise ValueError(f"its format version is {version}")
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, but only arrays of numbers and text are read")
+    count = math.prod(shape)  # of Python's integers, which do not overflow
+    if len(shape) > 32 or any(axis < 0 for axis in shape):
+        raise ValueError(f"its shape {str(shape)[:100]} is impossible")
+    if dtype.itemsize == 0 and count > size:  # such as a million empty strings: no bytes vouch for them
+        raise ValueError(f"its shape {str(shape)[:100]} has more items than the file has bytes")
+    if count * dtype.itemsize > size - stream.tell():
+        raise ValueError(f"its shape {str(shape)[:100]} of {dtype} needs more bytes than there are")
+
+
+def _check_text(array: np.ndarray) -> None:
+    """Raises a ValueError for text that is no Unicode, which numpy notices in the middle of its use."""
+    if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
+        codes = np.ascontiguousarray(array).reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+        if codes.max() > _LAST_CODE_POINT or ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
+            raise ValueError("its text is no Unicode")
