@@ -35,7 +35,7 @@ class Report:
     faults: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-class _Worker:
+class Worker:
     """A process that reads cases, started anew when one ended it."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class _Worker:
             self.process = None
 
 
-def fuzz(format: str, cases: int, seed: int = 0, keep: Path | None = None) -> Report:
+def fuzz(format: str, cases: int, seed: int = 0, keep: Path | None = None, worker: Worker | None = None) -> Report:
     """Damages the seed of a format `cases` times.
 
     Args:
@@ -86,8 +86,11 @@ def fuzz(format: str, cases: int, seed: int = 0, keep: Path | None = None) -> Re
         cases: How often.
         seed: Of the random numbers; the same cases come of the same seed.
         keep: A folder to keep faulty inputs in; by default they are lost.
+        worker: Reads the cases, and goes on living; by default one is started for these cases.
     """
-    report, worker, rng = Report(), _Worker(), random.Random(f"{format} {seed}")
+    report, rng = Report(), random.Random(f"{format} {seed}")
+    own = worker is None
+    worker = worker or Worker()
     with tempfile.TemporaryDirectory() as folder:
         original = SEEDS[format](Path(folder))
         contents = {path: path.read_bytes() for path in original.damaged}
@@ -113,7 +116,8 @@ def fuzz(format: str, cases: int, seed: int = 0, keep: Path | None = None) -> Re
                     report.faults.append((answer["outcome"], f"{answer['error']}: {answer['sentence']}", kept))
                 path.write_bytes(contents[path])
         finally:
-            worker.close()
+            if own:
+                worker.close()
     return report
 
 

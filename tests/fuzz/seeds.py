@@ -222,11 +222,94 @@ def corpus(folder: Path) -> Seed:
     return Seed("corpus", folder / "corpus", tuple(sorted((folder / "corpus").iterdir())), {})
 
 
+def long_csv(folder: Path) -> Seed:
+    lines = ["frame,joint,x,y,z"]
+    for frame, pose in enumerate(body("kinect-20").clips[0][0]):
+        for name, point in zip(SKELETONS["kinect-20"].joints, pose):
+            lines.append(",".join([str(frame), name, *(f"{value:.4f}" for value in point)]))
+    (folder / "a.csv").write_text("\n".join(lines) + "\n")
+    return _file(folder / "a.csv")
+
+
+def json_lines(folder: Path) -> Seed:
+    write(body("kinect-20"), folder / "a.jsonl")
+    return _file(folder / "a.jsonl")
+
+
+def alphapose(folder: Path) -> Seed:
+    people = []
+    for frame, pose in enumerate(body("coco-17").clips[0][0]):
+        points = np.concatenate([pose[:, :2] * 50 + 200, np.full((17, 1), 0.9)], axis=1)
+        people.append(
+            {"image_id": f"{frame}.jpg", "keypoints": points.ravel().round(2).tolist(), "score": 2.5, "idx": 1}
+        )
+    (folder / "alphapose-results.json").write_text(json.dumps(people))
+    return _file(folder / "alphapose-results.json")
+
+
+def mvnx(folder: Path) -> Seed:
+    side = "Shoulder UpperArm ForeArm Hand".split(), "UpperLeg LowerLeg Foot Toe".split()  # noqa: SIM905
+    names = ["Pelvis", "L5", "L3", "T12", "T8", "Neck", "Head"]
+    names += [one + part for parts in side for one in ("Right", "Left") for part in parts]
+    segments = "".join(f'<segment label="{name}" id="{i + 1}"/>' for i, name in enumerate(names))
+    frames = "".join(
+        f'<frame time="{i}" index="{i}" type="normal"><position>{" ".join(f"{v:.4f}" for v in pose)}</position></frame>'
+        for i, pose in enumerate(np.random.default_rng(0).normal(size=(FRAMES, 69)))
+    )
+    (folder / "a.mvnx").write_text(
+        '<?xml version="1.0"?><mvnx xmlns="http://www.xsens.com/mvn/mvnx" version="4"><subject label="A" '
+        f'frameRate="60" segmentCount="23"><segments>{segments}</segments><frames>{frames}</frames></subject></mvnx>'
+    )
+    return _file(folder / "a.mvnx")
+
+
+def amass(folder: Path) -> Seed:
+    rng = np.random.default_rng(0)
+    joints = rng.normal(size=(FRAMES, 22, 3)).astype(np.float32)
+    np.savez(folder / "a.npz", joints=joints, trans=joints[:, 0], mocap_framerate=30.0)
+    return _file(folder / "a.npz")
+
+
+def cmd_checkpoint(folder: Path) -> Seed:
+    import torch
+
+    from skelrep import Encoder, EncoderConfig
+    from skelrep.encoder.recurrent import RecurrentConfig
+    from skelrep.hub.cmd_checkpoint import _cmd_name
+    from skelrep.preprocess import CMD_LINE
+
+    config = EncoderConfig(
+        SKELETONS["ntu-25"], ("joint",), CMD_LINE, RecurrentConfig(hidden=4, layers=1), fusion="mean"
+    )
+    state = {_cmd_name(name): tensor for name, tensor in Encoder(config).state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": state}, folder / "a.pth.tar")
+    return _file(folder / "a.pth.tar", kind="checkpoint")
+
+
 def _file(path: Path, kind: str = "poses", **options: object) -> Seed:
     return Seed(kind, path, (path,), options)
 
 
-SEEDS: dict[str, Callable[[Path], Seed]] = {
-    function.__name__: function
-    for function in (npy, npz, csv, parquet, text, bvh, mediapipe, coco_json, mmpose, openpose, ntu, pyskl, agcn, c3d)
-} | {f.__name__: f for f in (embeddings_npz, embeddings_parquet, model, corpus)}
+SEEDS: dict[str, Callable[[Path], Seed]] = (
+    {
+        function.__name__: function
+        for function in (
+            npy,
+            npz,
+            csv,
+            parquet,
+            text,
+            bvh,
+            mediapipe,
+            coco_json,
+            mmpose,
+            openpose,
+            ntu,
+            pyskl,
+            agcn,
+            c3d,
+        )
+    }
+    | {f.__name__: f for f in (long_csv, json_lines, alphapose, mvnx, amass)}
+    | {f.__name__: f for f in (embeddings_npz, embeddings_parquet, model, cmd_checkpoint, corpus)}
+)

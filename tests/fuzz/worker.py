@@ -42,6 +42,10 @@ def read(kind: str, path: str, options: dict[str, Any]) -> object:
         from skelrep.train.data import Corpus
 
         return len(Corpus.load(path, EncoderConfig()))
+    if kind == "checkpoint":
+        from skelrep.hub import convert_cmd
+
+        return repr(convert_cmd(path))
     raise ValueError(f"no kind of input is called {kind!r}")
 
 

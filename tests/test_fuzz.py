@@ -1,0 +1,61 @@
+"""Damaged inputs of every kind end in a documented error or in a result: never in a crash, a hang or a full memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fuzz.run import Worker, fuzz
+from tests.fuzz.seeds import SEEDS
+
+NEEDS = {"c3d": "ezc3d", "parquet": "pyarrow", "embeddings_parquet": "pyarrow"}
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    started = Worker()
+    yield started
+    started.close()
+
+
+def check(format: str, cases: int, seed: int, worker: Worker) -> None:
+    if format in NEEDS:
+        pytest.importorskip(NEEDS[format])
+    report = fuzz(format, cases, seed, worker=worker)
+    assert not report.faults, report.faults[:3]
+    assert sum(report.counts.values()) == cases
+    assert report.counts["clean"]  # else nothing was damaged
+
+
+@pytest.mark.parametrize("format", SEEDS)
+def test_damaged_inputs(format, worker):
+    check(format, 40, 0, worker)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", SEEDS)
+def test_many_damaged_inputs(format, worker):
+    check(format, 300, 1, worker)
+
+
+class Scripted(Worker):
+    """A reader that takes the seed, and then does what it is told."""
+
+    def __init__(self, outcome: str, megabytes: float) -> None:
+        super().__init__()
+        self.answer = {"outcome": outcome, "error": "IndexError", "sentence": "", "megabytes": megabytes}
+        self.asked = 0
+
+    def ask(self, case: dict) -> dict:
+        self.asked += 1
+        return dict(self.answer) if self.asked > 1 else self.answer | {"outcome": "accepted", "megabytes": 0.0}
+
+
+@pytest.mark.parametrize(("outcome", "megabytes", "counted"), [("crash", 0, "crash"), ("accepted", 500, "memory")])
+def test_the_harness_sees_faults(outcome, megabytes, counted):
+    report = fuzz("npy", 5, worker=Scripted(outcome, megabytes))
+    assert report.counts == {counted: 5}
+    assert len(report.faults) == 5
