@@ -36,6 +36,10 @@ class Skeleton:
 
     def __post_init__(self) -> None:
         """Refuses tables that would only fail later, and less clearly."""
+        if not isinstance(self.name, str) or not all(isinstance(joint, str) for joint in self.joints):
+            raise ValueError(f"a skeleton's name and joints must be strings, got {str((self.name, self.joints))[:200]}")
+        if not all(hasattr(parent, "__index__") for parent in self.parents):
+            raise ValueError(f"the parents of skeleton {self.name!r} must be whole numbers, got {self.parents}")
         if len(set(self.joints)) != len(self.joints):
             twice = sorted({joint for joint in self.joints if self.joints.count(joint) > 1})
             raise ValueError(f"skeleton {self.name!r} names a joint twice: {', '.join(twice)}")

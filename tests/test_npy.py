@@ -38,3 +38,10 @@ def test_all_arrays_of_a_file_share_one_budget():
 
 def test_the_budget_grows_with_the_file():
     assert MemoryBudget(10**9).limit - MemoryBudget(0).limit == TIMES * 10**9
+
+
+def test_names_of_arrays_are_repeated_on_one_line(tmp_path):
+    np.savez(tmp_path / "a.npz", **{"one\nline": np.ones(3), "b" * 5000: np.ones(3)})
+    with pytest.raises(ValueError, match=r"a\.npz holds the arrays one line, b+") as refused:
+        read(tmp_path / "a.npz")
+    assert len(str(refused.value)) <= 1000

@@ -506,3 +506,10 @@ def test_resolve_offers_the_nearest_name(typo, meant):
 def test_resolve_of_a_wholly_unknown_name_lists_all():
     with pytest.raises(ValueError, match=f"called 'xyzzy' .known: {', '.join(SKELETONS)}"):
         resolve("xyzzy")
+
+
+def test_names_are_strings_and_parents_whole_numbers():
+    with pytest.raises(ValueError, match="strings"):
+        Skeleton("a", ("hip", ("knee",)), (0, 0))
+    with pytest.raises(ValueError, match=r"whole numbers.*1\.5"):
+        Skeleton("a", ("hip", "knee"), (0, 1.5))

@@ -17,12 +17,13 @@ from skelrep.io.registry import collected, reader_called, reader_for, recognised
 from skelrep.io.report import ReadReport
 from skelrep.io.sources import Sources, sources
 from skelrep.memory_budget import counted
-from skelrep.messages import nearest, warn
+from skelrep.messages import nearest, one_line, warn
 from skelrep.missing import Zeros, assumed_zeros
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton
 from skelrep.splits import in_split, split_names
 
+_LONGEST = 1000  # characters of a message that repeats what a file holds
 # Clips, and the path of each clip's file below the folder that is read.
 _Part = tuple[Poses, list[str]]
 
@@ -327,6 +328,9 @@ def _read_file(path: Path, reader: Reader | None, options: ReadOptions) -> Itera
             raise ValueError(f"layout= is for bare arrays; the format {reader.name!r} fixes its axes")
         yield from counted(_parts_of(path, reader, options), path.stat().st_size)
     except ValueError as error:
-        if f"{path}" in f"{error}":
+        said = f"{error}"
+        if f"{path}" in said and "\n" not in said and len(said) < _LONGEST:
             raise
-        raise ValueError(f"{path}: {error}") from error  # so that readers need not say it themselves
+        # So that readers need not say it themselves; and names in a file may hold anything, line ends among it.
+        where = "" if f"{path}" in said else f"{path}: "
+        raise ValueError(where + one_line(error, _LONGEST)) from error

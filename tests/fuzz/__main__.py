@@ -29,7 +29,7 @@ def main() -> int:
         report = fuzz(format, cases, arguments.seed, arguments.keep)
         print(f"{format:20s}{cases:8d}" + "".join(f"{report.counts[outcome]:10d}" for outcome in OUTCOMES), flush=True)
         for outcome, error, kept in report.faults[: arguments.show]:
-            print(f"    {outcome}: {error} {kept}")
+            print(f"    {outcome}: {error[:300]} {kept}")
         faulty |= bool(report.faults)
     return int(faulty)
 
