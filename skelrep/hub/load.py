@@ -147,8 +147,9 @@ def _no_such_encoder(name: str, path: Path) -> OSError | ValueError:
     if path.is_file():
         advice = "; a CMD training checkpoint is read by skelrep.hub.convert_cmd" if ".pt" in path.name else ""
         return ValueError(f"{name} is a file; pass the folder that holds {CONFIG} and {WEIGHTS}{advice}")
-    if "://" in name or "@" in name:  # not repeated: a URL may hold a password
-        return ValueError("a URL is no Hub id: write organisation/name, and a branch, tag or commit as revision=")
+    if "://" in name or "@" in name:
+        said = "a URL" if ":" in name else name  # which may hold a password
+        return ValueError(f"{said} is no Hub id: write organisation/name, and a branch, tag or commit as revision=")
     if re.fullmatch(r"[\w.-]+", name):
         hint = nearest(name, bundled()) or f" (bundled: {', '.join(bundled()) or 'none'})"
         return FileNotFoundError(

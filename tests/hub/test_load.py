@@ -11,6 +11,7 @@ from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.hub import bundled, load_pretrained, save_pretrained
 from skelrep.hub import load as skelrep_hub
+from skelrep.hub.errors import checked_token
 from skelrep.hub.load import CARD, CONFIG, WEIGHTS
 from tests.hub.saved import REPO, files_of, in_a_process, same, shifted, with_config, with_tensors
 from tests.hub_server import HubServer
@@ -339,6 +340,29 @@ def test_weights_of_another_encoder_on_the_hub(hub: HubServer, files):
     hub.commit(REPO, files | {WEIGHTS: save({"weight": torch.zeros(1)})})
     with pytest.raises(ValueError, match=r"1 unknown \(weight\)"):
         load_pretrained(REPO)
+
+
+@pytest.mark.parametrize("token", ["hf_SECRET\r\nX: y", "hf_SECRÉT", "hf_SEC RET", " "])
+def test_a_token_that_no_header_may_hold_is_in_no_message(hub: HubServer, token):
+    with pytest.raises(ValueError, match="token") as refused:
+        load_pretrained(REPO, token=token)
+    chain: BaseException | None = refused.value
+    while chain is not None:
+        assert "SEC" not in str(chain)
+        chain = chain.__cause__ or chain.__context__
+    assert hub.requests == []
+
+
+def test_blanks_around_a_token_are_cut_off():
+    assert checked_token(" hf_SECRET\n") == "hf_SECRET"
+    assert checked_token(None) is None
+    assert checked_token(True) is True
+
+
+def test_a_url_with_a_password_is_not_repeated():
+    with pytest.raises(ValueError, match="no Hub id") as refused:
+        load_pretrained("https://user:SECRET@example.org/m")
+    assert "SECRET" not in str(refused.value)
 
 
 def test_no_repository(hub: HubServer):

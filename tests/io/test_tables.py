@@ -250,3 +250,11 @@ def test_a_real_csv():
     assert (poses.fps, poses.clips[0].shape) == (120.0, (1, 2575, 25, 3))
     assert {"pelvis", "left_collar", "left_shoulder", "left_hand", "left_knee", "head"} <= set(poses.skeleton.joints)
     np.testing.assert_allclose(poses.clips[0][0, 0, 0], [1.1473, 32.8029, 1.7158])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_ids_that_a_table_could_not_tell_apart_are_refused(tmp_path, suffix):
+    poses = Poses([np.ones((1, 3, 2, 3), np.float32)] * 3, custom(["a", "b"]), ["one", "two", "one"])
+    with pytest.raises(ValueError, match=r"1 ids .*\(one\)"):
+        write(poses, tmp_path / f"a{suffix}")
+    assert not list(tmp_path.iterdir())

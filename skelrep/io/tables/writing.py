@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +19,17 @@ def write_table(poses: Poses, path: Path) -> None:
     """Writes ids, labels, coordinates and scores as `.csv` or `.parquet`, in the columns that `read_csv` reads.
 
     The skeleton's parents and the columns of `info` are not kept; skelrep's `.npz` keeps everything.
+
+    Raises:
+        ValueError: if there is no clip, or several have one id.
     """
     if not len(poses):
         raise ValueError("there is no clip to write")
+    if twice := [name for name, count in Counter(poses.ids).items() if count > 1]:
+        raise ValueError(
+            f"{len(twice)} ids stand for several clips ({', '.join(twice[:3])}), and a table could not tell them apart: "
+            "give each clip an id of its own, or write .npz or .jsonl"
+        )
     counts = [clip.shape[0] * clip.shape[1] for clip in poses.clips]
     grids = [np.indices(clip.shape[:2]).reshape(2, -1) for clip in poses.clips]
     person, frame = np.concatenate(grids, axis=1)
