@@ -27,7 +27,7 @@ encoder = load_pretrained()
 embeddings = encoder.embed(pool, normalize=True), encoder.embed(test, normalize=True)
 poses = tuple(encoder.prepare(part, "cpu").flatten(1).numpy() for part in (pool, test))
 classes = np.unique(clips.labels)
-print(f"{len(pool)} clips to label, {len(test)} to judge, {len(classes)} classes")
+print(f"{len(pool)} clips to label, {len(test)} to test, {len(classes)} classes")
 
 # %% [markdown]
 # ## Which clips to label

@@ -43,11 +43,11 @@ def named(rows, known):
 
 def right(names, seconds, spans):
     """Fraction of correct labels; the first half second of an action and the time between actions are not counted."""
-    judged = []
+    correct = []
     for name, second in zip(names, seconds):
         truth = [action for action, (begin, end) in zip(actions, spans) if begin + 0.5 <= second <= end]
-        judged += [name == truth[0]] if truth else []
-    return np.mean(judged)
+        correct += [name == truth[0]] if truth else []
+    return np.mean(correct)
 
 
 def report(what, accuracies):

@@ -331,7 +331,7 @@ def make_clips(
     for i, (label, subject) in enumerate(zip(labels, subjects)):
         rng = np.random.default_rng((seed, 1, i))
         angles, _ = _act(performers[subject], [label], fps, rng)
-        cut = (rng.uniform(0, 0.25, 2) * len(angles)).astype(int)  # nobody presses the button in time
+        cut = (rng.uniform(0, 0.25, 2) * len(angles)).astype(int)  # recordings begin and end inaccurately
         body = _joints(angles[cut[0] : len(angles) - cut[1]], performers[subject].bones)
         if performers[subject].left_handed ^ (rng.random() < 0.15):  # and some use either hand
             body = body[:, BODY.mirror] * (-1, 1, 1)

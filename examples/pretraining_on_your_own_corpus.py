@@ -47,15 +47,15 @@ for source in corpus["sources"]:
 # The recipe `i2md_small`, shortened: fewer and smaller steps, and float32, because not all processors are fast with
 # bfloat16. `monitor` is a file of labelled clips on which the encoder is evaluated during the run; it does not select a
 # model. A run that was stopped is resumed by the same call. On the command line:
-# `skelrep pretrain i2md_small --data corpus -o run --monitor judge.npz --set steps=1000 batch=128 ...`.
+# `skelrep pretrain i2md_small --data corpus -o run --monitor labelled.npz --set steps=1000 batch=128 ...`.
 
 # %%
-judge = make_clips(120).windows(1.0)  # other persons, and one second only, so some movements are incomplete
-judge.save(folder / "judge.npz")
+labelled = make_clips(120).windows(1.0)  # other persons, and one second only, so some movements are incomplete
+labelled.save(folder / "labelled.npz")
 changes = [f"steps={steps}", f"warmup={steps // 10}", "batch=128", "precision=float32"]
 every = max(1, steps // 5)
 begin = time.monotonic()
-run("i2md_small", folder / "corpus", folder / "run", changes=changes, monitor=folder / "judge.npz", save_every=every)
+run("i2md_small", folder / "corpus", folder / "run", changes=changes, monitor=folder / "labelled.npz", save_every=every)
 print(f"{steps} steps in {(time.monotonic() - begin) / 60:.1f} minutes")
 log = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
 for line in log:
@@ -80,7 +80,7 @@ print("written:", ", ".join(sorted(path.name for path in (folder / "my-encoder")
 # few.
 
 # %%
-train, test = judge.select(split="train"), judge.select(split="test")
+train, test = labelled.select(split="train"), labelled.select(split="test")
 accuracy = {}
 for name, encoder in {"untrained": Encoder(mine.config), "yours": mine, "bundled": load_pretrained()}.items():
     result = knn_eval(encoder.embed(train), train.labels, encoder.embed(test), test.labels, k=1)

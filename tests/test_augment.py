@@ -18,7 +18,7 @@ def seed():
     torch.manual_seed(0)
 
 
-def test_augmentation_of_nothing_is_nothing_and_mirroring_twice_too():
+def test_zero_augmentation_and_mirroring_twice_change_nothing():
     poses = torch.randn(4, 64, 15, 3)
     torch.testing.assert_close(augment(poses, COMMON, AugmentConfig(**NOTHING)), poses, rtol=1e-5, atol=1e-5)
     chosen = torch.tensor([True, True, False, True])
@@ -78,7 +78,7 @@ def test_whole_parts_are_lost_in_a_fraction_of_views():
     assert (augment(poses, COMMON, config, hide=False) != 0).all()
 
 
-def test_some_sightings_are_far_off():
+def test_some_joints_are_outliers():
     poses = torch.zeros(400, 32, 15, 3)
     config = AugmentConfig(**NOTHING | {"spiked_views": 0.25, "spikes": 0.1, "spike": 2.0})
     moved = augment(poses, COMMON, config)
@@ -110,7 +110,7 @@ def test_noise_is_white_or_drifts():
         assert (change < 0.25) == smooth
 
 
-def test_mirroring_hits_its_share_and_both_views():
+def test_mirroring_has_its_fraction_and_applies_to_both_views():
     first, second = torch.randn(2, 1000, 1, 2, 15, 3)
     one, two, chosen = distort(first, second, COMMON, AugmentConfig(**NOTHING | {"mirror": 0.3}))
     assert 0.25 < chosen.float().mean() < 0.35
@@ -120,7 +120,7 @@ def test_mirroring_hits_its_share_and_both_views():
 
 
 @pytest.mark.parametrize("config", [AugmentConfig(), CMDAugmentConfig()])
-def test_views_differ_and_the_absent_stay_absent(config):
+def test_views_differ_and_absent_persons_stay_absent(config):
     first = torch.randn(16, 2, 8, 25, 3)
     first[::2, 1] = 0
     one, two, mirrored = distort(first, first.clone(), NTU, config)
@@ -158,7 +158,7 @@ def test_cmds_views_are_corrupted_or_sheared():
 
 
 @pytest.mark.parametrize("views", [0.0, 1.0])
-def test_cmds_augmentation_of_nothing_is_nothing(views):
+def test_zero_cmd_augmentation_changes_nothing(views):
     poses = torch.randn(20, 2, 3, 25, 3)
     config = CMDAugmentConfig(corrupted_views=views, corrupted_joints=0, shear=0.0)
     torch.testing.assert_close(corrupt_or_shear(poses, config), poses)

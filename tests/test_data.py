@@ -54,7 +54,7 @@ def cuts(monkeypatch):
 # -- loading ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_corpus_of_lone_persons(folders):
+def test_a_corpus_of_single_persons(folders):
     corpus = Corpus.load(folders / "one", SMALL)
     poses = recordings()
     assert len(corpus) == 6
@@ -67,7 +67,7 @@ def test_a_corpus_of_lone_persons(folders):
     assert corpus.about["licence"] == "CC0" and corpus.about["sources"][0]["name"] == "memory"
 
 
-def test_persons_alone_count_only_where_every_joint_is_seen(folders):
+def test_single_persons_need_every_joint(folders):
     """Three clips show one person, of whom a hand is hidden; three show two."""
     assert not mapping(NTU, COMMON)[:, 7].any()
     everybody = Corpus.load(folders / "two", SMALL)  # which needs no hands
@@ -77,7 +77,7 @@ def test_persons_alone_count_only_where_every_joint_is_seen(folders):
     assert whole.lengths.tolist() == [85, 85, 80, 80, 90, 90]
 
 
-def test_persons_together(folders):
+def test_a_corpus_of_several_persons(folders):
     corpus = Corpus.load(folders / "two", PAPER)
     poses = pairs()
     assert corpus.starts.shape == (6, 2)
@@ -106,7 +106,7 @@ def test_rows_stay_on_disk(folders):
     raise AssertionError("no mapping holds the rows")
 
 
-def test_what_is_no_corpus(folders, tmp_path):
+def test_folders_without_a_corpus_are_refused(folders, tmp_path):
     with pytest.raises(
         ValueError, match=r"holds no training corpus \(no corpus.json\); write one with `skelrep prepare`"
     ):
@@ -128,14 +128,14 @@ def test_what_is_no_corpus(folders, tmp_path):
         Corpus.load(corpus_of(three, tmp_path / "three"), SMALL)
     hidden = pairs(1)
     corpus_of(hidden, tmp_path / "hidden")
-    with pytest.raises(ValueError, match="holds nobody of whom every joint is seen"):
+    with pytest.raises(ValueError, match="holds no person of whom every joint is seen"):
         Corpus.load(tmp_path / "hidden", dataclasses.replace(SMALL, skeleton=NTU, preprocess=ALONE))
 
 
 # -- views ------------------------------------------------------------------------------------------------------------
 
 
-def test_views_are_cuts_prepared_as_a_strangers_clip(folders, cuts):
+def test_views_are_cuts_prepared_as_clips_are_for_embedding(folders, cuts):
     """A view equals what `prepare` makes of the same cut."""
     torch.manual_seed(0)
     corpus, poses = Corpus.load(folders / "one", SMALL), recordings()
@@ -225,7 +225,7 @@ def test_cuts_stay_within_their_clips(folders, longest, least, shortest, seed):
         assert (lengths >= 1).all() and (lengths <= window).all()
 
 
-def test_people_stand_still_at_the_ends_of_some_views():
+def test_persons_stand_still_at_the_ends_of_some_views():
     torch.manual_seed(0)
     lengths = torch.full((300,), 200)
     plain = sighted(lengths, 64, AugmentConfig())
@@ -240,7 +240,7 @@ def test_people_stand_still_at_the_ends_of_some_views():
     assert times[:, -1, 1].min() > 0.98
 
 
-def test_some_views_have_few_sightings():
+def test_some_views_have_few_recorded_frames():
     torch.manual_seed(0)
     times = sighted(torch.tensor([200] * 50 + [5] * 50), 64, AugmentConfig(coarse_views=1.0, coarse=(8, 30)))
     counts = [len(row[:, :2].unique()) for row in times]
@@ -250,14 +250,14 @@ def test_some_views_have_few_sightings():
 
 @settings(max_examples=30)
 @given(frames=st.integers(1, 70), length=st.integers(1, 90), begin=st.integers(0, 9))
-def test_frames_between_sightings_are_those_of_resampling(frames, length, begin):
+def test_interpolation_between_recorded_frames_equals_resampling(frames, length, begin):
     rows = torch.randn(100, 3, 3, generator=torch.Generator().manual_seed(length))
     starts, lengths = torch.tensor([begin]), torch.tensor([length])
     got = between(rows, starts, lengths, sighted(lengths, frames, AugmentConfig()))
     torch.testing.assert_close(got, data.resample(rows, starts, lengths, frames), rtol=0, atol=1e-4)
 
 
-def test_joints_that_are_not_seen_are_completed_as_when_embedding(folders, cuts):
+def test_missing_joints_are_derived_as_for_embedding(folders, cuts):
     torch.manual_seed(0)
     robust = dataclasses.replace(SMALL, preprocess=ROBUST)
     corpus, poses = Corpus.load(folders / "one", robust), recordings()
@@ -281,7 +281,7 @@ def test_joints_that_are_not_seen_are_completed_as_when_embedding(folders, cuts)
 @given(
     begin=st.integers(0, 40), batches=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 2**20)
 )
-def test_the_order_of_epochs_knows_no_batches(folders, begin, batches, seed):
+def test_the_order_of_epochs_does_not_depend_on_batches(folders, begin, batches, seed):
     corpus = Corpus.load(folders / "one", SMALL)
     whole = corpus.epoch_slice(begin, sum(batches), seed).tolist()
     parts, place = [], begin
@@ -291,7 +291,7 @@ def test_the_order_of_epochs_knows_no_batches(folders, begin, batches, seed):
     assert parts == whole
 
 
-def test_every_clip_once_an_epoch_in_another_order_each(folders):
+def test_every_epoch_has_every_clip_once_in_another_order(folders):
     corpus = Corpus.load(folders / "one", SMALL)
     series = corpus.epoch_slice(0, 60, 0).view(10, 6)
     assert series.sort(dim=1).values.tolist() == [list(range(6))] * 10
@@ -299,7 +299,7 @@ def test_every_clip_once_an_epoch_in_another_order_each(folders):
     assert corpus.epoch_slice(0, 60, 1).tolist() != series.flatten().tolist()
 
 
-def test_every_second_counts_alike(tmp_path):
+def test_all_seconds_have_equal_probability(tmp_path):
     torch.manual_seed(0)
     clips = [np.resize(recordings(1).clips[0], (1, length, 15, 3)) for length in (30, 60, 240)]
     corpus = Corpus.load(corpus_of(Poses(clips, COMMON, fps=30.0), tmp_path / "corpus"), SMALL)

@@ -147,7 +147,7 @@ def test_shared_statistics_are_those_of_the_joined_batch(results):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
 
 
-def test_parts_are_joined_and_flags_raised(results):
+def test_parts_are_gathered_and_flags_synchronised(results):
     for rank, parts in enumerate(result["parts"] for result in results):
         assert parts["gathered rows"].tolist() == [[0, 1], [2, 3], [10, 11], [12, 13]]
         assert parts["gathered columns"].tolist() == [[0, 2, 10, 12], [1, 3, 11, 13]]
@@ -155,7 +155,7 @@ def test_parts_are_joined_and_flags_raised(results):
         assert parts["rank"].tolist() == [rank, 2]
 
 
-def test_alone_nothing_is_joined():
+def test_a_single_process_gathers_nothing():
     rows = torch.arange(4)
     assert distributed.gathered(rows, dim=0) is rows
     assert (distributed.rank(), distributed.processes()) == (0, 1)
@@ -180,7 +180,7 @@ def start(command: list[str], corpus: Path, folder: Path, **environment: str) ->
     )
 
 
-def test_torchrun_ends_in_a_model_though_it_was_killed(tmp_path):
+def test_torchrun_resumes_after_it_was_killed(tmp_path):
     corpus = corpus_of(recordings(), tmp_path / "corpus")
     log = tmp_path / "run" / "log.jsonl"
     # As torchrun starts its workers; they survive its sudden death, so these are killed one by one.
@@ -210,7 +210,7 @@ def test_torchrun_ends_in_a_model_though_it_was_killed(tmp_path):
     assert encoder.embed(recordings(2), show_progress=False).shape == (2, encoder.dim)
 
 
-def test_on_cuda_statistics_are_shared_by_torchs_own_module(monkeypatch):
+def test_cuda_uses_sync_batchnorm(monkeypatch):
     """The conversion alone, which needs no GPU: weights and statistics stay the same tensors under the same names."""
     method = nn.ModuleDict({"entry": nn.BatchNorm1d(3), "block": nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))})
     before = method.state_dict(keep_vars=True)

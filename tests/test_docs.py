@@ -258,7 +258,7 @@ def _anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=where)
-def test_relative_links_lead_somewhere(page):
+def test_relative_links_exist(page):
     """As files, which is how they are read where the code is; the site is looked through by `mkdocs build --strict`."""
     text = re.sub(r"`[^`]*`", "", page.read_text(encoding="utf-8"))
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -301,7 +301,7 @@ def test_cards_are_made_from_their_configs(name):
     assert (CARD.parents[1] / name / "README.md").read_text(encoding="utf-8") == model_card(load_pretrained(name))
 
 
-def test_examples_of_docstrings_are_sections_that_the_site_knows():
+def test_docstrings_use_the_section_name_examples():
     """Of "Example:" it makes a quotation instead of code."""
     for file in (ROOT / "skelrep").rglob("*.py"):
         assert not re.search(r"^ +Example:$", file.read_text(encoding="utf-8"), re.MULTILINE), file

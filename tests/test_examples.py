@@ -266,7 +266,7 @@ def test_motion_writes_what_skelrep_reads(motion, tmp_path):
     ("arguments", "message"),
     [(["--clips", "5"], "at least 24"), (["--skeleton", "kinect"], "did you mean 'kinect-20'")],
 )
-def test_motion_refuses_in_a_sentence(arguments, message, tmp_path):
+def test_errors_of_motion_are_one_sentence(arguments, message, tmp_path):
     done = run("motion", tmp_path, "clips.npz", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
@@ -327,7 +327,7 @@ def test_bodies_are_as_tall_as_adults(exact):
         assert 1.4 < eyes / 0.936 < 2.0  # eye level as a share of height, after Drillis and Contini
 
 
-def test_bodies_are_no_mirror_images(exact):
+def test_bodies_are_not_mirrored(exact):
     """Left is left of where one looks, and knees bend that way."""
     for clip, label in zip(exact.clips, exact.labels):
         left = joint(clip, "left_hip") - joint(clip, "right_hip")
@@ -338,7 +338,7 @@ def test_bodies_are_no_mirror_images(exact):
             assert (knee * ahead).sum(axis=1).max() > 0.02
 
 
-def test_who_stands_does_not_slide(exact):
+def test_standing_feet_do_not_slide(exact):
     for label, most in {"clap": 0.1, "drink": 0.1, "bow": 0.25, "squat": 0.25}.items():
         for clip in exact.select(labels=label).clips:
             assert np.ptp(joint(clip, "left_foot"), axis=0).max() < most
@@ -365,7 +365,7 @@ def test_actions_are_neither_trivial_nor_impossible(clips):
     assert 0.4 < accuracy < 0.9
 
 
-def test_recording_tells_when_what_happens(motion):
+def test_recording_returns_the_times_of_its_actions(motion):
     actions = ["walk", "wave", "walk"]
     recording, spans = motion.make_recording(actions, seed=3)
     times = np.array(spans)

@@ -60,7 +60,7 @@ def projections(method: Method, first: Tensor, second: Tensor) -> tuple[Tensor, 
     return query.double(), key.double()
 
 
-def test_memory_wraps_and_knows_whose_slots_are_whose():
+def test_memory_wraps_and_stores_the_clip_of_each_slot():
     memory = Memory(2, 3, 10, 4)
     torch.testing.assert_close(memory.bank.norm(dim=-1), torch.ones(2, 3, 10))
     assert memory.own(torch.tensor([0, 1])).abs().max() == 0  # nobody has written yet
@@ -212,7 +212,7 @@ def test_a_further_loss_is_a_function_and_a_weight(corpora):
 @pytest.mark.parametrize("enqueue", ["key", "centre"])
 @pytest.mark.parametrize("negatives", [False, True])
 @pytest.mark.parametrize("progress", [0.0, 0.49, 0.5, 1.0])
-def test_clusters_are_keys_alone_and_from_the_start_their_neighbours_too(enqueue, negatives, progress, corpora):
+def test_clusters_include_neighbours_only_after_start(enqueue, negatives, progress, corpora):
     recipe = small()
     method = method_of(recipe, enqueue=enqueue, neighbours_are_negatives=negatives)
     first, second, clip = batch_of(recipe, corpora)
@@ -259,7 +259,7 @@ def test_steps_on_one_batch_lower_its_losses(make, names, corpora):
 
 
 @BACKBONES
-def test_an_absent_person_is_nobody(make, corpora):
+def test_absent_persons_do_not_change_the_losses(make, corpora):
     recipe = make()
     torch.manual_seed(1)
     first, second = torch.randn(2, 6, 2, recipe.encoder.preprocess.frames, len(recipe.encoder.skeleton), 3)
@@ -371,7 +371,7 @@ EVERYTHING = [
 
 
 @pytest.mark.parametrize(("make", "augment", "changes"), EVERYTHING)
-def test_a_step_never_waits(make, augment, changes, corpora, monkeypatch):
+def test_a_step_never_synchronises(make, augment, changes, corpora, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # knows no meta device
     recipe = make(augment=augment)
     method, corpus = method_of(recipe, **changes).to("meta"), moved(corpora[make], "meta")
@@ -401,13 +401,13 @@ def test_a_step_never_waits(make, augment, changes, corpora, monkeypatch):
         lambda x: x.repeat_interleave(torch.ones(4, dtype=torch.long, device=x.device), dim=0),
     ],
 )
-def test_the_guard_sees_who_waits(ask):
+def test_the_guard_detects_synchronisation(ask):
     x = torch.zeros(4, 3, device="meta")
     with pytest.raises(Waits), _Functions(), _Operators():
         ask(x)
 
 
-def test_the_guard_lets_pass_who_does_not():
+def test_the_guard_accepts_steps_without_synchronisation():
     x = torch.zeros(4, 3, device="meta")
     with _Functions(), _Operators():
         x[0, 1:] = 2.0
@@ -418,7 +418,7 @@ def test_the_guard_lets_pass_who_does_not():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(("make", "augment", "changes"), EVERYTHING)
-def test_a_step_never_waits_for_a_gpu(make, augment, changes, corpora):
+def test_a_step_never_synchronises_on_a_gpu(make, augment, changes, corpora):
     recipe = make(augment=augment)
     method, corpus = method_of(recipe, **changes).cuda(), moved(corpora[make], "cuda")
     optimizer = _optimizer(method, recipe)

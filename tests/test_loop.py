@@ -101,7 +101,7 @@ def test_the_log_holds_means_over_its_interval(corpus, tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="needs TensorBoard")
-def test_tensorboard_is_told(corpus, tmp_path):
+def test_losses_are_written_for_tensorboard(corpus, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     pretrain(small(), corpus, tmp_path, save_every=4)
@@ -111,7 +111,7 @@ def test_tensorboard_is_told(corpus, tmp_path):
     assert told == [(line["step"], pytest.approx(line["total"])) for line in log_of(tmp_path)]
 
 
-def test_seeds_and_nothing_else_make_the_difference(corpus, tmp_path):
+def test_runs_differ_only_by_their_seed(corpus, tmp_path):
     torch.manual_seed(1)
     one = pretrain(small(), corpus, tmp_path / "one")
     torch.manual_seed(2)
@@ -143,7 +143,7 @@ def test_the_optimiser_follows_the_schedule(corpus, tmp_path, monkeypatch):
     assert rates == [[2e-3 * _schedule(step, 8, recipe)] * 2 for step in range(8)]
 
 
-def test_weight_decay_spares_norms_and_biases():
+def test_norms_and_biases_have_no_weight_decay():
     method = loop.Method(Encoder(small().encoder), small().method)
     decayed, spared = loop._optimizer(method, small()).param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.05, 0.0)
@@ -180,7 +180,7 @@ def test_bfloat16_is_for_products_only(corpus, tmp_path):
     assert not torch.equal(single.streams["joint"].entry.weight, half.streams["joint"].entry.weight)  # type: ignore[union-attr]
 
 
-def test_a_translated_step_gives_the_same_numbers(corpus, tmp_path, monkeypatch):
+def test_a_compiled_step_gives_the_same_numbers(corpus, tmp_path, monkeypatch):
     """With the graph run as it was traced: translating it into C++ takes a minute and is torch's own business."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     encoder = dataclasses.replace(small().encoder, modalities=("joint", "motion"))
@@ -192,7 +192,7 @@ def test_a_translated_step_gives_the_same_numbers(corpus, tmp_path, monkeypatch)
             assert translated[name] == pytest.approx(eager[name], rel=1e-4)
 
 
-def test_features_may_be_pooled_otherwise_in_training(corpus, tmp_path):
+def test_training_may_pool_features_differently(corpus, tmp_path):
     monitored = []
     recipe = small(steps=2, averages=1)
     encoder = pretrain(recipe, corpus, tmp_path, save_every=1, monitor=lambda e: monitored.append(e.config) or {})
@@ -209,7 +209,7 @@ def test_every_recipe_builds(name):
     assert recipe.length(40091) == (recipe.steps or -(-recipe.epochs * 40091 // recipe.batch))
 
 
-def test_what_no_run_can_be_made_of(corpus, tmp_path):
+def test_invalid_recipes_are_refused(corpus, tmp_path):
     with pytest.raises(ValueError, match="steps or epochs, not both; got steps=8, epochs=2"):
         small(epochs=2).check()
     with pytest.raises(ValueError, match="batch of at least 2, got 1"):
@@ -232,7 +232,7 @@ def test_what_no_run_can_be_made_of(corpus, tmp_path):
     assert not list(tmp_path.iterdir())  # no recipe claims a folder that the mended one would want
 
 
-def test_a_run_keeps_its_corpus_and_a_damaged_checkpoint_is_told(corpus, tmp_path):
+def test_another_corpus_and_a_damaged_checkpoint_are_refused(corpus, tmp_path):
     pretrain(small(steps=2), corpus, tmp_path)
     with pytest.raises(ValueError, match="holds a run of another corpus; give this one a folder of its own"):
         pretrain(small(steps=2), dataclasses.replace(corpus, about={"sources": []}), tmp_path)
@@ -249,7 +249,7 @@ class Interrupted(Exception):
 
 
 @pytest.mark.parametrize("make", [small, small_sgd, small_paper])
-def test_a_run_that_broke_off_ends_as_if_it_had_not(make, folders, tmp_path):
+def test_an_interrupted_run_resumes_bit_exactly(make, folders, tmp_path):
     recipe = make()
     corpus = Corpus.load(folders / ("two" if make is small_paper else "one"), recipe.encoder)
     whole = pretrain(recipe, corpus, tmp_path / "whole", save_every=2)
@@ -288,7 +288,7 @@ def work(make, corpus: str, folder: str) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 @pytest.mark.parametrize("make", [long, small_sgd])
-def test_a_run_killed_at_any_moment_ends_as_if_it_had_not(make, folders, tmp_path):
+def test_a_killed_run_resumes_bit_exactly(make, folders, tmp_path):
     recipe = make()
     whole = pretrain(recipe, Corpus.load(folders / "one", recipe.encoder), tmp_path / "whole", save_every=1)
     moments, kills, log = random.Random(0), 0, tmp_path / "run" / "log.jsonl"
@@ -314,7 +314,7 @@ def test_a_run_killed_at_any_moment_ends_as_if_it_had_not(make, folders, tmp_pat
     assert [line["total"] for line in one] == [line["total"] for line in two]
 
 
-def test_asked_to_stop_it_saves_and_says_so(corpus, tmp_path):
+def test_sigterm_saves_a_checkpoint_and_raises_stopped(corpus, tmp_path):
     recipe = small()
     whole = pretrain(recipe, corpus, tmp_path / "whole")
     before = signal.getsignal(signal.SIGTERM)
@@ -333,7 +333,7 @@ def test_asked_to_stop_it_saves_and_says_so(corpus, tmp_path):
     assert [line["step"] for line in log_of(tmp_path / "run")] == [3, 4, 8]
 
 
-def test_outside_of_the_main_thread_signals_are_left_alone(corpus, tmp_path):
+def test_signal_handlers_are_not_set_outside_the_main_thread(corpus, tmp_path):
     thread = threading.Thread(target=pretrain, args=(small(steps=1), corpus, tmp_path))
     thread.start()
     thread.join()
@@ -341,7 +341,7 @@ def test_outside_of_the_main_thread_signals_are_left_alone(corpus, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGTERM")
-def test_the_command_stops_on_request_and_goes_on(folders, tmp_path):
+def test_the_command_stops_on_sigterm_and_resumes(folders, tmp_path):
     changes = ["encoder.backbone.width=8", "encoder.backbone.blocks=1", "method.slots=32", "method.neighbours=16",
                "method.projection=8", "batch=8", "steps=40"]  # fmt: skip
     command = ["pretrain", "i2md_small", "--data", str(folders / "one"), "--device", "cpu", "--save-every", "5"]
@@ -363,7 +363,7 @@ def test_the_command_stops_on_request_and_goes_on(folders, tmp_path):
 
 
 @pytest.mark.parametrize("poison", ["rate", "weight"])
-def test_what_is_no_number_is_not_kept(poison, corpus, tmp_path, monkeypatch):
+def test_a_nan_loss_is_refused_and_not_saved(poison, corpus, tmp_path, monkeypatch):
     recipe = small(learning_rate=1e30, warmup=0, steps=20) if poison == "rate" else small()
     before, step, calls = [b""], torch.optim.AdamW.step, []
 

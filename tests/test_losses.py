@@ -106,7 +106,7 @@ def test_all_pairs_hold_both_distillations():
             assert got[one * streams + a, other * streams + a].item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_who_may_look_at_no_slot_learns_nothing_and_breaks_nothing():
+def test_clips_whose_slots_are_all_excluded_get_a_finite_gradient_of_zero():
     """The bank of a corpus with one recording holds nobody else."""
     query, key, bank = (unit(2, n, 8, seed=n, dtype=torch.float32) for n in (3, 4, 9))
     key = key[:, :3]
@@ -212,7 +212,7 @@ class Elsewhere(torch.Tensor):
 @given(
     slots=st.integers(1, 40), count=st.integers(1, 50), share=st.floats(0, 1), ties=st.booleans(), seed=st.integers(0)
 )
-def test_the_ways_to_the_least_of_the_largest_agree(slots, count, share, ties, seed):
+def test_all_implementations_of_the_threshold_agree(slots, count, share, ties, seed):
     generator = torch.Generator().manual_seed(seed % 2**32)
     cosines = torch.rand(2, 3, slots, generator=generator) * 2 - 1
     cosines = (cosines * 4).round() / 4 if ties else cosines

@@ -181,7 +181,7 @@ def test_one_input_that_lacks_labels(tmp_path):
     assert (tmp_path / "corpus").stat().st_mode == (tmp_path / "plain").stat().st_mode  # not private, as scratch is
 
 
-def test_clips_without_anybody_are_left_out(tmp_path):
+def test_clips_without_persons_are_left_out(tmp_path):
     clip = RNG.normal(size=(2, 5, 3, 3))
     clip[0] = np.nan
     write(
@@ -208,7 +208,7 @@ def test_clips_without_anybody_are_left_out(tmp_path):
         (["three.npz", "broken.npz"], {}, "broken.npz"),
     ],
 )
-def test_refusals_leave_nothing_behind(tmp_path, inputs, options, said):
+def test_errors_leave_no_files(tmp_path, inputs, options, said):
     ones = np.ones((1, 4, 3, 3))
     write(Poses([ones], THREE, fps=30.0), tmp_path / "three.npz")
     write(Poses([ones[..., :2]], THREE, fps=30.0), tmp_path / "flat.npz")
@@ -222,13 +222,13 @@ def test_refusals_leave_nothing_behind(tmp_path, inputs, options, said):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_reader_says_more_of_the_inputs(tmp_path):
+def test_reader_passes_options(tmp_path):
     np.save(tmp_path / "a.npy", RNG.normal(size=(2, 5, 3, 3)))
     prepare([tmp_path / "a.npy"], tmp_path / "corpus", reader=partial(read_parts, skeleton=THREE, fps=25))
     assert_holds(tmp_path / "corpus", [read(tmp_path / "a.npy", skeleton=THREE, fps=25)], THREE)
 
 
-def test_where_the_corpus_may_go(tmp_path):
+def test_invalid_paths_are_refused(tmp_path):
     write(Poses([np.ones((1, 4, 3, 3))], THREE, fps=30.0), tmp_path / "a.npz")
     with pytest.raises(FileNotFoundError, match="the folder .*none does not exist"):
         prepare([tmp_path / "a.npz"], tmp_path / "none" / "corpus")

@@ -1,4 +1,4 @@
-"""The encoders in the box: they are what their cards say, and as good on real data as promised."""
+"""The bundled encoders: size, stored embeddings, model cards, and accuracy on real data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA = {"i2md-small": ("MSRC-12", "Bandai-Namco", "CMU"), "i2md-small-open": ("C
 LICENCES = {"i2md-small": "cc-by-nc-4.0", "i2md-small-open": "apache-2.0"}
 
 
-def test_the_default_is_in_the_box():
+def test_the_default_is_bundled():
     encoder = load_pretrained()
     assert encoder.source == ("i2md-small", None) and not encoder.training
     assert bundled() == sorted(PROMISED)
@@ -27,7 +27,7 @@ def test_the_default_is_in_the_box():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROMISED)
-def test_they_are_small(name):
+def test_bundled_encoders_are_small(name):
     encoder = load_pretrained(name)
     assert sum(file.stat().st_size for file in (PRETRAINED / name).iterdir()) < 6e6
     assert embed(np.random.default_rng(0).normal(size=(40, 33, 3)), encoder).shape == (1, encoder.dim)
@@ -45,7 +45,7 @@ def test_published_encoders_keep_their_numbers(name):
 
 
 @pytest.mark.parametrize("name", PROMISED)
-def test_their_cards_name_the_data_and_the_licence(name):
+def test_cards_name_the_data_and_the_licence(name):
     text = (PRETRAINED / name / "README.md").read_text()
     front = yaml.safe_load(text.split("---")[1])
     assert front["license"] == LICENCES[name] and front["library_name"] == "skelrep"
@@ -58,7 +58,7 @@ def test_their_cards_name_the_data_and_the_licence(name):
 @pytest.mark.skipif(not motion_data.FOLDER.is_dir(), reason="needs the motion data, which is not ours to publish")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROMISED)
-def test_they_are_as_good_as_promised(name):
+def test_bundled_encoders_reach_their_accuracy(name):
     from tests.benchmarks.accuracy import measure
 
     table = {line["protocol"]: line for line in measure(name, only=list(PROMISED[name]), quick=True)}

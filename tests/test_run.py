@@ -44,7 +44,7 @@ def test_changes_of_a_recipe():
     assert changed(recipe, "compile=True").compile is True
 
 
-def test_steps_and_epochs_take_each_others_place():
+def test_setting_steps_resets_epochs_and_the_reverse():
     by_steps = changed(RECIPES["i2md"](), "steps=10")
     assert (by_steps.steps, by_steps.epochs) == (10, 0)
     by_epochs = changed(by_steps, "epochs=3")
@@ -70,7 +70,7 @@ def test_steps_and_epochs_take_each_others_place():
         ("encoder.backbone.hidden=0", "hidden must be .*got 0"),
     ],
 )
-def test_changes_that_are_none(change, said):
+def test_invalid_changes_of_a_recipe_are_refused(change, said):
     with pytest.raises(ValueError, match=said):
         changed(RECIPES["cmd"](), change).check()
 
@@ -182,7 +182,7 @@ def test_a_monitor_without_splits_leaves_one_out(files, tmp_path, capsys):
     assert line["knn/fused"] == pytest.approx(100 * json.loads(capsys.readouterr().out)["accuracy"]["1"], abs=0.01)
 
 
-def test_a_run_that_is_not_over_can_be_exported(finished, files, tmp_path, monkeypatch):
+def test_an_unfinished_run_can_be_exported(finished, files, tmp_path, monkeypatch):
     def broken(*_):
         raise ValueError("a broken disk")
 

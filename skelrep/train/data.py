@@ -51,7 +51,7 @@ class Corpus:
 
         Raises:
             ValueError: if the folder holds no corpus or a damaged one, its skeleton cannot be mapped to the encoder's,
-                or nobody is left.
+                or no person is left.
         """
         device = torch.device(device)
         about, skeleton, stored, start, length, clip, seen, fps = read_stored(Path(folder))
@@ -68,7 +68,7 @@ class Corpus:
             starts = np.full((len(first), config.preprocess.persons), -1, dtype=np.int64)
             starts[of[keep], within[keep]] = start[keep]
         if not len(first):
-            raise ValueError(f"{folder} holds nobody of whom every joint is seen")
+            raise ValueError(f"{folder} holds no person of whom every joint is seen")
         rows = rows if device.type == "cpu" or rows.nbytes > _free(device) // 2 else rows.to(device)
         lengths, seconds = length[first], length[first] / fps[clip[first]]
         seconds = seconds.astype(np.float32)

@@ -66,9 +66,9 @@ def run(
     device_of_process = distributed.start(as_device(device))
     try:
         corpus = Corpus.load(data, recipe.encoder, device_of_process)
-        judge, protocol = (None, "") if monitor is None else _monitor(monitor, recipe.encoder)
+        evaluate, protocol = (None, "") if monitor is None else _monitor(monitor, recipe.encoder)
         encoder = pretrain(
-            recipe, corpus, folder, save_every=save_every, monitor=judge, show_progress=show_progress
+            recipe, corpus, folder, save_every=save_every, monitor=evaluate, show_progress=show_progress
         ).cpu()
         if distributed.rank() == 0:
             encoder.config.training.update(_training(name, changes, recipe, corpus, folder, monitor, protocol))
@@ -256,11 +256,11 @@ def _monitor(path: str | os.PathLike, config: EncoderConfig) -> tuple[Callable[[
                 result = knn_eval(rows[train], poses.labels[train], rows[test], poses.labels[test], k=(1,))
         return round(100 * result.accuracy[1], 2)
 
-    def judge(encoder: Encoder) -> dict[str, float]:
+    def evaluate(encoder: Encoder) -> dict[str, float]:
         streams = {"fused": None} | {name: name for name in encoder.config.modalities}
         return {
             f"knn/{name}": accuracy(encoder.embed(poses, streams=stream, show_progress=False), poses)
             for name, stream in streams.items()
         }
 
-    return judge, "each clip by all others" if train is None else "the file's train and test split"
+    return evaluate, "each clip against all others" if train is None else "the file's train and test split"

@@ -28,7 +28,7 @@ def change(corpus: Path, **arrays) -> None:
     np.savez(corpus / "tracks.npz", **(stored | {name: make(stored[name]) for name, make in arrays.items()}))
 
 
-def test_it_is_read_as_it_was_written(corpus):
+def test_a_corpus_is_read_as_it_was_written(corpus):
     assert len(Corpus.load(corpus, EncoderConfig())) == 6
 
 
@@ -48,7 +48,7 @@ def test_it_is_read_as_it_was_written(corpus):
         ("seen", lambda seen: seen[:, 1:], "15"),
     ],
 )
-def test_numbers_of_tracks_that_do_not_fit_are_named(corpus, name, make, fact):
+def test_inconsistent_numbers_of_tracks_are_named(corpus, name, make, fact):
     change(corpus, **{name: make})
     with pytest.raises(ValueError, match=fact) as caught:
         Corpus.load(corpus, EncoderConfig())
