@@ -15,6 +15,7 @@ import pytest
 
 import skelrep
 from skelrep import SKELETONS, knn_eval
+from skelrep.train.recipes import i2md_small
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 WALK_THROUGHS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "motion")
@@ -158,8 +159,12 @@ def few_shot_labelling(text):
 
 def pretraining_on_your_own_corpus(text):
     [made] = re.findall(r"^Encoder\((.+): convolution", text, re.MULTILINE)
-    rows = skelrep.load_pretrained(made).embed(np.random.default_rng(0).normal(size=(30, 20, 3)), skeleton="kinect-20")
-    assert rows.shape == (1, 1536)
+    encoder = skelrep.load_pretrained(made)
+    assert encoder.config.backbone == i2md_small().encoder.backbone
+    assert encoder.embed(np.random.default_rng(0).normal(size=(30, 20, 3)), skeleton="kinect-20").shape == (
+        1,
+        encoder.dim,
+    )
     assert [int(step) for step in re.findall(r"^  step +(\d+): loss [\d.]+, 1-NN", text, re.MULTILINE)][-1] == 3
     scores = dict(re.findall(r"^(untrained|yours|bundled) +kNN .*?1-NN ([\d.]+) %", text, re.MULTILINE))
     assert min(map(float, scores.values())) > 4 * CHANCE
