@@ -21,7 +21,10 @@ from skelrep.train.i2md import Method
 from skelrep.train.loop import _trained
 from tests.corpus_data import ENVIRONMENT, PYTHON, another_process, corpus_of, recordings, small, small_paper
 
-pytestmark = pytest.mark.skipif(not dist.is_available() or os.name != "posix", reason="needs gloo")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not dist.is_available() or os.name != "posix", reason="needs gloo"),
+]
 PROCESSES, BATCH = 2, 6
 
 

@@ -223,6 +223,7 @@ def _type(text: str) -> None:
             assert done.returncode == 0, line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=where)
 def test_blocks_run(page, made_up, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -310,6 +311,7 @@ def test_docstrings_use_the_section_name_examples():
 # -- the site ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_site_builds_and_fetches_nothing(tmp_path):
     for module in ("material", "mkdocstrings_handlers.python"):
         pytest.importorskip(module, reason="needs mkdocs-material and mkdocstrings: pip install '.[docs]'")

@@ -187,6 +187,7 @@ JUDGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", WALK_THROUGHS)
 def test_walk_through(script, tmp_path):
     pytest.importorskip("matplotlib")

@@ -180,6 +180,7 @@ def test_bfloat16_is_for_products_only(corpus, tmp_path):
     assert not torch.equal(single.streams["joint"].entry.weight, half.streams["joint"].entry.weight)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_compiled_step_gives_the_same_numbers(corpus, tmp_path, monkeypatch):
     """With the graph run as it was traced: translating it into C++ takes a minute and is torch's own business."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
@@ -286,6 +287,7 @@ def work(make, corpus: str, folder: str) -> None:
     torch.save(encoder.state_dict(), Path(folder, "done.pt"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
 @pytest.mark.parametrize("make", [long, small_sgd])
 def test_a_killed_run_resumes_bit_exactly(make, folders, tmp_path):
@@ -340,6 +342,7 @@ def test_signal_handlers_are_not_set_outside_the_main_thread(corpus, tmp_path):
     assert (tmp_path / "checkpoint.pt").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGTERM")
 def test_the_command_stops_on_sigterm_and_resumes(folders, tmp_path):
     changes = ["encoder.backbone.width=8", "encoder.backbone.blocks=1", "method.slots=32", "method.neighbours=16",

@@ -46,6 +46,7 @@ def test_stored_without_outputs(name):
         assert cell.get("execution_count") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_runs_in_a_kernel(name, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient", reason="nbclient runs notebooks: pip install '.[test]'")

@@ -27,8 +27,8 @@ def write_table(poses: Poses, path: Path) -> None:
         raise ValueError("there is no clip to write")
     if twice := [name for name, count in Counter(poses.ids).items() if count > 1]:
         raise ValueError(
-            f"{len(twice)} ids stand for several clips ({', '.join(twice[:3])}), and a table could not tell them apart: "
-            "give each clip an id of its own, or write .npz or .jsonl"
+            f"{len(twice)} ids stand for several clips ({', '.join(twice[:3])}), and a table could not tell them "
+            "apart: give each clip an id of its own, or write .npz or .jsonl"
         )
     counts = [clip.shape[0] * clip.shape[1] for clip in poses.clips]
     grids = [np.indices(clip.shape[:2]).reshape(2, -1) for clip in poses.clips]
