@@ -107,11 +107,11 @@ def landmarks(known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> La
         skeleton: The encoder's.
         config: See `PreprocessConfig`.
     """
-    shown = (known if _any(~known) else known[:1]).to(torch.get_default_dtype())
+    shown = (known if _any(~known) else known[:1]).to(torch.float32)
 
     def mean_of(names: Joints) -> tuple[Tensor, Tensor]:
         """Weights of the joints that are known, and (R, 1) whether any is."""
-        chosen = torch.tensor([float(joint in names) for joint in skeleton.joints])
+        chosen = torch.tensor([joint in names for joint in skeleton.joints], dtype=torch.float32)
         named = shown * chosen.to(shown, non_blocking=True)  # no accelerator is waited for
         count = named.sum(dim=1, keepdim=True)
         return named / count.clamp(min=1), count > 0
@@ -263,7 +263,7 @@ def _rotation_between(directions: Tensor, goal: Tensor) -> Tensor:
     above = ((unit + goal).square().sum(dim=-1) / 2)[:, None, None]
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).view(-1, 3, 3)
-    rotation = torch.eye(3, device=unit.device) + cross + cross @ cross / above.clamp(min=1e-12)
+    rotation = torch.eye(3, dtype=unit.dtype, device=unit.device) + cross + cross @ cross / above.clamp(min=1e-12)
     # Opposite directions leave the axis open: half a turn, about y for z and about z for x, which keeps up what is up.
     return torch.where(above < 1e-12, torch.diag(2 * goal.roll(-1) - 1), rotation)
 

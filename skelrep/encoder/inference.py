@@ -170,6 +170,7 @@ def _batches(
         done = 0
         with (
             torch.inference_mode(),
+            torch.autocast(target.type, enabled=False),  # a caller's own does not decide the precision
             tqdm(
                 total=len(poses),
                 desc="embed",

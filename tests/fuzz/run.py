@@ -20,6 +20,7 @@ from tests.fuzz.seeds import SEEDS, Seed
 SECONDS = 10.0  # that a case may take, as the project promises
 MEGABYTES = 64.0  # beside which an input may take `TIMES` its size
 TIMES = 20
+LARGEST = 2**20  # bytes of an input: repetitions of repetitions would fill the memory of the harness itself
 
 
 @dataclass
@@ -101,7 +102,7 @@ def fuzz(format: str, cases: int, seed: int = 0, keep: Path | None = None, worke
                 path = rng.choice(original.damaged)
                 data = contents[path]
                 for _ in range(rng.choice((1, 1, 1, 2, 3))):
-                    data = rng.choice(mutators(path.name))(data, rng)
+                    data = rng.choice(mutators(path.name))(data, rng)[:LARGEST]
                 path.write_bytes(data)
                 answer = worker.ask(_case(original))
                 size = sum(file.stat().st_size for file in original.damaged) / 2**20
