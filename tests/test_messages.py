@@ -36,6 +36,7 @@ def test_a_checkout_that_is_not_installed_names_the_package(monkeypatch):
         raise importlib.metadata.PackageNotFoundError
 
     monkeypatch.setattr(importlib.metadata, "requires", absent)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for module in ("pyarrow", "pyarrow.parquet"):  # it is loaded already where other tests have read a table
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ModuleNotFoundError, match='pip install "pyarrow"'):
         optional("pyarrow.parquet", "parquet")

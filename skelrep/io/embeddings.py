@@ -182,7 +182,7 @@ def _read_parquet(path: Path) -> Embeddings | None:
             raise ValueError(f"{path} is damaged: its embeddings are missing, or not all of one length")
         rows = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table["embedding"].chunks])
         columns = {name: _values(table[name], name, path) for name in kept}
-    except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError) as fault:
+    except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError, UnicodeError) as fault:
         # pyarrow's messages have several lines, and its OSError is of the content, not of the disk.
         raise ValueError(f"{path} is damaged, or its column 'embedding' holds no lists ({one_line(fault)})") from fault
     plural = {singular: key for key, singular in _PARQUET.items()}

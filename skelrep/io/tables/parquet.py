@@ -34,7 +34,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
             for key, named in keys.items():
                 cells = [["" if cell is None else str(cell) for cell in table[name].to_pylist()] for name in named]
                 texts[key] = ["/".join(parts) for parts in zip(*cells)]
-    except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError) as fault:
+    except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError, UnicodeError) as fault:
         # pyarrow's messages have several lines, and its OSError is of the content, not of the disk.
         raise ValueError(f"{path} is damaged or no Parquet table of numbers ({one_line(fault)})") from fault
     if not len(numbers):
