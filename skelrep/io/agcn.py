@@ -45,7 +45,7 @@ def read_agcn(path: Path, options: ReadOptions) -> Poses:
     if path.stem.endswith(_DERIVED):
         raise ValueError(f"{path} holds bones or motions, not joints; read {prefix}_data_joint.npy instead")
     with opened(path) as array:
-        if not _is_agcn(array):
+        if not isinstance(array, np.ndarray) or not _is_agcn(array):
             raise ValueError(
                 f"{path} has shape {getattr(array, 'shape', None)}; expected the AGCN layout (clips, 2 or 3 channels, "
                 "frames, joints, 1 or 2 persons); pass layout= instead of format= for another"

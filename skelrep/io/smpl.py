@@ -134,7 +134,8 @@ def rest_joints(model: Path, betas: np.ndarray | None) -> tuple[np.ndarray, np.n
     """
     if model.suffix == ".npz":
         with opened(model) as content:
-            arrays = {key: content[key] for key in _MODEL_ARRAYS if key in content.files}
+            names = () if isinstance(content, np.ndarray) else content.files  # an array under the name of an archive
+            arrays = {key: content[key] for key in _MODEL_ARRAYS if key in names}
     else:
         content = load_pickle(model)
         content = content if isinstance(content, dict) else {}
