@@ -2,7 +2,7 @@
 
 A file that says "a million frames" in ten bytes, or one person per line of a table, stands for arrays far larger than
 itself. Readers therefore say what they are about to allocate, by `bounded`, and all that one file asks for is added up.
-A file may take 64 MB and 20 times its own size; the environment variable `SKELREP_MAX_GIGABYTES` raises that limit.
+A file may take 64 MB plus 20 times its own size; the environment variable `SKELREP_MAX_GIGABYTES` raises that limit.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ Part = TypeVar("Part")
 
 FREE_BYTES = 64 * 2**20
 TIMES = 20
-# An array of poses is checked, masked and often converted on its way into `Poses`: at the peak, measured over all
-# readers, some four arrays of its size exist.
+# An array of poses is checked, masked and often converted on its way into `Poses`: at the peak some four arrays of its
+# size are assumed to exist.
 COPIES = 4
 
 

@@ -28,7 +28,6 @@ ORDER = [
     "matmul",
     "joint_names",
     "skeleton_tables",
-    "skeleton_tables",
     "skeletons",
     "skeleton_guess",
 ]
