@@ -90,6 +90,14 @@ class EncoderConfig:
         backbone = {"kind": self.kind, **dataclasses.asdict(self.backbone)}
         return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self), "backbone": backbone}
 
+    def numerical(self) -> dict[str, Any]:
+        """What decides the embedding: `to_dict` without `training`, and without keys at their `when_missing` value.
+
+        So it stays the same for an encoder when a later version adds such a key.
+        """
+        plain = _without_defaults(dataclasses.replace(self, training={}))
+        return plain | {"backbone": {"kind": self.kind, **plain["backbone"]}}
+
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> EncoderConfig:
         """Reads `to_dict`'s form, strictly.
@@ -115,6 +123,17 @@ class EncoderConfig:
             )
         fields = {key: value for key, value in backbone.items() if key != "kind"}
         return _read_object(cls, {**plain, "backbone": _read_object(BACKBONES[kind], fields, "backbone")}, "config")
+
+
+def _without_defaults(value: Any) -> Any:
+    """Dataclasses within each other as dicts, without the fields that have their `when_missing` value."""
+    if isinstance(value, (list, tuple)):
+        return [_without_defaults(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    items = [(item, getattr(value, item.name)) for item in dataclasses.fields(value)]
+    kept = [(i.name, v) for i, v in items if "when_missing" not in i.metadata or i.metadata["when_missing"] != v]
+    return {name: _without_defaults(part) for name, part in kept}
 
 
 def _read_object(cls: type, plain: Any, where: str) -> Any:

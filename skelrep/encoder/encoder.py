@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -225,6 +227,22 @@ class Encoder(nn.Module):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights and of everything in the config that decides an embedding, 64 hexadecimal digits.
+
+        Encoders of one fingerprint give the same embeddings, wherever they were loaded from. Notes about the training
+        and the device are not part of it.
+
+        Examples:
+            >>> load_pretrained("i2md-small").fingerprint() == load_pretrained("i2md-small").fingerprint()
+            True
+        """
+        digest = hashlib.sha256(json.dumps(self.config.numerical(), sort_keys=True).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     def __repr__(self) -> str:
         """What it is, where it came from and what it takes, on one line."""

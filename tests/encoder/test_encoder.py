@@ -1,5 +1,6 @@
 """The encoder: streams, persons, shapes, fusion."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.device import as_device
 from skelrep.encoder.modalities import MODALITIES, modality
 from skelrep.encoder.recurrent import RecurrentConfig
+from skelrep.hub import load_pretrained, save_pretrained
 from skelrep.poses import Poses
 from skelrep.preprocess import CMD_LINE, PreprocessConfig
 from skelrep.skeletons import SKELETONS, Skeleton
@@ -204,3 +206,32 @@ def test_devices():
     for wrong in ("gpu", "cuda:99", ""):
         with pytest.raises(ValueError, match=f"there is no device '{wrong}' here; there is cpu"):
             as_device(wrong)
+
+
+# -- fingerprint ------------------------------------------------------------------------------------------------------
+
+
+def test_a_fingerprint_is_of_weights_and_config_alone(tiny_encoder, tmp_path):
+    save_pretrained(tiny_encoder, tmp_path / "saved")
+    found = tiny_encoder.fingerprint()
+    assert re.fullmatch("[0-9a-f]{64}", found) and load_pretrained(tmp_path / "saved").fingerprint() == found
+    noted = Encoder(replace(tiny_encoder.config, training={"notes": ["another"]}))
+    noted.load_state_dict(tiny_encoder.state_dict())
+    assert noted.fingerprint() == found
+    trimmed = Encoder(replace(tiny_encoder.config, preprocess=replace(tiny_encoder.config.preprocess, trim=True)))
+    trimmed.load_state_dict(tiny_encoder.state_dict())
+    assert trimmed.fingerprint() != found
+    with torch.no_grad():
+        next(tiny_encoder.parameters()).view(-1)[0] += 1e-6
+    assert tiny_encoder.fingerprint() != found
+
+
+def test_a_fingerprint_outlives_keys_that_are_added_to_configs():
+    stored = []
+    for config in CONFIGS.values():
+        encoder = Encoder(config)
+        with torch.no_grad():
+            for tensor in encoder.state_dict().values():
+                tensor.fill_(1)
+        stored.append(encoder.fingerprint()[:16])
+    assert stored == ["00882fece3578a6d", "a21b923286384baf"]  # manifests of corpora and files of classifiers hold them
