@@ -33,7 +33,7 @@ ORDER = [
 ]
 ORDER += ["missing", "fractions", "layouts", "persons", "tracking", "poses", "io"]
 ORDER += ["completion", "cleaning", "alignment", "preprocess", "checks"]
-ORDER += ["encoder", "hub", "embedding", "evaluate", "plot", "sklearn", "train", "cli"]
+ORDER += ["encoder", "hub", "embedding", "evaluate", "recordings", "plot", "sklearn", "train", "cli"]
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

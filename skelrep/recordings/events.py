@@ -1,0 +1,264 @@
+"""Events: what happens when in a recording, and who does it; as a table in .csv, .json, .jsonl and .parquet files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelrep.files import replacing
+from skelrep.messages import nearest, one_line, optional
+
+SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+_DECIMALS = 6  # of seconds and scores in text: microseconds, finer than any camera's clock
+
+
+class Event(NamedTuple):
+    """One row of `Events`."""
+
+    clip: str
+    start: float
+    end: float
+    label: str
+    score: float = math.nan
+    person: str = ""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Events:
+    """K events of recordings, such as detections, predictions or annotations; one array for each column.
+
+    Events may overlap. Those that follow each other without gaps are the segments of a recording.
+
+    Attributes:
+        clip: (K,) id of the clip or recording, as in `Poses.ids`.
+        start: (K,) float64, seconds since the clip's first frame; NaN with `end` where the times are not known, as for
+            a whole clip without fps.
+        end: (K,) float64, seconds; the end of the last frame, so that the next event may start there.
+        label: (K,) str.
+        score: (K,) float64, for example the probability of the label; NaN if unknown.
+        person: (K,) str as in `Poses.person_ids`; "" for all persons of the clip together.
+
+    Raises:
+        ValueError: for columns of different lengths, or an event that ends before it starts.
+
+    Examples:
+        >>> events = Events.of([Event("session", 1.0, 2.5, "squat", 0.9), Event("session", 4.0, 5.0, "jump", 0.8)])
+        >>> events.label.tolist()
+        ['squat', 'jump']
+        >>> events[events.score > 0.85]
+        Events(1 event of 1 clip: squat)
+    """
+
+    clip: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    label: np.ndarray
+    score: np.ndarray
+    person: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Brings the columns to their types and checks them against each other."""
+        for name, column in self.columns():
+            kind = np.float64 if name in _NUMBERS else str
+            object.__setattr__(self, name, np.asarray(column, dtype=kind))
+        lengths = {name: column.shape for name, column in self.columns()}
+        if len(set(lengths.values())) > 1 or self.clip.ndim != 1:
+            raise ValueError(f"the columns of events must have one value for each event, got shapes {lengths}")
+        if (wrong := np.flatnonzero(~_in_order(self.start, self.end))).size:
+            event = self.row(wrong[0])
+            raise ValueError(
+                f"event {wrong[0]} ({event.label!r} of {event.clip!r}) is from {event.start:g} to {event.end:g} s; "
+                "expected an end that is not before its start"
+            )
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Events:
+        """From single events; none make an empty table."""
+        columns = list(zip(*events)) or [()] * len(Event._fields)
+        return cls(**dict(zip(Event._fields, map(np.array, columns))))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Events]) -> Events:
+        """One table after the other."""
+        if not parts:
+            return cls.of([])
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
+
+    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The columns by name, in the order of files; `pandas.DataFrame(dict(events.columns()))` makes a table."""
+        return ((name, getattr(self, name)) for name in _COLUMNS)
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self.clip)
+
+    def row(self, index: int) -> Event:
+        """One event, in plain Python values."""
+        return Event(*(getattr(self, name)[index].item() for name in Event._fields))
+
+    def __iter__(self) -> Iterator[Event]:
+        """Event by event."""
+        return map(self.row, range(len(self)))
+
+    def __getitem__(self, rows: Any) -> Events:
+        """Some of the events, by a slice, or an array of numbers or booleans."""
+        return Events(**{name: column[rows] for name, column in self.columns()})
+
+    def __repr__(self) -> str:
+        """Counts and labels, on one line."""
+        clips, labels = len(np.unique(self.clip)), np.unique(self.label).tolist()
+        named = ": " + ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "") if labels else ""
+        return f"Events({len(self)} event{'s' * (len(self) != 1)} of {clips} clip{'s' * (clips != 1)}{named})"
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary for each event, in a form that JSON can hold: None for NaN, six decimals."""
+        lists = [_plain(column) for _, column in self.columns()]
+        return [dict(zip(_COLUMNS, row)) for row in zip(*lists)]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes a .csv, .json (a list of objects), .jsonl (an object on each line) or .parquet file.
+
+        In text, times and scores have six decimals. A file that exists is replaced when all is written.
+
+        Raises:
+            ValueError: for another suffix.
+            OSError: if the file cannot be written.
+            ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
+        """
+        path = Path(path)
+        check_output(path)
+        if path.suffix.lower() == ".parquet":
+            arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+            with replacing(path) as file:
+                parquet.write_table(arrow.table(dict(self.columns())), file)
+            return
+        with replacing(path) as file:
+            file.write(self.to_text(path.suffix.lower()).encode())
+
+    def to_text(self, suffix: str = ".csv") -> str:
+        """The content of a .csv, .json or .jsonl file."""
+        rows = self.to_dicts()
+        if suffix == ".json":
+            return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        if suffix == ".jsonl":
+            return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Events:
+        """Reads what `save` wrote, or a table of one's own with at least the columns start and end, in seconds.
+
+        Where the columns clip, label and person are missing, they are "". Further columns are passed over.
+
+        Raises:
+            ValueError: if the file is no such table; the line is named.
+            OSError: if it cannot be read.
+            ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix not in SUFFIXES:
+            raise ValueError(f"events are read from {', '.join(SUFFIXES)} files, got {str(path)!r}")
+        if suffix == ".parquet":
+            return _from_rows(_parquet_rows(path), path, "row {}".format)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+            if suffix == ".csv":
+                reader = csv.DictReader(io.StringIO(text, newline=""))
+                rows: list[Any] = list(reader)
+                _check_header(reader.fieldnames or (), path)
+            else:
+                rows = json.loads(text) if suffix == ".json" else [json.loads(line) for line in text.splitlines()]
+        except (ValueError, RecursionError, csv.Error) as error:
+            if str(path) in str(error):
+                raise
+            raise ValueError(f"{path} is no {suffix} file of events ({one_line(error)})") from error
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(f"{path} is no list of events; expected objects with start, end and label")
+        first = 2 if suffix == ".csv" else 1  # below the header
+        return _from_rows(rows, path, lambda row: f"{'event' if suffix == '.json' else 'line'} {row + first}")
+
+
+_NUMBERS = ("start", "end", "score")
+_COLUMNS = ("clip", "person", "label", "start", "end", "score")
+assert set(_COLUMNS) == set(Event._fields) == {field.name for field in fields(Events)}
+
+
+def check_output(path: str | os.PathLike) -> None:
+    """Says before the work what `Events.save` would say after it.
+
+    Raises:
+        ValueError: for an unknown suffix, or a folder that does not exist.
+        ModuleNotFoundError: for .parquet without pyarrow.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"events are written to {', '.join(SUFFIXES)} files, got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if path.suffix.lower() == ".parquet":
+        optional("pyarrow", "parquet")
+
+
+def _in_order(start: Any, end: Any) -> Any:
+    """Whether events end no earlier than they start; neither time may be unknown alone."""
+    return (start <= end) | (np.isnan(start) & np.isnan(end))
+
+
+def _plain(column: np.ndarray) -> list[Any]:
+    if column.dtype.kind != "f":
+        return column.tolist()
+    return [None if math.isnan(number) else round(number, _DECIMALS) for number in column.tolist()]
+
+
+def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _check_header(names, path)
+            return file.read(columns=[name for name in names if name in _COLUMNS]).to_pylist()
+    except (arrow.ArrowException, OSError) as error:  # pyarrow's own OSError is of the content
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ValueError(f"{path} is damaged or no Parquet file ({one_line(error)})") from error
+
+
+def _check_header(names: Sequence[str], path: Path) -> None:
+    for needed in ("start", "end"):
+        if needed not in names:
+            raise ValueError(
+                f"{path} has no column {needed!r}{nearest(needed, names)} (it has: {', '.join(names) or 'none'}); "
+                f"events have the columns {', '.join(_COLUMNS)}"
+            )
+
+
+def _from_rows(rows: Sequence[dict[str, Any]], path: Path, place: Any) -> Events:
+    events = []
+    for index, row in enumerate(rows):
+        numbers = []
+        for name in _NUMBERS:
+            value = row.get(name)
+            try:
+                numbers.append(math.nan if value in (None, "") else float(value))
+            except (TypeError, ValueError):
+                raise ValueError(f"{path}, {place(index)}: {name} is {value!r}, not a number") from None
+        texts = {name: "" if row.get(name) is None else str(row[name]) for name in ("clip", "label", "person")}
+        event = Event(start=numbers[0], end=numbers[1], score=numbers[2], **texts)
+        if not _in_order(event.start, event.end):
+            raise ValueError(f"{path}, {place(index)}: the event is from {event.start:g} to {event.end:g} s")
+        events.append(event)
+    return Events.of(events)
