@@ -23,6 +23,7 @@ from skelrep.poses.covering import covering_joints
 
 if TYPE_CHECKING:
     from skelrep.encoder.encoder import Encoder
+    from skelrep.preprocess import Prepared
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +61,9 @@ def embed_batches(
     """One row per clip, (N, D) float32, or several, (N, S, D); for the arguments and errors see `skelrep.embed`."""
     names = chosen_streams(encoder, streams)
     features = encoder.per_frame if per_frame else encoder.features
-    weighted = encoder.config.preprocess.weigh != "equal"
 
     def embed_batch(batch: Poses) -> Tensor:
-        prepared, weights = encoder.prepare_weighted(batch)
-        if not weighted or not _uneven(weights):
-            return encoder.fuse(features(prepared, names, precision)).float()
-        alone = features(prepared[weights > 0][:, None], names, precision)
-        return encoder.fuse({name: _over_persons(rows, weights) for name, rows in alone.items()}).float()
+        return embed_prepared(encoder, encoder.prepare_weighted(batch), lambda x: features(x, names, precision))
 
     for first, rows in _batches(encoder, poses, embed_batch, batch_size, device, precision, show_progress):
         check_finite(rows, poses.ids[first : first + len(rows)])
@@ -80,6 +76,21 @@ def embed_batches(
         out[first : first + len(rows)] = rows.cpu().numpy()
     assert out is not None  # Poses hold at least one clip
     return out
+
+
+def embed_prepared(encoder: Encoder, prepared: Prepared, features: Callable[[Tensor], dict[str, Tensor]]) -> Tensor:
+    """The embeddings (N, ..., D) of prepared clips, in which each person counts by its weight.
+
+    Args:
+        encoder: Whose config says whether persons are weighted.
+        prepared: N clips.
+        features: Of (N, M, T, V, 3) poses, for each modality (N, ..., dim): the mean over the M persons.
+    """
+    poses, weights = prepared
+    if encoder.config.preprocess.weigh == "equal" or not _uneven(weights):
+        return encoder.fuse(features(poses)).float()
+    alone = features(poses[weights > 0][:, None])
+    return encoder.fuse({name: _over_persons(rows, weights) for name, rows in alone.items()}).float()
 
 
 def check_finite(rows: Tensor, ids: Sequence[str]) -> None:

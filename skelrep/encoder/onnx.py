@@ -19,9 +19,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from skelrep.encoder.inference import embed_prepared
 from skelrep.encoder.modalities import find_modality
 from skelrep.files import replacing
 from skelrep.messages import optional
+from skelrep.preprocess import Prepared, PreprocessConfig
 from skelrep.version import __version__
 
 if TYPE_CHECKING:
@@ -35,11 +37,12 @@ MAX_BYTES = 2**31 - 2**20  # what protobuf allows a file, less the graph itself
 def export_onnx(encoder: Encoder, path: str | os.PathLike) -> float:
     """Writes an encoder as one ONNX file.
 
-    The graph takes `joints`, float32 (clips, M, T, V, 3), what `encoder.prepare` returns: preprocessing is no part of
-    it. It derives bones and motion itself, leaves out persons who are absent (all zeros), and gives `embedding`,
-    float32 (clips, D): all streams, fused as the config says. The number of clips is free. In the file's metadata are
-    `config.json`, which says all of the preprocessing, `source` (the encoder's name and commit) and `skelrep` (the
-    version).
+    The graph takes `joints`, float32 (clips, M, T, V, 3), and, where the config weighs persons (`weigh` other than
+    "equal", M above 1), `weights`, float32 (clips, M): what `encoder.prepare_weighted` returns, for preprocessing is no
+    part of it. It derives bones and motion itself, leaves out persons who are absent (all zeros), and gives
+    `embedding`, float32 (clips, D): all streams, fused as the config says. The number of clips is free. In the file's
+    metadata are `config.json`, which says all of the preprocessing, `source` (the encoder's name and commit) and
+    `skelrep` (the version).
 
     Args:
         encoder: On any device; it stays there.
@@ -80,21 +83,28 @@ def _model(encoder: Encoder, onnx: Any) -> Any:
     float32 = onnx.TensorProto.FLOAT
     shape = ["clips", persons, frames, joints, 3]
     axes = "clips, persons (an absent one is all zeros), frames, joints, axes x, y and z; prepared as config.json says"
-    graph = Graph(onnx)
-    present = graph("Greater", graph("ReduceMax", graph("Abs", "joints"), axes=[2, 3, 4], keepdims=0), 0.0)  # (N, M)
+    graph, joints_of_clips = Graph(onnx), "joints"
+    inputs = [onnx.helper.make_tensor_value_info("joints", float32, shape, axes)]
+    if weighted := _weighted(config.preprocess):
+        about = "what each person's feature counts in the clip's, 0 for an absent one; as prepare_weighted returns them"
+        inputs.append(onnx.helper.make_tensor_value_info("weights", float32, shape[:2], about))
+        joints_of_clips = graph("Reshape", "joints", [-1, 1, *shape[2:]])  # every person is a clip
+    extent = graph("ReduceMax", graph("Abs", joints_of_clips), axes=[2, 3, 4], keepdims=0)
+    present = graph("Greater", extent, 0.0)  # (N, M)
     features = []
     for name in config.modalities:
         to_onnx = find_modality(name).to_onnx
         if to_onnx is None:
             raise ValueError(f"the modality {name!r} has no ONNX form: give its entry in MODALITIES a to_onnx")
-        poses = to_onnx(graph, "joints", config.skeleton.parents, frames)
-        features.append(encoder.network(name).to_onnx(graph, poses, present))
+        poses = to_onnx(graph, joints_of_clips, config.skeleton.parents, frames)
+        feature = encoder.network(name).to_onnx(graph, poses, present)
+        features.append(_over_persons(graph, feature, encoder.network(name).dim, persons) if weighted else feature)
     _fuse(graph, features, config.fusion)
     model = onnx.helper.make_model(
         onnx.helper.make_graph(
             graph.nodes,
             "skelrep",
-            [onnx.helper.make_tensor_value_info("joints", float32, shape, axes)],
+            inputs,
             [onnx.helper.make_tensor_value_info("embedding", float32, ["clips", encoder.dim], "one row per clip")],
             graph.constants,
         ),
@@ -162,6 +172,19 @@ class Graph:
         return self("BatchNormalization", x, *parts, epsilon=module.eps)
 
 
+def _weighted(config: PreprocessConfig) -> bool:
+    """Whether the graph takes weights: one person alone counts the same whatever it weighs."""
+    return config.weigh != "equal" and config.persons > 1
+
+
+def _over_persons(graph: Graph, feature: str, dim: int, persons: int) -> str:
+    """The means (N, dim) over persons of features (N M, dim), by the input `weights`; zero for a clip of nobody."""
+    total = graph("Max", graph("ReduceSum", "weights", [1], keepdims=1), 1e-12)
+    fractions = graph("Reshape", graph("Div", "weights", total), [-1, persons, 1])
+    of_clips = graph("Reshape", feature, [-1, persons, dim])
+    return graph("ReduceSum", graph("Mul", of_clips, fractions), [1], keepdims=0)
+
+
 def _fuse(graph: Graph, features: list[str], fusion: str) -> None:
     """`Encoder.fuse`, under the name of the output."""
     if fusion == "mean":
@@ -185,9 +208,13 @@ def _difference(encoder: Encoder, content: bytes, runtime: Any) -> float:
         joints = steps.cumsum(dim=2)  # a random walk is near to motion
         joints[::2, 1:] = 0  # alone
         joints[1::4, :1] *= preprocess.persons == 1  # only the others
-        [found] = session.run(["embedding"], {"joints": joints.numpy()})
+        weights = joints.flatten(2).any(dim=2).float()
+        if _weighted(preprocess):
+            weights = weights * torch.rand(weights.shape, generator=generator).clamp(min=0.01)
+        values = {"joints": joints.numpy(), "weights": weights.numpy()}
+        [found] = session.run(["embedding"], {taken.name: values[taken.name] for taken in session.get_inputs()})
         with torch.inference_mode():
-            expected = encoder.fuse(encoder(joints))
+            expected = embed_prepared(encoder, Prepared(joints, weights), encoder)
         gap = (torch.from_numpy(found) - expected).abs().amax(dim=1)
         worst.append((gap / torch.linalg.vector_norm(expected, dim=1)).max())
     return float(torch.stack(worst).max())  # unlike Python's, it keeps NaN

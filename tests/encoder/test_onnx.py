@@ -20,7 +20,7 @@ from skelrep.encoder.modalities import MODALITIES
 from skelrep.encoder.onnx import export_onnx
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE, PreprocessConfig
+from skelrep.preprocess import CMD_LINE, ROBUST, PreprocessConfig
 from skelrep.skeletons import SKELETONS
 from tests.conftest import untrained
 
@@ -95,6 +95,35 @@ def test_the_encoder_in_the_box_on_poses_of_one_and_two(tmp_path):
     assert (joints[0, 1] == 0).all() and (joints[1, 1] != 0).any()
     [rows] = session(tmp_path / "i2md-small.onnx").run(None, {"joints": joints.numpy()})
     np.testing.assert_allclose(rows, encoder.embed(poses), atol=1e-5)
+
+
+@pytest.mark.parametrize("pairs", ["apart", "partner"])
+def test_persons_count_by_their_weights(pairs, tmp_path):
+    encoder = untrained(EncoderConfig(backbone=CONVOLUTION, preprocess=replace(ROBUST, pairs=pairs)))
+    assert export_onnx(encoder, tmp_path / "encoder.onnx") < 1e-5
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(size=(persons, 40, 15, 3)).cumsum(axis=1) for persons in (2, 2, 2, 1)]
+    clips[0][1, 10:] = np.nan  # seen in a quarter of the frames, so no partner
+    clips[1][0, :15] = np.nan  # a partner
+    poses = Poses(clips, SKELETONS["common-15"])
+    joints, weights = encoder.prepare_weighted(poses)
+    np.testing.assert_allclose(weights, [[1, 0.25], [0.625, 1], [1, 1], [1, 0]], atol=0.02)
+    run = session(tmp_path / "encoder.onnx")
+    assert [(taken.name, taken.shape) for taken in run.get_inputs()][1] == ("weights", ["clips", 2])
+    [rows] = run.run(None, {"joints": joints.numpy(), "weights": weights.numpy()})
+    np.testing.assert_allclose(rows, encoder.embed(poses), atol=1e-5)
+    [equal] = run.run(None, {"joints": joints.numpy(), "weights": (weights > 0).float().numpy()})
+    assert np.abs(equal - rows)[:2].max(axis=1).min() > 1e-2 and np.abs(equal - rows)[3].max() < 1e-5
+    [nobody] = run.run(None, {"joints": 0 * joints.numpy(), "weights": 0 * weights.numpy()})
+    assert not nobody.any()
+
+
+def test_one_person_needs_no_weights(tmp_path):
+    preprocess = replace(ROBUST, persons=1, pairs="apart")
+    encoder = untrained(EncoderConfig(backbone=CONVOLUTION, preprocess=preprocess))
+    export_onnx(encoder, tmp_path / "encoder.onnx")
+    run = session(tmp_path / "encoder.onnx")
+    assert difference(encoder, run, prepared(encoder, 3)) < 1e-5
 
 
 def test_a_clip_of_nobody_spoils_no_other(tiny_encoder, tmp_path):
