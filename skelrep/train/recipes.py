@@ -116,8 +116,10 @@ LOSSES = {
 
 def i2md_small() -> Recipe:
     """A small encoder of temporal convolutions for CPUs, trained on views that simulate unseen sensors."""
-    # Half the stride and fewer channels than the first bundled encoders, whose temporal resolution was too low.
-    encoder = EncoderConfig(preprocess=ROBUST, backbone=ConvolutionConfig(stride=2, width=80))
+    # Half the stride of the first bundled encoders, whose temporal resolution was too low, and half their channels, so
+    # that embedding is not slower: with 80 channels it ran at 0.83 to 0.88 of their rate, and training processed 860
+    # clips per second on one core instead of 1045.
+    encoder = EncoderConfig(preprocess=ROBUST, backbone=ConvolutionConfig(stride=2, width=64))
     # Larger banks gain nothing here and take a third of the time. The momentum is lower than CMD's 0.999, which
     # averages over a thousand steps, too many for short runs.
     method = MethodConfig(slots=1024, neighbours=512, momentum=0.99)
@@ -137,7 +139,7 @@ def i2md_small() -> Recipe:
         method=method,
         augment=augment,
         batch=256,  # the costs that do not grow with the batch are a fifth of a step of 128
-        steps=48000,
+        steps=24000,
         warmup=500,
         # The rate is constant for most of the run, so that any checkpoint can be finished by a short decay.
         decay=0.25,
