@@ -1,4 +1,4 @@
-"""What a command is made of: its parser and its function. Nothing heavy is imported: help must not wait for numpy."""
+"""A command: its arguments and its function. Nothing heavy is imported, so that `--help` does not wait for numpy."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Command(NamedTuple):
     """One command of `skelrep`.
 
     Attributes:
-        name: As it is typed.
+        name: The word after `skelrep`.
         help: One line, for `skelrep --help`.
         examples: Lines without the leading `skelrep`; the first one is shown by `skelrep --help`, all by
             `skelrep COMMAND --help`.
         add_arguments: Adds the command's own arguments to its parser.
-        run: Runs it and returns the exit code, None for 0. Bad input raises `ValueError`, `OSError` or
-            `ModuleNotFoundError` with one sentence; arguments that contradict each other raise `UsageError`.
+        run: Runs the command and returns the exit code; None means 0. Bad input raises `ValueError`, `OSError` or
+            `ModuleNotFoundError` with one sentence; contradictory arguments raise `UsageError`.
     """
 
     name: str
@@ -31,24 +31,25 @@ class Command(NamedTuple):
 
 
 class UsageError(Exception):
-    """Arguments that are wrong whatever the files contain: exit code 2."""
+    """Arguments that are wrong regardless of what the files contain: exit code 2."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one sentence what is wrong, and which option was probably meant."""
+    """A parser whose errors are one sentence, with the option that was probably meant."""
 
-    def __init__(self, *, examples: Iterable[str], **options: Any) -> None:
-        """As `argparse.ArgumentParser`, with lines that are shown below the help."""
-        epilog = "\n  ".join(("examples:", *(f"skelrep {line}" for line in examples)))
+    def __init__(self, *, examples: Iterable[str], notes: str = "", **options: Any) -> None:
+        """As `argparse.ArgumentParser`; the help ends with the examples and the notes."""
+        shown = "\n  ".join(("examples:", *(f"skelrep {line}" for line in examples)))
+        epilog = "\n\n".join(filter(None, (shown, notes)))
         super().__init__(epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def options(self) -> dict[str, str]:
-        """The longest spelling of every option by the name of its value: {"min_score": "--min-score", "k": "-k"}."""
+        """The longest spelling of every option, by its parameter: {"min_score": "--min-score", "k": "-k"}."""
         actions = [action for action in self._actions if action.option_strings]
         return {action.dest: max(action.option_strings, key=len) for action in actions}
 
     def check_options(self, words: Sequence[str]) -> None:
-        """Exits with code 2 at a long option that does not exist, before argparse misses an argument instead."""
+        """Exits with code 2 if a long option does not exist; argparse would complain of a missing argument first."""
         known = self._option_string_actions
         for word in words:
             if word == "--":
@@ -66,7 +67,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def one_of(*known: str) -> dict[str, Any]:
-    """Keyword arguments of `add_argument` for a value out of a closed list, with a suggestion where it is mistyped."""
+    """Keyword arguments of `add_argument` for one of the known values; the error suggests the nearest one."""
 
     def choice(text: str) -> str:
         if text not in known:
@@ -93,14 +94,14 @@ def positive(text: str) -> float:
 def fraction(text: str) -> float:
     """A number above 0 and at most 1."""
     if not 0 < (number := _number(text)) <= 1:
-        raise argparse.ArgumentTypeError(f"must be a fraction above 0, at most 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a fraction above 0 and at most 1, got {text!r}")
     return number
 
 
 def number(text: str) -> float:
     """A finite number."""
     if not math.isfinite(value := _number(text)):
-        raise argparse.ArgumentTypeError(f"must be a number, got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a finite number, got {text!r}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""What a shell offers after Tab (through argcomplete)."""
+"""Tab completion in a shell, by argcomplete."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _PATHS |= {"body_model", "labels", "report", "results", "subjects", "test", "tra
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
-    """Answers the shell that asks, and exits; does nothing if none does."""
+    """Prints completions and exits, if a shell requests them."""
     import argcomplete
 
     argcomplete.autocomplete(parser, default_completer=_offers)  # type: ignore[arg-type]
 
 
 def _offers(prefix: str, action: argparse.Action, **_: Any) -> list[str]:
-    """Names for an argument that takes known ones, files for one that takes files; choices are offered anyway."""
+    """Known names and files that fit an argument; argcomplete itself offers `choices`."""
     from argcomplete.completers import FilesCompleter
 
     known: Iterable[str] = ()

@@ -1,4 +1,4 @@
-"""Poses to embeddings, and search among them: `embed`, `search`."""
+"""Computing embeddings of poses, and searching among them: `embed`, `search`."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from skelrep.io.embeddings import Embeddings
     from skelrep.poses import Poses
 
-_AT_ONCE = 2**24  # coordinates that wait to be embedded together: 64 MB
+_MAX_WAITING = 2**24  # coordinates collected before they are embedded together: 64 MB
 
 
 def _add_embed(parser: ArgumentParser) -> None:
     parser.add_argument(
         "poses",
         nargs="+",
-        help="files, folders (with all below them), patterns in quotes, @LIST (a file with a path on each line) or - "
-        "(paths on stdin); *.embeddings.* are left out",
+        help="files, folders (searched recursively), quoted patterns, @LIST (a file with one path per line) or - "
+        "(paths on stdin); files named *.embeddings.* are left out",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="OUT",
-        help="OUT.npz or OUT.parquet (ids, labels, times), OUT.npy (rows alone), a folder, or - for .npy on stdout "
-        "(default: POSES.embeddings.npz beside each input)",
+        help="OUT.npz or OUT.parquet (with ids, labels and times), OUT.npy (embeddings only), a folder, or - for .npy "
+        "on stdout (default: POSES.embeddings.npz beside each input)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an output that has other rows")
+    parser.add_argument("--overwrite", action="store_true", help="replace an output even if it has other rows")
     parser.add_argument("--split", help="only this split of a file that has several")
     parser.add_argument("--normalize", action="store_true", help="scale each row to length 1")
     parser.add_argument("--window", type=positive, metavar="SECONDS", help="one row per window instead of one per clip")
     parser.add_argument(
-        "--stride", type=positive, metavar="SECONDS", help="from one window to the next (default: no overlap)"
+        "--stride", type=positive, metavar="SECONDS", help="time between the starts of windows (default: no overlap)"
     )
     add_reading(parser)
     add_embedding(parser)
@@ -62,7 +62,7 @@ def _embed(arguments: Namespace) -> None:
                 raise UsageError("--json and -o - both write to stdout; choose one")
             if sys.stdout is None:
                 raise ValueError("-o - writes to stdout, which is closed")
-        elif not isinstance(target, Path):  # said before the work, not after it
+        elif not isinstance(target, Path):  # refused before the work, not after it
             stored.check_output(target)
     encoder = load_encoder(arguments)
     made_by = maker(encoder, arguments.streams)
@@ -73,7 +73,7 @@ def _embed(arguments: Namespace) -> None:
         if earlier is not None:
             earlier.finish(table)
         if target == "-":
-            content = io.BytesIO()  # numpy would write to the pipe by its number, and fail in its own words
+            content = io.BytesIO()  # to a pipe, numpy would write by file descriptor and raise an error of its own
             np.save(content, table.rows)
             sys.stdout.buffer.write(content.getbuffer())
         else:
@@ -91,13 +91,13 @@ def _embed(arguments: Namespace) -> None:
 
 
 def _jobs(arguments: Namespace) -> list[tuple[list[str], str | Path]]:
-    """Inputs that go into one output each; a `Path` is an output whose folder is created."""
+    """The inputs of each output. An output that is a `Path` has its folder created."""
     from skelrep.io import EMBEDDINGS
 
     output: str | None = arguments.output
     if arguments.stride is not None and arguments.window is None:
         raise UsageError("--stride needs --window")
-    # `skelrep embed folder/*` a second time finds what the first time wrote.
+    # When `skelrep embed folder/*` is run again, the pattern also matches the embeddings of the first run.
     inputs = [name for name in arguments.poses if Path(name).suffixes[-2:-1] != [EMBEDDINGS]] or arguments.poses
     if output and not output.endswith(os.sep) and not Path(output).is_dir():
         return [(inputs, output)]
@@ -108,14 +108,14 @@ def _jobs(arguments: Namespace) -> list[tuple[list[str], str | Path]]:
 
 
 def _target(name: str, output: str | None) -> Path:
-    """Where the embeddings of one input go: beside it, or into the folder `output`."""
+    """The file for the embeddings of one input: beside it, or in the folder `output`."""
     from skelrep.io import EMBEDDINGS
 
     path = Path(name.removeprefix("@")).expanduser()
     if not path.exists() and (name == "-" or any(sign in name for sign in "*?[")):
         raise UsageError(f"{name} names several files; say where their embeddings go with -o FILE.npz")
     if path.is_dir():
-        path = path.resolve()  # "." has no name of its own
+        path = path.resolve()  # "." has no name
         stem = path.name
     else:
         stem = path.stem
@@ -125,7 +125,7 @@ def _target(name: str, output: str | None) -> Path:
 def _embedded(
     inputs: list[str], encoder: Encoder, made_by: str, earlier: Earlier | None, arguments: Namespace
 ) -> Iterator[Embeddings]:
-    """The embeddings of all clips of the inputs, in parts of many clips, so that the poses need not fit into memory."""
+    """Embeds all clips of the inputs in parts of many clips, so that the poses need not fit into memory."""
     some = False
     for poses in _parts(inputs, arguments):
         if arguments.window is not None:
@@ -141,7 +141,7 @@ def _embedded(
 
 
 def _parts(inputs: list[str], arguments: Namespace) -> Iterator[Poses]:
-    """Poses of all inputs, small files put together: batches of single clips are slow."""
+    """Poses of all inputs; small files are joined, because batches of single clips are slow."""
     from skelrep.io import read_parts
     from skelrep.poses import Poses
 
@@ -153,7 +153,7 @@ def _parts(inputs: list[str], arguments: Namespace) -> Iterator[Poses]:
     values = 0
     path = inputs[0] if len(inputs) == 1 else inputs
     for poses in read_parts(path, split=arguments.split, **reading_options(arguments)):
-        if waiting and (kind(poses) != kind(waiting[0]) or values > _AT_ONCE):
+        if waiting and (kind(poses) != kind(waiting[0]) or values > _MAX_WAITING):
             yield Poses.concatenate(waiting)
             waiting, values = [], 0
         waiting.append(poses)
@@ -163,7 +163,7 @@ def _parts(inputs: list[str], arguments: Namespace) -> Iterator[Poses]:
 
 
 def _rows(poses: Poses, encoder: Encoder, made_by: str, arguments: Namespace) -> list[Embeddings]:
-    """Embeddings of the clips: with `--on-error skip` of all that can be embedded."""
+    """Embeddings of the clips; with `--on-error skip`, of those that can be embedded."""
     from skelrep.io.embeddings import Embeddings
 
     try:
@@ -175,20 +175,25 @@ def _rows(poses: Poses, encoder: Encoder, made_by: str, arguments: Namespace) ->
         if len(poses) == 1:
             new_report(arguments).skip(Path(poses.ids[0]), error)
             return []
-    middle = len(poses) // 2  # the clips at fault are found by halves, so that few of many cost little
+    middle = len(poses) // 2  # bisection: finding few bad clips among many costs few batches
     halves = (poses[:middle], poses[middle:])
     return [part for half in halves for part in _rows(half, encoder, made_by, arguments)]
 
 
 def _add_search(parser: ArgumentParser) -> None:
     parser.add_argument("query", metavar="QUERY", help="poses, or embeddings written by `skelrep embed`")
-    parser.add_argument("bank", metavar="BANK", help="the same; if it is the same file, no clip finds itself")
+    parser.add_argument("bank", metavar="BANK", help="the same; if it is the same file, no clip is its own result")
     parser.add_argument("-k", type=whole, metavar="N", help="number of entries per query (default: 10)")
-    parser.add_argument("--leave-one-out", action="store_true", help="BANK has the clips of QUERY, in their order")
+    parser.add_argument(
+        "--leave-one-out",
+        action="store_true",
+        help="BANK has the same clips as QUERY, in the same order: no clip is its own result",
+    )
     parser.add_argument(
         "--groups",
         metavar="COLUMN",
-        help="of BANK, where it has the clips of QUERY: no clip finds one with the same value, for example subject",
+        help="info column of BANK, which has the same clips as QUERY: leave out results with the query's own value, "
+        "for example subject",
     )
     add_reading(parser)
     add_embedding(parser)
@@ -226,21 +231,21 @@ def _search(arguments: Namespace) -> None:
 COMMANDS = (
     Command(
         "embed",
-        "poses to embeddings",
+        "compute embeddings of poses",
         (
             "embed clips.npz                         # writes clips.embeddings.npz beside it",
             "embed long.npz --window 2 --stride 0.5 -o windows.npz",
-            "embed clip.npy --skeleton coco-17 -o -  # a .npy to stdout",
+            "embed clip.npy --skeleton coco-17 -o -  # writes .npy to stdout",
         ),
         _add_embed,
         _embed,
     ),
     Command(
         "search",
-        "the most similar entries of a bank for each query",
+        "find the most similar clips of a bank for each query",
         (
             "search query.npz bank.npz -k 5          # poses, or embeddings written by embed",
-            "search clips.npz clips.npz --json       # each clip among all others",
+            "search clips.npz clips.npz --json       # compares each clip with all others",
         ),
         _add_search,
         _search,

@@ -1,4 +1,4 @@
-"""An error of the library as one sentence in the words of the command line."""
+"""Turns an error of the library into one sentence that names options instead of Python parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from skelrep.messages import printable
 
-_LONGEST = 2000  # characters; lists of joint names are the longest that anybody needs
+_LONGEST = 2000  # characters; enough for two lists of joint names
 # A parameter as the library's messages write it: `fps=`, `fps=30`, `skeleton=["hip", "knee"]`, `leave_one_out=True`.
 _VALUE = r"""'[^']*'|"[^"]*"|\([^()]*\)|\[[^\[\]]*\]|[\w.+-]*\w|"""
 _PARAMETER = r"(?<![\w./\\-])({names})=(?:({value}))(?!\w)"
@@ -16,14 +16,14 @@ _SUBJECT = r"(?:^|(?<=[:;] ))({names})(?= must | is )"
 
 
 def sentence(error: Exception, options: Mapping[str, str]) -> str:
-    """One line of bounded length without control characters.
+    """The error's message as one line of bounded length without control characters.
 
     Args:
         error: What the library raised. Its message names parameters as `fps=` or `fps=30`, or begins "fps must".
-        options: The options of the command by the name of the parameter: {"fps": "--fps"}.
+        options: The option of the command for each parameter: {"fps": "--fps"}.
 
     Returns:
-        The message with options in place of parameters: `--fps`, `--fps 30`, "--fps must".
+        The message with options instead of parameters: `--fps`, `--fps 30`, "--fps must".
     """
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         text = f"{error.filename}: {error.strerror}"
@@ -33,7 +33,7 @@ def sentence(error: Exception, options: Mapping[str, str]) -> str:
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:
-    """The text without its middle, if it is longer."""
+    """The text, with its middle left out if it is longer than `longest` characters."""
     if len(text) <= longest:
         return text
     half = longest // 2
@@ -41,14 +41,14 @@ def shortened(text: str, longest: int = _LONGEST) -> str:
 
 
 def as_options(text: str, options: Mapping[str, str]) -> str:
-    """The text with options of the command line in place of Python's parameters."""
+    """The text with options of the command line instead of Python parameters."""
     names = "|".join(map(re.escape, options))
     text = re.sub(_PARAMETER.format(names=names, value=_VALUE), lambda m: _typed(options[m[1]], m[2]), text)
     return re.sub(_SUBJECT.format(names=names), lambda m: options[m[1]], text)
 
 
 def _typed(option: str, value: str) -> str:
-    """The option with a value of Python as it is typed in a shell."""
+    """The option followed by a Python value, spelled as on the command line."""
     if value in ("", "True"):  # "pass fps=", a flag
         return option
     if value[0] in "([":

@@ -28,16 +28,19 @@ def _add_knn(parser: ArgumentParser) -> None:
         help="numbers of neighbours (default: 1 5 20)",
     )
     parser.add_argument(
-        "--metric", default="cosine", **one_of("cosine", "euclidean"), help="distance of rows (default: %(default)s)"
+        "--metric", default="cosine", **one_of("cosine", "euclidean"), help="distance measure (default: %(default)s)"
     )
     parser.add_argument(
-        "--weights", default="uniform", **one_of("uniform", "softmax"), help="weights of votes (default: %(default)s)"
+        "--weights",
+        default="uniform",
+        **one_of("uniform", "softmax"),
+        help="weights of the votes (default: %(default)s)",
     )
-    parser.add_argument("--leave-one-out", action="store_true", help="classify every clip of TRAIN by all others")
+    parser.add_argument("--leave-one-out", action="store_true", help="classify each clip of TRAIN by all other clips")
     parser.add_argument(
         "--groups",
         metavar="COLUMN",
-        help="with --leave-one-out: info column of subjects or the like; a clip is classified by all other groups",
+        help="with --leave-one-out: info column, such as subject; a clip is classified by the clips of other groups",
     )
     add_reading(parser)
     add_embedding(parser)
@@ -53,7 +56,7 @@ def _knn(arguments: Namespace) -> None:
         result = knn_eval(only.rows, only.labels, leave_one_out=True, groups=groups, **options)  # type: ignore[arg-type]
     else:
         if arguments.groups:
-            raise UsageError("--groups leaves the group of a clip out of its neighbours; it needs --leave-one-out")
+            raise UsageError("--groups excludes neighbours of a clip's own group, so it needs --leave-one-out")
         train, test = _train_and_test(arguments)
         result = knn_eval(train.rows, train.labels, test.rows, test.labels, **options)  # type: ignore[arg-type]
     print_result(result, arguments)
@@ -62,10 +65,12 @@ def _knn(arguments: Namespace) -> None:
 def _add_probe(parser: ArgumentParser) -> None:
     add_train_and_test(parser, _LABELLED)
     parser.add_argument(
-        "--groups", metavar="COLUMN", help="info column whose equal values stay together in cross-validation: subject"
+        "--groups",
+        metavar="COLUMN",
+        help="info column, such as subject; cross-validation keeps the clips of a group in one fold",
     )
     parser.add_argument(
-        "--leave-one-out", action="store_true", help="classify each group of TRAIN by a probe of all other groups"
+        "--leave-one-out", action="store_true", help="classify each group of TRAIN by a probe trained on the others"
     )
     add_reading(parser)
     add_embedding(parser)
@@ -76,7 +81,7 @@ def _probe(arguments: Namespace) -> None:
 
     if arguments.leave_one_out:
         if arguments.groups is None:
-            raise UsageError("--leave-one-out trains one probe per group; say which with --groups COLUMN")
+            raise UsageError("--leave-one-out trains one probe per group; name the groups with --groups COLUMN")
         only = _train_alone(arguments)
         groups = column(only, arguments.groups, arguments.train)
         result = linear_eval(only.rows, only.labels, leave_one_out=True, groups=groups)  # type: ignore[arg-type]
@@ -88,14 +93,14 @@ def _probe(arguments: Namespace) -> None:
 
 
 def _train_alone(arguments: Namespace) -> Embeddings:
-    """TRAIN with its labels, where nothing else is given."""
+    """TRAIN with its labels; refuses a TEST or `--splits`."""
     if arguments.test or arguments.splits:
         raise UsageError("--leave-one-out takes TRAIN alone; give no TEST and no --splits")
     return pair(arguments.train, arguments.train, arguments)[0]
 
 
 def _train_and_test(arguments: Namespace) -> tuple[Embeddings, Embeddings]:
-    """Both have labels."""
+    """TRAIN and TEST with their labels."""
     return pair(arguments.train, arguments.test or arguments.train, arguments, splits=splits(arguments))
 
 
@@ -118,10 +123,14 @@ def _add_protocols(parser: ArgumentParser) -> None:
         help="fractions of the labels, for semi (default: 0.01 0.05 0.1 0.2)",
     )
     parser.add_argument(
-        "--seeds", type=whole, metavar="N", default=5, help="repetitions of semi and finetune (default: 5)"
+        "--seeds", type=whole, metavar="N", default=5, help="number of repetitions of semi and finetune (default: 5)"
     )
-    parser.add_argument("--scratch", action="store_true", help="also the same network from random weights")
-    parser.add_argument("--groups", metavar="COLUMN", help="info column whose equal values stay together: subject")
+    parser.add_argument("--scratch", action="store_true", help="also train the same network from random weights")
+    parser.add_argument(
+        "--groups",
+        metavar="COLUMN",
+        help="info column, such as subject; cross-validation keeps the clips of a group in one fold",
+    )
     parser.add_argument("--device", help="cpu or cuda (default: the best one available)")
     add_reading(parser)
 
@@ -151,14 +160,14 @@ def _protocols(arguments: Namespace) -> None:
 COMMANDS = (
     Command(
         "knn",
-        "nearest-neighbour accuracy of embeddings",
+        "measure the nearest-neighbour accuracy of embeddings",
         ("knn train.npz test.npz -k 1 5 20", "knn clips.npz --leave-one-out --groups subject"),
         _add_knn,
         _knn,
     ),
     Command(
         "probe",
-        "linear-probe accuracy of embeddings",
+        "measure the linear-probe accuracy of embeddings",
         ("probe ntu60_3d.pkl --splits xsub_train xsub_val", "probe clips.npz --leave-one-out --groups subject"),
         _add_probe,
         _probe,

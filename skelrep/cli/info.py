@@ -1,4 +1,4 @@
-"""What anything that skelrep reads or writes contains: `info`."""
+"""Summaries of models, poses, embeddings, corpora and runs: `info`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _add_info(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="whether poses look like recordings of people: bones, sides, missing joints, unit, rate, axes",
+        help="check whether poses look like recordings of people: bones, sides, missing joints, unit, rate, axes",
     )
     add_reading(parser)
 
@@ -41,7 +41,7 @@ def _info(arguments: Namespace) -> None:
 
 
 def _described(arguments: Namespace) -> tuple[dict[str, Any], str]:
-    """Everything for JSON, and the part of it that people read."""
+    """All facts for JSON, and the text for people."""
     from skelrep.io.embeddings import load
 
     path = Path(arguments.what).expanduser()
@@ -58,7 +58,7 @@ def _described(arguments: Namespace) -> tuple[dict[str, Any], str]:
         described = _embeddings(found)
     if described is not None:
         if arguments.check:
-            raise ValueError(f"--check is for poses, but {arguments.what} holds: {next(iter(described[0]))}")
+            raise ValueError(f"--check is for poses, but {arguments.what} is another kind: {next(iter(described[0]))}")
         return described
     poses = read_poses(str(path), arguments)
     facts = _poses(poses)
@@ -130,7 +130,8 @@ def _model(encoder: Encoder) -> tuple[dict[str, Any], str]:
         "training": training.get("recipe", "unknown"),
         "results": {_measured(one): _value(one) for one in results if "alone" not in _measured(one)},
     }
-    return facts, outline({key: value for key, value in shown.items() if value}) + "\nthe whole configuration: --json"
+    known = {key: value for key, value in shown.items() if value}
+    return facts, outline(known) + "\n(--json shows the whole configuration)"
 
 
 def _listed(training: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -200,11 +201,11 @@ def _parsed(text: str, path: Path) -> dict[str, Any]:
 COMMANDS = (
     Command(
         "info",
-        "what a model, a file or a folder contains",
+        "show what a model, a file or a folder contains",
         (
             "info i2md-small",
             "info clips.npz --json",
-            "info walk.bvh --check                   # does it look like a recording of a person?",
+            "info walk.bvh --check                   # checks whether it looks like a recording of a person",
         ),
         _add_info,
         _info,

@@ -1,7 +1,7 @@
 """The command line. Only data is written to stdout, everything else to stderr.
 
-Exit codes: 0 done, 1 bad input (one sentence says what), 2 wrong usage, 3 done but some inputs were skipped,
-130 interrupted. An error that is none of the user's ends in a traceback.
+Exit codes: 0 done, 1 bad input (one sentence on stderr), 2 wrong usage, 3 done but some inputs were skipped,
+130 interrupted, 143 stopped by SIGTERM. Any other exception is a bug and ends in a traceback.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ from skelrep.cli.skipping import check_report, finish
 from skelrep.cli.training import COMMANDS as training_commands
 from skelrep.messages import nearest
 
+EXIT_CODES = """exit codes:
+  0 done, 1 bad input, 2 wrong usage, 3 done but some inputs were skipped,
+  130 interrupted, 143 stopped by SIGTERM (pretrain saves a checkpoint first)"""
+
 #: In the order of `skelrep --help`.
 COMMANDS: tuple[Command, ...] = (
     *embedding_commands,
@@ -44,15 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-        argv: The words after `skelrep`; those of the process by default.
+        argv: The arguments after `skelrep`; by default those of the process.
 
     Returns:
         The exit code.
 
     Raises:
-        SystemExit: with code 2 for wrong usage, 0 after `--help` and `--version`.
+        SystemExit: with code 2 for wrong usage, 0 after `--help` and `--version`, 143 if SIGTERM stopped a training.
     """
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
+    if "_ARGCOMPLETE" in os.environ:  # a shell requests completions
         from skelrep.cli.completion import complete
 
         complete(parser())
@@ -72,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> Parser:
-    """The parser of the whole command line, as shells complete it and `skelrep --help` shows it.
+    """The parser of the whole command line, for `skelrep --help` and for completion in a shell.
 
     Building it imports neither numpy nor torch.
     """
@@ -80,6 +84,7 @@ def parser() -> Parser:
         prog="skelrep",
         description="Embeddings of human skeleton sequences from self-supervised encoders.",
         examples=[command.examples[0] for command in COMMANDS],
+        notes=EXIT_CODES,
     )
     whole.add_argument("--version", action=_Version)
     subparsers = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -89,7 +94,7 @@ def parser() -> Parser:
 
 
 def command_parser(command: Command) -> Parser:
-    """The parser of one command, from which its help and its page of the documentation are made."""
+    """The parser of one command; its help and its section of the documentation are generated from it."""
     own = Parser(prog=f"skelrep {command.name}", **_texts(command))
     _fill(own, command)
     return own
@@ -105,7 +110,7 @@ def _fill(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _run(command: Command, parser: Parser, arguments: argparse.Namespace) -> int:
-    """The exit code of a command whose arguments are parsed."""
+    """Runs a command with its parsed arguments and returns the exit code."""
     options = parser.options()
     try:
         with warnings.catch_warnings():
@@ -117,13 +122,13 @@ def _run(command: Command, parser: Parser, arguments: argparse.Namespace) -> int
         return code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
+    except BrokenPipeError:  # whatever reads stdout has closed it, for example `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except UsageError as error:
         say(f"error: {error} (see {parser.prog} --help)")
         return 2
-    except (ValueError, OSError, ModuleNotFoundError) as error:  # what the library documents; all else is a bug
+    except (ValueError, OSError, ModuleNotFoundError) as error:  # the documented errors; any other is a bug
         say("".join(traceback.format_exception(error)) if arguments.debug else f"error: {sentence(error, options)}")
         return 1
 

@@ -10,9 +10,9 @@ from skelrep.cli.output import print_json, report, show
 
 
 def _add_convert_cmd(parser: ArgumentParser) -> None:
-    parser.add_argument("checkpoint", help="checkpoint_0450.pth.tar or the like; no pickle in it is executed")
+    parser.add_argument("checkpoint", help="for example checkpoint_0450.pth.tar; no pickle in it is executed")
     parser.add_argument(
-        "output", metavar="FOLDER", help="model folder: config.json, model.safetensors and README.md are written"
+        "output", metavar="FOLDER", help="model folder for config.json, model.safetensors and README.md"
     )
 
 
@@ -29,7 +29,7 @@ def _convert_cmd(arguments: Namespace) -> None:
 
 def _add_export_onnx(parser: ArgumentParser) -> None:
     parser.add_argument("model", help="bundled name, folder or Hub id")
-    parser.add_argument("output", metavar="OUT.onnx", help="takes prepared poses, returns all streams fused")
+    parser.add_argument("output", metavar="OUT.onnx", help="the ONNX model takes prepared poses and returns embeddings")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub model")
 
 
@@ -69,9 +69,9 @@ def _add_push(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--private", action="store_true", help="create a private repository; an existing public one is refused"
     )
-    parser.add_argument("--message", help="message of the commit")
+    parser.add_argument("--message", help="commit message")
     parser.add_argument("--revision", metavar="BRANCH", help="created if it does not exist (default: main)")
-    parser.add_argument("--replace-card", action="store_true", help="overwrite a README.md that exists")
+    parser.add_argument("--replace-card", action="store_true", help="overwrite an existing README.md")
 
 
 def _push(arguments: Namespace) -> None:
@@ -94,14 +94,14 @@ def _push(arguments: Namespace) -> None:
 COMMANDS = (
     Command(
         "convert-cmd",
-        "a training checkpoint of the public CMD code to a model folder",
+        "convert a training checkpoint of the public CMD code to a model folder",
         ("convert-cmd checkpoint_0450.pth.tar my-encoder",),
         _add_convert_cmd,
         _convert_cmd,
     ),
     Command(
         "export-onnx",
-        "an encoder to an ONNX file, compared with PyTorch",
+        "export an encoder as ONNX and compare it with PyTorch",
         ("export-onnx i2md-small i2md-small.onnx",),
         _add_export_onnx,
         _export_onnx,
@@ -110,8 +110,8 @@ COMMANDS = (
         "download",
         "fetch an encoder from the Hub and print its folder",
         (
-            "download ORG/NAME                       # afterwards it loads without a network",
-            "download ORG/NAME -o my-encoder         # a folder to copy elsewhere",
+            "download ORG/NAME                       # then it loads without a network",
+            "download ORG/NAME -o my-encoder         # writes a folder that can be copied",
         ),
         _add_download,
         _download,

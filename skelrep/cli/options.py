@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and what they become: `add_...` beside the function that uses them."""
+"""Arguments that several commands share: each `add_...` function stands beside the function that uses its values."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ Value = TypeVar("Value")
 
 
 def add_common(parser: ArgumentParser) -> None:
-    """What every command takes."""
+    """Adds the arguments that every command takes."""
     group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="one JSON document on stdout")
-    group.add_argument("-q", "--quiet", action="store_true", help="no progress and no summary")
+    group.add_argument("--json", action="store_true", help="write one JSON document to stdout")
+    group.add_argument("-q", "--quiet", action="store_true", help="write no progress and no summary")
     group.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 def add_reading(parser: ArgumentParser) -> None:
-    """How files of poses are read (see `read_poses`)."""
+    """Adds the arguments for reading files of poses (see `read_poses`)."""
     group = parser.add_argument_group("reading poses")
-    group.add_argument("--format", type=_format, help="format of the files, if their names and contents do not show it")
+    group.add_argument("--format", type=_format, help="format of the files (default: detected)")
     group.add_argument(
-        "--layout", type=_layout, help="axes of an array: letters out of N, M, T, V, C, for example NCTVM"
+        "--layout", type=_layout, help="order of an array's axes, in the letters N, M, T, V, C; for example NCTVM"
     )
+    group.add_argument("--skeleton", type=skeleton, help="name of a known skeleton, or joint names separated by commas")
     group.add_argument(
-        "--skeleton", type=skeleton, help="name of a known skeleton, or the names of the joints with commas between"
+        "--fps",
+        type=positive,
+        metavar="RATE",
+        help="frames per second of the recording, if the file lacks it or has it wrong (nothing is resampled)",
     )
-    group.add_argument("--fps", type=positive, metavar="RATE", help="frames per second, if the file does not say")
     group.add_argument(
         "--scale",
         nargs="+",
@@ -45,40 +48,40 @@ def add_reading(parser: ArgumentParser) -> None:
         metavar="FACTOR",
         help="multiply coordinates by FACTOR (one value, or one per axis); 0.001 converts mm to m",
     )
-    group.add_argument("--min-score", type=number, metavar="SCORE", help="joints of lower confidence become missing")
+    group.add_argument("--min-score", type=number, metavar="SCORE", help="joints of lower confidence count as missing")
     group.add_argument(
         "--zeros",
         **one_of("missing", "coordinates"),
-        help="what coordinates of exactly 0 mean (default: judged by the data)",
+        help="what coordinates of exactly 0 mean (default: decided from the data)",
     )
     group.add_argument(
         "--labels",
         metavar="WHERE",
-        help="labels that the files do not hold: `folder` for the names of the folders that files lie in (`folder:2` "
-        "for the second level), FILE.csv or FILE.csv:COLUMN for a table of clips, or an info column",
+        help="where labels are, if not in the files: `folder`, the names of the folders that contain the files "
+        "(`folder:2` for the second level); FILE.csv or FILE.csv:COLUMN, a table of clips; or an info column",
     )
     group.add_argument("--subjects", metavar="WHERE", help="as --labels, for the info column `subject`")
     group.add_argument(
         "--on-error",
         default="stop",
         **one_of("stop", "skip"),
-        help="at a file that cannot be read: stop, or skip it and exit with 3 in the end (default: %(default)s)",
+        help="if a file cannot be read: stop, or skip it and exit with code 3 at the end (default: %(default)s)",
     )
     group.add_argument(
-        "--report", metavar="FILE", help="with --on-error skip: a .csv or .json list of what was skipped"
+        "--report", metavar="FILE", help="with --on-error skip: list what was skipped in this .csv or .json file"
     )
-    group.add_argument("--body-model", metavar="PATH", help="SMPL's body model, for files of its rotations (AMASS)")
+    group.add_argument("--body-model", metavar="PATH", help="SMPL body model, for files of SMPL rotations (AMASS)")
 
 
 def reading_options(arguments: Namespace) -> dict[str, Any]:
-    """The arguments of `add_reading` as those of `skelrep.read`."""
+    """The arguments of `add_reading` as keyword arguments of `skelrep.read`."""
     given = ("format", "layout", "skeleton", "fps", "scale", "min_score", "zeros", "body_model")
     given += ("labels", "subjects", "on_error")
     return {key: getattr(arguments, key) for key in given} | {"report": new_report(arguments)}
 
 
 def skeleton(text: str) -> str | list[str]:
-    """The name of a known skeleton, or names of joints."""
+    """The name of a known skeleton, or a list of joint names."""
     from skelrep.skeletons import resolve
 
     names = [name.strip() for name in text.split(",")] if "," in text else text
@@ -99,7 +102,7 @@ def _layout(text: str) -> str:
 
 
 def _checked(value: Value, check: Callable[[Value], object]) -> Value:
-    """The value, if the library knows it."""
+    """The value, if the library's check accepts it."""
     try:
         check(value)
     except ValueError as error:
@@ -108,21 +111,21 @@ def _checked(value: Value, check: Callable[[Value], object]) -> Value:
 
 
 def read_poses(path: str | list[str], arguments: Namespace, split: str | None = None) -> Poses:
-    """Poses of a file, a folder, a pattern or a list of them, read as `add_reading` says."""
+    """Reads poses of a file, a folder, a pattern or a list of them with the options of `add_reading`."""
     from skelrep.io import read
 
     return read(path, split=split, **reading_options(arguments))
 
 
 def add_embedding(parser: ArgumentParser) -> None:
-    """Which encoder embeds, and how (see `load_encoder` and `embedding_options`)."""
+    """Adds the arguments that choose the encoder and how it embeds (see `load_encoder` and `embedding_options`)."""
     group = parser.add_argument_group("embedding")
     group.add_argument(
-        "-m", "--model", default="i2md-small", help="bundled name, folder or Hub id (default: %(default)s)"
+        "-m", "--model", default="i2md-small", help="encoder: bundled name, folder or Hub id (default: %(default)s)"
     )
     group.add_argument("--revision", help="branch, tag or commit of a Hub model")
     group.add_argument(
-        "--streams", nargs="+", metavar="STREAM", help="only these of the encoder's streams: joint, bone, motion"
+        "--streams", nargs="+", metavar="STREAM", help="use only these streams of the encoder: joint, bone, motion"
     )
     group.add_argument("--batch-size", type=whole, metavar="N", help="number of clips per batch")
     group.add_argument("--device", help="cpu, cuda or cuda:1 (default: the best one available)")
@@ -142,7 +145,7 @@ def load_encoder(arguments: Namespace) -> Encoder:
 
 
 def embedding_options(arguments: Namespace) -> dict[str, Any]:
-    """The arguments of `add_embedding` as those of `Encoder.embed`."""
+    """The arguments of `add_embedding` as keyword arguments of `Encoder.embed`."""
     return {
         "streams": arguments.streams,
         "batch_size": arguments.batch_size,
@@ -152,19 +155,19 @@ def embedding_options(arguments: Namespace) -> dict[str, Any]:
 
 
 def add_train_and_test(parser: ArgumentParser, train: str) -> None:
-    """Two files, or two splits of one (see `splits`)."""
+    """Adds TRAIN, TEST and `--splits`: two files, or two splits of one file (see `splits`)."""
     parser.add_argument("train", help=train)
-    parser.add_argument("test", nargs="?", help="the same for testing; without it two splits of TRAIN")
+    parser.add_argument("test", nargs="?", help="the same for testing; if omitted, TRAIN holds both splits")
     parser.add_argument(
         "--splits",
         nargs=2,
         metavar=("TRAIN", "TEST"),
-        help="two splits of the one file (default of a folder: train test)",
+        help="names of the two splits if TRAIN holds both (default for a folder: train test)",
     )
 
 
 def splits(arguments: Namespace) -> tuple[str | None, str | None]:
-    """The splits of the one file, those of a folder by default its train and test; none of two files."""
+    """The names of the train and test splits; by default "train" and "test" of a folder, None of two files."""
     if arguments.test is None and arguments.splits is None and Path(arguments.train).is_dir():
         return "train", "test"
     if (arguments.test is None) == (arguments.splits is None):
@@ -173,7 +176,7 @@ def splits(arguments: Namespace) -> tuple[str | None, str | None]:
 
 
 def column(known: Any, name: str | None, path: str) -> np.ndarray | None:
-    """The info column of that name of poses or embeddings; None if none is asked for."""
+    """An info column of poses or embeddings by its name; None if no name is given."""
     if name is not None and name not in known.info:
         from skelrep.messages import nearest
 

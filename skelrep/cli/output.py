@@ -1,4 +1,4 @@
-"""What commands write: results to stdout, everything else to stderr, nothing that a terminal would obey."""
+"""What commands write: results to stdout, everything else to stderr, and no control characters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skelrep.messages import printable
 
 
 def report(arguments: argparse.Namespace, document: dict[str, Any], summary: str) -> None:
-    """What was done: with `--json` the document on stdout, else the summary on stderr unless `--quiet`."""
+    """Reports what was done: with `--json` the document on stdout, else, unless `--quiet`, the summary on stderr."""
     if arguments.json:
         print_json(document, arguments)
     elif not arguments.quiet:
@@ -21,18 +21,18 @@ def report(arguments: argparse.Namespace, document: dict[str, Any], summary: str
 
 
 def say(text: str, prefix: str = "skelrep: ") -> None:
-    """A line on stderr."""
+    """Writes a line to stderr."""
     if sys.stderr is not None:  # closed by `2>&-`
         print(f"{prefix}{printable(text)}", file=sys.stderr)
 
 
 def show(text: object) -> None:
-    """Text on stdout."""
+    """Writes text to stdout."""
     print(printable(str(text)))
 
 
 def print_result(result: Any, arguments: argparse.Namespace) -> None:
-    """A result of `skelrep.evaluate`: its own text, or with `--json` its `to_dict()`."""
+    """Prints a result of `skelrep.evaluate`: its text, or with `--json` its `to_dict()`."""
     if arguments.json:
         print_json(result.to_dict(), arguments)
     else:
@@ -40,16 +40,16 @@ def print_result(result: Any, arguments: argparse.Namespace) -> None:
 
 
 def print_json(document: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """One JSON document, with what was skipped where `--on-error skip` allows it."""
+    """Prints one JSON document; with `--on-error skip` it lists what was skipped."""
     if getattr(arguments, "on_error", "stop") == "skip":
         left_out = {path: reason for report in getattr(arguments, "reports", ()) for path, reason in report.skipped}
         document = document | {"skipped": left_out}
     text = json.dumps(_plain(document), indent=2, default=str, allow_nan=False)
-    print(text.replace("\x7f", "\\u007f"))  # the one control left unescaped
+    print(text.replace("\x7f", "\\u007f"))  # the one control character that json does not escape
 
 
 def _plain(value: Any) -> Any:
-    """Without NaN and infinity, which JSON has no words for: null."""
+    """The value with None in place of NaN and infinity, which JSON cannot hold."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -66,7 +66,7 @@ def aligned(entries: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def outline(facts: dict[str, Any], indent: str = "") -> str:
-    """Nested facts as indented lines; a list stays on its line."""
+    """Nested facts as indented lines; a list stays on one line."""
     lines = []
     for key, value in facts.items():
         if isinstance(value, dict) and value:

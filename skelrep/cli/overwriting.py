@@ -1,4 +1,4 @@
-"""Embeddings that exist already are replaced by the same rows only, unless `--overwrite` says otherwise."""
+"""Existing embeddings are replaced only by embeddings of the same rows, unless `--overwrite` is given."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Earlier:
     """A file of embeddings that is about to be replaced."""
 
     def __init__(self, path: Path, found: Embeddings) -> None:
-        """Takes what the file holds."""
+        """Stores the path and the embeddings found there."""
         self.path, self.found, self.done = path, found, 0
 
     @classmethod
     def at(cls, target: str | os.PathLike, made_by: str) -> Earlier | None:
-        """What is at the target; None if nothing is.
+        """The file at the target; None if there is none.
 
         Raises:
-            ValueError: if it holds something else than embeddings, or those of another model.
+            ValueError: if it holds anything other than embeddings, or embeddings of another model.
         """
         from skelrep.io.embeddings import load
 
@@ -42,7 +42,7 @@ class Earlier:
         return cls(path, found)
 
     def check(self, ids: Sequence[str], info: Mapping[str, np.ndarray]) -> None:
-        """Compares the next clips, before they are embedded.
+        """Compares the next clips with the rows of the file, before they are embedded.
 
         Raises:
             ValueError: if the file has other rows.
@@ -55,7 +55,7 @@ class Earlier:
         self.done = rows.stop
 
     def finish(self, table: Embeddings) -> None:
-        """Compares the whole.
+        """Compares all rows with those of the file.
 
         Raises:
             ValueError: if the file has other rows.

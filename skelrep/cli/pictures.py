@@ -22,26 +22,27 @@ def _add_plot(parser: ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="OUT",
-        help="OUT.gif or OUT.mp4 is animated (.mp4 needs the extra video), OUT.png shows some moments",
+        help="OUT.gif or OUT.mp4 is an animation (.mp4 needs the extra `video`), OUT.png a row of moments",
     )
-    parser.add_argument("--clip", metavar="CLIP", help="id or number of one of several clips (default: 0, the first)")
+    parser.add_argument("--clip", metavar="CLIP", help="id or position of the clip in the file (default: 0, the first)")
     parser.add_argument(
         "--view",
         type=number,
         default=30.0,
         metavar="DEGREES",
-        help="camera angle around the person, 0 from the front (default: 30)",
+        help="camera angle around the person; 0 is from the front (default: 30)",
     )
     parser.add_argument(
         "--pictures", type=positive, metavar="N", help="pictures per second of an animation (default: up to 25)"
     )
-    parser.add_argument("--start", type=number, metavar="SECONDS", help="where to begin (default: at the start)")
-    parser.add_argument("--end", type=number, metavar="SECONDS", help="where to end (default: at the end)")
+    parser.add_argument("--start", type=number, metavar="SECONDS", help="start time (default: start of the clip)")
+    parser.add_argument("--end", type=number, metavar="SECONDS", help="end time (default: end of the clip)")
     parser.add_argument(
         "--placement",
         default="auto",
         **one_of("auto", "recorded", "side-by-side"),
-        help="where several persons are drawn (default: where they were, unless at one position or far apart)",
+        help="where to draw several persons; auto keeps their positions unless they overlap or are far apart "
+        "(default: %(default)s)",
     )
     add_reading(parser)
 
@@ -70,7 +71,7 @@ def _plot(arguments: Namespace) -> None:
 
 
 def _index(poses: Poses, clip: str | None) -> int:
-    """The number of a clip that is named by its id or its number."""
+    """The position of a clip that is given by its id or its position."""
     if clip is None:
         return 0
     if clip in poses.ids:
@@ -79,15 +80,17 @@ def _index(poses: Poses, clip: str | None) -> int:
         return int(clip)
     from skelrep.messages import nearest
 
-    where = f"give an id or a position within 0..{len(poses) - 1}"
+    where = f"give an id or a position from 0 to {len(poses) - 1}"
     raise ValueError(f"no clip {clip!r}: {where}{nearest(clip, poses.ids)}")
 
 
 def _add_explore(parser: ArgumentParser) -> None:
     parser.add_argument("poses", help="a file or folder of poses")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT.html", help="one page that needs no network")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.html", help="one self-contained page")
     parser.add_argument("--embeddings", metavar="FILE", help="embeddings of the same poses, written by `skelrep embed`")
-    parser.add_argument("--map", default="pca", **one_of("pca", "umap"), help="umap needs umap-learn (default: pca)")
+    parser.add_argument(
+        "--map", default="pca", **one_of("pca", "umap"), help="projection to 2-D; umap needs umap-learn (default: pca)"
+    )
     add_reading(parser)
     add_embedding(parser)
 
@@ -115,7 +118,7 @@ def _explore(arguments: Namespace) -> None:
 COMMANDS = (
     Command(
         "plot",
-        "draw a clip: as an animation, or some moments of it",
+        "draw a clip as an animation or as a row of moments",
         (
             "plot clips.npz --clip 3 -o clip.gif",
             "plot clips.npz -o strip.png --view 90",
@@ -126,7 +129,7 @@ COMMANDS = (
     ),
     Command(
         "explore",
-        "a page to look through clips by their embeddings",
+        "write a page that shows clips on a map of their embeddings",
         ("explore clips.npz -o explorer.html", "explore clips.npz --embeddings rows.npz -o page.html"),
         _add_explore,
         _explore,

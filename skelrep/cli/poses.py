@@ -1,4 +1,4 @@
-"""Files of poses: `convert`."""
+"""Conversion of files of poses: `convert`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skelrep.cli.output import report
 def _add_convert(parser: ArgumentParser) -> None:
     parser.add_argument("poses", metavar="IN", help="a file or folder of poses")
     parser.add_argument(
-        "output", metavar="OUT", help="OUT.npz keeps everything; OUT.parquet, OUT.csv, OUT.npy keep less"
+        "output", metavar="OUT", help="OUT.npz keeps everything; OUT.parquet, OUT.csv and OUT.npy keep less"
     )
     parser.add_argument("--split", help="only this split of a file that has several")
     add_reading(parser)
@@ -33,7 +33,7 @@ def _convert(arguments: Namespace) -> None:
 COMMANDS = (
     Command(
         "convert",
-        "poses of any format to one of skelrep's",
+        "convert poses of any readable format to .npz, .npy, .csv or .parquet",
         ("convert walk.bvh walk.npz", "convert clips.npz clips.csv --split train"),
         _add_convert,
         _convert,

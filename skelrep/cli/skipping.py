@@ -1,4 +1,4 @@
-"""`--on-error skip`: what a command left out, said at its end."""
+"""`--on-error skip`: reports at the end of a command what it left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_report(arguments: Namespace) -> None:
-    """Refuses a report that nothing would be written into, or that could not be written, before the work."""
+    """Refuses, before the work, a `--report` that would stay empty or could not be written."""
     if getattr(arguments, "report", None) is None:
         return
     if arguments.on_error != "skip":
@@ -25,7 +25,7 @@ def check_report(arguments: Namespace) -> None:
 
 
 def new_report(arguments: Namespace) -> ReadReport:
-    """Counts of one reading of the command, which `finish` sums up."""
+    """A new report for one call of a reader; `finish` sums up all of them."""
     from skelrep.io import ReadReport
 
     arguments.reports = [*getattr(arguments, "reports", ()), ReadReport()]
@@ -33,12 +33,12 @@ def new_report(arguments: Namespace) -> ReadReport:
 
 
 def skipped(arguments: Namespace) -> dict[str, str]:
-    """What the command left out, and why."""
+    """The paths that the command left out, and why."""
     return {path: reason for report in getattr(arguments, "reports", ()) for path, reason in report.skipped}
 
 
 def finish(arguments: Namespace) -> int:
-    """Says on stderr what was skipped and writes `--report`; returns the exit code, 3 if something was."""
+    """Lists what was skipped on stderr and in `--report`; returns the exit code, 3 if anything was skipped."""
     left_out = skipped(arguments)
     if getattr(arguments, "report", None) is not None:
         _write(Path(arguments.report), left_out)

@@ -1,4 +1,4 @@
-"""Embeddings of what a command is given: files of poses are embedded, files of `skelrep embed` are read."""
+"""Embeddings for commands: from files of poses, which are embedded, or from files written by `skelrep embed`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pair(
     splits: tuple[str | None, str | None] = (None, None),
     labelled: bool = True,
 ) -> tuple[Embeddings, Embeddings]:
-    """Embeddings of two files, or of two splits of one, by one encoder; what is the same is embedded once."""
+    """Embeddings of two files, or of two splits of one file, by one encoder; the same file is embedded once."""
     cache: dict[str, Encoder] = {}
     one = _embeddings(first, splits[0], arguments, cache, labelled)
     alike = (first, splits[0]) == (second, splits[1])
@@ -40,14 +40,14 @@ def _embeddings(
     from skelrep.io import members
     from skelrep.io.embeddings import Embeddings, load
 
-    no_labels = f"{name} holds no labels to judge by; give --labels folder, --labels FILE.csv or --labels COLUMN"
+    no_labels = f"{name} holds no labels; give --labels folder, --labels FILE.csv or --labels COLUMN"
     if (found := load(name)) is not None:
         found = _relabelled(found, name, arguments)
         if labelled and found.labels is None:
             raise ValueError(no_labels)
         return found if split is None else found.take(members(found.info, split, name))
     poses = read_poses(name, arguments, split)
-    if labelled and poses.labels is None:  # said before the work
+    if labelled and poses.labels is None:  # refused before the work
         raise ValueError(no_labels)
     if "encoder" not in cache:
         cache["encoder"] = load_encoder(arguments)
@@ -56,7 +56,7 @@ def _embeddings(
 
 
 def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> Embeddings:
-    """Embeddings with the labels and subjects that the arguments name."""
+    """Embeddings with the labels and subjects from `--labels` and `--subjects`."""
     from dataclasses import replace
 
     from skelrep.io.labelling import Column
@@ -75,17 +75,17 @@ def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> 
 
 
 def maker(encoder: Encoder, streams: Sequence[str] | None) -> str:
-    """Encoder, commit and streams, as they are stored with embeddings: only those of one maker can be compared."""
+    """Encoder, commit and streams, as stored with embeddings: only embeddings with the same maker are comparable."""
     return "@".join(filter(None, encoder.source)) + (f" ({', '.join(streams)})" if streams else "")
 
 
 def rows_of(poses: Poses, name: str) -> np.ndarray:
-    """Embeddings that `skelrep embed` wrote of these poses; if they have ids, the ids show whether it did."""
+    """Embeddings that `skelrep embed` wrote for these poses; if they have ids, the ids are compared."""
     from skelrep.io.embeddings import load
 
     found = load(name)
     if found is None:
         raise ValueError(f"{name} holds no embeddings; `skelrep embed -o FILE.npz` writes them")
     if found.ids is not None and found.ids.astype(str).tolist() != poses.ids:
-        raise ValueError(f"the embeddings in {name} are of other clips, or in another order; embed these poses")
+        raise ValueError(f"the embeddings in {name} are of other clips or in another order; embed these poses again")
     return found.rows

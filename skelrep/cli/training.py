@@ -16,14 +16,18 @@ def _add_prepare(parser: ArgumentParser) -> None:
     parser.add_argument("poses", nargs="+", help="files or folders of three-dimensional poses")
     parser.add_argument("-o", "--output", required=True, metavar="CORPUS", help="a new folder")
     parser.add_argument(
-        "--to", type=skeleton, metavar="SKELETON", help="map all poses to this one (i2md_small: common-15)"
+        "--to", type=skeleton, metavar="SKELETON", help="map all poses to this skeleton (i2md_small: common-15)"
     )
     parser.add_argument(
-        "--splits", nargs="+", default=[], metavar="SPLIT", help="only clips that are in all of these: ntu60 xsub_train"
+        "--splits",
+        nargs="+",
+        default=[],
+        metavar="SPLIT",
+        help="keep only clips that are in all of these splits: ntu60 xsub_train",
     )
-    parser.add_argument("--licence", help="licence of the data, for model cards")
+    parser.add_argument("--licence", help="licence of the data, shown in model cards")
     parser.add_argument(
-        "--clean", action="store_true", help="undo exchanges of left and right, bridge joints that jump away and back"
+        "--clean", action="store_true", help="undo swaps of left and right; interpolate joints that jump away and back"
     )
     add_reading(parser)
 
@@ -56,7 +60,7 @@ def _add_pretrain(parser: ArgumentParser) -> None:
         "recipe",
         metavar="RECIPE",
         **one_of("i2md_small", "moco", "cmd", "i2md", "moco_pku", "cmd_pku", "i2md_pku"),
-        help="i2md_small; moco, cmd, i2md (NTU RGB+D); moco_pku, cmd_pku, i2md_pku",
+        help="i2md_small; moco, cmd, i2md (for NTU RGB+D); moco_pku, cmd_pku, i2md_pku (for PKU-MMD)",
     )
     parser.add_argument("--data", required=True, metavar="CORPUS", help="a folder written by `skelrep prepare`")
     parser.add_argument(
@@ -71,7 +75,7 @@ def _add_pretrain(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help="short for --set seed=N")
     parser.add_argument(
-        "--monitor", metavar="POSES", help="labelled poses; their 1-NN accuracy is reported during training"
+        "--monitor", metavar="POSES", help="labelled poses; their 1-NN accuracy is logged during training"
     )
     parser.add_argument(
         "--save-every",
@@ -118,11 +122,13 @@ def _pretrain(arguments: Namespace) -> None:
 
 def _add_export(parser: ArgumentParser) -> None:
     parser.add_argument("folder", metavar="RUN", help="a run folder written by `skelrep pretrain`")
-    parser.add_argument("output", metavar="MODEL", help="a new folder, for load_pretrained and push_to_hub")
+    parser.add_argument("output", metavar="MODEL", help="a new model folder, for load_pretrained and push_to_hub")
     parser.add_argument("--licence", help="licence of the weights: cc-by-4.0, cc-by-nc-4.0 ...")
-    parser.add_argument("--results", metavar="JSON", help="a list of objects: dataset, protocol, metric, value, sd")
     parser.add_argument(
-        "--note", nargs="+", default=[], metavar="SENTENCE", help="what it is good or bad at, for the model card"
+        "--results", metavar="JSON", help="file with a list of objects: dataset, protocol, metric, value, sd"
+    )
+    parser.add_argument(
+        "--note", nargs="+", default=[], metavar="SENTENCE", help="strengths and limitations, for the model card"
     )
 
 
@@ -146,7 +152,7 @@ def _export(arguments: Namespace) -> None:
 COMMANDS = (
     Command(
         "prepare",
-        "poses to a memory-mapped training corpus",
+        "write poses as a memory-mapped training corpus",
         ("prepare a.npz b.npz --to common-15 -o corpus",),
         _add_prepare,
         _prepare,
@@ -155,7 +161,7 @@ COMMANDS = (
         "pretrain",
         "train an encoder without labels, or resume its training",
         (
-            "pretrain i2md_small --data corpus -o run  # the same again resumes a run that was stopped",
+            "pretrain i2md_small --data corpus -o run  # the same command resumes a stopped run",
             "pretrain i2md --data ntu60 -o run --set epochs=100 --seed 1",
         ),
         _add_pretrain,
@@ -163,7 +169,7 @@ COMMANDS = (
     ),
     Command(
         "export",
-        "the encoder of a run to a model folder, with its card",
+        "write the encoder of a run as a model folder with a model card",
         ("export run my-encoder --licence cc-by-4.0",),
         _add_export,
         _export,

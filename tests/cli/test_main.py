@@ -19,6 +19,7 @@ def test_every_command_has_examples_that_it_understands(capsys):
         main(["--help"])
     assert stopped.value.code == 0
     whole = capsys.readouterr().out
+    assert all(f"{code} " in whole.partition("exit codes:")[2] for code in (0, 1, 2, 3, 130, 143))
     for command in COMMANDS:
         name, lines = command.name, command.examples
         with pytest.raises(SystemExit) as stopped:
@@ -118,7 +119,7 @@ def test_a_mistyped_command_is_told_the_nearest(typed, meant, capsys):
         ("knn train.npz test.npz -k 100", "100"),
         ("probe train.npz test.npz --groups actor", "no info column 'actor'"),
         ("probe train.npz test.npz --groups subjects", "did you mean 'subject'"),
-        ("plot train.npz -o clip.gif --clip x", "no clip 'x': give an id or a position within 0..11"),
+        ("plot train.npz -o clip.gif --clip x", "no clip 'x': give an id or a position from 0 to 11"),
         ("info nowhere.npz", "nowhere.npz"),
         ("convert-cmd clip.npy out", "clip.npy"),
     ],
