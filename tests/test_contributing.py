@@ -24,16 +24,6 @@ def test_files_that_are_named_exist(name):
     assert named or name == "SECURITY.md"
 
 
-def test_modules_in_the_table_exist():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    table = text.partition("| module |")[2].partition("\n\n")[0]
-    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
-    named = {name.strip("/") for cell in cells for name in re.findall(r"`([\w/]+)`", cell)}
-    modules = {path.stem for path in (ROOT / "skelrep").glob("*.py") if not path.stem.startswith("_")}
-    packages = {path.name for path in (ROOT / "skelrep").iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert named and named <= modules | packages
-
-
 def test_the_citation_has_the_version_and_the_licence():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == __version__ and citation["license"] == "Apache-2.0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import skelrep
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "skelrep"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 # Each room may import only those before it; cli alone imports train.
 ORDER = [
@@ -74,6 +76,13 @@ def room(path: Path) -> str:
 def test_every_room_stands_in_the_order():
     found = {room(path) for path in PACKAGE.rglob("*.py")} - {"__init__", "__main__"}
     assert found == set(ORDER)
+
+
+@pytest.mark.skipif(not ARCHITECTURE.exists(), reason="not in an installed package")
+def test_the_architecture_page_lists_the_rooms_in_this_order():
+    table = ARCHITECTURE.read_text(encoding="utf-8").partition("| module |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert [name.strip("/") for cell in cells for name in re.findall(r"`([\w/]+)`", cell)] == ORDER
 
 
 @pytest.mark.parametrize("name", ORDER)
