@@ -1,6 +1,6 @@
 """skelrep: embeddings of 3D human skeleton sequences from self-supervised encoders.
 
-The public names load their module when they are first used, so that `import skelrep` costs no torch.
+A public name loads its module when it is first used, so that `import skelrep` does not import torch.
 """
 
 from __future__ import annotations

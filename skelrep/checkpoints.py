@@ -1,4 +1,4 @@
-"""Reading checkpoints of torch: no code of theirs runs, and none is small in the file and endless in memory."""
+"""Reading PyTorch checkpoints without running code from them, and without a small file filling the memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import IO, Any, cast
 
 import torch
 
-# Items of a tuple, with those in the tuples within it, each as often as it is referred to. A tensor's own have some
-# thirty; torch computes the hash of one that is the key of a dict, which takes as long as there are items.
+# Items of a tuple, including those of nested tuples, each counted as often as it is referred to. The tuples of a tensor
+# have about thirty. torch hashes a tuple that is a key of a dict, which takes time proportional to this number.
 _MAX_ITEMS = 100_000
 
 
@@ -21,20 +21,20 @@ def load_checkpoint(path: str | PathLike) -> Any:
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is damaged, or holds anything else; the message gives a reason, without the path.
+        ValueError: if it is damaged, or contains anything else; the message gives a reason, without the path.
     """
     path = Path(path)
     try:
         for stream in _pickles(path):
             _check_tuples(stream)
-        # What is not asked for, such as the state of an optimiser, is never read where the file can be mapped.
+        # If the file can be memory-mapped, unused parts, such as the state of an optimiser, are never read.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except OSError:
         raise
-    except Exception as error:  # neither unpickler has an error of its own: damage shows as anything
+    except Exception as error:  # neither unpickler has its own exception type: damage can raise any
         raise ValueError(
-            "it is damaged, or holds objects beside tensors and plain containers, which are refused because they could "
-            "run code"
+            "it is damaged, or contains objects other than tensors and plain containers, which are refused because "
+            "they could run code"
         ) from error
 
 
@@ -46,16 +46,16 @@ def _pickles(path: Path) -> Iterator[IO[bytes]]:
                     with archive.open(info) as stream:
                         yield stream
         return
-    with path.open("rb") as stream:  # as before torch 1.6: five pickles, and then the bytes of the tensors
+    with path.open("rb") as stream:  # the format before torch 1.6: five pickles, then the bytes of the tensors
         for _ in range(5):
             yield stream
 
 
 def _check_tuples(stream: IO[bytes]) -> None:
-    """Runs a pickle for the sizes of its tuples alone.
+    """Follows the opcodes of a pickle, and keeps only the sizes of its tuples.
 
     Raises:
-        ValueError: if one stands for too many items, or the pickle is damaged.
+        ValueError: if a tuple has too many items, or the pickle is damaged.
     """
     stack: list[int | None] = []  # items of each tuple, 1 for anything else, None for a mark
     memo: dict[int, int] = {}
@@ -85,6 +85,6 @@ def _check_tuples(stream: IO[bytes]) -> None:
         else:
             made = 1
         if made > _MAX_ITEMS:
-            raise ValueError("a tuple in it stands for too many items")
+            raise ValueError("a tuple in it has too many items")
         for item in opcode.stack_after:
             stack.append(None if item.name == "mark" else made)

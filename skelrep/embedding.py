@@ -1,4 +1,4 @@
-"""embed(): from the names of files and encoders to embeddings."""
+"""embed(): resolves names of files and encoders, and embeds."""
 
 from __future__ import annotations
 
@@ -44,38 +44,39 @@ def embed(
     Args:
         poses: `Poses`, a file or folder that `skelrep.read` knows, an array (T, V, C), (M, T, V, C) or
             (N, M, T, V, C), or a list of clips of different lengths. NaN marks joints that were not seen. Coordinates
-            must be right-handed, in any orientation; a left-handed system swaps left and right. Images are as usual,
-            with y up or down. In metres, or in any unit for an encoder that scales, as the bundled ones do.
+            must be right-handed, in any orientation; a left-handed system swaps left and right. Image coordinates may
+            have y up or down. The unit is the metre, or any unit for an encoder that scales, as the bundled ones do.
         model: An `Encoder`, or what `load_pretrained` takes.
-        skeleton: What the joints of an array are: a `Skeleton`, a known name, or V joint names.
-        layout: The axes of an array in another order, for example "NCTVM".
+        skeleton: The joints of an array: a `Skeleton`, a known name, or V joint names.
+        layout: The order of an array's axes, if it is another one, for example "NCTVM".
         fps: Frames per second; only `window` needs it.
-        streams: Some of the encoder's modalities, for example "joint"; by default all.
+        streams: Some of the encoder's streams, for example "joint"; by default all.
         batch_size: Clips per batch; by default 64 on a CPU and 1024 on a GPU. The result does not depend on it beyond
-            rounding (1e-5; int8 has one scale for all rows of a product, and there the difference is as large as that
-            of int8 itself).
-        device: Where to compute; by default where the model is. The model is moved back afterwards.
-        precision: Of the network's products. "bfloat16" is about twice as fast where the hardware supports it and
-            changes an embedding by a cosine of 1e-5 to 1e-4; "int8", for CPUs, is up to five times as fast for large
-            encoders and changes it by 1e-4 to 1e-3, for single clips 1e-2. The result is always float32.
+            rounding: up to 1e-5, and with int8, which has one scale for all rows of a product, as much as int8 itself
+            changes an embedding.
+        device: Where to compute; by default the device of the model. The model is moved back afterwards.
+        precision: Precision of the network's matrix products. "bfloat16" is about twice as fast where the hardware
+            supports it and changes an embedding by a cosine distance of 1e-5 to 1e-4. "int8", for CPUs, is up to five
+            times as fast for large encoders and changes it by 1e-4 to 1e-3, for single clips 1e-2. The result is
+            always float32.
         normalize: Scale every row to length 1.
-        window: Seconds; cuts every clip into windows, one row each. `poses.windows(window, stride)` gives the same
-            clips, with their times.
+        window: Length of windows in seconds: every clip is cut into windows, one row each. `poses.windows(window,
+            stride)` returns the same windows with their times.
         stride: Seconds between the starts of windows; by default `window`.
-        per_frame: S rows for every clip instead of one. With a recurrent encoder S is T, the encoder's number of
-            frames, and a row is the embedding of the clip up to that frame. With a convolutional one it is T / stride,
-            and a row shows the frames around it, without the averages over time, so that it has fewer dimensions.
-            `encoder.frame_positions` says which frames of the clip the rows belong to. int8 is not available.
+        per_frame: S rows for every clip instead of one. With a recurrent encoder, S is T, the encoder's number of
+            frames, and a row is the embedding of the clip up to that frame. With a convolutional encoder, S is
+            T / stride, and a row is the feature around one step, before it is averaged over time, so it has fewer
+            dimensions. `encoder.frame_positions` returns the frames that the rows belong to. int8 is not supported.
         show_progress: A progress bar on stderr; by default only in a terminal or notebook, and only for work of over a
             second.
-        out: A float32 array or memory map of the result's shape to write into, for more rows than memory holds.
+        out: A float32 array or memory map of the result's shape to write into, if the result exceeds the memory.
 
     Returns:
         (N, D) float32, one row per clip, in the order of the input, or (N, S, D) with `per_frame`; `out` if given.
 
     Raises:
-        ValueError: if an input does not fit (the message says what was expected), no person is seen in a clip (it is
-            named), the skeleton cannot be mapped, or `out` has another shape.
+        ValueError: if an input does not fit (the message says what was expected), a clip shows nobody (the message
+            names it), the skeleton cannot be mapped, or `out` has another shape.
         OSError: if a file or the model cannot be read.
     """
     encoder = model if isinstance(model, Encoder) else load_pretrained(model)
@@ -118,8 +119,8 @@ def embed_persons(
         **options: `streams`, `batch_size`, `device`, `precision`, `normalize` and `show_progress` as in `embed`.
 
     Returns:
-        `rows` (R, D) float32, `clips` (R,), the index of each row's clip, and `persons`, R ids: those of
-        `Poses.person_ids`, or else the person's index in the clip. Persons who are never seen have no row.
+        `rows` (R, D) float32; `clips` (R,), the index of each row's clip; and `persons`, R ids: those of
+        `Poses.person_ids`, or the person's index in the clip if there are none. Persons never seen have no row.
 
     Raises:
         ValueError: as `embed`; and for an encoder that takes all persons of a clip as one input.

@@ -1,7 +1,7 @@
-"""Parts that messages share: the nearest known name, how to install what is missing, text that is safe to print.
+"""Parts of messages: the nearest known name, how to install a missing package, text that is safe to print.
 
-A message names a parameter as `fps=`, with a value as `fps=30` or `skeleton="coco-17"`; the command line shows its
-option instead, `--fps 30`.
+A message names a parameter as `fps=`, and with a value as `fps=30` or `skeleton="coco-17"`; the command line shows the
+option `--fps 30` instead.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _PACKAGE = str(Path(__file__).parent)
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: "; did you mean 'coco-17'?", or nothing if no known one is near."""
+    """The end of a message about an unknown name: "; did you mean 'coco-17'?"; empty if no known name is similar."""
     plain = {item.lower().replace("_", "-"): item for item in known}
     near = difflib.get_close_matches(str(name).lower().replace("_", "-"), plain, n=1, cutoff=0.6)
     return f"; did you mean {plain[near[0]]!r}?" if near else ""
 
 
 def optional(module: str, extra: str) -> Any:
-    """A module that comes with one of the package's extras.
+    """A module that one of the package's extras installs.
 
     Raises:
         ModuleNotFoundError: if it is not installed; the message says how to install it.
@@ -38,8 +38,8 @@ def optional(module: str, extra: str) -> Any:
 
 
 def install(module: str, extra: str) -> str:
-    """What is missing and how it is installed: `pyarrow: pip install "pyarrow>=14"`, with the version of the extra."""
-    from importlib.metadata import PackageNotFoundError, requires  # slow to import, and seldom needed
+    """The package to install, in the extra's version, and how: `pyarrow: pip install "pyarrow>=14"`."""
+    from importlib.metadata import PackageNotFoundError, requires  # slow to import and rarely needed
 
     name = module.partition(".")[0].replace("_", "-")
     try:
@@ -52,7 +52,7 @@ def install(module: str, extra: str) -> str:
 
 
 def warn(message: str) -> None:
-    """A warning that names the line of the caller's own code, however deep in the package it is given."""
+    """Warns with the line of the caller outside the package, however deep inside the package this is called."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
@@ -60,14 +60,14 @@ def warn(message: str) -> None:
 
 
 def one_line(error: BaseException, most: int = 300) -> str:
-    """An error's text without line breaks, of bounded length; its type where it has no text."""
+    """An error's text without line breaks, of bounded length; its type if it has no text."""
     return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 def printable(text: str) -> str:
-    r"""The text without characters that a terminal would obey: "\x1b[2J" stands for the sequence that clears a screen.
+    r"""The text with control characters escaped, such as "\x1b[2J", the sequence that clears a terminal.
 
-    Line ends and tabs stay, and so do the invisible joiners of some scripts.
+    Line ends, tabs and the invisible joiners of some scripts stay.
     """
     return "".join(
         character

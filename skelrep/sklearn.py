@@ -1,4 +1,4 @@
-"""SkeletonEmbedder: an encoder as a transformer of scikit-learn, from poses to embeddings."""
+"""SkeletonEmbedder: an encoder as a scikit-learn transformer from poses to embeddings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """A transformer from clips to (N, D) float32 embeddings by a frozen encoder.
+    """A scikit-learn transformer from clips to (N, D) float32 embeddings by a frozen encoder.
 
     `fit` learns nothing, so neither labels nor test clips can leak into cross-validation. The input has one clip per
     entry, as `embed` takes it: a list of clips of any lengths, (T, V, C) or (M, T, V, C), an object array of them,
     `Poses`, or a dense (N, M, T, V, C) array.
 
-    A grid search embeds the same clips again for every candidate and fold. If only later steps vary, embed once
-    beforehand, or give the pipeline a `memory=`.
+    A grid search embeds the same clips again for every candidate and fold. If only later steps vary, embed the clips
+    once beforehand, or pass `memory=` to the pipeline.
 
     Examples:
         >>> make_pipeline(SkeletonEmbedder(), StandardScaler(), LogisticRegression()).fit(clips, labels)
@@ -36,12 +36,12 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         model: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`. A named encoder is loaded
             when it is first needed, and kept; clones share it.
         skeleton: The clips' skeleton, its name or its joint names; not needed for `Poses`.
-        layout: The axes of the clips in letters, for arrays with other axes; see `embed`.
+        layout: The order of the clips' axes, if it is another one; see `embed`.
         fps: Frames per second of the clips.
         streams: Which of the encoder's streams to use; by default all of them.
         batch_size: Number of clips per batch; does not change the result.
         device: Where to compute; by default the device of the encoder.
-        precision: Of the network's products: float32, bfloat16 or int8; see `embed`.
+        precision: Precision of the matrix products: "float32", "bfloat16" or "int8"; see `embed`.
         normalize: Whether to scale every embedding to length 1.
     """
 
@@ -79,10 +79,10 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Embeddings of N clips, (N, D) float32, in their order.
+        """Embeddings of N clips, (N, D) float32, in the order of the input.
 
         Raises:
-            ValueError: if X has not one clip per entry, and as `embed`.
+            ValueError: if X does not have one clip per entry, and as `embed`.
         """
         embeddings = embed(
             X,
@@ -96,7 +96,7 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             precision=self.precision,
             normalize=self.normalize,
         )
-        if len(embeddings) != len(X):  # a single clip, whose persons would be taken for samples
+        if len(embeddings) != len(X):  # a single clip: its persons or frames would count as samples
             raise ValueError(
                 f"X has {len(X)} entries but holds {len(embeddings)} clips; pass a list of clips, Poses, a dense "
                 '(N, M, T, V, C) array, or give layout="NTVC"'
@@ -114,14 +114,14 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     @property
     def _n_features_out(self) -> int:
-        """D; `get_feature_names_out` counts the names skeletonembedder0, skeletonembedder1 ... up to it."""
+        """D, from which `get_feature_names_out` makes the names skeletonembedder0, skeletonembedder1 ..."""
         encoder = self._encoder()
         chosen = encoder.config.modalities if self.streams is None else np.atleast_1d(self.streams)
         sizes: list[Any] = [stream.dim for name, stream in encoder.streams.items() if name in chosen]
         return sum(sizes) if encoder.config.fusion == "concatenate" else sizes[0]
 
     def __sklearn_clone__(self) -> SkeletonEmbedder:
-        """A copy that shares the encoder: there is no fitted state, and a copy for every fold would waste memory."""
+        """A copy that shares the encoder: it has no fitted state, and a copy for every fold would waste memory."""
         clone = type(self).__new__(type(self))
         clone.__dict__.update(
             {name: dict(value) if isinstance(value, dict) else value for name, value in self.__dict__.items()}
@@ -133,7 +133,7 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return {name: value for name, value in super().__getstate__().items() if name != "_loaded"}
 
     def __sklearn_tags__(self) -> Tags:
-        """For scikit-learn: needs no fitting, takes no tables, allows NaN."""
+        """Tags for scikit-learn: no fitting required, no two-dimensional input, NaN allowed."""
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.no_validation = True  # embed does it

@@ -1,6 +1,6 @@
 """Evaluation of embeddings: nearest neighbours, a linear classifier, retrieval.
 
-All functions take plain (N, D) arrays or tensors with one row per clip, whatever made them, and return a frozen
+All functions take (N, D) arrays or tensors with one row per clip, from skelrep or from elsewhere, and return a frozen
 dataclass that includes the protocol.
 """
 

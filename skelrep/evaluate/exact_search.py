@@ -1,9 +1,9 @@
 """Nearest rows by exact comparison: the same for every block size, number of threads and device.
 
-Products of float32 or float64 rows differ in their last bits with the shape of the block in which they are computed.
-Equal similarities would then come out unequal, and the order of equal neighbours would depend on the block size.
-Therefore rows are rounded to a grid of 2^-24 of their length and multiplied in float64: sums of products of such
-numbers are integers below 2^53, so nothing is ever rounded.
+The last bits of a matrix product in float32 or float64 depend on the shape of the block in which it is computed. Equal
+similarities would then come out unequal, and the order of equal neighbours would depend on the block size. Rows are
+therefore rounded to a grid of 2^-24 of their length and multiplied in float64: sums of products of such numbers are
+integers below 2^53, which float64 represents exactly.
 
 This module is the readable form. `fast_search` returns the same results several times faster.
 """
@@ -21,16 +21,16 @@ from torch import Tensor
 from skelrep.evaluate.inputs import Rows
 
 Excluded: TypeAlias = "tuple[np.ndarray, np.ndarray] | None"
-"""(Q,) and (N,) codes: a bank row is not compared with a query of the same code."""
+"""(Q,) and (N,) codes: a bank row is not compared with a query that has the same code."""
 
 GRID = 2.0**24  # steps per unit of length: 24 + 24 bits of a product leave float64 5 bits of headroom for sums
 
-_SAMPLE_ROWS = 256  # from which the origin and scale of Euclidean rows are estimated
+_SAMPLE_ROWS = 256  # rows from which the origin and unit of Euclidean rows are estimated
 
-# Bytes of an entry of a block of comparisons: itself, and where a stable sort settles ties 32 more for its copy, the
-# sorted values, their indices and the room that the sort needs.
+# Bytes per entry of a block of comparisons: 8 for itself, and 32 if a stable sort decides ties: for the copy, the
+# sorted values, their indices and the working memory of the sort.
 _COMPARISON_BYTES = 8 + 32
-# Bytes of an entry of the running best of a query: value and index, and about three times as much while it is merged.
+# Bytes per best row of a query so far: value and index, and about three times as much while they are merged.
 _BEST_BYTES = 4 * (8 + 8)
 
 
@@ -38,9 +38,9 @@ _BEST_BYTES = 4 * (8 + 8)
 class Grid:
     """The grid on which rows are compared without rounding.
 
-    Under the cosine, the unit is the length of each row. Euclidean rows share one unit: the typical distance of bank
-    rows from a typical point, which is subtracted because only differences count and a finer grid fits around it. A row
-    more than 5 times as far out as typical is compared with float64's usual rounding.
+    For the cosine, the unit is the length of each row. Euclidean rows share one unit: the median distance of bank rows
+    from their median. The median is subtracted, because only differences count and a finer grid fits around it. A row
+    more than 5 times as far away as the median distance is compared with float64's usual rounding.
 
     Attributes:
         metric: "cosine" or "euclidean".
@@ -56,7 +56,7 @@ class Grid:
 
     @classmethod
     def of(cls, bank: Rows, metric: str, device: str | torch.device | None) -> Grid:
-        """The grid of a bank. Queries never change it, so the result of one does not depend on the others."""
+        """The grid of a bank. It does not depend on the queries, so no query changes the result of another."""
         if device is None:
             device = bank.device if isinstance(bank, Tensor) else "cpu"
         device = torch.device(device)
@@ -74,12 +74,12 @@ class Grid:
         return cls(metric, device, origin, unit)
 
     def round(self, rows: Rows, span: slice | np.ndarray) -> Tensor:
-        """Some rows of an array in whole steps of the grid: (S, D) float64."""
+        """Rounds some rows of an array to whole steps of the grid: (S, D) float64."""
         block = _float64(rows, span, self.device)
         if self.origin is not None:
             return block.sub_(self.origin).mul_(GRID / self.unit).round_()
         length = torch.linalg.vector_norm(block, dim=1, keepdim=True)
-        # A row of zeros stays zero: similarity 0 to everything.
+        # A row of zeros stays zero, so it has similarity 0 to every row.
         return block.mul_(GRID / torch.where(length > 0, length, 1.0)).round_()
 
     def compare(self, query: Tensor, bank: Tensor) -> Tensor:
@@ -121,10 +121,10 @@ def nearest_rows(
     Args:
         query: (Q, D).
         bank: (N, D).
-        k: At most N less the largest number of bank rows excluded for one query.
+        k: At most N minus the largest number of bank rows excluded for one query.
         metric: "cosine" or "euclidean".
         excluded: See `Excluded`.
-        device: Where to compute; by default where `bank` lies.
+        device: Where to compute; by default the device of `bank`.
         block_bytes: Upper bound of the blocks held at once.
 
     Returns:
@@ -149,7 +149,7 @@ def search(
             compared = grid.compare(some_queries, grid.round(bank, bank_span))
             exclude(compared, chosen[span], bank_span, excluded)
             value, column = largest(compared, k)
-            # The best so far are lower rows than those of this block: placed before them, they win among equals.
+            # The best so far have lower rows than this block: placed before it, they win among equals.
             best, order = largest(torch.cat([best, value], dim=1), k)
             best_rows = torch.cat([best_rows, column + bank_span.start], dim=1).gather(1, order)
         indices[span] = best_rows.cpu().numpy()
@@ -160,7 +160,7 @@ def search(
 def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest values of every row and their columns, lower columns first among equals.
 
-    `torch.topk` leaves open which of the columns equal to the k-th value it returns, and in which order.
+    `torch.topk` does not specify which of several columns with the k-th value it returns, nor their order.
     """
     value, column = values.topk(min(k, values.shape[1]), dim=1)
     ties_beyond_k = (values >= value[:, -1:]).sum(dim=1) > value.shape[1]
@@ -183,11 +183,11 @@ def exclude(compared: Tensor, query_span: slice | np.ndarray, bank_span: slice, 
 def block_side(dim: int, k: int, block_bytes: int) -> int:
     """The largest S such that S queries, S bank rows and their S x S comparisons stay within the bytes.
 
-    The buffers of the matrix library are not counted: with ties everywhere 180 MiB were measured at a budget of
-    256 MiB, and 75 to 90 MiB at 64 MiB.
+    The buffers of the matrix library are not counted: with ties everywhere, 180 MiB were measured with a budget of
+    256 MiB, and 75 to 90 MiB with 64 MiB.
     """
-    rounded_row = 2 * 8 * dim  # float64, and once more while it is made
-    per_row = 2 * rounded_row + _BEST_BYTES * k  # of a query and a bank row
+    rounded_row = 2 * 8 * dim  # float64, twice while it is made
+    per_row = 2 * rounded_row + _BEST_BYTES * k  # for a query and a bank row
     # The positive root of  _COMPARISON_BYTES S² + per_row S = block_bytes
     root = math.sqrt(per_row**2 + 4 * _COMPARISON_BYTES * block_bytes)
     return max(1, int((root - per_row) / (2 * _COMPARISON_BYTES)))
@@ -199,8 +199,8 @@ def spans(rows: int, side: int) -> list[slice]:
 
 
 def _float64(rows: Rows, span: slice | np.ndarray, device: torch.device) -> Tensor:
-    """A fresh float64 copy of some rows."""
+    """A new float64 copy of some rows."""
     if isinstance(rows, Tensor):
-        # In two steps, because a tensor on MPS cannot become float64 before it has moved.
+        # In two steps, because a tensor cannot become float64 while it is on MPS.
         return rows[span].detach().to(device).to(torch.float64, copy=True)
     return torch.from_numpy(np.array(rows[span], dtype=np.float64)).to(device)

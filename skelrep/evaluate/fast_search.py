@@ -1,9 +1,9 @@
 """The results of `exact_search`, at the speed of float32.
 
-A product of grid numbers in float32 is wrong by at most a known bound. A first pass in float32 keeps a few more than k
-candidates of each query. Every row that could be among the k nearest is within twice the bound of the k-th best, and
-only these rows are compared exactly. Queries with more such rows than were kept (many equal rows, mostly) are searched
-by the exact method.
+The error of a float32 product of grid numbers has a known bound. A first pass in float32 keeps slightly more than k
+candidates for each query. A row that is among the k nearest is within twice the bound of the k-th best in float32, so
+only such rows are compared exactly. A query with more such rows than candidates, usually because many rows are equal,
+is searched by the exact method.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from skelrep.matmul import product
 
 SPARE = 16  # candidates kept beyond k, for equal rows and rows that float32 cannot distinguish from the k-th
 
-_CACHE_BYTES = 2**21  # of rows that are rounded at once on a CPU: they stay in its cache
-_LEAST_BANK = 4  # a bank of this many times the candidates or fewer is searched exactly at once
-_DENSE = 4  # where more than this many times k values exceed the k-th best, topk is faster than picking them
+_CACHE_BYTES = 2**21  # of the rows that a CPU rounds at once, so that they stay in its cache
+_LEAST_BANK = 4  # a bank with at most this many times as many rows as candidates is searched by the exact method alone
+_DENSE = 4  # if more than this many times k values exceed the k-th best, topk is faster than selecting them
 
 
 def nearest_rows(
@@ -38,7 +38,7 @@ def nearest_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Finds the k nearest bank rows of every query; arguments and results are those of `exact_search.nearest_rows`."""
     grid = Grid.of(bank, metric, device)
-    # torch may have been set to multiply float32 in a lower precision, for which the error bound does not hold.
+    # Where torch multiplies float32 in a lower precision, the error bound does not hold.
     if len(bank) <= _LEAST_BANK * (k + SPARE) or torch.get_float32_matmul_precision() != "highest":
         return search(query, np.arange(len(query)), bank, k, grid, excluded, block_bytes)
     indices = np.empty((len(query), k), dtype=np.int64)
@@ -50,11 +50,11 @@ def nearest_rows(
 
 
 class _BlockSizes(NamedTuple):
-    """How many rows are held at once: for each of four purposes about a quarter of the budget."""
+    """How many rows are held at once: each of four kinds of blocks gets about a quarter of the budget."""
 
-    queries: int  # in float32 with their candidates
+    queries: int  # in float32, with their candidates
     bank_rows: int  # in float32
-    compared_queries: int  # of `queries`, compared with `bank_rows` at once
+    compared_queries: int  # how many of `queries` are compared with `bank_rows` at once
     exact_bytes: int  # for exact comparisons
 
     @classmethod
@@ -62,13 +62,13 @@ class _BlockSizes(NamedTuple):
         quarter = block_bytes // 4
         row = 4 * dim
         candidates = (4 + 8) * kept  # value and index
-        bank_rows = max(kept, quarter // (2 * row))  # once more inside the product
+        bank_rows = max(kept, quarter // (2 * row))  # twice: the product makes a copy
         return cls(
-            # A quarter and a half, because each block of queries needs the whole bank to be rounded again. The
+            # One and a half quarters, because each block of queries requires rounding the whole bank again. The
             # candidates are held three times while new ones are merged.
             queries=max(1, 3 * quarter // (2 * (row + 3 * candidates))),
             bank_rows=bank_rows,
-            compared_queries=max(1, quarter // ((4 + 8) * bank_rows)),  # a comparison, and an index where it is picked
+            compared_queries=max(1, quarter // ((4 + 8) * bank_rows)),  # a comparison, and an index if it is selected
             exact_bytes=quarter,
         )
 
@@ -81,7 +81,7 @@ def _search_candidates(
     block_bytes: int,
     results: tuple[np.ndarray, np.ndarray],
 ) -> np.ndarray:
-    """Writes the nearest rows of all queries that float32 can decide into (Q, k) `results`; returns the other queries.
+    """Writes the nearest rows of the queries that float32 can decide into (Q, k) `results`; returns the other queries.
 
     Returns:
         (R,) int64 queries for which nothing was written.
@@ -93,10 +93,10 @@ def _search_candidates(
     for span in spans(len(query), sizes.queries):
         queries, length = _rounded_to_float32(grid, query, span, block_bytes)
         best, rows, longest = _best_candidates(grid, queries, span, bank, excluded, kept, sizes, block_bytes)
-        # A row that is not a candidate may be nearer than its float32 comparison says by the bound, and the k-th
+        # A row that is not a candidate may be nearer than its float32 comparison by up to the bound, and the k-th
         # candidate farther by as much.
         threshold = best[:, k - 1].double() - 2 * _error_bound(grid.metric, length, longest, dim)
-        decided = best[:, -1] < threshold  # all rows above the threshold were kept; false for NaN, too
+        decided = best[:, -1] < threshold  # true if all rows above the threshold were kept; false for NaN
         undecided.append(np.arange(span.start, span.stop)[~decided.cpu().numpy()])
         _compare_candidates(
             grid, query, span.start, bank, decided, rows, best >= threshold[:, None], sizes.exact_bytes, results
@@ -119,16 +119,16 @@ def _best_candidates(
     Args:
         grid: The grid of the bank.
         queries: (S, D) from `_rounded_to_float32`.
-        span: Which queries they are.
+        span: The positions of these queries.
         bank: (N, D).
         excluded: See `Excluded`.
         kept: Number of candidates K of each query.
-        sizes: Of the blocks.
+        sizes: Sizes of the blocks.
         block_bytes: Upper bound of the blocks held at once.
 
     Returns:
-        (S, K) float32 comparisons in descending order; (S, K) int64 rows of the bank; () float64 length of the longest
-        rounded bank row.
+        (S, K) float32 comparisons in descending order; (S, K) int64 rows of the bank; a float64 scalar, the length of
+        the longest rounded bank row.
     """
     best = torch.full((len(queries), kept), -math.inf, device=grid.device)
     rows = torch.zeros((len(queries), kept), dtype=torch.int64, device=grid.device)
@@ -163,7 +163,7 @@ def _compare_candidates(
     Args:
         grid: The grid of the bank.
         query: (Q, D).
-        first_query: The query of the first row of the following three.
+        first_query: The query that row 0 of `decided`, `rows` and `is_candidate` belongs to.
         bank: (N, D).
         decided: (S,) bool.
         rows: (S, K) int64 rows of the bank, the best first.
@@ -175,7 +175,7 @@ def _compare_candidates(
         return
     indices, similarities = results
     most = int(is_candidate[decided].sum(dim=1).max())
-    rounded_bytes = 2 * 8 * bank.shape[1] * most  # of the candidates of a query, and once more while they are made
+    rounded_bytes = 2 * 8 * bank.shape[1] * most  # of a query's candidates, twice while they are made
     for some in decided.nonzero()[:, 0].split(max(1, exact_bytes // rounded_bytes)):
         # In the order of the bank, so that lower rows come first among equals.
         candidate_rows, order = rows[some, :most].sort(dim=1)
@@ -189,7 +189,7 @@ def _compare_candidates(
 
 
 def _rounded_to_float32(grid: Grid, rows: Rows, span: slice, block_bytes: int) -> tuple[Tensor, Tensor]:
-    """Some rows on the grid, rounded to float32, (S, D), and their lengths before that, (S,) float64."""
+    """Some rows on the grid, rounded to float32, (S, D), and their lengths before that rounding, (S,) float64."""
     count, dim = span.stop - span.start, rows.shape[1]
     # A sixteenth of the budget, since the other blocks are held at the same time.
     at_once = max(1, min(_CACHE_BYTES, block_bytes // 16) // (8 * dim)) if grid.device.type == "cpu" else count
@@ -204,8 +204,8 @@ def _rounded_to_float32(grid: Grid, rows: Rows, span: slice, block_bytes: int) -
 def _error_bound(metric: str, query_length: Tensor, longest: Tensor, dim: int) -> Tensor:
     """The largest error of the float32 comparison of a query with any bank row.
 
-    A sum of D products in any order is wrong by at most D u |q| |b| (u = 2^-24, D u small), Higham, Accuracy and
-    Stability of Numerical Algorithms, 2002, section 3.1; a few u more for what is rounded before and after.
+    A sum of D products in any order is wrong by at most D u |q| |b| for u = 2^-24 and small D u (Higham, Accuracy and
+    Stability of Numerical Algorithms, 2002, section 3.1). A few u are added for what is rounded before and after.
 
     Args:
         metric: "cosine" or "euclidean".
@@ -224,15 +224,15 @@ def _error_bound(metric: str, query_length: Tensor, longest: Tensor, dim: int) -
 
 
 def _candidates_above(values: Tensor, least: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Values and columns that include each row's k largest, as far as they exceed `least`.
+    """Values and columns that include each row's k largest, if they exceed `least`.
 
-    After the first block few values exceed the worst candidate so far; picking them takes a CPU a tenth of the time of
-    `topk`.
+    After the first block, few values exceed the worst candidate so far; selecting them takes a CPU a tenth of the time
+    of `topk`.
 
     Args:
         values: (S, S') float32.
         least: (S, 1), the smallest value of interest of each row.
-        k: How many are wanted.
+        k: How many are needed.
 
     Returns:
         (S, W) values and (S, W) columns; W varies, and rows with fewer values are filled with minus infinity.

@@ -20,10 +20,10 @@ _BYTES_PER_CHECKED_VALUE = 16  # a float64 copy, the mask of finite values, and 
 
 
 def check_rows(rows: Any, name: str, block_bytes: int = BLOCK_BYTES) -> Rows:
-    """Returns embeddings as they are, array or tensor, if they are finite numbers of shape (N, D).
+    """Checks that embeddings are finite numbers of shape (N, D), and returns them unchanged, as an array or a tensor.
 
     Raises:
-        ValueError: otherwise; the message names the argument `name`.
+        ValueError: if they are not; the message names the argument `name`.
     """
     if not isinstance(rows, Tensor):
         rows = np.asarray(rows)
@@ -49,7 +49,7 @@ def check_rows(rows: Any, name: str, block_bytes: int = BLOCK_BYTES) -> Rows:
     if not_finite:
         raise ValueError(
             f"{name} has NaN or infinity in {len(not_finite)} of {len(rows)} rows (row {some(not_finite)}); "
-            "drop these clips or see what they hold"
+            "remove these rows, or look for missing values in their clips"
         )
     return rows
 
@@ -70,7 +70,7 @@ def check_block_bytes(block_bytes: int) -> None:
 
 
 def check_one_of(name: str, value: Any, known: Sequence[str]) -> None:
-    """Raises a ValueError for an option that is not one of the known ones."""
+    """Raises a ValueError unless the value of an option is one of the known values."""
     if value not in known:
         raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, known))}{nearest(value, known)}")
 
@@ -79,7 +79,7 @@ def encode(**columns: tuple[Iterable[Any], int]) -> tuple[np.ndarray, list[np.nd
     """Turns labels into integer codes.
 
     Args:
-        **columns: Name of the rows (for messages) to (labels, expected number).
+        **columns: (labels, expected number of labels) for each name; messages use the name.
 
     Returns:
         (n_classes,) sorted classes over all columns, and for each column its (N,) int64 codes.
@@ -88,13 +88,13 @@ def encode(**columns: tuple[Iterable[Any], int]) -> tuple[np.ndarray, list[np.nd
     distinct = set().union(*lists)
     try:
         ordered = sorted(distinct)
-    except TypeError:  # of several types: sorted by type first, numbers as numbers
+    except TypeError:  # labels of several types
         ordered = sorted(distinct, key=lambda label: (type(label).__name__, repr(label)))
     code_of = {label: i for i, label in enumerate(ordered)}
     kinds = {type(label) for label in ordered}
     if len(kinds) == 1 and kinds <= {str, int, float, bool}:
         classes = np.array(ordered)
-    else:  # filled one by one: numpy would take tuples apart and turn mixtures into strings
+    else:  # one by one, because numpy would split tuples into columns and turn mixed types into strings
         classes = np.empty(len(ordered), dtype=object)
         for i, label in enumerate(ordered):
             classes[i] = label
@@ -109,7 +109,7 @@ def _labels(labels: Any, rows: int, name: str) -> list[Any]:
         raise ValueError(f"{what} must be one value per row, got shape {tuple(shape)}; for one-hot rows pass argmax(1)")
     if labels is None or isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
         raise ValueError(f"{what} must be a sequence of one value per row, got {labels!r}")
-    # tolist makes Python values of numpy's and torch's, so that 1 from one equals 1 from the other.
+    # tolist converts numpy's and torch's scalars to Python values, so that equal labels are equal.
     values = labels.tolist() if hasattr(labels, "tolist") else list(labels)  # type: ignore[union-attr]
     values = [value.item() if isinstance(value, (np.generic, Tensor)) else value for value in values]
     if len(values) != rows:
@@ -136,7 +136,7 @@ def warn_of_unseen_classes(classes: np.ndarray, train_codes: np.ndarray, test_co
 
 
 def warn_of_classes_in_one_group(classes: np.ndarray, codes: np.ndarray, groups: np.ndarray) -> None:
-    """Warns if a class has rows in one group only, which is left out for them."""
+    """Warns if all rows of a class are in one group: none is left when that group is left out."""
     pairs = np.unique(np.stack([codes, groups]), axis=1)
     alone = np.flatnonzero(np.bincount(pairs[0], minlength=len(classes)) == 1)
     if len(alone):
@@ -148,7 +148,7 @@ def warn_of_classes_in_one_group(classes: np.ndarray, codes: np.ndarray, groups:
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is an integer, of Python or numpy; a bool is none."""
+    """Whether a value is an integer, of Python or numpy, and not a bool."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 

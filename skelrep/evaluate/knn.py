@@ -47,12 +47,12 @@ def knn_eval(
 ) -> KNNResult:
     """Classifies test rows by the labels of their nearest training rows.
 
-    1-NN by cosine is what the skeleton literature reports. Uniform votes give the predictions of scikit-learn's
-    `KNeighborsClassifier(metric=..., algorithm="brute")`; softmax votes those of DINO's evaluation (Caron et al.
-    2021, after Wu et al. 2018), which weights each neighbour by exp(similarity / temperature).
+    The skeleton literature reports 1-NN accuracy with the cosine metric. With uniform votes, predictions equal those
+    of scikit-learn's `KNeighborsClassifier(metric=..., algorithm="brute")`; with softmax votes, those of DINO's
+    evaluation (Caron et al. 2021, after Wu et al. 2018), which weights each neighbour by exp(similarity / temperature).
 
-    Ties: of neighbours at equal similarity the lower training row comes first, whatever the block size; of classes
-    with equal votes the one that comes first in `classes` wins, as in scikit-learn.
+    Ties: of neighbours at equal similarity, the one with the lower training row comes first, whatever the block size;
+    of classes with equal votes, the first one in `classes` wins, as in scikit-learn.
 
     Examples:
         >>> import numpy as np
@@ -66,29 +66,29 @@ def knn_eval(
         train_labels: N labels, any hashable values.
         test: (Q, D) embeddings to classify; leave it out with `leave_one_out`.
         test_labels: Q labels. A class that no training row has counts as wrong, with a warning.
-        k: Number of neighbours that vote; one or several, the first of which the confusion matrix is for. Values
+        k: Number of neighbours that vote, or several such numbers; the confusion matrix is for the first. Values
             larger than the training set are left out with a warning, unless all of them are.
-        metric: "cosine" or "euclidean". Under the cosine a row of zeros has similarity 0 to everything, as in
+        metric: "cosine" or "euclidean". With "cosine", a row of zeros has similarity 0 to every row, as in
             scikit-learn.
         weights: "uniform" or "softmax".
-        temperature: Of the softmax votes; 0.07 as in Wu et al. 2018.
-        leave_one_out: Classify every row of `train` by all others.
-        groups: N subjects, recordings or the like, with `leave_one_out`: a row is classified by the rows of all other
-            groups ("leave one subject out").
-        device: Where to multiply; by default where `train` lies. (MPS has no float64; the CPU is used instead.)
+        temperature: Temperature of the softmax votes; 0.07 as in Wu et al. 2018.
+        leave_one_out: Classify each row of `train` by all other rows.
+        groups: N groups, such as subjects or recordings, with `leave_one_out`: a row is classified by the rows of all
+            other groups ("leave one subject out").
+        device: Where to compute; by default the device of `train`. (MPS has no float64; the CPU is used instead.)
         block_bytes: Upper bound of the blocks held at once, whatever N and Q; results and labels are not counted.
 
     Returns:
         Accuracies, predictions and neighbours for each k; see `KNNResult`.
 
     Raises:
-        ValueError: for rows that are not (N, D), not finite or of unequal D; for labels that are missing or not one
-            per row; if every k is larger than the training set; for an unknown metric or kind of weights.
+        ValueError: if rows are not (N, D), not finite or of unequal D; if labels are missing or not one per row; if
+            every k is larger than the training set; if the metric or the kind of weights is unknown.
     """
     check_one_of("metric", metric, METRICS)
     check_one_of("weights", weights, VOTES)
     if weights == "softmax" and not temperature > 0:
-        raise ValueError(f"temperature={temperature!r} must be a positive number; 0.07 is customary")
+        raise ValueError(f"temperature={temperature!r} must be a positive number; 0.07 is the usual value")
     check_block_bytes(block_bytes)
     train = check_rows(train, "train", block_bytes)
     excluded = None
@@ -109,7 +109,7 @@ def knn_eval(
             warn_of_classes_in_one_group(classes, train_codes, group_codes)
     else:
         if groups is not None:
-            raise ValueError("groups= excludes the row's own group from its neighbours; it needs leave_one_out=True")
+            raise ValueError("groups= excludes neighbours of a row's own group, so it needs leave_one_out=True")
         if test is None or test_labels is None:
             raise ValueError("give both test and test_labels, or leave_one_out=True to classify the training rows")
         test = check_rows(test, "test", block_bytes)
@@ -122,7 +122,7 @@ def knn_eval(
     neighbors, similarities = nearest_rows(
         test, train, max(ks), metric=metric, excluded=excluded, device=device, block_bytes=block_bytes
     )
-    if weights == "softmax":  # less the row's largest similarity, which changes no vote and keeps exp in range
+    if weights == "softmax":  # subtracting the row's largest similarity keeps exp in range and changes no vote
         votes = np.exp((similarities - similarities[:, :1]).astype(np.float64) / temperature)
     else:
         votes = np.ones(neighbors.shape)
@@ -163,8 +163,8 @@ def _possible_ks(k: int | Iterable[int], available: int) -> tuple[int, ...]:
     ks = list(dict.fromkeys(int(n) for n in ks))
     possible = tuple(n for n in ks if n <= available)
     if not possible:
-        raise ValueError(f"k={k!r} asks for more neighbours than the {available} that a row can have; pass a smaller k")
+        raise ValueError(f"k={k!r} is larger than the {available} neighbours that a row can have; pass a smaller k")
     if len(possible) < len(ks):
         left_out = ", ".join(str(n) for n in ks if n > available)
-        warn(f"k = {left_out} left out: a row can have {available} neighbours only")
+        warn(f"k = {left_out} left out: a row can have only {available} neighbours")
     return possible

@@ -46,10 +46,10 @@ def linear_eval(
 ) -> LinearResult:
     """Trains a linear classifier on frozen embeddings and measures its accuracy on the test rows.
 
-    Every dimension is standardised by the training rows; the classifier minimises the objective of scikit-learn's
-    multinomial `LogisticRegression`. C is chosen on the training rows alone, by the mean accuracy over stratified
-    folds (of equal ones the smallest C). The skeleton literature reports the best epoch on the *test* rows instead;
-    its numbers are therefore not strictly comparable.
+    Every dimension is standardised with the mean and standard deviation of the training rows; the classifier minimises
+    the objective of scikit-learn's multinomial `LogisticRegression`. C is chosen on the training rows alone, by the
+    mean accuracy over stratified folds; among equals, the smallest C is used. The skeleton literature reports the best
+    epoch on the *test* rows instead, so its numbers are not strictly comparable.
 
     Examples:
         >>> import numpy as np
@@ -64,20 +64,20 @@ def linear_eval(
         test: (Q, D) embeddings to classify; leave it out with `leave_one_out`.
         test_labels: Q labels. A class that no training row has counts as wrong, with a warning.
         leave_one_out: With `groups`: classify the rows of each group by a classifier trained on all other groups
-            ("leave one subject out"). C is chosen anew for each group, on the other groups.
-        groups: N subjects, recordings or the like; no group is then on both sides of a fold.
-        C: Inverse regularisation strength; several to choose from; by default 1e-4, 1e-3 ... 1e2.
-        folds: Of the cross-validation; fewer where the smallest class has fewer clips (or groups), but at least two.
-            Where two folds cannot be made, C is 1, with a warning.
-        seed: Shuffles the rows into folds.
+            ("leave one subject out"). C is chosen separately for each group, on the other groups.
+        groups: N groups, such as subjects or recordings; cross-validation keeps the rows of a group in one fold.
+        C: Inverse regularisation strength, or several to choose from; by default 1e-4, 1e-3 ... 1e2.
+        folds: Number of folds of the cross-validation; fewer if the smallest class has fewer clips (or groups), but at
+            least two. If two folds cannot be made, C is 1, with a warning.
+        seed: Seed for shuffling the rows into folds.
         max_iter: Largest number of iterations of each fit.
 
     Returns:
         Accuracy, predictions and the chosen C; see `LinearResult`.
 
     Raises:
-        ValueError: for rows that are not (N, D), not finite or of unequal D; for labels or groups that are missing or
-            not one per row; if there is only one training class; for a C, folds or max_iter out of range.
+        ValueError: if rows are not (N, D), not finite or of unequal D; if labels or groups are missing or not one per
+            row; if there is only one training class; if C, folds or max_iter is out of range.
     """
     train = check_rows(train, "train")
     if leave_one_out:
@@ -109,7 +109,7 @@ def linear_eval(
     if not candidates or not all(0 < c < math.inf for c in candidates):
         raise ValueError(f"C={C!r} must be a positive number or several; leave it out to try 1e-4 ... 1e2")
     if not is_whole(folds) or folds < 2:
-        raise ValueError(f"folds={folds!r} must be a whole number of at least 2; pass C= to do without folds")
+        raise ValueError(f"folds={folds!r} must be a whole number of at least 2; with C= no folds are needed")
     if not is_whole(max_iter) or max_iter < 1:
         raise ValueError(f"max_iter={max_iter!r} must be a positive whole number")
 
@@ -129,8 +129,8 @@ def linear_eval(
         n_folds = None if cross_validation is None else cross_validation["folds"]
     if any(outcome.without_folds for outcome in outcomes):
         warn(
-            "C cannot be chosen by cross-validation: the training rows do not make two folds, as a class would need at "
-            f"least two rows{'' if groups is None else ' of different groups'}; used C=1, pass C= to set it"
+            "C cannot be chosen by cross-validation: two folds need a class with at least two training rows"
+            f"{'' if groups is None else ' of different groups'}; C=1 was used, pass C= to set it"
         )
     if not all(outcome.converged for outcome in outcomes):
         warn(f"the probe had not converged after max_iter={max_iter} iterations; raise it")
@@ -161,7 +161,7 @@ def linear_eval(
 
 
 class _Outcome(NamedTuple):
-    """What one probe found."""
+    """The result of one probe."""
 
     predicted: np.ndarray  # (Q,) codes
     C: float
@@ -171,7 +171,7 @@ class _Outcome(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """How a probe is fitted."""
+    """The settings of a probe."""
 
     candidates: list[float]
     folds: int
@@ -204,7 +204,7 @@ class _Fit(NamedTuple):
 
 
 def _check_groups(codes: np.ndarray, groups: np.ndarray, classes: np.ndarray, group_names: np.ndarray) -> None:
-    """Refuses groups without which no probe can be trained."""
+    """Raises a ValueError if the rows left after leaving out a group cannot train a probe."""
     if len(group_names) == 1:
         raise ValueError(f"leave_one_out=True got {len(codes)} rows of one group; give at least two groups")
     for group, name in enumerate(group_names):
@@ -219,7 +219,7 @@ def _check_groups(codes: np.ndarray, groups: np.ndarray, classes: np.ndarray, gr
 def _leave_one_group_out(
     fit: _Fit, rows: np.ndarray, codes: np.ndarray, groups: np.ndarray
 ) -> tuple[np.ndarray, list[_Outcome]]:
-    """(N,) predicted codes, each group by a probe trained on the others, and the outcome for each group."""
+    """Classifies each group by a probe trained on the others: (N,) predicted codes, and the outcome of each probe."""
     predicted, outcomes = np.empty_like(codes), []
     for group in range(int(groups.max()) + 1):
         inside = groups == group
@@ -229,7 +229,7 @@ def _leave_one_group_out(
 
 
 def _folds(codes: np.ndarray, groups: np.ndarray | None, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(kept, held out) rows of each fold; an empty list where two folds cannot be made."""
+    """(kept, held out) rows of each fold; an empty list if two folds cannot be made."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     # A class can be in as many folds as it has rows, or groups.
@@ -241,7 +241,7 @@ def _folds(codes: np.ndarray, groups: np.ndarray | None, folds: int, seed: int) 
     folds = max(2, min(folds, int(units_per_class.min())))
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     with warnings.catch_warnings():
-        # "The least populated class has only 1 member": it is then tested in a fold whose training rows lack it.
+        # "The least populated class has only 1 member": its row is tested in a fold whose training rows lack the class.
         warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
         splits = list(kind(folds, shuffle=True, random_state=seed).split(codes, codes, groups))
     # A fold without held-out rows, or with a single class to train on, measures nothing.
@@ -265,6 +265,6 @@ def _probe(
 
 
 def _as_array(rows: Rows) -> np.ndarray:
-    """Embeddings as numpy on the CPU: float64 stays, everything else becomes float32, as embed returns it."""
+    """Embeddings as a numpy array: float64 stays, every other dtype becomes float32, the dtype of `embed`."""
     array = rows.detach().cpu().double().numpy() if isinstance(rows, Tensor) else rows
     return np.asarray(array, dtype=np.float64 if rows.dtype in (np.float64, torch.float64) else np.float32)

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from skelrep.matmul import product
 
-# A fit ends when one step decreases the objective by less, or when no entry of its gradient is larger, both relative to
-# the value at the start: leaves at most 1e-4 to the minimum. Absolute limits, such as scikit-learn's 1e-4 for the
-# gradient, are far from the minimum where C is large and the classes are separable, so the value itself is tiny.
+# A fit ends when a step decreases the objective by less than this, or when no entry of the gradient is larger, both
+# relative to the objective at the start. The result is then within 1e-4 of the minimum. With an absolute limit, such as
+# scikit-learn's 1e-4 for the gradient, a fit ends far from the minimum if C is large and the classes are separable,
+# because the objective itself is then tiny.
 TOLERANCE = 1e-6
 
 _CORRECTIONS = 10  # previous steps from which L-BFGS estimates the curvature; 20 saved few iterations
-_BLOCK_ROWS = 256  # rows at a time: they stay in the processor's cache between the two products that use them
+_BLOCK_ROWS = 256  # rows per block: a block stays in the processor's cache between the two products that use it
 _LEAST_LOG_PROBABILITY = -60.0  # smaller ones do not change the gradient, but denormal numbers take 10 times as long
 
 Objective = Callable[[Tensor], tuple[float, Tensor]]
@@ -49,8 +50,8 @@ def regularisation_path(
         # same products and lengths as those of X, in fewer dimensions.
         basis, triangle = torch.linalg.qr(rows.T)
         rows = triangle.T.contiguous()
-    # An intercept is fitted as the weight of a constant column. Where the columns are correlated, a column of ones was
-    # by far the last to converge; one as large as the first principal component is not.
+    # The intercept is the weight of a constant column. With correlated columns, a column of ones converges far more
+    # slowly than the other weights; a column as large as the first principal component does not.
     intercept_scale = _first_deviation(rows)
     point = rows.new_zeros(n_classes, rows.shape[1] + 1)
     for C in candidates:
@@ -68,7 +69,7 @@ def standardise(train: Tensor, test: Tensor) -> None:
     """
     mean = train.mean(dim=0)
     train -= mean
-    remainder = train.mean(dim=0)  # what rounding left of the mean; in a constant column there is nothing else
+    remainder = train.mean(dim=0)  # rounding error of the mean, and all that is left of a constant column
     train -= remainder
     # In float64, where the square of any finite float32 is finite; in blocks, because torch's float64 sum is slow.
     square = sum((block.double().square().sum(dim=0) for block in train.split(_BLOCK_ROWS)), torch.zeros(()))
@@ -97,7 +98,7 @@ def _objective(rows: Tensor, codes: Tensor, penalty: float, intercept_scale: flo
         for block, code in blocks:
             log_probability = product(weights, block).add_(intercept).log_softmax(dim=0)
             total -= log_probability.gather(0, code).sum(dtype=torch.float64)
-            # The gradient of the cross-entropy: probabilities less the one-hot labels.
+            # The gradient of the cross-entropy: probabilities minus one-hot labels.
             error = log_probability.clamp_(min=_LEAST_LOG_PROBABILITY).exp_()
             error.scatter_add_(0, code, error.new_full(code.shape, -1.0))
             grad_weights += product(error, block.T)
@@ -113,9 +114,9 @@ def _minimise(objective: Objective, start: Tensor, max_iter: int) -> tuple[Tenso
     """Runs scipy's L-BFGS-B on an objective in the precision of `start`.
 
     Returns:
-        The point reached, and whether it counts as the minimum.
+        The point reached, and whether the fit has converged.
     """
-    scale = None  # value at the start, which scipy asks for first
+    scale = None  # the value at the start, which scipy evaluates first
 
     def flat_objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal scale
@@ -125,6 +126,6 @@ def _minimise(objective: Objective, start: Tensor, max_iter: int) -> tuple[Tenso
 
     options = {"maxiter": max_iter, "maxcor": _CORRECTIONS, "ftol": TOLERANCE, "gtol": TOLERANCE}
     found = minimize(flat_objective, start.double().numpy().ravel(), jac=True, method="L-BFGS-B", options=options)
-    # Status 1: out of iterations. Status 2: no step along the gradient decreases the value, so rounding is all that is
-    # left of the gradient.
+    # Status 1 means out of iterations. Status 2 means that no step along the gradient decreases the value: only
+    # rounding errors are left, so the fit has converged.
     return torch.from_numpy(found.x).view(start.shape).to(start.dtype), found.status != 1

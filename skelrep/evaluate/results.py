@@ -1,4 +1,4 @@
-"""What the evaluations return: frozen dataclasses that hold their protocol, print, and convert to JSON and HTML."""
+"""Results of the evaluations: frozen dataclasses with their protocol, as text, JSON and HTML."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class KNNResult:
 
     Attributes:
         accuracy: Fraction of the test clips classified correctly.
-        interval: 95 % Wilson interval of the accuracy. It treats clips as independent; clips of one performer are not,
-            so the uncertainty for new performers is larger.
+        interval: 95 % Wilson interval of the accuracy. It treats clips as independent; clips of one subject are not,
+            so the uncertainty for new subjects is larger.
         balanced_accuracy: Mean of the per-class accuracies over the classes that have test clips.
         per_class: (n_classes,) accuracy of each class, NaN for a class without test clips.
         predictions: (Q,) predicted labels.
@@ -28,7 +28,7 @@ class KNNResult:
         neighbors: (Q, max k) rows of the training set, nearest first.
         similarities: (Q, max k) float32; the cosine, or minus the Euclidean distance.
         classes: (n_classes,) sorted labels of the training and test rows together.
-        protocol: Settings, sizes and the version of skelrep; add what describes the embeddings.
+        protocol: Settings, sizes and the version of skelrep; callers may add a description of the embeddings.
     """
 
     accuracy: dict[int, float]
@@ -43,7 +43,7 @@ class KNNResult:
     protocol: dict[str, Any]
 
     def to_dict(self, *, rows: bool = False) -> dict[str, Any]:
-        """All fields in a form that JSON can hold; those with one entry per clip only with `rows=True`."""
+        """All fields as JSON values; fields with one entry per clip are included only with `rows=True`."""
         return _as_dict(self, rows)
 
     def __str__(self) -> str:
@@ -73,12 +73,12 @@ class LinearResult:
         predictions: (Q,) predicted labels.
         confusion: (n_classes, n_classes) counts; rows are true classes, columns predicted ones.
         classes: (n_classes,) sorted labels of the training and test rows together.
-        C: The inverse regularisation strength that was used. With `leave_one_out` every group has its own; this is the
+        C: The inverse regularisation strength that was used; with `leave_one_out`, where every group has its own, the
             most frequent one.
         cross_validation: How C was chosen: {"C": candidates, "mean": accuracies, "std": their standard deviations over
-            the folds, "folds": number of folds}; None where C was given or could not be chosen. With `leave_one_out`
+            the folds, "folds": number of folds}; None if C was given or could not be chosen. With `leave_one_out`,
             {"C": candidates, "chosen": the C of each held-out group, in sorted order of the groups}.
-        protocol: Settings, sizes and the version of skelrep; add what describes the embeddings.
+        protocol: Settings, sizes and the version of skelrep; callers may add a description of the embeddings.
     """
 
     accuracy: float
@@ -93,7 +93,7 @@ class LinearResult:
     protocol: dict[str, Any]
 
     def to_dict(self, *, rows: bool = False) -> dict[str, Any]:
-        """All fields in a form that JSON can hold; those with one entry per clip only with `rows=True`."""
+        """All fields as JSON values; fields with one entry per clip are included only with `rows=True`."""
         return _as_dict(self, rows)
 
     def __str__(self) -> str:
@@ -128,8 +128,8 @@ class RetrievalResult:
             without labels.
         average_precision: (Q,) over the whole ranking of the bank, NaN where the bank has no row of the query's label;
             None without labels.
-        precision: (k,) at index j - 1 the fraction of rows with the query's label among the first j, averaged over the
-            same queries; None without labels.
+        precision: (k,) precision@j at index j - 1: the fraction of rows with the query's label among the first j,
+            averaged over the same queries; None without labels.
         protocol: Settings, sizes and the version of skelrep.
     """
 
@@ -141,7 +141,7 @@ class RetrievalResult:
     protocol: dict[str, Any]
 
     def to_dict(self, *, rows: bool = False) -> dict[str, Any]:
-        """All fields in a form that JSON can hold; those with one entry per query only with `rows=True`."""
+        """All fields as JSON values; fields with one entry per query are included only with `rows=True`."""
         return _as_dict(self, rows)
 
     def _scores(self) -> list[tuple[str, str]]:
@@ -176,7 +176,7 @@ def _as_dict(result: Any, rows: bool) -> dict[str, Any]:
 
 
 def _to_json(value: Any) -> Any:
-    """Only numbers, strings, lists and dictionaries; NaN, which JSON lacks, becomes None."""
+    """The value as numbers, strings, lists and dictionaries; NaN, which JSON lacks, becomes None."""
     if isinstance(value, dict):
         return {str(key): _to_json(entry) for key, entry in value.items()}
     if isinstance(value, (np.ndarray, np.generic)):

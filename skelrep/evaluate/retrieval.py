@@ -26,8 +26,8 @@ from skelrep.evaluate.results import RetrievalResult
 from skelrep.messages import warn
 from skelrep.version import __version__
 
-# Bytes of an entry of a ranking: the comparison, the sorted copy, its order and the room of the sort (8 each), and the
-# relevance with its cumulative sum and precision.
+# Bytes per entry of a ranking: the comparison, its sorted copy, its order and the working memory of the sort (8 each),
+# and the relevance with its cumulative sum and precision.
 _RANKING_BYTES = 48
 
 
@@ -46,10 +46,10 @@ def retrieve(
 ) -> RetrievalResult:
     """Finds the rows of a bank that are most similar to each query.
 
-    Of rows at equal similarity the lower one comes first, whatever the block size. With labels the ranking is scored:
-    average precision is the mean, over the rows with the query's label, of the precision at their ranks (Manning et
-    al., Introduction to Information Retrieval, 2008, section 8.4), over the whole bank. Queries whose label the bank
-    lacks are left out of the means, with a warning.
+    Of rows at equal similarity, the lower one comes first, whatever the block size. With labels, the ranking of the
+    whole bank is scored: average precision is the mean of the precision at the ranks of the rows with the query's label
+    (Manning et al., Introduction to Information Retrieval, 2008, section 8.4). Queries whose label the bank lacks are
+    left out of the means, with a warning.
 
     Examples:
         >>> import numpy as np
@@ -66,18 +66,18 @@ def retrieve(
         query_labels: Q labels, any hashable values; with `bank_labels`.
         bank_labels: N labels; with `query_labels`.
         leave_one_out: Query and bank are the same rows, and row i is not returned for query i.
-        groups: N subjects, recordings or the like, with `leave_one_out`: no row of the query's own group is returned
-            for it.
-        device: Where to multiply; by default where `bank` lies. (MPS has no float64; the CPU is used instead.)
-        block_bytes: Upper bound of the blocks held at once, whatever N and Q; results are not counted. Only the ranking
-            for the average precision needs 48 N bytes, if that is more.
+        groups: N groups, such as subjects or recordings, with `leave_one_out`: no row of the query's own group is
+            returned.
+        device: Where to compute; by default the device of `bank`. (MPS has no float64; the CPU is used instead.)
+        block_bytes: Upper bound of the blocks held at once, whatever N and Q; results are not counted. The ranking for
+            the average precision needs at least 48 N bytes, even if that is more.
 
     Returns:
         Indices, similarities and scores; see `RetrievalResult`.
 
     Raises:
-        ValueError: for rows that are not (N, D), not finite or of unequal D; if k is larger than the bank without the
-            rows left out; for labels or groups that are missing or not one per row; for an unknown metric.
+        ValueError: if rows are not (N, D), not finite or of unequal D; if k is larger than the bank without the rows
+            left out; if labels or groups are missing or not one per row; if the metric is unknown.
     """
     check_one_of("metric", metric, METRICS)
     check_block_bytes(block_bytes)
@@ -93,7 +93,7 @@ def retrieve(
         group_codes = np.arange(len(bank)) if groups is None else encode(groups=(groups, len(bank)))[1][0]
         excluded, left_out = (group_codes, group_codes), int(np.bincount(group_codes).max())
     elif groups is not None:
-        raise ValueError("groups= excludes the query's own group from the bank; it needs leave_one_out=True")
+        raise ValueError("groups= excludes the query's own group from the bank, so it needs leave_one_out=True")
     available = len(bank) - left_out
     if not is_whole(k) or not 1 <= k <= available:
         without = " without those of the query's group" if groups is not None else " without the query's own"
@@ -118,12 +118,12 @@ def retrieve(
         scored = ~np.isnan(average_precision)
         if not scored.any():
             raise ValueError(
-                "no query has a row of its label in the bank; check that query_labels and bank_labels are alike"
+                "no label of a query occurs in the bank; check that query_labels and bank_labels use the same labels"
             )
         if not scored.all():
             warn(
-                f"{(~scored).sum()} of {len(query)} queries have no row of their label in the bank and are left out "
-                "of the means"
+                f"{(~scored).sum()} of {len(query)} queries have a label that does not occur in the bank; they are "
+                "left out of the means"
             )
         mean_average_precision = float(average_precision[scored].mean())
         same_label = bank_codes[indices[scored]] == query_codes[scored][:, None]
@@ -159,7 +159,7 @@ def _average_precision(
     block_bytes: int,
 ) -> np.ndarray:
     """(Q,) average precision over the whole ranking of the bank, NaN where no bank row has the query's label."""
-    half = block_bytes // 2  # for blocks of rows, and as much for the rankings
+    half = block_bytes // 2  # for blocks of rows; the other half is for the rankings
     side = block_side(bank.shape[1], 0, half)
     queries_at_once = max(1, min(side, half // (_RANKING_BYTES * len(bank))))
     rank = torch.arange(1, len(bank) + 1, dtype=torch.float64, device=grid.device)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 _NORMAL_975 = 1.959963984540054  # 97.5 % quantile of the normal distribution, for 95 % intervals
-_VOTE_SUMS = 2**22  # at a time; 32 MiB in float64
+_VOTE_SUMS = 2**22  # computed at a time; 32 MiB in float64
 
 
 class Score(NamedTuple):
@@ -52,7 +52,7 @@ def majority(codes: np.ndarray, votes: np.ndarray, n_classes: int) -> np.ndarray
         n_classes: Number of classes.
 
     Returns:
-        (Q,) class codes; the lowest among equals.
+        (Q,) class codes; the lowest of those with equal votes.
     """
     winners = np.empty(len(codes), dtype=np.int64)
     step = max(1, _VOTE_SUMS // n_classes)
@@ -68,7 +68,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """95 % score interval of a proportion (Wilson 1927, Probable inference, the law of succession ...).
 
     A bootstrap over test clips gives the same numbers (to four digits at 16 487 clips), but takes longer and depends on
-    a seed. Unlike the normal approximation, this interval stays inside [0, 1] and has a width at 0 and at 1.
+    a seed. Unlike the normal approximation, this interval stays inside [0, 1] and has a positive width at 0 and at 1.
 
     Examples:
         >>> from skelrep.evaluate import wilson_interval
@@ -84,5 +84,5 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     centre = proportion + z**2 / (2 * trials)
     half_width = z * math.sqrt(proportion * (1 - proportion) / trials + z**2 / (4 * trials**2))
     low, high = ((centre + side) / (1 + z**2 / trials) for side in (-half_width, half_width))
-    # min and max only remove rounding errors where none or all succeed.
+    # min and max only correct rounding errors where no trial or every trial succeeds.
     return max(min(low, proportion), 0.0), min(max(high, proportion), 1.0)

@@ -1,4 +1,4 @@
-"""Encoders in and out of folders and the Hugging Face Hub."""
+"""Loading, saving and publishing encoders: folders and the Hugging Face Hub."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Loading of encoders: bundled, from a folder, or from the Hugging Face Hub.
 
-Loading is strict: both files come from one commit, config.json has exactly the keys that are known, and every tensor is
-there, of its shape, and finite. Anything else is an error, never a random weight, and no pickle is ever executed.
+Loading is strict: both files come from one commit, config.json has exactly the known keys, and every tensor is present,
+of the expected shape, and finite. Anything else is an error: no weight is left random, and no pickle is ever executed.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from skelrep.version import __version__
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-MAX_CONFIG_BYTES = 1_000_000  # a real one has some 3 kB; parsing a bomb would take the memory of a thousand encoders
+MAX_CONFIG_BYTES = 1_000_000  # a real config has about 3 kB; parsing a malicious one could exhaust the memory
 
-# What a stored tensor may be for each type of the encoder's own. Half precision is only a smaller file.
+# The stored types allowed for each type of tensor of the encoder. Half precision only makes the file smaller.
 STORED_AS = {torch.float32: (torch.float32, torch.float16, torch.bfloat16), torch.int64: (torch.int64,)}
 
 
 def bundled() -> list[str]:
-    """Names of the bundled encoders, which need no network."""
+    """Names of the bundled encoders, which load without a network."""
     return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG}"))
 
 
@@ -53,26 +53,26 @@ def load_pretrained(
     """Loads a trained encoder, ready to embed.
 
     Args:
-        name_or_path: One of `bundled()`; else a folder with config.json and model.safetensors ("./name" if it has the
-            name of a bundled one; `~` is expanded); else "organisation/name" on the Hugging Face Hub. A `Path` is
-            always a folder.
+        name_or_path: One of `bundled()`; a folder with config.json and model.safetensors ("./name" if a bundled encoder
+            has the same name; `~` is expanded); or "organisation/name" on the Hugging Face Hub. A `Path` is always a
+            folder.
         revision: Branch, tag or commit of the Hub repository. A full commit hash that is in the cache is loaded without
             any request.
-        device: Where to put it; by default the GPU if CUDA has one, else the CPU.
+        device: Where to put the encoder; by default a GPU if CUDA has one, else the CPU.
         cache_dir: Where downloads are stored; by default the Hub client's cache.
         token: Access token for a private repository; by default the one that `hf auth login` stored.
-        local_files_only: Load from the cache or fail. `HF_HUB_OFFLINE=1` means the same for a whole process.
+        local_files_only: Load from the cache or fail. `HF_HUB_OFFLINE=1` does the same for a whole process.
 
     Returns:
         The encoder in evaluation mode; `encoder.source` says where it came from, with the Hub commit.
 
     Raises:
         FileNotFoundError: if there is no such name, folder, repository, revision or file, or it is not in the cache
-            and the Hub cannot be asked.
+            and the Hub cannot be reached.
         PermissionError: if the Hub does not accept the token.
-        ConnectionError: if the Hub answered with an error or broke off.
-        ValueError: if the name cannot be one, there is no such device, or the files are not exactly what this version
-            of skelrep writes.
+        ConnectionError: if the Hub returns an error or the connection breaks.
+        ValueError: if the name is not a valid one, there is no such device, or the files are not exactly what this
+            version of skelrep writes.
     """
     target = as_device(device)  # checked before anything is downloaded
     folder, source = find(name_or_path, revision, cache_dir=cache_dir, token=token, local_files_only=local_files_only)
@@ -89,22 +89,22 @@ def download(
     cache_dir: str | os.PathLike | None = None,
     token: str | bool | None = None,
 ) -> Path:
-    """Fetches an encoder and its card, so that it loads without a network afterwards; the encoder is checked.
+    """Downloads an encoder and its card, and checks the encoder; afterwards it loads without a network.
 
     Args:
         name_or_path: What `load_pretrained` takes.
         folder: A folder to copy it into, created if it does not exist; `load_pretrained(folder)` loads it. By default
-            it stays in the Hub client's cache, and loads by its name on the Hub.
+            the encoder stays in the Hub client's cache, and loads by its name on the Hub.
         revision: As in `load_pretrained`.
         cache_dir: As in `load_pretrained`.
         token: As in `load_pretrained`.
 
     Returns:
-        The folder that holds it; `load_pretrained` takes it.
+        The folder with the encoder, for `load_pretrained`.
 
     Raises:
         OSError: as `load_pretrained`.
-        ValueError: as `load_pretrained`; nothing is copied then.
+        ValueError: as `load_pretrained`; then nothing is copied.
     """
     source, _ = find(name_or_path, revision, names=(CONFIG, WEIGHTS, CARD), cache_dir=cache_dir, token=token)
     read_folder(source)
@@ -112,7 +112,7 @@ def download(
         return source
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as files:  # on leaving it, all are renamed or none
+    with contextlib.ExitStack() as files:  # at its end, either all files are renamed or none
         for name in (CONFIG, WEIGHTS, CARD):
             if (source / name).is_file():  # the card may be missing
                 original = files.enter_context((source / name).open("rb"))
@@ -128,13 +128,13 @@ def find(
     local_files_only: bool = False,
     **options: Any,
 ) -> tuple[Path, Source]:
-    """The folder that holds an encoder, fetched if necessary, and its `Source`."""
+    """The folder of an encoder, downloaded if necessary, and its `Source`."""
     name = os.fspath(name_or_path)
     path = Path(name).expanduser()
     is_bundled = isinstance(name_or_path, str) and name in bundled()
     if is_bundled or (name and path.is_dir()):
         if revision is not None:
-            raise ValueError(f"{name} is no repository on the Hub, so it has no revision {revision!r}; leave it out")
+            raise ValueError(f"{name} is not a repository on the Hub, so it has no revision {revision!r}; leave it out")
         return (PRETRAINED / name, Source(name)) if is_bundled else (path, Source(str(path)))
     if isinstance(name_or_path, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name, re.ASCII):
         folder = _download(name, revision, names, local_files_only=local_files_only, **options)
@@ -148,8 +148,8 @@ def _no_such_encoder(name: str, path: Path) -> OSError | ValueError:
         advice = "; a CMD training checkpoint is read by skelrep.hub.convert_cmd" if ".pt" in path.name else ""
         return ValueError(f"{name} is a file; pass the folder that holds {CONFIG} and {WEIGHTS}{advice}")
     if "://" in name or "@" in name:
-        said = "a URL" if ":" in name else name  # which may hold a password
-        return ValueError(f"{said} is no Hub id: write organisation/name, and a branch, tag or commit as revision=")
+        shown = "a URL" if ":" in name else name  # a URL may contain a password
+        return ValueError(f"{shown} is not a Hub id: pass organisation/name, and a branch, tag or commit as revision=")
     if re.fullmatch(r"[\w.-]+", name):
         hint = nearest(name, bundled()) or f" (bundled: {', '.join(bundled()) or 'none'})"
         return FileNotFoundError(
@@ -161,11 +161,11 @@ def _no_such_encoder(name: str, path: Path) -> OSError | ValueError:
 def _download(
     repo_id: str, revision: str | None, names: Sequence[str], *, local_files_only: bool, **options: Any
 ) -> Path:
-    """The snapshot folder of one commit, with config and weights in it; its name is the commit."""
+    """The snapshot folder of one commit with config and weights; its name is the commit."""
     from huggingface_hub import snapshot_download
 
     options["token"] = checked_token(options.get("token"))
-    # One call resolves a branch once, so that both files are of the same commit.
+    # A single call resolves a branch only once, so that both files come from the same commit.
     snapshot = functools.partial(
         snapshot_download,
         repo_id,
@@ -176,7 +176,7 @@ def _download(
         **options,
     )
     if re.fullmatch(r"[0-9a-f]{40}", revision or "") and not local_files_only:
-        with contextlib.suppress(FileNotFoundError):  # a commit never changes, so the cache is enough
+        with contextlib.suppress(FileNotFoundError):  # a commit never changes, so the cached copy is valid
             folder = Path(snapshot(local_files_only=True))
             if not _missing(folder, names):
                 return folder
@@ -184,8 +184,8 @@ def _download(
         folder = Path(snapshot(local_files_only=local_files_only))
     if missing := _missing(folder):  # the client returns an incomplete snapshot from the cache without an error
         raise FileNotFoundError(
-            f"{' and '.join(missing)} of {repo_id} at commit {folder.name[:8]} is missing: the repository holds no "
-            "skelrep encoder, or the download was cut short; load it once more while online"
+            f"{' and '.join(missing)} of {repo_id} at commit {folder.name[:8]} is missing: the repository does not "
+            "contain a skelrep encoder, or the download was interrupted; load it again while online"
         )
     return folder
 
@@ -195,29 +195,31 @@ def _missing(folder: Path, names: Sequence[str] = (CONFIG, WEIGHTS)) -> list[str
 
 
 def read_folder(folder: Path) -> Encoder:
-    """The encoder that a folder holds."""
+    """Reads the encoder in a folder."""
     if missing := _missing(folder):
-        raise FileNotFoundError(f"{folder} is no skelrep encoder: it has no {' and no '.join(missing)}")
+        raise FileNotFoundError(f"{folder} is not a skelrep encoder: it has no {' and no '.join(missing)}")
     config = _read_config(folder / CONFIG)
     path = folder / WEIGHTS
     try:
-        tensors = load_file(path)  # mapped, not read: the header is checked against the file's length, no more
+        tensors = load_file(path)  # memory-mapped: only the header is checked, against the length of the file
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or no safetensors file ({one_line(error)}); fetch it again") from error
+        raise ValueError(
+            f"{path} is damaged or not a safetensors file ({one_line(error)}); download it again"
+        ) from error
     return assemble(config, tensors, str(path))
 
 
 def _read_config(path: Path) -> EncoderConfig:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(plain := dict(pairs)) < len(pairs):
-            raise ValueError("a key stands twice in one object")
+            raise ValueError("an object has the same key twice")
         return plain
 
     def no_number(text: str) -> None:
-        raise ValueError(f"{text} is no JSON number")
+        raise ValueError(f"{text} is not a JSON number")
 
     if (size := path.stat().st_size) > MAX_CONFIG_BYTES:
-        raise ValueError(f"{path} has {size} bytes, more than any config needs: refused")
+        raise ValueError(f"{path} has {size} bytes, but a config has at most {MAX_CONFIG_BYTES}: refused")
     try:
         plain = json.loads(path.read_bytes(), object_pairs_hook=unique, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
@@ -231,19 +233,19 @@ def _read_config(path: Path) -> EncoderConfig:
 def assemble(
     config: EncoderConfig, tensors: dict[str, Tensor], where: str, key_map: Callable[[str], str] = str
 ) -> Encoder:
-    """An encoder with exactly these weights.
+    """Builds an encoder with exactly these weights.
 
     Args:
-        config: What to build. Nothing is allocated before its sizes are found to be those of the tensors.
-        tensors: Its state, on the CPU; what it is copied from may disappear afterwards.
+        config: The config of the encoder. Memory is allocated only after its sizes match those of the tensors.
+        tensors: The state of the encoder, on the CPU; it is copied.
         where: The file, for messages.
         key_map: From a key of the encoder's state to the key in `tensors`.
 
     Raises:
-        ValueError: if a tensor is missing, too many, of another shape or type, or not finite.
+        ValueError: if a tensor is missing, unknown, of another shape or type, or not finite.
     """
     try:
-        with torch.device("meta"):  # shapes without memory, and without drawing random weights
+        with torch.device("meta"):  # shapes only: no memory and no random weights
             encoder = Encoder(config)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
@@ -267,7 +269,7 @@ def assemble(
         raise ValueError(f"{where} does not hold exactly the tensors of its encoder: {'; '.join(found)}")
     if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         raise ValueError(
-            f"{where} holds NaN or infinite weights in {len(broken)} tensors ({first_names(broken)}): refused"
+            f"{where} contains NaN or infinite weights in {len(broken)} tensors ({first_names(broken)}): refused"
         )
     state = {name: tensors[alias].to(tensor.dtype, copy=True) for alias, (name, tensor) in expected.items()}
     encoder.load_state_dict(state, assign=True)

@@ -14,25 +14,25 @@ TEMPLATE = Template(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"
 
 
 def model_card(encoder: Encoder, *, name: str | None = None) -> str:
-    """The text of a README.md for the Hub: metadata in YAML, then the sections for readers.
+    """The text of a README.md for the Hub: YAML metadata, then sections for readers.
 
-    It uses the config and these keys of `encoder.config.training`, all of them optional; a missing
-    key leaves out its section:
+    It uses the config and the following keys of `encoder.config.training`. All of them are optional; without its key a
+    section is left out:
 
-    - `license` (str): of the weights, as the Hub spells licences: "apache-2.0", "cc-by-4.0", "other".
-    - `data` (list of objects): what it was trained on; `name` and, as known, `licence`, `hours`, `url`, ... (columns of
-      a table, in this order).
-    - `recipe` (str): how it was trained, in a sentence.
-    - `hyper_parameters` (object): names and values of that recipe.
+    - `license` (str): licence of the weights, as the Hub spells it: "apache-2.0", "cc-by-4.0", "other".
+    - `data` (list of objects): the training data; `name` and, if known, `licence`, `hours`, `url`, ... (columns of a
+      table, in this order).
+    - `recipe` (str): how the encoder was trained, in a sentence.
+    - `hyper_parameters` (object): names and values of the hyper-parameters.
     - `results` (list of objects): `dataset`, `protocol`, `metric`, `value` and, if known, `sd`, the standard deviation.
     - `notes` (list of str): strengths and limitations.
 
     Args:
         encoder: The encoder.
-        name: The argument of load_pretrained in the example; by default where the encoder came from.
+        name: The argument of `load_pretrained` in the card's example; by default `encoder.source.name`.
 
     Raises:
-        ValueError: if one of these keys holds something else.
+        ValueError: if the value of one of these keys has another type.
     """
     config, name = encoder.config, name or encoder.source.name
     training, preprocess = config.training, config.preprocess
@@ -114,13 +114,13 @@ def _metadata(name: str, training: dict[str, Any], data: list[dict[str, Any]], r
 
 
 def _hub_id(name: Any) -> str:
-    """A name in the form of a Hub id, which the Hub insists on."""
+    """A name in the form of a Hub id, which the Hub requires."""
     parts = [re.sub(r"[^\w.]+", "-", part, flags=re.ASCII).strip("-.") for part in str(name).split("/")]
     return "/".join(parts) if len(parts) == 2 else "-".join(parts).lower()
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    """A Markdown table; columns are all keys in the order of their first appearance."""
+    """A Markdown table with a column for each key, in the order of first appearance."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     lines = [columns, ["---"] * len(columns), *([row.get(column, "") for column in columns] for row in rows)]
     return "\n".join(f"| {' | '.join(_one_cell(cell) for cell in line)} |" for line in lines)

@@ -1,4 +1,4 @@
-"""Encoders into folders and to the Hugging Face Hub."""
+"""Saving encoders to folders and publishing them on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ def save_pretrained(
 ) -> Path:
     """Writes config.json, model.safetensors and README.md, as `load_pretrained` reads them.
 
-    All three are written under temporary names first, so that a failure leaves what was there.
+    All three are first written under temporary names, so that a failure leaves existing files unchanged.
 
     Args:
-        encoder: What to save; weights are stored as they are, bit by bit.
-        folder: Where; created if it does not exist. Its name becomes that of the model in the card.
+        encoder: The encoder to save; its weights are stored bit by bit.
+        folder: The model folder; created if it does not exist. The card uses its name as the name of the model.
         card: Text of README.md; by default `model_card(encoder)`.
-        replace_card: Write README.md even if there is one, which people may have edited.
+        replace_card: Overwrite an existing README.md, which somebody may have edited.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: if a weight is not finite, or the config's `training` holds what JSON cannot.
+        ValueError: if a weight is not finite, or the config's `training` cannot be written as JSON.
     """
     folder = Path(folder).expanduser()
-    # Copies, because safetensors refuses tensors that share memory or do not lie row by row.
+    # Copies, because safetensors refuses tensors that share memory or are not contiguous.
     tensors = {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in encoder.state_dict().items()
     }
     if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
-        raise ValueError(f"{len(broken)} tensors hold NaN or infinite weights ({first_names(broken)}): not saved")
+        raise ValueError(f"{len(broken)} tensors contain NaN or infinite weights ({first_names(broken)}): not saved")
     try:
         config = json.dumps(encoder.config.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -56,13 +56,13 @@ def save_pretrained(
     if replace_card or not (folder / CARD).exists():
         texts[CARD] = model_card(encoder, name=folder.resolve().name) if card is None else card
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as files:  # on leaving it, all are renamed or none
+    with contextlib.ExitStack() as files:  # at its end, either all files are renamed or none
         contents = {name: text.encode() for name, text in texts.items()}
         contents[WEIGHTS] = save(tensors, metadata={"format": "pt", "skelrep": __version__})
         for name, content in contents.items():
             file = files.enter_context(replacing(folder / name))
             file.write(content)
-            file.flush()  # a full disk is noticed before the first is renamed
+            file.flush()  # so that a full disk is noticed before the first file is renamed
     return folder
 
 
@@ -80,24 +80,24 @@ def push_to_hub(
     """Uploads an encoder to the Hugging Face Hub in one commit.
 
     Args:
-        encoder: What to upload: an encoder, which gets a new card, or what `load_pretrained` takes, whose card is
-            uploaded if people have edited it.
+        encoder: An encoder, which gets a new card, or what `load_pretrained` takes, whose card is uploaded if somebody
+            has edited it.
         repo_id: "organisation/name"; created if it does not exist.
-        private: Whether a new repository is private; by default as the organisation has set it. One that exists stays
-            as it is, and is refused if it is public and this is True.
+        private: Whether a new repository is private; by default the organisation's setting. An existing repository is
+            not changed; if it is public and this is True, it is refused.
         revision: Branch to commit to, created if it does not exist; by default "main".
         create_pr: Open a pull request instead.
         commit_message: By default "Upload encoder with skelrep ...".
-        token: Access token with the right to write; by default the one that `hf auth login` stored.
-        replace_card: Write README.md even if the repository has one.
+        token: Access token with write permission; by default the one that `hf auth login` stored.
+        replace_card: Overwrite an existing README.md of the repository.
 
     Returns:
         The address of the commit, or of the pull request.
 
     Raises:
-        OSError: if the Hub cannot be reached or refuses; nothing is uploaded then.
-        ValueError: if the encoder cannot be saved (see `save_pretrained`), the repository is public and must not be, or
-            the Hub finds the card invalid.
+        OSError: if the Hub cannot be reached or refuses the upload; then nothing is uploaded.
+        ValueError: if the encoder cannot be saved (see `save_pretrained`), the repository is public despite `private`,
+            or the Hub finds the card invalid.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -107,7 +107,7 @@ def push_to_hub(
         encoder = read_folder(source)
         own_card = (source / CARD).read_text(encoding="utf-8") if (source / CARD).is_file() else None
     card = model_card(encoder, name=repo_id)
-    if own_card is not None:  # as it was written for the folder, or has somebody edited it?
+    if own_card is not None:  # an edited card is kept, a generated one is written again for the new name
         title = re.search(r"^# (.+)$", own_card, re.MULTILINE)
         if title is None or own_card != model_card(encoder, name=title[1]):
             card = own_card
@@ -118,7 +118,7 @@ def push_to_hub(
             repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
             if revision is not None and not create_pr:
                 api.create_branch(repo_id, branch=revision, exist_ok=True)
-            # A listing, unlike `file_exists`, takes no error for "there is no card", and so never overwrites one.
+            # Unlike `file_exists`, a listing cannot mistake an error for a missing card and so overwrite the card.
             info = api.model_info(repo_id, revision=revision)
             if private and not info.private:
                 raise ValueError(
@@ -126,7 +126,7 @@ def push_to_hub(
                 )
             there = {file.rfilename for file in info.siblings or ()}
             names = [CONFIG, WEIGHTS] + ([CARD] if replace_card or CARD not in there else [])
-            # Not `upload_folder`, which may spread the files over several commits.
+            # Not `upload_folder`, which may upload the files in several commits.
             commit = api.create_commit(
                 repo_id,
                 [CommitOperationAdd(name, folder / name) for name in names],

@@ -124,7 +124,7 @@ def with_nan(*rows):
         (lambda: retrieve(ROWS, ROWS, k=1, query_labels=LABELS), "query_labels and bank_labels"),
         (
             lambda: retrieve(ROWS, ROWS, k=1, query_labels=LABELS, bank_labels=list("abcd")),
-            "no query .* query_labels and bank_labels",
+            "bank; check that query_labels and bank_labels",
         ),
         (lambda: linear_eval(ROWS, [7] * 4, ROWS, LABELS), "class '7'"),
         (lambda: linear_eval(ROWS, LABELS, ROWS, LABELS, C=0), "C=0 must be a positive number"),

@@ -137,7 +137,7 @@ def test_number_of_folds_follows_the_smallest_class(smallest, expected):
 )
 def test_c_is_one_with_a_warning_where_two_folds_cannot_be_made(labels, groups, of):
     rows = np.random.default_rng(0).normal(size=(4, 3))
-    with pytest.warns(UserWarning, match=rf"two rows{of}; used C=1"):
+    with pytest.warns(UserWarning, match=rf"training rows{of}; C=1"):
         result = linear_eval(rows, labels, rows, labels, groups=groups)
     assert result.C == 1
     assert result.cross_validation is None

@@ -260,7 +260,7 @@ def test_objects_are_never_unpickled(tmp_path, monkeypatch, old_format):
 @pytest.mark.parametrize("contents", [b"", b"PK\x03\x04 not really", b"some text", bytes(range(256))])
 def test_other_files_are_refused(tmp_path, contents):
     (tmp_path / "some.pth").write_bytes(contents)
-    with pytest.raises(ValueError, match="no plain PyTorch checkpoint"):
+    with pytest.raises(ValueError, match="not a plain PyTorch checkpoint"):
         convert_cmd(tmp_path / "some.pth")
 
 
@@ -269,7 +269,7 @@ def test_other_files_are_refused(tmp_path, contents):
 )
 def test_other_checkpoints_are_refused(tmp_path, contents):
     torch.save(contents, tmp_path / "some.pth")
-    with pytest.raises(ValueError, match="no CMD checkpoint"):
+    with pytest.raises(ValueError, match="not a CMD checkpoint"):
         convert_cmd(tmp_path / "some.pth")
 
 

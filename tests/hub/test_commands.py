@@ -103,7 +103,7 @@ def test_push_and_download_in_this_process(hub: HubServer, tiny_encoder, tmp_pat
     ("command", "message"),
     [
         ("download i2md-smal", "did you mean 'i2md-small'?"),
-        ("download lab/other", "no such repository that you may see"),
+        ("download lab/other", "no such repository on the Hub"),
         (f"download {REPO} --revision trail", "no branch, tag or commit 'trail'"),
         (f"download {REPO} --revision broken -o copy", "does not hold exactly the tensors"),
         (f"push min {REPO}", "there is no bundled encoder and no folder 'min'"),
