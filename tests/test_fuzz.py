@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from skelrep.io import registry
 from tests.fuzz.run import Worker, fuzz
 from tests.fuzz.seeds import SEEDS
 
-NEEDS = {"c3d": "ezc3d", "parquet": "pyarrow", "embeddings_parquet": "pyarrow"}
+NEEDS = {"c3d": "ezc3d", "parquet": "pyarrow", "embeddings_parquet": "pyarrow", "pose": "pose_format"}
+NEEDS |= dict.fromkeys(("sleap", "deeplabcut_h5"), "h5py")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 
 
@@ -30,15 +32,31 @@ def check(format: str, cases: int, seed: int, worker: Worker) -> None:
     assert report.counts["clean"]  # else nothing was damaged
 
 
+SLOW = ("run", "results")  # each case exports a run, or trains
+
+
 @pytest.mark.parametrize("format", SEEDS)
 def test_damaged_inputs(format, worker):
-    check(format, 40, 0, worker)
+    check(format, 10 if format in SLOW else 30, 0, worker)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format", SEEDS)
 def test_many_damaged_inputs(format, worker):
-    check(format, 300, 1, worker)
+    check(format, 60 if format in SLOW else 300, 1, worker)
+
+
+def test_every_reader_has_a_seed(tmp_path):
+    found: set[str] = set()
+    for name, make in SEEDS.items():
+        if name in NEEDS:
+            pytest.importorskip(NEEDS[name])
+        (tmp_path / name).mkdir()
+        seed = make(tmp_path / name)
+        if seed.kind == "poses":
+            files = [file for file in (tmp_path / name).rglob("*") if file.is_file()]
+            found |= {reader.name for file in files if (reader := registry.recognised(file)) is not None}
+    assert {reader.name for reader in registry.READERS} <= found
 
 
 class Scripted(Worker):
@@ -49,7 +67,7 @@ class Scripted(Worker):
         self.answer = {"outcome": outcome, "error": "IndexError", "sentence": "", "megabytes": megabytes}
         self.asked = 0
 
-    def ask(self, case: dict) -> dict:
+    def ask(self, case: dict, seconds: float = 0) -> dict:
         self.asked += 1
         return dict(self.answer) if self.asked > 1 else self.answer | {"outcome": "accepted", "megabytes": 0.0}
 

@@ -23,6 +23,7 @@ ORDER = [
     "version",
     "files",
     "messages",
+    "json_text",
     "memory_budget",
     "npy",
     "checkpoints",

@@ -11,6 +11,7 @@ from skelrep.cli.command import Command
 from skelrep.cli.errors import as_options
 from skelrep.cli.options import add_reading, read_poses
 from skelrep.cli.output import outline, print_json, show
+from skelrep.json_text import read_object
 
 if TYPE_CHECKING:
     from skelrep.encoder import Encoder
@@ -170,11 +171,9 @@ def _corpus(folder: Path) -> tuple[dict[str, Any], str]:
 
 def _run(folder: Path) -> tuple[dict[str, Any], str]:
     recipe, about = _json(folder / "recipe.json"), _json(folder / "corpus.json")
-    last: dict[str, Any] = {}
     log = folder / "log.jsonl"
-    if log.exists():
-        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-        last = _parsed(lines[-1], log) if lines else {}
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    last = next((line for line in map(_logged, reversed(lines)) if line is not None), {})
     finished = (folder / "encoder" / "config.json").exists()
     facts = {"run": str(folder), "finished": finished, "last": last, "recipe": recipe, "corpus": about}
     small = {key: value for key, value in recipe.items() if not isinstance(value, (dict, list))}
@@ -184,18 +183,17 @@ def _run(folder: Path) -> tuple[dict[str, Any], str]:
     return facts, outline(shown)
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return _parsed(path.read_text(encoding="utf-8"), path) if path.exists() else {}
-
-
-def _parsed(text: str, path: Path) -> dict[str, Any]:
+def _logged(line: str) -> dict[str, Any] | None:
+    """A line of `log.jsonl`; None for an incomplete one, which a killed run may leave."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: it is not JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged: expected a JSON object, got {type(found).__name__}")
-    return found
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return read_object(path) if path.exists() else {}
 
 
 COMMANDS = (

@@ -227,7 +227,7 @@ def _read_config(path: Path) -> EncoderConfig:
     try:
         return EncoderConfig.from_dict(plain)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {one_line(error, 1000)}") from error
 
 
 def assemble(

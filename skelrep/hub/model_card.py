@@ -56,7 +56,7 @@ def model_card(encoder: Encoder, *, name: str | None = None) -> str:
         parts.append(f"## Training\n\n{recipe}")
     if hyper := training.get("hyper_parameters"):
         if not isinstance(hyper, dict):
-            raise ValueError(f"training['hyper_parameters'] must be an object, got {hyper!r}")
+            raise ValueError(f"training['hyper_parameters'] must be an object, got {hyper!r:.300}")
         parts.append("## Hyper-parameters\n\n" + _table([{"name": key, "value": hyper[key]} for key in hyper]))
     if data:
         parts.append("## Training data\n\n" + _table(data))
@@ -69,7 +69,7 @@ def model_card(encoder: Encoder, *, name: str | None = None) -> str:
         parts.append("## Results\n\n" + _table(rows))
     if notes := training.get("notes"):
         if not isinstance(notes, (list, tuple)):
-            raise ValueError(f"training['notes'] must be a list of sentences, got {notes!r}")
+            raise ValueError(f"training['notes'] must be a list of sentences, got {notes!r:.300}")
         parts.append("## Strengths and limitations\n\n" + "\n".join(f"- {note}" for note in notes))
     if licence := training.get("license"):
         parts.append(f"## Licence\n\nWeights: {licence}. The training data have their own licences.")
@@ -81,7 +81,9 @@ def _entries(training: dict[str, Any], key: str, needed: tuple[str, ...]) -> lis
     if not isinstance(entries, (list, tuple)) or not all(
         isinstance(entry, dict) and all(name in entry for name in needed) for entry in entries
     ):
-        raise ValueError(f"training[{key!r}] must be a list of objects that have {', '.join(needed)}; got {entries!r}")
+        raise ValueError(
+            f"training[{key!r}] must be a list of objects that have {', '.join(needed)}; got {entries!r:.300}"
+        )
     return list(entries)
 
 

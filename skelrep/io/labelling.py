@@ -142,17 +142,17 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
     rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
     if not rows:
         raise ValueError(f"{path} is empty")
-    header = [cell.lower() for cell in rows[0]]
+    header, columns = [cell.lower() for cell in rows[0]], ", ".join(rows[0])[:500]
     ids = next((header.index(name) for name in _IDS if name in header), None)
     wanted = [column.lower()] if column else _VALUES.get(what, (what,))
     at = next((header.index(name) for name in wanted if name in header), None)
     if column and at is None:
-        raise ValueError(f"{path} has no column {column!r}{nearest(column, rows[0])} (it has: {', '.join(rows[0])})")
+        raise ValueError(f"{path} has no column {column!r}{nearest(column, rows[0])} (it has: {columns})")
     named = ids is not None or at is not None
     if at is None:
         if len(header) != 2:
             raise ValueError(
-                f"{path} has the columns {', '.join(rows[0])}, none of which is called {' or '.join(wanted[:3])}; "
+                f"{path} has the columns {columns}, none of which is called {' or '.join(wanted[:3])}; "
                 f"name one as {path.name}:COLUMN"
             )
         at = 1 - (ids or 0)
@@ -162,11 +162,12 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
     if short := next(
         (i for i, row in enumerate(body, start=len(rows) - len(body) + 1) if len(row) <= max(ids, at)), None
     ):
-        raise ValueError(f"{path}, line {short}: it has too few cells; expected {', '.join(rows[0])}")
+        raise ValueError(f"{path}, line {short}: it has too few cells; expected {columns}")
     values: dict[str, str] = {}
     for row in body:
         if values.setdefault(row[ids], row[at]) != row[at]:
-            raise ValueError(f"{path} gives {row[ids]!r} two {what}s, {values[row[ids]]!r} and {row[at]!r}")
+            found = " and ".join(repr(value[:100]) for value in (values[row[ids]], row[at]))
+            raise ValueError(f"{path} gives {row[ids][:100]!r} two {what}s, {found}")
     return dict(zip(values, _plain(list(values.values())).tolist()))
 
 

@@ -35,6 +35,8 @@ _JITTER = 0.3
 _FEWEST_GIVEN = 1000
 # Times that fit no grid are interpolated, but not across a pause longer than this many periods.
 _PAUSE = 3.5
+# Nanoseconds since 1970 are 1e18; differences of larger numbers do not fit into 64 bits.
+_LATEST = 4e18
 
 
 class Timeline(NamedTuple):
@@ -221,8 +223,8 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
 
 def _finite(values: Any, what: str) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(array).all():
-        raise ValueError(f"row {int(np.flatnonzero(~np.isfinite(array))[0])} has no finite {what}")
+    if wrong := np.flatnonzero(~(np.abs(array) <= _LATEST)).tolist():
+        raise ValueError(f"row {wrong[0]} has no finite {what}, but {array[wrong[0]]:g}")
     return array
 
 
@@ -231,6 +233,8 @@ def _from_times(times: np.ndarray, unit: float | None) -> Timeline:
     gaps = np.diff(moments)
     if not len(gaps):
         return Timeline(moment, np.zeros(len(moments)), None, None)
+    if math.isinf(float(moments[-1] - moments[0]) / float(gaps.min())):
+        raise ValueError(f"its times are {gaps.min():g} to {gaps.max():g} apart: one of them may be wrong")
     whole_numbers = bool((moments == np.round(moments)).all())
     # The median is no period of its own where more frames were dropped than kept: then a shorter one fits.
     for period in (_period(gaps), _period(gaps, 0.1)):

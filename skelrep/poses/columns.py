@@ -9,7 +9,12 @@ import numpy as np
 
 def plain_column(values: Any, what: str) -> np.ndarray:
     """A column as an array of numbers or strings: of the objects that pandas makes of strings, strings again."""
-    column = np.asarray(values)
+    try:
+        column = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        raise ValueError(f"{what} hold lists; give one number or string for each clip") from None
+    if column.ndim > 1:
+        raise ValueError(f"{what} have shape {column.shape}; give one number or string for each clip")
     if not column.dtype.hasobject:
         return column
     kinds = {type(value) for value in column.ravel()}

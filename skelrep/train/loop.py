@@ -178,7 +178,7 @@ def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
     for name, part in parts.items():
         path, text = folder / f"{name}.json", json.dumps(part, indent=2)
         if path.exists():
-            if path.read_text() != text:
+            if path.read_bytes() != text.encode():
                 raise ValueError(f"{folder} holds a run of another {name}; give this one a folder of its own")
         else:
             with replacing(path) as file:
@@ -270,7 +270,8 @@ class _Log:
     def __init__(self, folder: Path, begin: int) -> None:
         """Removes lines after the checkpoint from which the run resumes, because those steps are repeated."""
         self.path, self.board = folder / "log.jsonl", None
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        before = self.path.read_bytes() if self.path.exists() else b""
+        lines = before.decode("utf-8", errors="replace").splitlines()
         kept = [line for line in lines if _step(line) <= begin]
         with replacing(self.path) as file:
             file.write("".join(f"{line}\n" for line in kept).encode())
@@ -280,7 +281,7 @@ class _Log:
             self.board = SummaryWriter(str(folder), purge_step=begin)
 
     def write(self, line: dict[str, float]) -> None:
-        with self.path.open("a") as log:
+        with self.path.open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
         if self.board is not None:
             for name, value in line.items():

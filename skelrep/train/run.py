@@ -19,7 +19,8 @@ from skelrep.encoder.device import as_device
 from skelrep.evaluate import knn_eval
 from skelrep.hub import load_pretrained, save_pretrained
 from skelrep.io import members, read
-from skelrep.messages import nearest
+from skelrep.json_text import read_json, read_object
+from skelrep.messages import nearest, one_line
 from skelrep.poses import Poses
 from skelrep.train import distributed
 from skelrep.train.data import Corpus
@@ -147,10 +148,7 @@ def export(
     if licence is not None:
         training["license"] = licence
     if results is not None:
-        try:
-            training["results"] = json.loads(Path(results).read_text())
-        except ValueError as error:
-            raise ValueError(f"{results} is not JSON: {error}") from error
+        training["results"] = read_json(results)
     if notes:
         training["notes"] = [*training.get("notes", ()), *notes]
     save_pretrained(encoder, output, replace_card=True)
@@ -158,8 +156,12 @@ def export(
 
 
 def _of_checkpoint(folder: Path) -> Encoder:
-    plain, about = _described(folder / "recipe.json"), _described(folder / "corpus.json")
-    encoder = Encoder(EncoderConfig.from_dict(plain.get("encoder", {})))
+    plain, about = read_object(folder / "recipe.json"), read_object(folder / "corpus.json")
+    try:
+        config = EncoderConfig.from_dict(plain.get("encoder", {}))
+    except ValueError as error:
+        raise ValueError(f"{folder / 'recipe.json'}: {one_line(error, 1000)}") from error
+    encoder = Encoder(config)
     state = load_checkpoint(folder / "checkpoint.pt")
     prefix = "encoder."
     weights = {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
@@ -170,30 +172,26 @@ def _of_checkpoint(folder: Path) -> Encoder:
     hyper = {key: value for key, value in plain.items() if key != "encoder"}
     encoder.config.training.update(
         recipe=f"The checkpoint after {state['step']} steps of the run that the hyper-parameters describe.",
-        data=_data(about),
+        data=_data(about, folder),
         hyper_parameters=hyper,
     )
     encoder.source = Source(str(folder))
     return encoder
 
 
-def _described(path: Path) -> dict[str, Any]:
-    """An object in JSON."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is damaged: it holds a {type(content).__name__}, not an object")
-    return content
-
-
-def _data(about: dict[str, Any]) -> list[dict[str, Any]]:
+def _data(about: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     """The entries of a corpus in the model card."""
+    kinds = {"name": str, "clips": int, "hours": (int, float)}
+    sources = about.get("sources", [])
+    if not isinstance(sources, list) or not all(
+        isinstance(source, dict) and all(isinstance(source.get(key), kind) for key, kind in kinds.items())
+        for source in sources
+    ):
+        raise ValueError(f"{folder / 'corpus.json'} is damaged: its sources are no list of name, clips and hours")
     return [
         {"name": source["name"], "clips": source["clips"], "hours": round(source["hours"], 2)}
         | ({"licence": about["licence"]} if about.get("licence") else {})
-        for source in about.get("sources", ())
+        for source in sources
     ]
 
 
@@ -210,7 +208,7 @@ def _training(
     }
     losses = [part for part, weight in parts.items() if weight]
     command = " ".join(["skelrep pretrain", name, *(["--set", *changes] if changes else [])])
-    lines = (folder / "log.jsonl").read_text().splitlines()
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     last = json.loads(lines[-1]) if lines else {}  # empty if the log was removed after the last step
     results = [
         {
@@ -224,7 +222,7 @@ def _training(
     ]
     return {
         "recipe": f"Pretrained without labels by {', '.join(losses)}: `{command}`.",
-        "data": _data(corpus.about),
+        "data": _data(corpus.about, folder),
         "hyper_parameters": {k: v for k, v in dataclasses.asdict(recipe).items() if k != "encoder"},
         **({"results": results} if results else {}),
     }

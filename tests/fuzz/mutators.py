@@ -185,6 +185,6 @@ def mutators(name: str) -> tuple[Callable[[bytes, random.Random], bytes], ...]:
         return (*ANY, *TEXT, change_json, change_json, change_json)
     if suffix in ("npy", "npz"):
         return (*ANY, change_npy_header, change_npy_header)
-    if suffix in ("csv", "txt", "bvh", "skeleton", "amc", "asf", "jsonl", "mvnx"):
+    if suffix in ("csv", "tsv", "trc", "txt", "bvh", "skeleton", "amc", "asf", "jsonl", "mvnx"):
         return (*ANY, *TEXT, *TEXT)
     return ANY

@@ -18,6 +18,7 @@ from tests.fuzz.mutators import mutators
 from tests.fuzz.seeds import SEEDS, Seed
 
 SECONDS = 10.0  # that a case may take, as the project promises
+FIRST = 120.0  # for what a new process imports before its first case, or a new kind of input
 MEGABYTES = 64.0  # beside which an input may take `TIMES` its size
 TIMES = 20
 LARGEST = 2**20  # bytes of an input: repetitions of repetitions would fill the memory of the harness itself
@@ -42,8 +43,9 @@ class Worker:
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, case: dict) -> dict:
+    def ask(self, case: dict, seconds: float = SECONDS) -> dict:
         if self.process is None:
+            seconds = FIRST
             environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": ""}
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fuzz.worker"],
@@ -53,13 +55,11 @@ class Worker:
                 env=environment,
                 cwd=Path(__file__).parents[2],
             )
-            self.ask({"kind": case["kind"], "path": "/nonexistent", "options": {}})  # imports are not the case's time
         process = self.process
         assert process is not None and process.stdin is not None and process.stdout is not None
         try:
             process.stdin.write(json.dumps(case).encode() + b"\n")
             process.stdin.flush()
-            seconds = SECONDS if case["path"] != "/nonexistent" else 120.0
             if not select.select([process.stdout], [], [], seconds)[0]:
                 self.close()
                 return {"outcome": "hang", "error": f"over {seconds:g} s", "sentence": "", "megabytes": 0.0}
@@ -96,7 +96,7 @@ def fuzz(format: str, cases: int, seed: int = 0, keep: Path | None = None, worke
         original = SEEDS[format](Path(folder))
         contents = {path: path.read_bytes() for path in original.damaged}
         try:
-            answer = worker.ask(_case(original))
+            answer = worker.ask(_case(original), FIRST)
             assert answer["outcome"] == "accepted", f"the seed of {format} itself is not read: {answer}"
             for number in range(cases):
                 path = rng.choice(original.damaged)

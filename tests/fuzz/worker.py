@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,28 @@ def read(kind: str, path: str, options: dict[str, Any]) -> object:
         from skelrep.hub import convert_cmd
 
         return repr(convert_cmd(path))
+    if kind == "run":
+        return read_run(path, **options)
+    if kind == "info":
+        from skelrep.cli.info import _run
+
+        return _run(Path(path))
     raise ValueError(f"no kind of input is called {kind!r}")
+
+
+def read_run(path: str, corpus: str | None = None, results: str | None = None) -> str:
+    """Exports a run, and resumes it where its corpus is given."""
+    from skelrep.train.run import export
+
+    with tempfile.TemporaryDirectory() as folder:
+        said = repr(export(path, Path(folder) / "out", results=results))
+    if corpus is not None:
+        from skelrep.train.data import Corpus
+        from skelrep.train.loop import pretrain
+        from tests.fuzz.seeds.stores import RECIPE
+
+        pretrain(RECIPE, Corpus.load(corpus, RECIPE.encoder), Path(path), show_progress=False)
+    return said
 
 
 def _peak() -> int:

@@ -172,6 +172,12 @@ def test_configs_that_do_not_fit_are_refused(folder, changes, message):
     assert str(folder) in str(caught.value)
 
 
+def test_messages_about_a_config_are_bounded(folder):
+    with pytest.raises(ValueError) as caught:
+        load_pretrained(with_config(folder, modalities=["x" * 10**5]))
+    assert len(str(caught.value)) < 2000
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 10**5, b"\xff\xfe{", "1" * 10**4, " " * 10**7, "null", "[]"],

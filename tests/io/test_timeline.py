@@ -125,6 +125,14 @@ def test_one_moment_and_none():
         timeline(frames=[0, 1, 10**6]).place(np.ones((3, 17, 2)))
 
 
+@pytest.mark.parametrize("times", [[0, 1e300, 2e300, -1e308], [0, 5e-324, 1e-323, 1, 1e18]])
+def test_times_that_are_none(times):
+    with pytest.raises(ValueError, match=r"row \d has no finite time|one of them may be wrong"):
+        timeline(times=times)
+    with pytest.raises(ValueError):
+        timeline(frames=times)
+
+
 def test_seconds_of_text():
     seconds = as_seconds(["1.5", 2, "00:01:02.250", "1:02", "01:00:00,5"])
     np.testing.assert_allclose(seconds, [1.5, 2, 62.25, 62, 3600.5])

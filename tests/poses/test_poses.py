@@ -497,6 +497,8 @@ def test_saved_arrays_are_as_documented(tmp_path):
 def test_what_cannot_be_saved(tmp_path):
     with pytest.raises(ValueError, match="no clip to save"):
         some()[:0].save(tmp_path / "none.npz")
+    with pytest.raises(ValueError, match="labels hold lists"):
+        some(labels=[[1], [1, 2], [3]])
     with pytest.raises(ValueError, match="labels hold Python objects"):
         some(labels=np.array([1, "a", None], dtype=object)).save(tmp_path / "objects.npz")
     with pytest.raises(ValueError, match="x hold Python objects"):
@@ -530,6 +532,7 @@ def rewritten(path: Path, **changes) -> Path:
         ({"labels": np.array([1])}, "2 clips but 1 labels"),
         ({"scores": np.ones((17, V))}, "damaged|reshape"),
         ({"labels": np.array([{}, {}])}, "Python objects"),
+        ({"labels": np.array([[1], [2]])}, r"labels have shape \(2, 1\)"),
     ],
 )
 def test_files_that_do_not_fit(changes, message, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import filelock
 import pytest
 import torch
 
+from skelrep.cli import main
 from skelrep.train.data import Corpus
 from skelrep.train.loop import pretrain
 from skelrep.train.prepare import prepare
@@ -50,17 +52,37 @@ def test_a_checkpoint_of_something_else_is_refused(run, corpus, tmp_path, conten
 
 
 @pytest.mark.parametrize("name", ["recipe.json", "corpus.json"])
-@pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000])
-def test_a_damaged_description_is_refused_by_export(run, tmp_path, name, content):
-    (run / name).write_text(content)
-    with pytest.raises(ValueError, match=name):
+@pytest.mark.parametrize("content", [b"[]", b"{", b"[" * 100_000, b'{"sources": "\xff"}'])
+def test_a_damaged_description_is_refused(run, corpus, tmp_path, name, content):
+    (run / name).write_bytes(content)
+    with pytest.raises(ValueError, match=name) as caught:
+        export(run, tmp_path / "out")
+    assert type(caught.value) is ValueError
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="a run of another"):
+        pretrain(small(steps=4), corpus, run)
+    assert main(["info", str(run)]) == 1
+
+
+@pytest.mark.parametrize("sources", [{}, [1], [{"name": "a", "clips": 1}], [{"name": "a", "clips": 1, "hours": "2"}]])
+def test_sources_that_are_none_are_refused_by_export(run, tmp_path, sources):
+    (run / "corpus.json").write_text(json.dumps({"sources": sources}))
+    with pytest.raises(ValueError, match=r"corpus\.json is damaged: its sources"):
         export(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
+def test_results_that_are_no_json_are_refused_by_export(run, tmp_path):
+    (tmp_path / "results.json").write_bytes(b'{"value": "\xff"}')
+    with pytest.raises(ValueError, match=r"results\.json is not JSON") as caught:
+        export(run, tmp_path / "out", results=tmp_path / "results.json")
+    assert type(caught.value) is ValueError
+
+
 def test_lines_of_the_log_that_are_damaged_are_left_out(run, corpus):
     before = (run / "log.jsonl").read_text()
-    (run / "log.jsonl").write_text(before + '{"a": 1}\n[]\n{"step": 4, "tot')
+    (run / "log.jsonl").write_bytes(before.encode() + b'{"a": 1}\n[]\n\xff\n{"step": 4, "tot')
+    assert main(["info", str(run)]) == 0
     pretrain(small(steps=4), corpus, run)
     assert (run / "log.jsonl").read_text() == before
 

@@ -120,7 +120,8 @@ def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
     if header.columns.passed_over:
         warn(f"{path}: columns of {', '.join(header.columns.passed_over)} lack an axis that joints have: passed over")
     names = lines.rows[header.rows - lines.skipped - 1]
-    named = {key: names[at[0]] for key, at in header.columns.keys.items() if at[0] < len(names)}
+    # The lowest line of a block of header lines may be shorter than the table.
+    named = {key: names[at[0]] if at[0] < len(names) else key for key, at in header.columns.keys.items()}
     return clips_of(path, Rows(header.columns, numbers, texts, named, header.fps), options.skeleton)
 
 

@@ -1,0 +1,34 @@
+"""Reading JSON that skelrep or its user wrote beside other files: one sentence with the path where it is damaged."""
+
+from __future__ import annotations
+
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from skelrep.messages import one_line
+
+
+def read_json(path: str | PathLike) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        ValueError: if it is not JSON in UTF-8, or nested too deeply.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {one_line(error)}") from error
+
+
+def read_object(path: str | PathLike) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        ValueError: if it is not JSON, or holds something else.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a JSON object")
+    return content
