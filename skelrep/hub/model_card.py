@@ -135,24 +135,32 @@ def _one_cell(value: Any) -> str:
 def _preprocessing(preprocess: PreprocessConfig) -> str:
     """The preprocessing of clips as a list of sentences."""
 
-    def direction(ends: tuple[tuple[str, ...], tuple[str, ...]]) -> str:
-        return " to ".join(point(joints) for joints in ends)
-
     def point(names: tuple[str, ...]) -> str:
-        return names[0] if len(names) == 1 else f"the mean of {', '.join(names)}"
+        return names[0] if len(names) == 1 else f"the mean of {', '.join(names[:-1])} and {names[-1]}"
+
+    def vector(ends: tuple[tuple[str, ...], tuple[str, ...]]) -> str:
+        return f"the vector from {point(ends[0])} to {point(ends[1])}"
 
     whole = "The whole clip" if preprocess.crop == 1 else f"The middle {preprocess.crop:.0%} of the clip"
-    joints = "each aligned by its own joints" if preprocess.per_person else "all aligned by the first one's joints"
-    return "\n".join(
-        f"- {line}"
-        for line in (
-            f"{whole}, linearly resampled to {preprocess.frames} frames.",
-            f"At most {preprocess.persons} person{'s' * (preprocess.persons > 1)}, the most active ones, {joints}.",
-            f"Origin of every frame: {point(preprocess.center)}.",
-            f"Rotated so that {direction(preprocess.up)}"
-            + (f" (or, if never seen, {direction(preprocess.up_else)})" if preprocess.up_else else "")
-            + f" is up and {direction(preprocess.right)} points to +x, by "
-            + ("the first frame." if preprocess.align == "first" else "the mean over the clip."),
-            f"Scaled so that {direction(preprocess.scale)} is 1." if preprocess.scale else "Not scaled.",
-        )
-    )
+    most = preprocess.persons
+    joints = "each aligned by their own joints" if preprocess.per_person else "all aligned by the first one's joints"
+    persons = f"The {most} most active persons are used, {joints}." if most > 1 else "The most active person is used."
+    lines = [
+        f"{whole} is resampled linearly to {preprocess.frames} frames.",
+        persons,
+        f"The origin of every frame is {point(preprocess.center)}.",
+        f"Clips are rotated so that {vector(preprocess.up)} points up and {vector(preprocess.right)} to +x.",
+    ]
+    if preprocess.up_else:
+        lines[-1] += f" If the first vector is missing in the whole clip, {vector(preprocess.up_else)} replaces it."
+    lines[-1] += {
+        "first": " The vectors are those of the first frame.",
+        "mean": " The vectors are means over the clip.",
+        "running": " The vectors of a frame are means over all frames up to it.",
+    }[preprocess.align]
+    if preprocess.scale:
+        first, second = map(point, preprocess.scale)
+        lines.append(f"Poses are scaled so that the distance between {first} and {second} is 1.")
+    else:
+        lines.append("Poses are not scaled.")
+    return "\n".join(f"- {line}" for line in lines)
