@@ -23,6 +23,14 @@ FASTEST = 25.0
 # Fractions above which a finding is a warning.
 _MISSING, _SWAPPED, _SPIKES, _REPEATED = 0.3, 0.01, 0.002, 0.2
 _BONE_CHANGE, _ASYMMETRY, _FACING = 0.15, 0.25, -0.3
+_LIMBS = (
+    *(("shoulder", "elbow"), ("elbow", "wrist"), ("elbow", "hand")),
+    *(("hip", "knee"), ("knee", "ankle"), ("knee", "foot")),
+)
+_LONG_BONE = 0.3  # of the torso
+# A knee nearer to the line from hip to ankle points nowhere: depth sensors see straight legs bent by 0.1, either
+# forwards or backwards.
+_BENT = 0.2
 
 
 @dataclass(frozen=True)
@@ -130,9 +138,13 @@ class _Body:
         return None
 
     def bones(self) -> list[tuple[str, np.ndarray]]:
-        """Name and length in every frame, (F,), of each bone."""
-        pairs = [(v, p) for v, p in enumerate(self.skeleton.parents) if v != p]
+        """Name and length in every frame, (F,), of each bone; by the names of joints whose tree nobody gave."""
         names = self.skeleton.joints
+        pairs = [(v, p) for v, p in enumerate(self.skeleton.parents) if v != p]
+        if len({p for _, p in pairs}) == 1:  # every joint hangs on the first
+            index = {joint: i for i, joint in enumerate(names)}
+            limbs = [(f"{side}_{end}", f"{side}_{start}") for side in ("left", "right") for start, end in _LIMBS]
+            pairs = [(index[end], index[start]) for end, start in limbs if end in index and start in index]
         return [(f"{names[p]}-{names[v]}", _length(self.rows[:, v] - self.rows[:, p])) for v, p in pairs]
 
     def torso(self) -> float | None:
@@ -230,7 +242,7 @@ def _axes(body: _Body) -> Finding | None:
         hip, knee, ankle = (body.point(f"{side}_{joint}") for joint in ("hip", "knee", "ankle"))
         if hip is not None and knee is not None and ankle is not None:
             bent = knee - (hip + ankle) / 2
-            bent[_length(bent) < 0.1 * _length(ankle - hip)] = np.nan  # a straight leg points nowhere
+            bent[_length(bent) < _BENT * _length(ankle - hip)] = np.nan
             pointers.append(bent)
     cosines = np.concatenate([(_unit_vectors(pointer) * forward).sum(axis=1) for pointer in pointers] or [[]])
     cosines = cosines[~np.isnan(cosines)]
@@ -271,9 +283,11 @@ def _sides(body: _Body) -> Finding | None:
     uneven, worst = 0.0, ""
     if body.rows.shape[2] == 3:
         lengths = {name: _median(length) for name, length in body.bones()}
+        least = _LONG_BONE * (body.torso() or 0.0)
         for name, length in lengths.items():
             other = lengths.get(name.replace("left_", "right_"), np.nan)
-            if name.startswith("left_") and min(length, other) > 0:
+            # Sensors err by centimetres, which is much of a hand or a foot and little of an arm or a leg.
+            if name.startswith("left_") and min(length, other) > 0 and max(length, other) > least:
                 difference = abs(length - other) / max(length, other)
                 uneven, worst = max((uneven, worst), (difference, name.replace("left_", "")))
     text = f"exchanged in {_percent(swapped)} of the frames"

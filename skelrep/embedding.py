@@ -13,7 +13,8 @@ from skelrep.encoder import Encoder
 from skelrep.encoder.inference import PersonEmbeddings
 from skelrep.hub import load_pretrained
 from skelrep.io import read
-from skelrep.poses import as_poses
+from skelrep.missing import Zeros
+from skelrep.poses import Poses, as_poses
 from skelrep.skeletons import Skeleton
 
 
@@ -24,6 +25,9 @@ def embed(
     skeleton: Skeleton | str | Sequence[str] | None = None,
     layout: str | None = None,
     fps: float | None = None,
+    zeros: Zeros | None = None,
+    scale: float | Sequence[float] | None = None,
+    channels: str | None = None,
     streams: str | Sequence[str] | None = None,
     batch_size: int | None = None,
     device: torch.device | str | None = None,
@@ -50,6 +54,11 @@ def embed(
         skeleton: The joints of an array: a `Skeleton`, a known name, or V joint names.
         layout: The order of an array's axes, if it is another one, for example "NCTVM".
         fps: Frames per second; only `window` needs it.
+        zeros: What coordinates of exactly zero mean: "missing", "coordinates", or None to judge by the data (see
+            `skelrep.missing`).
+        scale: Coordinates are multiplied by it, or each axis by its own: (1920, 1080) for fractions of a picture.
+        channels: The meaning of an array's channels, for example "xys" for x, y and a score; by default judged by the
+            numbers (see `Poses.from_array`).
         streams: Some of the encoder's streams, for example "joint"; by default all.
         batch_size: Clips per batch; by default 64 on a CPU and 1024 on a GPU. The result does not depend on it beyond
             rounding: up to 1e-5, and with int8, which has one scale for all rows of a product, as much as int8 itself
@@ -80,10 +89,8 @@ def embed(
         OSError: if a file or the model cannot be read.
     """
     encoder = model if isinstance(model, Encoder) else load_pretrained(model)
-    if isinstance(poses, (str, os.PathLike)):
-        poses = read(poses, layout=layout, skeleton=skeleton, fps=fps)
-    else:
-        poses = as_poses(poses, skeleton=skeleton, layout=layout, fps=fps)
+    said = {"skeleton": skeleton, "layout": layout, "fps": fps, "zeros": zeros, "scale": scale, "channels": channels}
+    poses = _read_or_taken(poses, said)
     return encoder.embed(
         poses,
         streams=streams,
@@ -106,6 +113,9 @@ def embed_persons(
     skeleton: Skeleton | str | Sequence[str] | None = None,
     layout: str | None = None,
     fps: float | None = None,
+    zeros: Zeros | None = None,
+    scale: float | Sequence[float] | None = None,
+    channels: str | None = None,
     **options: Any,
 ) -> PersonEmbeddings:
     """One vector for every person of every clip, each encoded alone.
@@ -116,6 +126,9 @@ def embed_persons(
         skeleton: As in `embed`.
         layout: As in `embed`.
         fps: As in `embed`.
+        zeros: As in `embed`.
+        scale: As in `embed`.
+        channels: As in `embed`.
         **options: `streams`, `batch_size`, `device`, `precision`, `normalize` and `show_progress` as in `embed`.
 
     Returns:
@@ -132,8 +145,11 @@ def embed_persons(
         ['0', '1']
     """
     encoder = model if isinstance(model, Encoder) else load_pretrained(model)
-    if isinstance(poses, (str, os.PathLike)):
-        poses = read(poses, layout=layout, skeleton=skeleton, fps=fps)
-    else:
-        poses = as_poses(poses, skeleton=skeleton, layout=layout, fps=fps)
+    said = {"skeleton": skeleton, "layout": layout, "fps": fps, "zeros": zeros, "scale": scale, "channels": channels}
+    poses = _read_or_taken(poses, said)
     return encoder.embed_persons(poses, **options)
+
+
+def _read_or_taken(poses: Any, said: dict[str, Any]) -> Poses:
+    """Poses of a file or folder, or of what is in memory, with what the caller says of them."""
+    return read(poses, **said) if isinstance(poses, (str, os.PathLike)) else as_poses(poses, **said)

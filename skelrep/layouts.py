@@ -1,55 +1,59 @@
-"""Axis orders of bare arrays, and confidences among their channels."""
+"""Axis orders of bare arrays."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from skelrep.channels import judged, split
 from skelrep.messages import warn
 from skelrep.missing import Zeros, absent_as_nan
+from skelrep.skeletons import SKELETONS, Skeleton
 
 MOST_PERSONS = 2  # in a 4-D array whose layout is not said; more are taken for a batch of one-person clips
 
+# Orders of axes in use, the most frequent first; an error offers those that fit an array.
+_IN_USE = (
+    *("TVC", "CTV", "TCV", "VTC", "CVT", "VCT"),
+    *("NTVC", "MTVC", "TMVC", "NCTV", "CTVM", "TVMC", "TVCM", "NTCV", "MTCV", "MCTV", "CTMV", "NVTC", "VTMC", "TCVM"),
+    *("NMTVC", "NCTVM", "NTMVC", "NMCTV", "NTVMC", "NTVCM", "NMTCV", "NTCVM"),
+)
+_FEW_PERSONS = 6  # more are hardly stored for every frame of an array
+
 
 def clips_from_array(
-    array: Any, layout: str | None, zeros: Zeros | None = None, *, listed: bool = False
+    array: Any,
+    layout: str | None,
+    zeros: Zeros | None = None,
+    *,
+    channels: str | None = None,
+    known: Skeleton | None = None,
+    listed: bool = False,
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
-    """The clips (M, T, V, C) of an array, and scores (M, T, V) if its last channel is one; see `Poses.from_array`.
+    """The clips (M, T, V, C) of an array, and scores (M, T, V) if a channel is one; see `Poses.from_array`.
 
     Args:
         array: The array.
         layout: Its axes, or None to go by their number.
         zeros: What exact zeros mean.
+        channels: The meaning of the channels, or None to judge by the numbers (see `skelrep.channels`).
+        known: The skeleton that the caller names, or None.
         listed: Whether the array is one of a list, each of which holds a clip.
     """
-    array = np.asarray(array)
+    joints = None if known is None else len(known)
+    numbers = as_array(array)
+    array = np.asarray(array) if numbers is None else numbers
     if array.dtype.kind not in "fiu":
         raise ValueError(f"poses must be an array of numbers, got dtype {array.dtype}")
-    if layout is None:
-        layout = {3: "TVC", 4: "MTVC", 5: "NMTVC"}.get(array.ndim)
-        if layout is None:
-            raise ValueError(
-                f"an array of shape {array.shape} is no clip (T, V, C) or (M, T, V, C) and no batch "
-                "(N, M, T, V, C); pass layout= with its axes' letters"
-            )
-        if layout == "MTVC" and array.shape[0] > MOST_PERSONS:
-            raise ValueError(
-                f"a 4-D array is one clip (persons, frames, joints, channels), but {array.shape} would hold "
-                f'{array.shape[0]} persons; pass layout="NTVC" for a batch of one-person clips, or layout="MTVC"'
-            )
-        if layout == "MTVC" and array.shape[0] == 2 and not listed:
-            warn(
-                f"the array {array.shape} is taken for one clip of 2 persons (persons, frames, joints, channels); pass "
-                'layout="NTVC" if it is 2 clips of one person, or layout="MTVC" to say that it is not'
-            )
-        if layout == "NMTVC" and array.shape[1] == 3 and array.shape[4] == 2:
-            raise ValueError(
-                f"an array of shape {array.shape} may be (N, M, T, V, C) of three persons in 2-D or "
-                '(N, C, T, V, M) of the AGCN line; pass layout="NMTVC" or layout="NCTVM"'
-            )
-    layout = layout.upper()
+    if 0 in array.shape:
+        raise ValueError(f"an array of shape {array.shape} holds no pose")
+    if layout is None and array.ndim == 2:
+        array = _rows_of_joints(array, joints, channels)
+    said = layout is not None
+    layout = layout.upper() if layout is not None else _by_number_of_axes(array, joints)
     if len(set(layout)) != len(layout) or not set("TVC") <= set(layout) <= set("NMTVC"):
         raise ValueError(f"layout {layout!r} must name each of T, V, C once, and N and M at most once")
     if len(layout) != array.ndim:
@@ -57,18 +61,19 @@ def clips_from_array(
     absent = [axis for axis in "NM" if axis not in layout]
     order = [(("".join(absent)) + layout).index(axis) for axis in "NMTVC"]
     batch = array.reshape((1,) * len(absent) + array.shape).transpose(order)
-    if batch.shape[4] not in (2, 3) and not (batch.shape[4] == 4 and _is_confidence(batch)):
-        raise ValueError(
-            f"axis C of the array {array.shape} read as {layout} has {batch.shape[4]} channels, not 2 or 3; "
-            "pass layout= if the axes stand in another order (a confidence, 0 to 1, may follow as the last channel)"
+    _check_sizes(array, layout, batch, channels, known)
+    try:
+        letters, note = (channels, None) if channels is not None else judged(batch)
+        batch, scores = split(batch, letters)
+    except ValueError as error:
+        raise ValueError(f"the array {array.shape} read as {layout}: {error}") from None
+    if note is not None:
+        warn(f"the channels of the array {array.shape} {note}")
+    if layout == "MTVC" and array.shape[0] == 2 and not said and not listed and not _are_apart(batch[0], zeros):
+        warn(
+            f"the array {array.shape} is taken for one clip of 2 persons (persons, frames, joints, channels); pass "
+            'layout="NTVC" if it is 2 clips of one person, or layout="MTVC" to say that it is not'
         )
-    if 0 in batch.shape:
-        raise ValueError(f"an array of shape {array.shape} holds no pose")
-    scores = None
-    if batch.shape[4] == 4 or (batch.shape[4] == 3 and _confidence_beside_pixels(batch)):
-        axes = "x, y, z" if batch.shape[4] == 4 else "x, y"
-        warn(f"the channels of the array {array.shape} are taken for {axes} and a score between 0 and 1")
-        batch, scores = batch[..., :-1], batch[..., -1]
     clips, kept = [], []
     for i, clip in enumerate(batch):
         clip = np.asarray(clip, dtype=np.float32)
@@ -82,11 +87,30 @@ def clips_from_array(
     return clips, kept if scores is not None else None
 
 
+def channels_of_all(arrays: Sequence[np.ndarray | None]) -> str | None:
+    """The meaning of the last axis of arrays (..., V, C), judged by all of them at once, with a warning of it.
+
+    None where they have different sizes, or are no arrays of joints; what is wrong with each is said elsewhere.
+    """
+    sizes = {None if array is None or array.ndim < 3 else array.shape[-1] for array in arrays}
+    if len(arrays) < 2 or not sizes <= {3, 4} or len(sizes) != 1:
+        return None
+    size = sizes.pop()
+    letters, note = judged(np.concatenate([array.reshape(-1, size) for array in arrays if array is not None]))
+    if note is not None:
+        warn(f"the channels of {len(arrays)} clips {note}")
+    return letters
+
+
 def as_array(poses: Any) -> np.ndarray | None:
-    """An array or a tensor of numbers as an array; None for everything else."""
+    """An array, a tensor or nested lists of numbers as an array, NaN for None and what is masked; else None."""
     if hasattr(poses, "detach"):  # a torch tensor, without importing torch to say so
         poses = poses.detach().cpu().float().numpy()  # numpy knows no bfloat16
-    return poses if isinstance(poses, np.ndarray) and poses.dtype != object else None
+    if isinstance(poses, np.ma.MaskedArray) and poses.dtype.kind in "fiu":
+        return poses.astype(np.result_type(poses.dtype, np.float32)).filled(np.nan)
+    if isinstance(poses, np.ndarray) and poses.dtype != object:
+        return poses
+    return _numbers(poses) if _is_nested(poses) else None
 
 
 def is_certainly_finite(clip: np.ndarray) -> bool:
@@ -96,17 +120,130 @@ def is_certainly_finite(clip: np.ndarray) -> bool:
         return math.isfinite(np.dot(flat, flat))
 
 
-def _confidence_beside_pixels(array: np.ndarray) -> bool:
-    """Whether the third channel is a confidence beside pixels: no room is 50 metres wide and within one metre deep."""
-    third, pixels = array[..., 2], array[..., :2]
-    if not 0 <= third.flat[0] <= 1 and not np.isnan(third.flat[0]):  # one number decides for most clips
-        return False
-    if not _is_confidence(array):
-        return False
-    return bool(np.fmax.reduce(pixels, axis=None) > 50 or np.fmin.reduce(pixels, axis=None) < -50)
+def likely_layouts(shape: tuple[int, ...], joints: int | None = None) -> list[str]:
+    """Orders of axes in use that fit the sizes of an array, the most likely first.
+
+    Args:
+        shape: Of the array.
+        joints: V, or None for the joints of any known skeleton.
+    """
+    known = {len(skeleton) for skeleton in SKELETONS.values()} if joints is None else {joints}
+    fitting = []
+    for layout in _IN_USE:
+        size = dict(zip(layout, shape))
+        fits = len(layout) == len(shape) and size["V"] in known and size["C"] in (2, 3, 4)
+        if fits and size.get("M", 1) <= _FEW_PERSONS:
+            fitting.append(layout)
+    for plain in (lambda size: size["T"] > _FEW_PERSONS, lambda size: size["C"] < 4):
+        fitting = [layout for layout in fitting if plain(dict(zip(layout, shape)))] or fitting
+    return fitting
 
 
-def _is_confidence(array: np.ndarray) -> bool:
-    """Whether the last channel lies between 0 and 1; not if all of it is NaN."""
-    last = array[..., -1]
-    return bool(np.fmin.reduce(last, axis=None) >= 0 and np.fmax.reduce(last, axis=None) <= 1)
+def _by_number_of_axes(array: np.ndarray, joints: int | None) -> str:
+    """The layout of an array that does not say it.
+
+    Raises:
+        ValueError: if two fit, or none.
+    """
+    shape = array.shape
+    layout = {3: "TVC", 4: "MTVC", 5: "NMTVC"}.get(array.ndim)
+    if layout is None:
+        raise ValueError(
+            f"an array of shape {shape} is no clip (T, V, C) or (M, T, V, C) and no batch "
+            "(N, M, T, V, C); pass layout= with its axes' letters"
+        )
+    if layout == "MTVC" and shape[0] > MOST_PERSONS:
+        raise ValueError(
+            f"a 4-D array is one clip (persons, frames, joints, channels), but {shape} would hold {shape[0]} persons; "
+            + _offer(
+                likely_layouts(shape, joints), 'pass layout="NTVC" for a batch of one-person clips, or layout="MTVC"'
+            )
+        )
+    if layout == "NMTVC" and shape[1] == 3 and shape[4] == 2:
+        raise ValueError(
+            f"an array of shape {shape} may be (N, M, T, V, C) of three persons in 2-D or "
+            '(N, C, T, V, M) of the AGCN line; pass layout="NMTVC" or layout="NCTVM"'
+        )
+    return layout
+
+
+def _check_sizes(
+    array: np.ndarray, layout: str, batch: np.ndarray, channels: str | None, known: Skeleton | None
+) -> None:
+    """Refuses an axis C of impossible size, or an axis V of another size than the skeleton's."""
+    found, joints = batch.shape[4], None if known is None else len(known)
+    others = [other for other in likely_layouts(array.shape, joints) if other != layout]
+    if channels is None and not 2 <= found <= 7:
+        raise ValueError(
+            f"axis C of the array {array.shape} read as {layout} has {found} channel{'s' * (found != 1)}, not 2 or 3 "
+            f"(a score may follow); {_offer(others, 'pass layout= if the axes stand in another order')}"
+        )
+    if known is not None and batch.shape[3] != joints:
+        raise ValueError(
+            f"{known.name!r} has {joints} joints but the array {array.shape} read as {layout} has {batch.shape[3]}; "
+            + _offer(others, "pass another skeleton=, or layout= if the axes stand in another order")
+        )
+
+
+def _offer(layouts: list[str], otherwise: str) -> str:
+    """The end of a message: which layouts to pass, or what to do where none is known to fit."""
+    if not layouts:
+        return otherwise
+    words = {"N": "clips", "M": "persons", "T": "frames", "V": "joints", "C": "channels"}
+    named = [f'layout="{layout}" ({", ".join(words[axis] for axis in layout)})' for layout in layouts[:3]]
+    return f"pass {' or '.join(named)} if that is what it holds"
+
+
+def _rows_of_joints(array: np.ndarray, joints: int | None, channels: str | None) -> np.ndarray:
+    """(T, V, C) of an array (T, V x C), whose V the caller's skeleton says."""
+    frames, width = array.shape
+    each = (len(channels),) if channels else (2, 3, 4)
+    if joints is not None and width % joints == 0 and width // joints in each:
+        return array.reshape(frames, joints, -1)
+    if width in (2, 3, 4) and likely_layouts((frames + 1, *array.shape), joints):
+        raise ValueError(
+            f"an array of shape {array.shape} is a single pose (V, C); a clip of it is array[None], and one of several "
+            "poses np.stack(poses)"
+        )
+    known = [f"{known.name} x {n}" for known in SKELETONS.values() for n in (2, 3) if width == n * len(known)]
+    raise ValueError(
+        f"an array of shape {array.shape} has no axis of joints; pass skeleton= if each row holds the numbers of all "
+        f"joints, one after the other ({width} numbers"
+        + (f" may be {', '.join(known[:6])}" if known else "")
+        + "), or an array (T, V, C)"
+    )
+
+
+def _are_apart(clip: np.ndarray, zeros: Zeros | None) -> bool:
+    """Whether two bodies of a clip (2, T, V, C) never stand where the other one does, as two persons do in a room.
+
+    Two clips of one person are usually at the same place. One body alone is a person beside padding.
+    """
+    clip = np.asarray(clip, dtype=np.float32)
+    clip = clip if zeros == "coordinates" else absent_as_nan(clip)
+    seen = np.logical_not(np.isnan(clip).any(axis=-1))
+    present = seen.any(axis=2)
+    both = present.all(axis=0)
+    if not both.any():
+        return not present.any(axis=1).all()
+    points = np.where(seen[..., None], clip, np.nan)[:, both]
+    low, high = np.nanmin(points, axis=2), np.nanmax(points, axis=2)
+    middle = (low + high) / 2
+    size = np.median(np.linalg.norm(high - low, axis=-1))
+    return bool(np.linalg.norm(middle[0] - middle[1], axis=-1).min() > 0.25 * size)
+
+
+def _is_nested(poses: Any) -> bool:
+    """Whether there are lists of lists, or an array of objects, with a number or None at the first place."""
+    depth = poses.ndim if isinstance(poses, np.ndarray) else 0
+    while isinstance(poses, (list, tuple, np.ndarray)) and len(poses):
+        depth += not isinstance(poses, np.ndarray)
+        poses = poses[0]
+    return depth >= 2 and (poses is None or isinstance(poses, (int, float, np.number)))
+
+
+def _numbers(poses: Any) -> np.ndarray | None:
+    try:
+        return np.array(poses, dtype=np.float32)
+    except (ValueError, TypeError):  # lists of different lengths
+        return None

@@ -1,4 +1,4 @@
-"""Zeros that mean "not seen": the one rule that every reader and every way into `Poses` follows.
+"""Numbers that mean "not seen": the one rule that every reader and every way into `Poses` follows.
 
 Sensors and pose estimators write zeros where they saw nothing. A zero may also be a coordinate: poses that are centred
 at the pelvis have it at the origin in every frame. What a clip shows decides:
@@ -7,11 +7,13 @@ at the pelvis have it at the origin in every frame. What a clip shows decides:
 - A joint at exactly zero was not seen where the origin lies outside of the body, or where the joint is elsewhere right
   before and after.
 - A joint of the trunk or head that is at zero all the time, in the middle of the body, is the origin of centred poses.
+- A joint at exactly -1 in all coordinates was not seen.
+- A joint whose score is zero was not seen, unless all scores are zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
@@ -24,6 +26,7 @@ Zeros = Literal["missing", "coordinates"]
 
 # Poses are centred at one of these, or at the root of their skeleton; nobody centres them at a hand.
 _CENTRES = ("pelvis", "mid_hips", "spine", "spine_2", "chest", "neck", "mid_shoulders", "head", "nose")
+_PLACEHOLDERS = (0, -1)
 _MARGIN = 0.25  # of the body's extent: a missing joint may be the outermost, so that the others do not reach the origin
 _STEP = 0.15  # of the body's extent: what moves on by more from one frame to the next was not seen in between
 
@@ -40,8 +43,10 @@ def assumed_zeros(zeros: Zeros | None) -> Iterator[None]:
         _assumed.reset(token)
 
 
-def zeros_as_nan(clip: np.ndarray, skeleton: Skeleton, zeros: Zeros | None = None) -> tuple[np.ndarray, bool]:
-    """Marks zeros that mean "not seen" as NaN.
+def zeros_as_nan(
+    clip: np.ndarray, skeleton: Skeleton, zeros: Zeros | None = None
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Marks coordinates of exactly 0 or -1 that mean "not seen" as NaN.
 
     Args:
         clip: (M, T, V, C).
@@ -49,22 +54,40 @@ def zeros_as_nan(clip: np.ndarray, skeleton: Skeleton, zeros: Zeros | None = Non
         zeros: What they mean: "missing" all of them, "coordinates" none; None for the rule of this module.
 
     Returns:
-        The clip itself if nothing is to be marked, else a copy, and whether single joints were marked by the rule.
+        The clip itself if nothing is to be marked, else a copy, and at which of these numbers single joints were marked
+        by the rule.
     """
     zeros = zeros or _assumed.get()
-    if zeros == "coordinates" or not (clip[..., 0] == 0).any():  # nearly always, and no time lost
-        return clip, False
-    zero = (clip == 0).all(axis=-1)
-    if not zero.any():
-        return clip, False
-    absent = (zero | np.isnan(clip).any(axis=-1)).all(axis=-1, keepdims=True)
-    joints = zero & ~absent
-    if zeros is None:
-        for person in np.flatnonzero(joints.any(axis=(1, 2))):
-            joints[person] &= ~_at_the_origin(clip[person], joints[person], skeleton)
-    marked = clip.copy()
-    marked[joints | (zero & absent)] = np.nan
-    return marked, zeros is None and bool(joints.any())
+    if zeros == "coordinates":
+        return clip, ()
+    first = clip[..., 0]
+    found = [value for value in _PLACEHOLDERS if (first == value).any()]  # nearly always none, and no time lost
+    at = {value: where for value in found if (where := (clip == value).all(axis=-1)).any()}
+    if not at:
+        return clip, ()
+    unseen = np.logical_or.reduce([*at.values(), np.isnan(clip).any(axis=-1)])
+    absent = unseen.all(axis=-1, keepdims=True)
+    marked, by_rule = clip.copy(), []
+    for value, where in at.items():
+        joints = where & ~absent
+        if zeros is None:
+            for person in np.flatnonzero(joints.any(axis=(1, 2))):
+                joints[person] &= ~_at_the_origin(clip[person] - value, joints[person], skeleton)
+            by_rule += [value] * bool(joints.any())
+        marked[joints | (where & absent)] = np.nan
+    return marked, tuple(by_rule)
+
+
+def unscored_as_nan(clips: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Marks as NaN the joints of clips (M, T, V, C) whose scores (M, T, V) are zero; not if all are zero.
+
+    Returns:
+        A copy of each clip in which something is to be marked, and the others themselves.
+    """
+    if not any(score.any() for score in scores):
+        return list(clips)
+    nan = np.float32(np.nan)
+    return [clip if s.all() else np.where((s == 0)[..., None], nan, clip) for clip, s in zip(clips, scores)]
 
 
 def absent_as_nan(clip: np.ndarray) -> np.ndarray:

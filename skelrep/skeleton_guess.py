@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skelrep.messages import warn
+from skelrep.missing import Zeros, zeros_as_nan
 from skelrep.skeletons import SKELETONS, Skeleton, resolve
 
 # No other order of so many joints is in use.
 _ONLY_ONE_OF_THIS_SIZE = {33: "mediapipe-33", 133: "coco-wholebody-133", 136: "halpe-136"}
 _FRAMES = 300  # are enough to judge by; more only take time
+_LEAST_SEEN = 0.8  # of the joints, at least once
 
 # Thresholds lie between what the named skeletons of thirteen motion data sets show in their own order and what the same
 # arrays show in the orders of the other skeletons.
@@ -45,12 +47,15 @@ class Fit(NamedTuple):
     fits: bool
 
 
-def skeleton_of(skeleton: Skeleton | str | Sequence[str] | None, clips: Sequence[np.ndarray]) -> Skeleton:
+def skeleton_of(
+    skeleton: Skeleton | str | Sequence[str] | None, clips: Sequence[np.ndarray], zeros: Zeros | None = None
+) -> Skeleton:
     """The skeleton that the caller names, or the one that the geometry of the clips shows, with a warning.
 
     Args:
         skeleton: As `resolve` takes it; None to judge by the clips.
         clips: Arrays (M, T, V, C) of one V, NaN where a joint was not seen.
+        zeros: What exact zeros mean (see `skelrep.missing`).
 
     Raises:
         ValueError: for a skeleton that does not fit V; if none or several of the known skeletons fit the geometry, with
@@ -61,7 +66,7 @@ def skeleton_of(skeleton: Skeleton | str | Sequence[str] | None, clips: Sequence
         return resolve(skeleton, joints)
     if joints in _ONLY_ONE_OF_THIS_SIZE:
         return SKELETONS[_ONLY_ONE_OF_THIS_SIZE[joints]]
-    candidates = fits(clips)
+    candidates = fits(clips, zeros)
     fitting = [fit.skeleton for fit in candidates if fit.fits]
     if len(fitting) == 1:
         warn(
@@ -82,11 +87,12 @@ def skeleton_of(skeleton: Skeleton | str | Sequence[str] | None, clips: Sequence
     )
 
 
-def fits(clips: Sequence[np.ndarray]) -> list[Fit]:
+def fits(clips: Sequence[np.ndarray], zeros: Zeros | None = None) -> list[Fit]:
     """How well each known skeleton of V joints fits, the best first."""
     candidates = [known for known in SKELETONS.values() if len(known) == clips[0].shape[2]]
-    poses = _sample(clips)
-    found = [Fit(known, *_judge(known, poses)) for known in candidates] if candidates else []
+    looked_at = clips[:_FRAMES]
+    seen = lambda known: [zeros_as_nan(clip, known, zeros)[0] for clip in looked_at]  # noqa: E731
+    found = [Fit(known, *_judge(known, _sample(seen(known)))) for known in candidates]
     return sorted(found, key=lambda fit: (not fit.fits, fit.tree))
 
 
@@ -95,7 +101,7 @@ def _sample(clips: Sequence[np.ndarray]) -> np.ndarray:
     joints, channels = clips[0].shape[2:]
     each = max(2, -(-_FRAMES // len(clips)))
     picked = []
-    for clip in clips[:_FRAMES]:
+    for clip in clips:
         poses = np.asarray(clip, dtype=np.float64).reshape(-1, joints, channels)
         seen = np.flatnonzero(~np.isnan(poses).any(axis=(1, 2)))
         if not len(seen):
@@ -107,15 +113,16 @@ def _sample(clips: Sequence[np.ndarray]) -> np.ndarray:
 def _judge(skeleton: Skeleton, poses: np.ndarray) -> tuple[float, bool]:
     """The length of the bones over that of the shortest tree, and whether the skeleton fits (P, V, C) poses."""
     channels = poses.shape[2]
-    if not len(poses):
+    known = np.flatnonzero(~np.isnan(poses).all(axis=(0, 2)))
+    if len(known) < _LEAST_SEEN * len(skeleton):
         return np.inf, False
     with np.errstate(invalid="ignore", divide="ignore"):
         distances = np.linalg.norm(poses[:, :, None] - poses[:, None], axis=-1)
-        typical = np.nanmedian(distances, axis=0) if not np.isnan(distances).all(axis=0).any() else None
-        if typical is None:
+        seen = distances[:, known[:, None], known]
+        if np.isnan(seen).all(axis=0).any():  # joints that are never seen at once
             return np.inf, False
-        shortest = _shortest_tree(typical)
-        bones = [(joint, parent) for joint, parent in enumerate(skeleton.parents) if joint != parent]
+        shortest = _shortest_tree(np.nanmedian(seen, axis=0))
+        bones = _bones(skeleton, known)
         lengths = distances[:, [joint for joint, _ in bones], [parent for _, parent in bones]]  # (P, B)
         mean = np.nanmean(lengths, axis=0)
         tree = float(np.nanmedian(lengths, axis=0).sum() / shortest) if shortest > 0 else np.inf
@@ -133,6 +140,18 @@ def _judge(skeleton: Skeleton, poses: np.ndarray) -> tuple[float, bool]:
         and body.is_one()
         and (channels == 2 or body.faces_ahead() > _AHEAD)
     )
+
+
+def _bones(skeleton: Skeleton, known: np.ndarray) -> list[tuple[int, int]]:
+    """Joint and parent of the joints that are seen; the parent is the next ancestor that is seen."""
+    bones = []
+    for joint in known.tolist():
+        parent = joint
+        while (parent := skeleton.parents[parent]) not in known and skeleton.parents[parent] != parent:
+            pass
+        if parent != joint and parent in known:
+            bones.append((joint, parent))
+    return bones
 
 
 def _shortest_tree(distances: np.ndarray) -> float:

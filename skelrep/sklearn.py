@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from skelrep.embedding import embed
 from skelrep.encoder import Encoder
 from skelrep.hub import load_pretrained
+from skelrep.missing import Zeros
 from skelrep.skeletons import Skeleton
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         skeleton: The clips' skeleton, its name or its joint names; not needed for `Poses`.
         layout: The order of the clips' axes, if it is another one; see `embed`.
         fps: Frames per second of the clips.
+        zeros: What coordinates of exactly zero mean; see `embed`.
+        scale: Factor of all coordinates, or one for each axis; see `embed`.
+        channels: The meaning of the channels of arrays, such as "xys"; see `embed`.
         streams: Which of the encoder's streams to use; by default all of them.
         batch_size: Number of clips per batch; does not change the result.
         device: Where to compute; by default the device of the encoder.
@@ -52,6 +56,9 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         skeleton: Skeleton | str | Sequence[str] | None = None,
         layout: str | None = None,
         fps: float | None = None,
+        zeros: Zeros | None = None,
+        scale: float | Sequence[float] | None = None,
+        channels: str | None = None,
         streams: str | Sequence[str] | None = None,
         batch_size: int | None = None,
         device: str | torch.device | None = None,
@@ -63,6 +70,9 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.skeleton = skeleton
         self.layout = layout
         self.fps = fps
+        self.zeros: Zeros | None = zeros
+        self.scale = scale
+        self.channels = channels
         self.streams = streams
         self.batch_size = batch_size
         self.device = device
@@ -90,6 +100,9 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             skeleton=self.skeleton,
             layout=self.layout,
             fps=self.fps,
+            zeros=self.zeros,
+            scale=self.scale,
+            channels=self.channels,
             streams=self.streams,
             batch_size=self.batch_size,
             device=self.device,

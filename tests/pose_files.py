@@ -94,3 +94,8 @@ def write_pku_recording(skeletons: Path, labels: Path, name: str, points: np.nda
     lines = [" " + " ".join(f"{x:.6f}" for x in frame.ravel()) for frame in points]
     (skeletons / f"{name}.txt").write_text("\n".join(lines) + "\n")
     (labels / f"{name}.txt").write_text(intervals)
+
+
+def columns_alone(path, array) -> None:
+    """Writes (T, V, K) as a line of numbers for each frame, without names."""
+    path.write_text("".join(",".join(map(repr, row)) + "\n" for row in array.reshape(len(array), -1).tolist()))

@@ -89,6 +89,24 @@ def test_bones_that_change_their_length_are_noticed(good):
     assert "left and right" in unlikely(changed(good, longer))["sides"]
 
 
+def test_bones_of_joints_whose_tree_nobody_gave(good):
+    named = replace(good, skeleton=custom(good.skeleton.joints))
+    bones = check(named).to_dict()["findings"]["bones"]
+    assert bones["ok"]
+    assert {"left_shoulder-left_elbow", "right_knee-right_ankle"} <= set(bones["changes"])
+
+
+def test_hands_and_feet_within_the_error_of_a_sensor_are_likely(good):
+    """A hand of eight centimetres that Kinect sees as twelve."""
+    index = good.skeleton.joints.index
+
+    def longer(clip):
+        clip[:, :, index("left_hand")] += 0.5 * (clip[:, :, index("left_hand")] - clip[:, :, index("left_wrist")])
+        return clip
+
+    assert "sides" not in unlikely(changed(good, longer))
+
+
 def test_rates_and_repeated_frames(good):
     assert unlikely(replace(good, fps=None)) == {"rate": "unknown; pass fps="}
     assert "rate" in unlikely(replace(good, fps=3000.0))

@@ -99,6 +99,20 @@ def test_a_hand_never_seen_of_centred_poses():
     assert missing(marked) == [(0, t, KINECT.joints.index("left_hand")) for t in range(30)]
 
 
+def test_a_joint_at_minus_one_was_not_seen(way):
+    clip = 300 * body()
+    clip[0, 3:6, 7] = -1
+    with pytest.warns(UserWarning, match="exactly -1, -1, -1"):
+        assert missing(way(clip)) == [(0, 3, 7), (0, 4, 7), (0, 5, 7)]
+    np.testing.assert_array_equal(way(clip, "coordinates"), clip)
+
+
+def test_minus_one_in_the_middle_of_a_body_is_a_coordinate(way, recwarn):
+    clip = body()
+    clip += -1 - clip[:, 4:5, 7:8]
+    np.testing.assert_array_equal(way(clip), clip)
+
+
 def test_what_zeros_mean_is_kept(tmp_path):
     clip = body()
     clip[0, 3, 7] = 0
@@ -106,8 +120,10 @@ def test_what_zeros_mean_is_kept(tmp_path):
     for kept in (poses[0], poses.windows(0.5), poses + poses, poses.with_labels([1])):
         assert kept.zeros == "coordinates"
         assert not np.isnan(kept.clips[0]).any()
-    poses.save(tmp_path / "a.npz")
-    assert not np.isnan(read(tmp_path / "a.npz").clips[0]).any()
+    for path in (tmp_path / "a.npz", tmp_path / "a.jsonl"):
+        write(poses, path)
+        assert read(path).zeros == "coordinates"
+        assert not np.isnan(read(path).clips[0]).any()
     with pytest.raises(ValueError, match="zeros must be 'missing', 'coordinates' or None, got 'nan'"):
         Poses([clip], KINECT, zeros="nan")
 

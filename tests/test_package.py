@@ -32,9 +32,8 @@ ORDER = [
     "joint_names",
     "skeleton_tables",
     "skeletons",
-    "skeleton_guess",
 ]
-ORDER += ["missing", "fractions", "layouts", "persons", "tracking", "poses", "io"]
+ORDER += ["missing", "skeleton_guess", "fractions", "channels", "layouts", "persons", "tracking", "poses", "io"]
 ORDER += ["completion", "cleaning", "alignment", "preprocess", "checks"]
 ORDER += ["encoder", "hub", "embedding", "evaluate", "recordings", "plot", "sklearn", "train", "cli"]
 

@@ -239,3 +239,20 @@ def test_invalid_paths_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no file or folder .*gone.npz"):
         prepare([tmp_path / "gone.npz"], tmp_path / "other")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.npz", "corpus"]
+
+
+def test_lists_and_patterns_are_sources(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "c"):
+        write(Poses([RNG.normal(size=(1, 6, 3, 3))], THREE, [name], fps=30), tmp_path / f"{name}.npz")
+    (tmp_path / "list.txt").write_text("a.npz\nb.npz\n")
+    about = prepare(["@list.txt", "?.npz", "c.npz", "."], "out", skeleton=THREE)
+    assert [(source["name"], source["clips"]) for source in about["sources"]] == [
+        ("@list.txt", 2),
+        ("?.npz", 3),
+        ("c", 1),
+        (tmp_path.name, 3),
+    ]
+    monkeypatch.setattr("sys.stdin", ["b.npz\n", "a.npz\n"])
+    assert prepare(["-"], "from_stdin", skeleton=THREE)["sources"][0]["clips"] == 2
+    assert contents(tmp_path / "from_stdin")[1]["ids"].tolist() == ["b", "a"]

@@ -85,6 +85,17 @@ def test_an_array_of_ntu_is_embedded_without_an_option():
     np.testing.assert_array_equal(found, embed(clip, skeleton="ntu-25"))
 
 
+@pytest.mark.parametrize("name", ["ntu-25", "kinect-20"])
+def test_zeros_that_mean_not_seen_do_not_hide_the_body(name):
+    clip = walking(name)
+    clip[0, 3:6, 7] = clip[0, ::4, 9] = clip[0, :, -1] = 0
+    with pytest.warns(UserWarning) as said:
+        poses = Poses.from_array(clip)
+    assert poses.skeleton.name == name
+    assert len(said) == 2  # the skeleton, and the zeros
+    assert np.isnan(poses.clips[0]).any(axis=-1).sum() == 3 + 15 + 60
+
+
 def test_the_question_names_the_candidates_the_most_likely_first():
     order = [fit.skeleton.name for fit in fits([walking("kinect-20") * [-1, 1, 1]])]
     assert order == ["kinect-20", "utd-mhad-20", "msr-action3d-20"]

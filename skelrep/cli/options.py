@@ -55,6 +55,19 @@ def add_reading(parser: ArgumentParser) -> None:
         help="what coordinates of exactly 0 mean (default: decided from the data)",
     )
     group.add_argument(
+        "--channels",
+        type=_channels,
+        metavar="LETTERS",
+        help="numbers of a joint in an array or a table without column names: x, y, z, s for a score, _ for an unused "
+        "one; for example xys (default: decided from the data)",
+    )
+    group.add_argument(
+        "--root-offset",
+        **one_of("added", "replaced"),
+        help="BVH: whether the OFFSET of the root is added to its position channels or replaced by them (default: "
+        "decided by the height of the feet)",
+    )
+    group.add_argument(
         "--labels",
         metavar="WHERE",
         help="where labels are, if not in the files: `folder`, the names of the folders that contain the files "
@@ -75,8 +88,8 @@ def add_reading(parser: ArgumentParser) -> None:
 
 def reading_options(arguments: Namespace) -> dict[str, Any]:
     """The arguments of `add_reading` as keyword arguments of `skelrep.read`."""
-    given = ("format", "layout", "skeleton", "fps", "scale", "min_score", "zeros", "body_model")
-    given += ("labels", "subjects", "on_error")
+    given = ("format", "layout", "skeleton", "fps", "scale", "min_score", "zeros", "channels", "root_offset")
+    given += ("body_model", "labels", "subjects", "on_error")
     return {key: getattr(arguments, key) for key in given} | {"report": new_report(arguments)}
 
 
@@ -99,6 +112,12 @@ def _layout(text: str) -> str:
     if len(set(letters)) != len(letters) or not set("TVC") <= set(letters) <= set("NMTVC"):
         raise ArgumentTypeError(f"must name each of T, V and C once, and N and M at most once; got {text!r}")
     return letters
+
+
+def _channels(text: str) -> str:
+    from skelrep.channels import check_channels
+
+    return _checked(text, check_channels)
 
 
 def _checked(value: Value, check: Callable[[Value], object]) -> Value:

@@ -13,7 +13,9 @@ from skelrep.cli.output import report, say
 
 
 def _add_prepare(parser: ArgumentParser) -> None:
-    parser.add_argument("poses", nargs="+", help="files or folders of three-dimensional poses")
+    parser.add_argument(
+        "poses", nargs="+", help="three-dimensional poses: files, folders, patterns, @LIST or - for paths on stdin"
+    )
     parser.add_argument("-o", "--output", required=True, metavar="CORPUS", help="a new folder")
     parser.add_argument(
         "--to", type=skeleton, metavar="SKELETON", help="map all poses to this skeleton (i2md_small: common-15)"

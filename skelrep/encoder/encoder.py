@@ -17,6 +17,7 @@ from skelrep.encoder.config import EncoderConfig
 from skelrep.encoder.inference import PersonEmbeddings, embed_batches, embed_persons
 from skelrep.encoder.modalities import modality
 from skelrep.encoder.streaming import EmbeddingStream
+from skelrep.missing import Zeros
 from skelrep.poses import Poses, as_poses
 from skelrep.preprocess import Prepared, PreprocessConfig, kept_frames, prepare_weighted
 from skelrep.skeletons import Skeleton, resolve
@@ -183,12 +184,23 @@ class Encoder(nn.Module):
         skeleton: Skeleton | str | Sequence[str] | None = None,
         layout: str | None = None,
         fps: float | None = None,
+        zeros: Zeros | None = None,
+        scale: float | Sequence[float] | None = None,
+        channels: str | None = None,
         window: float | None = None,
         stride: float | None = None,
         **options: Any,
     ) -> np.ndarray:
         """`skelrep.embed` for poses in memory; see there for all arguments, the result and the errors."""
-        poses = as_poses(poses, skeleton=skeleton, layout=layout, fps=fps)
+        said = {
+            "skeleton": skeleton,
+            "layout": layout,
+            "fps": fps,
+            "zeros": zeros,
+            "scale": scale,
+            "channels": channels,
+        }
+        poses = as_poses(poses, **said)
         warn_of_first_frames(poses)
         if window is not None:
             poses = poses.windows(window, stride)
@@ -203,10 +215,21 @@ class Encoder(nn.Module):
         skeleton: Skeleton | str | Sequence[str] | None = None,
         layout: str | None = None,
         fps: float | None = None,
+        zeros: Zeros | None = None,
+        scale: float | Sequence[float] | None = None,
+        channels: str | None = None,
         **options: Any,
     ) -> PersonEmbeddings:
         """`skelrep.embedding.embed_persons` for poses in memory; see there."""
-        return embed_persons(self, as_poses(poses, skeleton=skeleton, layout=layout, fps=fps), **options)
+        said = {
+            "skeleton": skeleton,
+            "layout": layout,
+            "fps": fps,
+            "zeros": zeros,
+            "scale": scale,
+            "channels": channels,
+        }
+        return embed_persons(self, as_poses(poses, **said), **options)
 
     def stream(self, skeleton: Skeleton | str | Sequence[str] | None = None, **options: Any) -> EmbeddingStream:
         """Frame-by-frame embedding; see `skelrep.encoder.EmbeddingStream`."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from skelrep.io.kinematics import positions, rotation
 from skelrep.io.numpy_files import rate
-from skelrep.io.reader import Reader, ReadOptions
+from skelrep.io.reader import Reader, ReadOptions, RootOffset
 from skelrep.memory_budget import bounded
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
@@ -19,11 +19,12 @@ def read_bvh(path: Path, options: ReadOptions) -> Poses:
 
     Rotations are applied in the order of their channels. Position channels replace the OFFSET of their joint in some
     exporters' files and are added to it in others'. For the root the reading that puts the feet nearer to height zero
-    is taken; for other joints values nearer to the offset than to zero replace it.
+    is taken, unless `options.root_offset` says it; for other joints values nearer to the offset than to zero replace
+    it.
 
     Args:
         path: The file.
-        options: `skeleton`: other names for the joints, end sites included.
+        options: `skeleton`: other names for the joints, end sites included. `root_offset`: "added" or "replaced".
 
     Returns:
         One clip (1, T, V, 3) at the file's frames per second, in the file's own unit, which it does not name.
@@ -46,7 +47,7 @@ def read_bvh(path: Path, options: ReadOptions) -> Poses:
         raise ValueError(f"{path} announces {frames} frames but holds {len(values)}")
     bounded(frames, len(names), 9)
     skeleton = custom(names, parents, "bvh") if options.skeleton is None else resolve(options.skeleton, len(names))
-    clip = _points(values, parents, offsets, channels, skeleton)[None]
+    clip = _points(values, parents, offsets, channels, skeleton, options.root_offset)[None]
     return Poses([clip], skeleton, [path.stem], fps=rate(seconds), zeros="coordinates")  # computed, none is missing
 
 
@@ -54,7 +55,12 @@ READER = Reader("bvh", (".bvh",), read_bvh)
 
 
 def _points(
-    values: np.ndarray, parents: list[int], offsets: list[list[float]], channels: list[list[str]], skeleton: Skeleton
+    values: np.ndarray,
+    parents: list[int],
+    offsets: list[list[float]],
+    channels: list[list[str]],
+    skeleton: Skeleton,
+    root_offset: RootOffset | None,
 ) -> np.ndarray:
     """Positions (T, V, 3) of the channels' values (T, channels)."""
     turns = np.tile(np.eye(3), (len(values), len(parents), 1, 1))
@@ -82,7 +88,11 @@ def _points(
     for root, (offset, axes) in roots.items():
         body = [joint for joint in range(len(parents)) if _root_of(joint, parents) == root]
         added = offset.copy()
-        if _is_absolute(points[:, body], places[:, root], offset, axes, up):
+        if root_offset is None:
+            replaced = _is_absolute(points[:, body], places[:, root], offset, axes, up)
+        else:
+            replaced = root_offset == "replaced"
+        if replaced:
             added[axes] = 0
         points[:, body] += added
     return points

@@ -67,6 +67,8 @@ def _sleap(file: Any) -> tuple[list[str], np.ndarray, np.ndarray | None]:
     scores = None
     if "point_scores" in file and file["point_scores"].shape == (len(clip), len(names), clip.shape[1]):
         scores = np.asarray(file["point_scores"], dtype=np.float32).swapaxes(1, 2)
+        # Joints that somebody placed or corrected by hand have no score.
+        scores = np.where(np.isnan(scores) & ~np.isnan(clip).any(axis=-1), np.float32(1), scores)
     seen = ~np.isnan(clip).all(axis=(1, 2, 3))
     seen[0] |= not seen.any()
     return names, clip[seen], None if scores is None else scores[seen]

@@ -1,7 +1,7 @@
 """JSON lines (`.jsonl`): an object on each line for each clip, for other programs and languages.
 
     {"id": "wave_01", "label": "wave", "fps": 30.0, "skeleton": "coco-17", "joints": ["nose", ...], "parents": [0, ...],
-     "person_ids": [null], "info": {"subject": 3}, "poses": [...], "scores": [...]}
+     "person_ids": [null], "zeros": "coordinates", "info": {"subject": 3}, "poses": [...], "scores": [...]}
 
 `poses` is persons x frames x joints x channels, `scores` persons x frames x joints; null is what was not seen. All but
 `poses` and `skeleton` or `joints` may be absent.
@@ -40,6 +40,7 @@ def _as_object(poses: Poses, i: int) -> dict[str, Any]:
         "joints": poses.skeleton.joints,
         "parents": poses.skeleton.parents,
         "person_ids": None if poses.person_ids is None else poses.person_ids[i],
+        "zeros": poses.zeros,
         "info": {key: column[i].item() for key, column in poses.info.items()} or None,
         "poses": _as_lists(poses.clips[i]),
         "scores": None if poses.scores is None else _as_lists(poses.scores[i]),
@@ -94,6 +95,7 @@ def _from_object(found: dict[str, Any], name: str, options: ReadOptions) -> Pose
         None if found.get("scores") is None else [np.array(found["scores"], dtype=np.float32)],
         {str(key): np.array([value]) for key, value in found.get("info", {}).items()},
         None if found.get("person_ids") is None else [tuple(found["person_ids"])],
+        found.get("zeros"),
     )
 
 

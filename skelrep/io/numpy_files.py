@@ -24,8 +24,8 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses:
 
     Args:
         path: The file.
-        options: `layout`: axes of the array, for example "NCTVM". `skeleton`: what the joints are. `split`: "train" or
-            "test", to load that half of a CTR-GCN file only.
+        options: `layout`: axes of the array, for example "NCTVM". `channels`: those of its axis C. `skeleton`: what the
+            joints are. `split`: "train" or "test", to load that half of a CTR-GCN file only.
 
     Raises:
         ValueError: if the file is something else or damaged, or the array's shape does not fit.
@@ -33,11 +33,12 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses:
     layout, skeleton = options.layout, options.skeleton
     with opened(path) as content:
         if isinstance(content, np.ndarray):
-            return _from_one(content, path, layout, skeleton)
+            return _from_one(content, path, options)
         if len(content.files) == 1:
-            return _from_one(content[content.files[0]], path, layout, skeleton)
-        if layout is not None:
-            raise ValueError(f"layout= describes a single array, but {path} holds {', '.join(content.files)}")
+            return _from_one(content[content.files[0]], path, options)
+        for name, said in (("layout", layout), ("channels", options.channels)):
+            if said is not None:
+                raise ValueError(f"{name}= describes a single array, but {path} holds {', '.join(content.files)}")
         if "format_version" in content.files:
             poses = Poses.load(path)
             return poses if skeleton is None else replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
@@ -49,8 +50,9 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses:
         )
 
 
-def _from_one(array: np.ndarray, path: Path, layout: str | None, skeleton: Any) -> Poses:
-    poses = Poses.from_array(array, skeleton=skeleton, layout=layout)
+def _from_one(array: np.ndarray, path: Path, options: ReadOptions) -> Poses:
+    said = {"skeleton": options.skeleton, "layout": options.layout, "channels": options.channels}
+    poses = Poses.from_array(array, **said)
     return replace(poses, ids=[path.stem]) if len(poses) == 1 else poses
 
 

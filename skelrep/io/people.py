@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelrep.channels import third_channel
 from skelrep.io.reader import ReadOptions
 from skelrep.io.timeline import Timeline, timeline
 from skelrep.memory_budget import bounded
@@ -247,13 +248,7 @@ def _shown(person: Person) -> np.ndarray:
 
 
 def _third_is_score(people: list[Person]) -> bool:
-    """Whether x, y, z are x, y, score: z within 0 and 1 beside pixels, or beside fractions of a picture."""
+    """Whether x, y, z are x, y, score."""
     if people[0].points.shape[1] != 3 or any(person.scores is not None for person in people):
         return False
-    points = np.stack([person.points for person in people])
-    if np.isnan(points).all():
-        return False
-    third, picture = points[..., 2], points[..., :2]
-    if np.nanmin(third) < 0 or np.nanmax(third) > 1:
-        return False
-    return bool(np.nanmax(picture) > 50 or (np.nanmin(picture) >= 0 and np.nanmax(picture) <= 1.1))
+    return third_channel(np.stack([person.points for person in people])) == "score"

@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton
+
+#: A BVH root's position channels are added to its OFFSET, or it is replaced by them.
+RootOffset = Literal["added", "replaced"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class ReadOptions:
             whether coordinates will be scaled, before it warns about their unit.
         skip: A reader of many files calls it for one that cannot be read, with the error, and goes on; None: it raises.
         body_model: The body model, a file or a folder of them, of formats that hold rotations of SMPL's joints.
+        channels: The meaning of the numbers of a joint in formats without names (see `skelrep.channels`).
+        root_offset: What the position channels of a BVH root do to its OFFSET; None to judge by the height of the feet.
     """
 
     layout: str | None = None
@@ -34,6 +40,8 @@ class ReadOptions:
     scale: float | Sequence[float] | None = None
     skip: Callable[[Path, Exception], None] | None = None
     body_model: str | PathLike[str] | None = None
+    channels: str | None = None
+    root_offset: RootOffset | None = None
 
 
 @dataclass(frozen=True)

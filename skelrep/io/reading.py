@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from skelrep.fractions import check_unit, fractions_postponed, unit_is_checked
+from skelrep.fractions import check_unit, fractions_postponed
 from skelrep.io.labelling import Column, splits_in_folders
-from skelrep.io.reader import Reader, ReadOptions
+from skelrep.io.reader import Reader, ReadOptions, RootOffset
 from skelrep.io.registry import collected, reader_called, reader_for, recognised, suffixes
 from skelrep.io.report import ReadReport
 from skelrep.io.sources import Sources, sources
@@ -23,6 +23,7 @@ from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton
 from skelrep.splits import in_split, split_names
 
+_ARRAYS = ("npy", "npz")  # readers of bare arrays
 _LONGEST = 1000  # characters of a message that repeats what a file holds
 # Clips, and the path of each clip's file below the folder that is read.
 _Part = tuple[Poses, list[str]]
@@ -39,6 +40,8 @@ def read(
     scale: float | Sequence[float] | None = None,
     min_score: float | None = None,
     zeros: Zeros | None = None,
+    channels: str | None = None,
+    root_offset: RootOffset | None = None,
     body_model: str | os.PathLike | None = None,
     labels: Any = None,
     subjects: Any = None,
@@ -62,6 +65,10 @@ def read(
         min_score: A joint of lower score (confidence, visibility) becomes missing.
         zeros: What coordinates mean that are exactly zero: "missing", "coordinates", or None to judge by the data, with
             a warning where single joints count as missing (see `skelrep.missing`).
+        channels: A letter for each number of a joint in a bare array or a table without names: x, y, z, s for a score,
+            _ for what is not used ("xys", "xyzs", "yxs"); by default judged by the numbers.
+        root_offset: For BVH, whether position channels of the root are "added" to its OFFSET or it is "replaced" by
+            them; by default judged by the height of the feet.
         body_model: The body model, a file or a folder of them, for files of SMPL's rotations (AMASS).
         labels: Where labels are that do not stand in the files: "folder", the names of the folders below `path` in
             which files lie ("folder:2" for the second level, "folder:-1" for the last); a table with a line for each
@@ -94,6 +101,8 @@ def read(
             scale=scale,
             min_score=min_score,
             zeros=zeros,
+            channels=channels,
+            root_offset=root_offset,
             body_model=body_model,
             labels=labels,
             subjects=subjects,
@@ -115,6 +124,8 @@ def read_parts(
     scale: float | Sequence[float] | None = None,
     min_score: float | None = None,
     zeros: Zeros | None = None,
+    channels: str | None = None,
+    root_offset: RootOffset | None = None,
     body_model: str | os.PathLike | None = None,
     labels: Any = None,
     subjects: Any = None,
@@ -129,7 +140,9 @@ def read_parts(
     counts = report if report is not None else ReadReport()
     splits = [split] if isinstance(split, str) else list(split or ())
     skip = counts.skip if on_error == "skip" else None
-    options = ReadOptions(layout, skeleton, splits[0] if splits else None, fps, scale, skip, body_model)
+    options = ReadOptions(
+        layout, skeleton, splits[0] if splits else None, fps, scale, skip, body_model, channels, root_offset
+    )
     asked = [(labels, "label"), (subjects, "subject")]
     columns = [Column(said, what, found) for said, what in asked if said is not None]
     selection = _Splits(splits, found.said)
@@ -203,19 +216,13 @@ def _declared(
     if fps is not None:
         poses = replace(poses, fps=fps)
     if scale is not None:
-        factors = np.asarray(scale, dtype=np.float32)
-        if factors.shape not in ((), (1,), (poses.channels,)) or not np.isfinite(factors).all() or not factors.any():
-            raise ValueError(f"scale must be a number, or one for each of the {poses.channels} axes, got {scale}")
-        poses = replace(poses, clips=[clip * factors for clip in poses.clips])
+        poses = poses.scaled(scale)
     if min_score is not None:
         if poses.scores is None:
             raise ValueError(f"{where} holds no scores, so that min_score={min_score} cannot be asked of them")
         low = [np.isnan(score) | (score < min_score) for score in poses.scores]
         poses = replace(poses, clips=[np.where(bad[..., None], np.nan, clip) for bad, clip in zip(low, poses.clips)])
-    if scale is None:
-        check_unit(poses)
-    else:
-        unit_is_checked(poses)
+    check_unit(poses)
     return poses
 
 
@@ -324,8 +331,14 @@ def _read_file(path: Path, reader: Reader | None, options: ReadOptions) -> Itera
         raise ValueError(f"{path} is empty")
     try:
         reader = reader or reader_for(path)
-        if options.layout is not None and reader.name not in ("npy", "npz"):
+        if options.layout is not None and reader.name not in _ARRAYS:
             raise ValueError(f"layout= is for bare arrays; the format {reader.name!r} fixes its axes")
+        if options.root_offset not in (None, "added", "replaced"):
+            raise ValueError(f"root_offset must be 'added', 'replaced' or None, got {options.root_offset!r}")
+        if options.root_offset is not None and reader.name != "bvh":
+            raise ValueError(f"root_offset= is for BVH files; the format {reader.name!r} has no OFFSET")
+        if options.channels is not None and reader.name not in (*_ARRAYS, "csv"):
+            raise ValueError(f"channels= is for numbers without names; the format {reader.name!r} fixes their meaning")
         yield from counted(_parts_of(path, reader, options), path.stat().st_size)
     except ValueError as error:
         said = f"{error}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.fractions import check_unit
+from skelrep.fractions import check_unit, fractions_postponed
 from skelrep.layouts import as_array
 from skelrep.missing import Zeros
 from skelrep.poses.poses import Poses
@@ -23,6 +23,8 @@ def as_poses(
     layout: str | None = None,
     fps: float | None = None,
     zeros: Zeros | None = None,
+    scale: float | Sequence[float] | None = None,
+    channels: str | None = None,
 ) -> Poses:
     """Makes `Poses` of whatever holds poses in memory.
 
@@ -34,6 +36,8 @@ def as_poses(
         layout: The axes of the array, or of each array in the list.
         fps: Frames per second; overrides what `Poses` say.
         zeros: What exact zeros mean (see `Poses`).
+        scale: Coordinates are multiplied by it, or each axis by its own (see `Poses.scaled`).
+        channels: The meaning of an array's channels, such as "xys" (see `Poses.from_array`).
 
     Raises:
         ValueError: if it is empty, or a shape does not fit; the message says what was expected.
@@ -42,27 +46,33 @@ def as_poses(
     Examples:
         >>> poses = as_poses([walk, jump], skeleton="coco-17", fps=30)  # two arrays (T, 17, 2)
     """
+    said: dict[str, Any] = {"skeleton": skeleton, "fps": fps, "zeros": zeros}
+    if scale is not None:  # nothing is to be said of the unit
+        with fractions_postponed():
+            return as_poses(poses, **said, layout=layout, channels=channels).scaled(scale)
     if isinstance(poses, Poses):
-        return _declared(poses, skeleton, fps)
+        return _declared(poses, **said)
     if hasattr(poses, "dims") and hasattr(poses, "coords"):  # an xarray, without importing xarray to say so
-        return as_poses(Poses(**from_xarray(poses)), skeleton=skeleton, fps=fps)
+        return as_poses(Poses(**from_xarray(poses), zeros=zeros), skeleton=skeleton, fps=fps)
+    said |= {"layout": layout, "channels": channels}
     array = as_array(poses)
     if array is not None:
-        return Poses.from_array(array, skeleton=skeleton, layout=layout, fps=fps, zeros=zeros)
+        return Poses.from_array(array, **said)
     if not isinstance(poses, (list, tuple, np.ndarray)):
         raise TypeError(f"poses must be Poses, an array, a tensor or a list of clips, got {type(poses).__name__}")
     if not len(poses):
         raise ValueError("the list of clips is empty")
-    said: dict[str, Any] = {"skeleton": skeleton, "layout": layout, "fps": fps, "zeros": zeros}
     if any(as_array(clip) is None for clip in poses):
         return Poses.concatenate([as_poses(clip, **said) for clip in poses])
     return Poses.from_clips(list(poses), **said)
 
 
-def _declared(poses: Poses, skeleton: Any, fps: float | None) -> Poses:
+def _declared(poses: Poses, skeleton: Any, fps: float | None, zeros: Zeros | None) -> Poses:
     if not len(poses):
         raise ValueError("there is no clip in these poses")
     check_unit(poses)
     if skeleton is not None:
         poses = replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
+    if zeros is not None:  # those that were not seen by the rule are marked already
+        poses = replace(poses, zeros=zeros)
     return poses if fps is None else replace(poses, fps=fps)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from skelrep.fractions import check_unit
-from skelrep.layouts import as_array, clips_from_array, is_certainly_finite
+from skelrep.layouts import as_array, channels_of_all, clips_from_array, is_certainly_finite
 from skelrep.messages import nearest, warn
-from skelrep.missing import Zeros, zeros_as_nan
+from skelrep.missing import Zeros, unscored_as_nan, zeros_as_nan
 from skelrep.poses import npz, xarrays
 from skelrep.poses.columns import plain_column
+from skelrep.poses.concatenation import concatenated
 from skelrep.poses.joining import joined
 from skelrep.skeleton_guess import skeleton_of
 from skelrep.skeletons import Skeleton, resolve
@@ -33,7 +34,8 @@ class Poses:
         ids: N names, for messages and for output files.
         labels: (N,) integers or strings, or None.
         fps: Frames per second of all clips, or None if unknown.
-        scores: N float32 arrays (M, T, V) of the estimator's confidence, or None.
+        scores: N float32 arrays (M, T, V) of the estimator's confidence, or None. A joint of score 0 was not seen and
+            becomes NaN, unless all scores are 0.
         info: Further columns, each (N,): subject, camera, membership of a split, start and end of a window ...
         person_ids: For each clip a tuple of M names, such as a tracker's ids, None for a person without one; or None.
         zeros: What coordinates mean that are exactly zero in all axes: "missing", "coordinates", or None to judge by
@@ -98,6 +100,7 @@ class Poses:
             for name, clip, score in zip(self.ids, self.clips, self.scores):
                 if score.shape != clip.shape[:3]:
                     raise ValueError(f"scores of clip {name!r} have shape {score.shape}; expected {clip.shape[:3]}")
+            set_(self, "clips", unscored_as_nan(self.clips, self.scores))
         if self.person_ids is not None:
             names = [tuple(None if one is None else str(one) for one in persons) for persons in self.person_ids]
             set_(self, "person_ids", names)
@@ -107,9 +110,10 @@ class Poses:
 
     def _without_zeros(self, clips: list[np.ndarray]) -> list[np.ndarray]:
         marked = [zeros_as_nan(clip, self.skeleton, self.zeros) for clip in clips]
-        if any(by_rule for _, by_rule in marked):
+        if found := {value for _, by_rule in marked for value in by_rule}:
+            numbers = " or ".join(", ".join([str(value)] * clips[0].shape[3]) for value in sorted(found, reverse=True))
             warn(
-                f"joints of {self.skeleton.name!r} at exactly {', '.join('0' * clips[0].shape[3])} count as not seen; "
+                f"joints of {self.skeleton.name!r} at exactly {numbers} count as not seen; "
                 "zeros='coordinates' keeps them, zeros='missing' says that you know it"
             )
         return [clip for clip, _ in marked]
@@ -228,6 +232,20 @@ class Poses:
         """
         return replace(self, labels=self._column(labels, "label"))
 
+    def scaled(self, scale: float | Sequence[float]) -> Poses:
+        """The same clips with coordinates multiplied by a factor, or each axis by its own.
+
+        Args:
+            scale: 0.001 for millimetres, (1920, 1080) for fractions of a picture, (-1, 1, 1) for mirrored axes.
+
+        Raises:
+            ValueError: if it is no finite number, or has not one for each axis.
+        """
+        factors = np.asarray(scale, dtype=np.float32)
+        if factors.shape not in ((), (1,), (self.channels,)) or not np.isfinite(factors).all() or not factors.any():
+            raise ValueError(f"scale must be a number, or one for each of the {self.channels} axes, got {scale}")
+        return replace(self, clips=[clip * factors for clip in self.clips], unit_is_checked=True)
+
     def with_info(self, **columns: Any) -> Poses:
         """The same clips with further or other columns of `info`, each as `with_labels` takes labels.
 
@@ -298,47 +316,15 @@ class Poses:
 
     @staticmethod
     def concatenate(parts: Sequence[Poses]) -> Poses:
-        """One set out of several of the same skeleton; columns that not all of them have are left out.
+        """One set out of several of the same skeleton.
 
+        Columns that not all of them have are left out, and different frames per second, with a warning that names them.
         Where two sets share an id, every id is preceded by the number of its set, so that ids stay unique.
 
         Raises:
             ValueError: if there are none, or if the skeletons differ.
         """
-        if not parts:
-            raise ValueError("no poses to concatenate")
-        parts = [part for part in parts if len(part)] or parts[:1]  # a selection of nothing has no channels to compare
-        first = parts[0]
-        for part in parts:
-            if (part.skeleton.joints, part.channels) != (first.skeleton.joints, first.channels):
-                raise ValueError(
-                    f"cannot put {part.skeleton.name!r} ({part.channels}-D) and {first.skeleton.name!r} "
-                    f"({first.channels}-D) into one set of poses; embed them apart"
-                )
-        ids = [part.ids for part in parts]
-        if len({name for names in ids for name in set(names)}) < sum(len(set(names)) for names in ids):
-            ids = [[f"{i}/{name}" for name in names] for i, names in enumerate(ids)]
-        labelled = all(part.labels is not None for part in parts)
-        scored = all(part.scores is not None for part in parts)
-        return Poses(
-            clips=[clip for part in parts for clip in part.clips],
-            skeleton=first.skeleton,
-            ids=[name for names in ids for name in names],
-            labels=np.concatenate([part.labels for part in parts]) if labelled else None,  # type: ignore[misc]
-            fps=first.fps if all(part.fps == first.fps for part in parts) else None,
-            scores=[score for part in parts for score in part.scores] if scored else None,  # type: ignore[union-attr]
-            info={
-                key: np.concatenate([part.info[key] for part in parts])
-                for key in first.info
-                if all(key in part.info for part in parts)
-            },
-            person_ids=[names for part in parts for names in part.person_ids]  # type: ignore[union-attr]
-            if all(part.person_ids is not None for part in parts)
-            else None,
-            # The zeros that mean "not seen" are marked already in each part.
-            zeros="coordinates" if any(part.zeros == "coordinates" for part in parts) else first.zeros,
-            unit_is_checked=all(part.unit_is_checked for part in parts),
-        )
+        return Poses(**concatenated(parts))
 
     # -- making and keeping ---------------------------------------------------------------------------------------
 
@@ -353,12 +339,14 @@ class Poses:
         labels: Any = None,
         fps: float | None = None,
         zeros: Zeros | None = None,
+        channels: str | None = None,
     ) -> Poses:
         """Poses from one array.
 
         Args:
             array: (T, V, C) or (M, T, V, C): one clip; (N, M, T, V, C): a batch; anything else with `layout`. C is 2 or
-                3, or one more where the last channel is a confidence (x, y, score), which becomes `scores`.
+                3, or one more where a channel is a confidence (x, y, score), which becomes `scores`. What is masked or
+                None is missing.
             skeleton: A `Skeleton`, the name of one, or V joint names; by default the known skeleton of V joints that
                 alone fits the geometry (see `skelrep.skeleton_guess`), with a warning that names it.
             layout: The array's axes in its own order out of N, M, T, V, C (clips, persons, frames, joints, channels),
@@ -367,6 +355,8 @@ class Poses:
             labels: (N,) labels.
             fps: Frames per second.
             zeros: What exact zeros mean (see `Poses`).
+            channels: A letter for each channel: x, y, z, s for a score, _ for what is not used ("xys", "xyzs", "yxs").
+                By default judged by the numbers, with a warning where there is a score (see `skelrep.channels`).
 
         Frames at the end of a batch's clip in which nobody was seen are padding and are cut off. float32 clips in which
         nothing becomes NaN share the array's memory, so that a large array is not held twice.
@@ -378,8 +368,10 @@ class Poses:
         Examples:
             >>> poses = Poses.from_array(np.load("walk.npy"), skeleton="coco-17", fps=30)  # (T, 17, 2)
         """
-        clips, scores = clips_from_array(array, layout, zeros)
-        table = skeleton_of(skeleton, clips)
+        known = None if skeleton is None else resolve(skeleton)
+        clips, scores = clips_from_array(array, layout, zeros, channels=channels, known=known)
+        seen = clips if scores is None else unscored_as_nan(clips, scores)
+        table = known or skeleton_of(None, seen, zeros)
         made = cls(clips, table, [] if ids is None else list(ids), labels, fps, scores, zeros=zeros)
         check_unit(made)
         return made
@@ -395,6 +387,7 @@ class Poses:
         labels: Any = None,
         fps: float | None = None,
         zeros: Zeros | None = None,
+        channels: str | None = None,
     ) -> Poses:
         """Poses from a list of clips of any lengths.
 
@@ -406,6 +399,7 @@ class Poses:
             labels: N labels, or a dict of labels by id.
             fps: Frames per second.
             zeros: What exact zeros mean (see `Poses`).
+            channels: As in `from_array`.
 
         Raises:
             ValueError: for no clip, a clip of another shape, or labels that are not one for each clip.
@@ -416,18 +410,22 @@ class Poses:
         arrays = [as_array(clip) for clip in clips]
         if not arrays:
             raise ValueError("the list of clips is empty")
+        known = None if skeleton is None else resolve(skeleton)
+        if channels is None and layout is None:
+            channels = channels_of_all(arrays)
         parts = []
         for i, array in enumerate(arrays):
             if array is None:
                 raise ValueError(f"clip {i} is a {type(clips[i]).__name__}, not an array (T, V, C) or (M, T, V, C)")
-            parts.append(clips_from_array(array, layout, zeros, listed=True))
+            parts.append(clips_from_array(array, layout, zeros, channels=channels, known=known, listed=True))
         found = [clip for part, _ in parts for clip in part]
         if ids is None:
             sizes = [len(part) for part, _ in parts]
             ids = [f"{i}" if size == 1 else f"{i}/{at}" for i, size in enumerate(sizes) for at in range(size)]
         scores = [score for _, part in parts for score in part or ()]
-        table = skeleton_of(skeleton, found)
-        made = cls(found, table, list(ids), None, fps, scores if len(scores) == len(found) else None, zeros=zeros)
+        kept = scores if len(scores) == len(found) else None
+        table = known or skeleton_of(None, found if kept is None else unscored_as_nan(found, kept), zeros)
+        made = cls(found, table, list(ids), None, fps, kept, zeros=zeros)
         check_unit(made)
         return made if labels is None else made.with_labels(labels)
 

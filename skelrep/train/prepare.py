@@ -52,7 +52,8 @@ def prepare(
     holds one part of `reader` at a time: about 2000 files of an NTU folder.
 
     Args:
-        inputs: Files and folders of three-dimensional poses.
+        inputs: Files and folders of three-dimensional poses, patterns, and "@FILE" or "-" with a path on each line, as
+            `skelrep.read` takes them; each is one source.
         folder: The folder to write; must not exist or be empty.
         skeleton: The skeleton to which all poses are mapped by joint name; by default that of the inputs.
         splits: Keep the clips that are members of all of these ("ntu60", "xsub_train").
@@ -71,7 +72,6 @@ def prepare(
             skeletons differ and none is given; if no input shows a person.
     """
     folder = Path(folder).expanduser().resolve()
-    inputs = [Path(path).expanduser().absolute() for path in inputs]
     if not folder.parent.is_dir():
         raise FileNotFoundError(f"cannot write {folder}: the folder {folder.parent} does not exist")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
@@ -92,7 +92,7 @@ def prepare(
 
 def _write(
     corpus: Path,
-    inputs: Sequence[Path],
+    inputs: Sequence[str | os.PathLike],
     target: Skeleton | None,
     splits: Sequence[str],
     clean: bool,
@@ -108,7 +108,7 @@ def _write(
     clips = 0
     with (corpus / "rows.npy").open("wb") as file:
         for path in inputs:
-            source = {"name": path.name if path.is_dir() else path.stem, "clips": 0, "hours": 0.0}
+            source = {"name": _name(path), "clips": 0, "hours": 0.0}
             sources.append(source)
             for poses in reader(path, split=splits):
                 target = target or poses.skeleton
@@ -145,6 +145,12 @@ def _write(
     return {"format_version": FORMAT_VERSION, "skeleton": skeleton, "sources": sources}
 
 
+def _name(source: str | os.PathLike) -> str:
+    """What a file or folder is called, or a pattern or list as it was given."""
+    path = Path(source).expanduser().absolute()
+    return path.name if path.is_dir() else path.stem if path.is_file() else str(source)
+
+
 def _write_header(file: BinaryIO, rows: int, skeleton: Skeleton) -> None:
     """Writes the header of `rows.npy`; numpy pads it so that it has the same size whatever the number of rows."""
     file.seek(0)
@@ -152,7 +158,7 @@ def _write_header(file: BinaryIO, rows: int, skeleton: Skeleton) -> None:
     np.lib.format.write_array_header_1_0(file, header)
 
 
-def _matrix(poses: Poses, target: Skeleton, given: bool, path: Path) -> Tensor | None:
+def _matrix(poses: Poses, target: Skeleton, given: bool, path: str | os.PathLike) -> Tensor | None:
     """The mapping to `target`, None if the skeletons are equal; raises ValueError for unsuitable poses."""
     if poses.channels != 3:
         raise ValueError(f"{path} holds two-dimensional poses; a training corpus needs three dimensions")
@@ -188,7 +194,7 @@ def _tracks(clip: np.ndarray, cleaned: Skeleton | None, matrix: Tensor | None) -
     return tracks[~np.isnan(tracks[:, 0]).any(axis=-1).all(axis=-1)]  # a joint that was ever seen is now in every frame
 
 
-def _columns(poses: Poses, path: Path) -> dict[str, np.ndarray]:
+def _columns(poses: Poses, path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The columns of the clips: ids, fps, labels and info."""
     columns = {"ids": np.array(poses.ids, dtype=str), "fps": np.full(len(poses), poses.fps)}
     columns |= {} if poses.labels is None else {"labels": poses.labels}

@@ -134,3 +134,18 @@ def test_bvh_as_pybvh_reads_it():
     path = FIXTURES / "bvh" / "131_01.bvh"
     theirs = pybvh.read_bvh_file(path, world_up="+y").node_positions()
     np.testing.assert_allclose(read(path).clips[0][0], theirs, atol=1e-4)
+
+
+def test_what_the_caller_says_of_the_offset(tmp_path, capsys):
+    from skelrep.cli.main import main
+
+    path = tmp_path / "a.bvh"
+    path.write_text(walker("0 94 0", ["2 93 10 0 0 0"] * 4))
+    for said, hips in (("added", [2, 187, 10]), ("replaced", [2, 93, 10]), (None, [2, 93, 10])):
+        np.testing.assert_allclose(joint(read(path, root_offset=said), "pelvis"), [hips] * 4, atol=1e-4)
+    assert main(["convert", str(path), str(tmp_path / "a.npz"), "--root-offset", "added", "-q"]) == 0
+    np.testing.assert_allclose(joint(read(tmp_path / "a.npz"), "pelvis"), [[2, 187, 10]] * 4, atol=1e-4)
+    assert main(["info", str(tmp_path / "a.npz"), "--root-offset", "added"]) == 1
+    assert "--root-offset is for BVH files" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="root_offset must be 'added', 'replaced' or None, got 'both'"):
+        read(path, root_offset="both")  # type: ignore[arg-type]

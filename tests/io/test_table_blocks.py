@@ -207,7 +207,8 @@ def test_numbers_alone(tmp_path, kind):
     points = RNG.normal(size=(6, 20, 3))
     rows = points.reshape(6, 60)
     if kind == "xyz, state":
-        rows = np.concatenate([points, RNG.integers(0, 3, size=(6, 20, 1))], axis=2).reshape(6, 80)
+        states = RNG.integers(0, 3, size=(6, 20, 1))
+        rows = np.concatenate([points, states], axis=2).reshape(6, 80)
     elif kind.startswith("frame"):
         frames = np.array([0, 1, 2, 4, 5, 6])
         rows = np.c_[np.stack([frames, frames / 15], axis=1)[:, : 1 + ("time" in kind)], rows]
@@ -220,6 +221,9 @@ def test_numbers_alone(tmp_path, kind):
     if kind.startswith("frame"):
         expected = np.insert(points, 3, np.nan, axis=0)
         assert poses.fps == (15 if "time" in kind else None)
+    if kind == "xyz, state":
+        expected = np.where(states == 0, np.nan, points)
+        np.testing.assert_array_equal(poses.scores[0][0], states[..., 0] / 2)
     np.testing.assert_allclose(poses.clips[0][0], expected, atol=1e-5)
     assert (poses.scores is not None) == ("state" in kind)
 

@@ -116,7 +116,7 @@ def test_a_data_set_of_xarray_and_back():
     from skelrep.poses import as_poses
 
     two = np.concatenate([walking("kinect-20", 6, seed=i) for i in range(2)])
-    scores = [np.linspace(0, 1, two[..., 0].size, dtype=np.float32).reshape(two.shape[:3])]
+    scores = [np.linspace(0.1, 1, two[..., 0].size, dtype=np.float32).reshape(two.shape[:3])]
     poses = Poses([two], "kinect-20", ids=["a"], labels=["wave"], fps=30, scores=scores, person_ids=[("p", "q")])
     data = poses.to_xarray()
     assert dict(data.sizes) == {"time": 6, "space": 3, "keypoint": 20, "individual": 2}

@@ -277,7 +277,8 @@ def test_concatenate_keeps_what_all_have():
     scores = [np.ones(c.shape[:3]) for c in some(2).clips]
     one = some(2, labels=[0, 1], fps=30, scores=scores, info={"subject": [1, 2], "camera": [3, 4]})
     two = some(2, labels=[2, 3], fps=30, scores=scores, info={"subject": [5, 6]})
-    both = Poses.concatenate([one, two])
+    with pytest.warns(UserWarning, match="2 sets of poses become one.*'camera' .not known of '0'"):
+        both = Poses.concatenate([one, two])
     assert both.ids == ["0/0", "0/1", "1/0", "1/1"]
     assert both.labels.tolist() == [0, 1, 2, 3]
     assert both.fps == 30
@@ -286,7 +287,11 @@ def test_concatenate_keeps_what_all_have():
     assert len(both.scores) == 4
     np.testing.assert_array_equal(both.clips[3], two.clips[1])
 
-    bare = Poses.concatenate([one, some(1, fps=25)])
+    left_out = (
+        r"left out: labels \(not known of '0'\), scores .*, 'subject' .*, frames per second \(30 and 25; pass fps="
+    )
+    with pytest.warns(UserWarning, match=left_out):
+        bare = one + some(1, fps=25)
     assert bare.labels is bare.fps is bare.scores is None
     assert bare.info == {}
 
@@ -344,15 +349,20 @@ def test_from_array_knows_three_four_and_five_axes(shape, clips, inner):
 @pytest.mark.parametrize(
     ("array", "options", "message"),
     [
-        (np.ones((6, 12)), {}, r"shape \(6, 12\) is no clip .* pass layout="),
+        (np.ones((6, 11)), {}, r"shape \(6, 11\) has no axis of joints.* \(11 numbers\).* \(T, V, C\)"),
+        (np.ones((V, 3)), {}, r"shape \(4, 3\) is a single pose .* array\[None\]"),
+        (np.ones((6, 75)), {"skeleton": None}, r"\(6, 75\) .* skeleton= .*\(75 numbers may be ntu-25 x 3"),
         (np.ones((1, 1, 1, 6, V, 3)), {}, "is no clip"),
-        (np.ones((3, 6, V, 3)), {}, 'would hold 3 persons; pass layout="NTVC" for a batch of one-person clips'),
-        (np.full((6, V, 4), 2), {}, r"axis C .* read as TVC has 4 channels, not 2 or 3; .*a confidence"),
+        (np.ones((3, 6, V, 3)), {}, 'would hold 3 persons; pass layout="NTVC" .clips, frames, joints, channels.'),
+        (np.full((6, V, 4), -2), {}, r"\(6, 4, 4\) read as TVC: the fourth number .* channels="),
+        (np.ones((6, V, 6)), {}, r"\(6, 4, 6\) read as TVC: 6 numbers for each joint .* channels="),
+        (np.ones((6, 3, V)), {"channels": "xyz"}, r"\(6, 3, 4\) .* layout=\"TCV\" "),
+        (np.ones((6, 3, 9)), {}, r"axis C .* read as TVC has 9 channels, not 2 or 3"),
         (np.ones((6, V, 3)), {"layout": "NTVC"}, r"'NTVC' has 4 axes but the array has shape \(6, 4, 3\)"),
         (np.ones((6, V, 3)), {"layout": "TVX"}, "'TVX' must name each of T, V, C once"),
         (np.ones((6, V, 3)), {"layout": "TTC"}, "'TTC' must name each of T, V, C once"),
         (np.ones((6, V)), {"layout": "TV"}, "'TV' must name each of T, V, C once"),
-        (np.ones((6, 5, 3)), {}, "'hand' has 4 joints but the array has 5"),
+        (np.ones((6, 5, 3)), {}, r"'hand' has 4 joints but the array \(6, 5, 3\) .* has 5"),
         (np.ones((6, V, 3)), {"skeleton": None}, "4 joints fits no known skeleton"),
         (np.ones((6, 25, 3)), {"skeleton": None}, "25 joints.*'ntu-25' or 'openpose-25'"),
         (np.ones((0, V, 3)), {}, r"shape \(0, 4, 3\) holds no pose"),
@@ -615,7 +625,8 @@ def test_arrays_and_tensors():
 
 def test_lists_of_poses():
     one, two = some(2, labels=["a", "b"], fps=5), full()
-    both = as_poses([one, two])
+    with pytest.warns(UserWarning, match=r"left out: scores .*frames per second \(5 and 29.97"):
+        both = as_poses([one, two])
     assert both.ids == ["0", "1", "wave/ü", "fist"]
     assert both.labels.tolist() == ["a", "b", "Wave", "Fist"]
     assert both.fps is None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from skelrep.channels import judged, split
 from skelrep.io.reader import ReadOptions
 from skelrep.io.timeline import Timeline, timeline
 from skelrep.messages import warn
@@ -19,7 +19,6 @@ from skelrep.skeletons import SKELETONS, Skeleton, resolve
 
 # x, y; x, y, z; these and a score or the state of tracking; these and a quaternion, which is not used.
 _WIDTHS = (3, 4, 2, 7)
-_MOST_STATE = 2.0  # Kinect: 0 not tracked, 1 inferred, 2 tracked
 
 
 class _Reading(NamedTuple):
@@ -28,6 +27,7 @@ class _Reading(NamedTuple):
     skeleton: Skeleton
     points: np.ndarray  # (T, V, C)
     scores: np.ndarray | None  # (T, V)
+    note: str | None  # what was decided about the scores
     lead: np.ndarray  # (T, 0, 1 or 2), frame numbers and times before the joints
 
     def line(self) -> Timeline | None:
@@ -56,15 +56,25 @@ def bare_poses(path: Path, numbers: np.ndarray, options: ReadOptions) -> Poses:
     """
     while numbers.shape[1] > 1 and np.isnan(numbers[:, -1]).all():  # a comma at the end of each line
         numbers = numbers[:, :-1]
-    reading = _guessed(path, numbers) if options.skeleton is None else _as(path, numbers, resolve(options.skeleton))
+    if options.skeleton is None:
+        reading = _guessed(path, numbers, options.channels)
+    else:
+        reading = _as(path, numbers, resolve(options.skeleton), options.channels)
+    if reading.note is not None:
+        warn(f"{path}: the numbers of its joints {reading.note}")
     points, scores, line = reading.points, reading.scores, reading.line()
     if line is not None:
         if line.note:
             warn(f"{path}: {line.note}")
         points = line.place(_by_moment(points, line))
         scores = None if scores is None else line.place(_by_moment(scores, line))
-    poses = Poses.from_array(points, skeleton=reading.skeleton, ids=[path.stem], fps=None if line is None else line.fps)
-    return poses if scores is None else replace(poses, scores=[np.nan_to_num(scores)[None]])
+    return Poses(
+        [absent_as_nan(points)[None]],
+        reading.skeleton,
+        [path.stem],
+        fps=None if line is None else line.fps,
+        scores=None if scores is None else [np.nan_to_num(scores)[None]],
+    )
 
 
 def _by_moment(values: np.ndarray, line: Timeline) -> np.ndarray:
@@ -73,8 +83,8 @@ def _by_moment(values: np.ndarray, line: Timeline) -> np.ndarray:
     return values[np.argsort(line.moment)]
 
 
-def _as(path: Path, numbers: np.ndarray, skeleton: Skeleton) -> _Reading:
-    reading = next(_readings(numbers, skeleton), None)
+def _as(path: Path, numbers: np.ndarray, skeleton: Skeleton, channels: str | None) -> _Reading:
+    reading = next(_readings(numbers, skeleton, channels), None)
     if reading is not None:
         return reading
     raise ValueError(
@@ -84,12 +94,12 @@ def _as(path: Path, numbers: np.ndarray, skeleton: Skeleton) -> _Reading:
     )
 
 
-def _guessed(path: Path, numbers: np.ndarray) -> _Reading:
+def _guessed(path: Path, numbers: np.ndarray, channels: str | None) -> _Reading:
     """The only reading in which a known skeleton is a body."""
     found: list[_Reading] = []
     for skeleton in {len(known): known for known in SKELETONS.values()}.values():
         try:
-            readings = list(_readings(numbers, skeleton))
+            readings = list(_readings(numbers, skeleton, channels))
         except ValueError:  # a fourth number that is no score
             continue
         for reading in readings:
@@ -109,29 +119,27 @@ def _guessed(path: Path, numbers: np.ndarray) -> _Reading:
     )
 
 
-def _readings(numbers: np.ndarray, skeleton: Skeleton) -> Iterator[_Reading]:
+def _readings(numbers: np.ndarray, skeleton: Skeleton, channels: str | None) -> Iterator[_Reading]:
     rows, columns = numbers.shape
     joints = len(skeleton)
+    widths = _WIDTHS if channels is None else (len(channels),)
     for lead in (0, 1, 2):
-        for width in _WIDTHS:
+        for width in widths:
             if columns == lead + joints * width and _increase(numbers[:, :lead]):
                 cells = numbers[:, lead:].reshape(rows, joints, width)
-                yield _Reading(skeleton, *_split(cells), numbers[:, :lead])
-    if columns in (2, 3, 4) and rows % joints == 0 and joints > 1:
-        yield _Reading(skeleton, *_split(numbers.reshape(-1, joints, columns)), numbers[:: joints or 1, :0])
+                yield _Reading(skeleton, *_split(cells, channels), numbers[:, :lead])
+    if columns in widths and columns < 7 and rows % joints == 0 and joints > 1:
+        yield _Reading(skeleton, *_split(numbers.reshape(-1, joints, columns), channels), numbers[:: joints or 1, :0])
 
 
 def _increase(lead: np.ndarray) -> bool:
     return bool(lead.shape[1] == 0 or len(lead) == 1 or (np.diff(lead, axis=0) > 0).all())
 
 
-def _split(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Coordinates and scores of (T, V, 2, 3, 4 or 7) numbers."""
-    if cells.shape[2] != 4:
-        return cells[..., :3], None
-    scores = cells[..., 3]
-    seen = scores[np.isfinite(scores)]
-    if len(seen) and (seen.min() < 0 or seen.max() > _MOST_STATE):
-        raise ValueError("the fourth number of each joint is neither a score of 0 to 1 nor a state of 0 to 2")
-    whole = len(seen) and seen.max() > 1
-    return cells[..., :3], scores / np.float32(_MOST_STATE) if whole else scores
+def _split(cells: np.ndarray, channels: str | None) -> tuple[np.ndarray, np.ndarray | None, str | None]:
+    """Coordinates, scores and what was decided, of numbers of joints; the last four of seven are a quaternion."""
+    if channels is not None:
+        return *split(cells, channels), None
+    cells = cells[..., :3] if cells.shape[2] == 7 else cells
+    letters, note = judged(cells)
+    return *split(cells, letters), note

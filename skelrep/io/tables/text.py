@@ -117,6 +117,8 @@ def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
         raise ValueError(f"{path} holds names of columns but no frame")
     if header.columns is None:
         return bare_poses(path, numbers, options)
+    if options.channels is not None:
+        raise ValueError(f"channels= is for numbers without names, but the columns of {path} have names")
     if header.columns.passed_over:
         warn(f"{path}: columns of {', '.join(header.columns.passed_over)} lack an axis that joints have: passed over")
     names = lines.rows[header.rows - lines.skipped - 1]

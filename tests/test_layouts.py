@@ -1,0 +1,86 @@
+"""Axis orders of bare arrays: what an error offers, two persons or two clips, and arrays that are no plain ones."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from skelrep import Poses
+from skelrep.layouts import likely_layouts
+from skelrep.poses import as_poses
+from skelrep.skeletons import SKELETONS
+from tests.bodies import walking
+
+BODY = walking("ntu-25", 40)[0]
+SIZES = {"N": 9, "M": 1, "T": 40, "V": 25, "C": 3}
+NTU = SKELETONS["ntu-25"]
+
+
+def in_order(layout: str) -> np.ndarray:
+    """The same body in every clip, in an order of axes."""
+    whole = np.broadcast_to(BODY, (9, 1, 40, 25, 3))
+    left = [axis for axis in "NMTVC" if axis not in layout]
+    order = ["NMTVC".index(axis) for axis in (*left, *layout)]
+    return whole.transpose(order)[(0,) * len(left)]
+
+
+@pytest.mark.parametrize("layout", ["TMVC", "TVMC", "NTVC", "CTVM", "NCTV", "TCV", "CTV", "VTC", "NCTVM", "NTVMC"])
+@pytest.mark.parametrize("skeleton", [None, "ntu-25"])
+def test_an_error_offers_the_layout(layout, skeleton):
+    array = in_order(layout)
+    with pytest.raises(ValueError) as error:
+        as_poses(array, skeleton=skeleton)
+    offered = re.findall(r'layout="(\w+)"', str(error.value))
+    assert offered[:1] == [layout] or "no known skeleton" in str(error.value)
+    poses = as_poses(array, skeleton="ntu-25", layout=layout)
+    np.testing.assert_array_equal(poses.clips[0], BODY[None])
+
+
+def test_layouts_that_fit_sizes():
+    assert likely_layouts((300, 3, 17), 17) == ["TCV"]
+    assert likely_layouts((4, 300, 17, 3), 17) == ["NTVC", "MTVC"]
+    assert likely_layouts((64, 3, 300, 25, 2)) == ["NMTVC", "NCTVM"]
+    assert likely_layouts((64, 3, 300, 25, 1)) == ["NCTVM"]
+    assert likely_layouts((7, 8), 25) == []
+
+
+def test_two_persons_that_stand_apart_are_two_persons(recwarn):
+    Poses.from_array(np.stack([BODY, BODY + [1.5, 0, 0]]), skeleton=NTU)
+    Poses.from_array(np.stack([BODY, 0 * BODY]), skeleton=NTU)  # a second person that is never there
+    assert not recwarn.list
+
+
+def test_two_bodies_at_one_place_may_be_two_clips():
+    for other in (BODY, BODY[::-1] + np.float32(0.1), BODY - BODY[:, :1] + BODY[:1, :1]):
+        with pytest.warns(UserWarning, match="one clip of 2 persons"):
+            Poses.from_array(np.stack([BODY, other]), skeleton=NTU)
+
+
+def test_rows_of_all_joints():
+    np.testing.assert_array_equal(as_poses(BODY.reshape(40, 75), skeleton="ntu-25").clips[0][0], BODY)
+    with pytest.raises(ValueError, match="skeleton= .*ntu-25 x 3, openpose-25 x 3"):
+        as_poses(BODY.reshape(40, 75))
+
+
+@pytest.mark.parametrize("make", [lambda a: [a.tolist()], lambda a: a.tolist(), lambda a: list(a.tolist())])
+def test_nested_lists(make):
+    poses = as_poses(make(BODY), skeleton="ntu-25")
+    np.testing.assert_allclose(poses.clips[0][0], BODY, atol=1e-6)
+
+
+def test_what_is_masked_or_none_is_missing():
+    hidden = np.zeros(BODY.shape, dtype=bool)
+    hidden[3:6, 7] = True
+    expected = np.where(hidden, np.nan, BODY)
+    masked = np.ma.masked_array(BODY, hidden)
+    nothing = np.where(hidden, None, BODY)
+    for array in (masked, nothing, nothing.tolist(), [masked], masked.filled(-1)):
+        poses = as_poses(array, skeleton="ntu-25")
+        np.testing.assert_allclose(poses.clips[0][0], expected, atol=1e-6)
+
+
+def test_lists_of_different_lengths():
+    poses = as_poses([BODY.tolist(), BODY[:7].tolist()], skeleton="ntu-25")
+    assert [clip.shape[1] for clip in poses.clips] == [40, 7]
