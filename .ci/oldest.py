@@ -1,4 +1,4 @@
-"""Prints the oldest version of each dependency that pyproject.toml allows, as pip takes them."""
+"""Prints the oldest version of each dependency that pyproject.toml allows, as requirements for pip."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Hook of the documentation site: shows Markdown files that are stored outside this folder."""
+"""MkDocs hook that shows Markdown files which are stored outside this folder."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ CONTRIBUTING = "CONTRIBUTING.md"
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Replaces the pages that link to such files by their text, and links to the files by links to these pages."""
+    """Replaces pages that only link to such a file by its text, and links to the file by links to the page."""
     root = Path(config.config_file_path).parent
     if page.file.src_uri == "model-card.md":
         cards = [(root / CARD.format(name)).read_text(encoding="utf-8") for name in ("i2md-small", "i2md-small-open")]

@@ -1,4 +1,4 @@
-"""What the site shows on the page of commands, made from the parsers of the command line."""
+"""MkDocs hook that generates the page of commands from the argument parsers."""
 
 import argparse
 import re
@@ -10,12 +10,12 @@ MARKER = re.compile(r"<!-- commands:.*?-->")
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Replaces the marker by all commands."""
+    """Replaces the marker on the page by all commands."""
     return MARKER.sub(lambda _: commands(), markdown) if page.file.src_uri == "commands.md" else markdown
 
 
 def commands() -> str:
-    """A section for each command: what it does, examples, and a table of its arguments."""
+    """A section for each command: its description, examples, and tables of its arguments."""
     sections = []
     for command in COMMANDS:
         parser = command_parser(command)
@@ -30,7 +30,7 @@ def commands() -> str:
 
 
 def row(action: argparse.Action) -> str:
-    """An argument and what it does."""
+    """The row of an argument in its table."""
     choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices and action.metavar is None else ""
     value = action.metavar or choices or (action.dest.upper() if action.option_strings else action.dest)
     names = value if isinstance(value, tuple) else (value,)
@@ -48,5 +48,5 @@ def row(action: argparse.Action) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text for a cell of a Markdown table."""
+    """Text that is safe in a cell of a Markdown table."""
     return re.sub(r"([|*<])", r"\\\1", text)

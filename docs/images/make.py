@@ -1,6 +1,6 @@
-"""Makes the pictures of the documentation from generated clips. Chromium takes the screenshots of the explorer page.
+"""Creates the images of the documentation from synthetic clips. Chromium takes the screenshots of the explorer page.
 
-python docs/images/make.py [--browser chromium]      from the root of the repository; Pillow comes with matplotlib
+Run `python docs/images/make.py [--browser chromium]` in the root of the repository. Pillow comes with matplotlib.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ sys.path.insert(0, str(IMAGES.parents[1] / "examples"))
 from motion import make_clips  # noqa: E402
 
 SIZE = (1200, 720)  # of the screenshots, in pixels
-COLOURS = 256  # a palette of this size looks the same, and takes a third of the bytes
+COLOURS = 256  # a palette of this size looks the same and needs a third of the bytes
 SHOWN = "clap"  # the action of the clip that plays in the screenshots
 
 
@@ -48,14 +48,14 @@ def main() -> None:
 
 
 def strip(clips: Poses, action: str, name: str) -> None:
-    """Eight moments of the first clip of an action."""
+    """Eight frames of the first clip of an action."""
     clip = clips.select(labels=action)[0]
     draw(clip, frames=8, view=35, end=1.8).savefig(IMAGES / name, dpi=100)
     shrink(IMAGES / name)
 
 
 def confusion_matrix() -> None:
-    """Of clips with enough noise that some are mistaken."""
+    """The confusion matrix of clips with so much noise that there are some errors."""
     clips = make_clips(240, seed=1, noise=0.06)
     train, test = clips.select(split="train"), clips.select(split="test")
     result = knn_eval(embed(train), train.labels, embed(test), test.labels, k=1)  # type: ignore[arg-type]
@@ -64,8 +64,8 @@ def confusion_matrix() -> None:
 
 
 def screenshot(browser: str, text: str, scheme: str, clip: int) -> None:
-    """The explorer page in a colour scheme, with a clip shown as if it had been clicked."""
-    # The page has no link to a clip, so its own script keeps one, half a second into the clip.
+    """A screenshot of the explorer page in a colour scheme, with one clip selected."""
+    # A clip cannot be selected by the address of the page, so a script selects it; it plays for half a second.
     script = f"<script>addEventListener('load', () => setTimeout(() => {{ keep({clip}); }}, 300));</script></body>"
     name = f"explorer-{scheme}.png"
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +80,7 @@ def screenshot(browser: str, text: str, scheme: str, clip: int) -> None:
 
 
 def shrink(path: Path) -> None:
-    """Rewrites a picture with a palette."""
+    """Rewrites an image with a palette."""
     with Image.open(path) as image:
         small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     small.save(path, optimize=True)
