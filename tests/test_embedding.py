@@ -69,7 +69,7 @@ def test_windows_are_rows_of_their_own(tiny_encoder):
     poses = ragged()
     windows = poses.windows(1.0, 0.5)
     np.testing.assert_array_equal(embed(poses, tiny_encoder, window=1.0, stride=0.5), embed(windows, tiny_encoder))
-    with pytest.raises(ValueError, match="stride needs window"):
+    with pytest.raises(ValueError, match="stride= needs window="):
         embed(poses, tiny_encoder, stride=0.5)
     with pytest.raises(ValueError, match="pass fps="):
         embed(dataclasses.replace(poses, fps=None), tiny_encoder, window=1.0)
@@ -81,9 +81,9 @@ def test_training_mode_and_device_are_given_back(tiny_encoder):
     embed(ragged(), tiny_encoder, device="cpu")
     assert tiny_encoder.training
     assert all(torch.equal(before[name], value) for name, value in tiny_encoder.state_dict().items())
-    with pytest.raises(ValueError, match="there is no device 'cuda:99' here"):
+    with pytest.raises(ValueError, match="no device 'cuda:99'"):
         embed(ragged(), tiny_encoder, device="cuda:99")
-    with pytest.raises(ValueError, match="there is no device 'gpu' here"):
+    with pytest.raises(ValueError, match="no device 'gpu'"):
         embed(ragged(), tiny_encoder, device="gpu")
 
 
@@ -99,7 +99,7 @@ def test_a_gpu_gives_the_same_rows(tiny_encoder):
 def test_a_clip_that_shows_nobody_is_named(tiny_encoder):
     poses = ragged()
     poses.clips[4][:] = np.nan
-    with pytest.raises(ValueError, match="nobody is seen in 1 of 7 clips: clip4; leave them out"):
+    with pytest.raises(ValueError, match="nobody is seen in 1 of 7 clips: clip4"):
         embed(poses, tiny_encoder)
 
 

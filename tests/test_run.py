@@ -210,7 +210,7 @@ def test_errors_of_pretrain_are_one_sentence(finished, files, tmp_path, capsys):
 
     assert "holds no training corpus (no corpus.json)" in said("cmd", data=files)
     assert "the recipe has no 'stebs'" in said("cmd", "--set", "stebs=3")
-    assert "there is no device 'abacus' here" in said("cmd", "--device", "abacus")
+    assert "there is no device 'abacus'" in said("cmd", "--device", "abacus")
     assert "moves.npz holds no labels to evaluate with" in said("i2md_small", "--monitor", files / "moves.npz")
     read(files / "judged.npz")[:1].save(files / "single.npz")
     assert "single.npz holds 1 clip" in said("i2md_small", "--monitor", files / "single.npz")

@@ -1,7 +1,7 @@
-"""What a backbone offers to the encoder, and what its config does.
+"""The interface of a backbone and of its config.
 
-Adding a backbone takes one file with two classes, a network and a config, and one entry in
-`skelrep.encoder.BACKBONES`; `docs/extending.md` shows one. Nothing needs to be inherited from this module.
+To add a backbone, write one file with two classes, a network and a config, and add the config to
+`skelrep.encoder.BACKBONES`; `docs/extending.md` has an example. No class of this module needs to be inherited.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from skelrep.matmul import check_products
 if TYPE_CHECKING:
     from skelrep.encoder.onnx import Graph
 
-MAX_SIZE = 2_000_000_000  # of anything that a config counts; larger numbers are a mistake or an attack
+MAX_SIZE = 2_000_000_000  # of any size in a config; larger numbers are a mistake or an attack
 
 
 class Backbone(Protocol):
-    """The network of one stream, an `nn.Module`: from one modality of prepared poses to features.
+    """The network of one stream, an `nn.Module`: computes features from one modality of prepared poses.
 
     Attributes:
-        dim: Dimensions of the feature.
-        causal: Whether the feature of a clip can be updated frame by frame. Then `packed` returns a `CausalNetwork`.
+        dim: Number of dimensions of the feature.
+        causal: Whether the feature of a clip can be updated frame by frame. If so, `packed` returns a `CausalNetwork`.
     """
 
     dim: int
@@ -39,15 +39,15 @@ class Backbone(Protocol):
 
         Args:
             poses: (N, M, T, V, 3), one modality; absent persons are all zeros.
-            present: (N, M), which persons are present. None: all of them.
+            present: (N, M), which persons are present; None means all.
         """
         ...
 
     def packed(self, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
-        """`forward` for inference with the weights as they are now; `unpacked` is the simplest form.
+        """`forward` for inference with the current weights; `unpacked` is the simplest implementation.
 
         Args:
-            precision: Of the matrix products; one of `skelrep.matmul.PRECISIONS`.
+            precision: Precision of the matrix products; one of `skelrep.matmul.PRECISIONS`.
 
         Returns:
             A function of poses and present that returns (N, dim) float32.
@@ -58,7 +58,7 @@ class Backbone(Protocol):
         """Adds the nodes that compute `forward` in evaluation mode.
 
         Args:
-            graph: Where to add them.
+            graph: The graph to add them to.
             poses: Name of the (N, M, T, V, 3) float32 value.
             present: Name of the (N, M) boolean value.
 
@@ -70,12 +70,12 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class PerFrame(Protocol):
-    """A backbone that also has features in time; what `embed(per_frame=True)` needs."""
+    """A backbone that also computes features per frame, as `embed(per_frame=True)` needs."""
 
     def per_frame(
         self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
     ) -> Annotated[Tensor, "N S D"]:
-        """Features (N, S, D) at S equal steps of the T frames; step s is centred on, or ends at, frame s T / S.
+        """Features (N, S, D) at S equally spaced steps; step s is centred on, or ends at, frame s T / S.
 
         Args:
             poses: As `Backbone.forward` takes them.
@@ -85,7 +85,7 @@ class PerFrame(Protocol):
 
 
 class CausalNetwork(Protocol):
-    """What `Backbone.packed` returns for a causal backbone."""
+    """The return value of `Backbone.packed` of a causal backbone."""
 
     def __call__(
         self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"]
@@ -98,11 +98,11 @@ class CausalNetwork(Protocol):
         ...
 
     def step(self, poses: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Reads one frame.
+        """Processes one frame.
 
         Args:
-            poses: (N, M, F, V, 3): a frame; if there are more, they are read after it, but not kept.
-            state: After the frames so far.
+            poses: (N, M, F, V, 3): the frame, and F - 1 following ones, which affect the feature but not the state.
+            state: The state after the frames so far.
 
         Returns:
             The feature (N, dim) after all F frames, and the state after the first of them.
@@ -128,21 +128,21 @@ class BackboneConfig(Protocol):
 
 
 def check_sizes(most: int = MAX_SIZE, **sizes: int) -> None:
-    """Raises a ValueError for a size below 1 or above `most`."""
+    """Raises a ValueError if a size is below 1 or above `most`."""
     for name, size in sizes.items():
         if not 1 <= size <= most:
             raise ValueError(f"{name} must be 1 to {most:.0e}, got {size}")
 
 
 def unpacked(network: Callable[..., Tensor], precision: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """`Backbone.packed` for a network without packed products: the network itself, under autocast for bfloat16.
+    """An implementation of `Backbone.packed` that calls the network itself, under autocast for bfloat16.
 
     Raises:
         ValueError: for int8.
     """
     if precision == "int8":
         name = getattr(network, "__qualname__", type(network).__name__)
-        raise ValueError(f"{name} has no int8 products; take float32 or bfloat16")
+        raise ValueError(f"{name} does not support int8; use float32 or bfloat16")
 
     def run(poses: Tensor, present: Tensor) -> Tensor:
         products: AbstractContextManager = nullcontext()

@@ -1,4 +1,4 @@
-"""The config of an encoder, and its strict reading from JSON."""
+"""The config of an encoder, which is read strictly from JSON."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from skelrep.skeletons import SKELETONS, Skeleton
 
 FORMAT_VERSION = 1  # of config.json; raised only when the meaning of a key changes
 
-#: Config classes of all backbones by their kind in config.json. Others can be added: `BACKBONES["mine"] = MyConfig`,
-#: before a config names them; see `skelrep.encoder.backbone`.
+#: Config classes of all backbones by their kind in config.json. To add one, set `BACKBONES["mine"] = MyConfig` before a
+#: config names it; see `skelrep.encoder.backbone`.
 BACKBONES: dict[str, type[BackboneConfig]] = {"convolution": ConvolutionConfig, "recurrent": RecurrentConfig}
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Everything between raw poses and the embedding; what `config.json` holds.
+    """Everything between raw poses and the embedding: the content of `config.json`.
 
     Attributes:
-        skeleton: The encoder's own; input on another one is mapped to it by joint name.
-        modalities: Names of its streams, in the order of the embedding.
+        skeleton: The encoder's own skeleton; input on another one is mapped to it by joint name.
+        modalities: Names of the streams, in the order of the embedding.
         preprocess: How clips are cut, resampled, centred, rotated and scaled.
         backbone: Config of the network of each stream; its class is one of `BACKBONES`.
-        fusion: How the streams' features become one vector. "concatenate": each L2-normalised, one after the other;
-            "mean": their arithmetic mean, as CMD's code offers it.
-        training: Where the weights come from: data, licence, recipe, results. Free-form, for people and model cards.
+        fusion: How the streams' features become one vector. "concatenate": they are L2-normalised and concatenated;
+            "mean": their arithmetic mean, as in CMD's code.
+        training: How the encoder was trained: data, licence, recipe, results. Free-form, for people and model cards.
     """
 
     skeleton: Skeleton = SKELETONS["common-15"]
@@ -66,9 +66,9 @@ class EncoderConfig:
         if not (0 < preprocess.crop <= 1):
             raise ValueError(f"crop, the fraction of a clip that is kept, must be in (0, 1], got {preprocess.crop}")
         if not preprocess.per_person and (preprocess.weigh, preprocess.pairs) != ("equal", "apart"):
-            raise ValueError("weights of persons and pairs of partners need per_person: every person encoded alone")
+            raise ValueError("weigh and pairs need per_person=True, because they apply to persons encoded alone")
         if preprocess.pairs != "apart" and preprocess.persons != 2:
-            raise ValueError(f"pairs of partners need persons = 2, got {preprocess.persons}")
+            raise ValueError(f"pairs={preprocess.pairs!r} needs persons = 2, got {preprocess.persons}")
         check_sizes(MAX_SIZE, frames=preprocess.frames, persons=preprocess.persons)
         kind = self.kind
         try:
@@ -83,10 +83,10 @@ class EncoderConfig:
             if type(self.backbone) is config:
                 return kind
         name = type(self.backbone).__name__
-        raise ValueError(f"{name} is in no entry of skelrep.encoder.BACKBONES: add one, BACKBONES['my-kind'] = {name}")
+        raise ValueError(f"{name} is not in skelrep.encoder.BACKBONES; add it: BACKBONES['my-kind'] = {name}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As `config.json` has it: plain lists, strings and numbers."""
+        """The content of `config.json`: plain lists, strings and numbers."""
         backbone = {"kind": self.kind, **dataclasses.asdict(self.backbone)}
         return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self), "backbone": backbone}
 
@@ -100,10 +100,10 @@ class EncoderConfig:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> EncoderConfig:
-        """Reads `to_dict`'s form, strictly.
+        """Reads the form that `to_dict` returns, strictly.
 
         Raises:
-            ValueError: for an unknown or a missing key, a value of the wrong type, or another format version.
+            ValueError: for an unknown or missing key, a value of the wrong type, or another format version.
         """
         if not isinstance(plain, dict):
             raise ValueError(f"a config must be a JSON object, got {type(plain).__name__}")
@@ -111,8 +111,8 @@ class EncoderConfig:
         version = plain.pop("format_version", None)
         if version != FORMAT_VERSION or not isinstance(version, int) or isinstance(version, bool):
             raise ValueError(
-                f"the config's format_version is {version!r}, this skelrep reads {FORMAT_VERSION}: "
-                "it belongs to another version of skelrep, or is no skelrep config"
+                f"the config's format_version is {version!r}, but this version of skelrep reads {FORMAT_VERSION}: "
+                "it is from another version of skelrep, or not a skelrep config"
             )
         backbone = plain.get("backbone")
         kind = backbone.get("kind") if isinstance(backbone, dict) else None
@@ -137,10 +137,10 @@ def _without_defaults(value: Any) -> Any:
 
 
 def _read_object(cls: type, plain: Any, where: str) -> Any:
-    """A dataclass from a JSON object that has exactly its fields, each of its type.
+    """A dataclass from a JSON object with exactly its fields, each of the right type.
 
-    Two entries of a field's metadata let older files be read: `formerly`, the name that the key once had, and
-    `when_missing`, the value that a config without the key has.
+    Two entries of a field's metadata allow older files to be read: `formerly`, the key's former name, and
+    `when_missing`, the field's value if the key is missing.
     """
     if not isinstance(plain, dict):
         raise ValueError(f"the config's {where} must be an object, got {plain!r}")
@@ -152,7 +152,7 @@ def _read_object(cls: type, plain: Any, where: str) -> Any:
     names = {item.name for item in fields}
     if unknown := sorted(set(plain) - names):
         raise ValueError(
-            f"unknown key {unknown[0]!r} in the config's {where}; a newer skelrep may know it: update skelrep"
+            f"unknown key {unknown[0]!r} in the config's {where}; if a newer skelrep wrote it, update skelrep"
         )
     if missing := [item.name for item in fields if item.name not in plain and "when_missing" not in item.metadata]:
         raise ValueError(f"the config's {where} lacks {', '.join(missing)}")
@@ -168,7 +168,7 @@ def _read_object(cls: type, plain: Any, where: str) -> Any:
 
 
 def typed(hint: Any, value: Any, where: str) -> Any:
-    """A JSON value as the type that a field has: lists become tuples, objects dataclasses; nothing else is converted.
+    """A JSON value in the type of a field: lists become tuples, objects dataclasses; nothing else is converted.
 
     Args:
         hint: The field's type.
@@ -179,7 +179,7 @@ def typed(hint: Any, value: Any, where: str) -> Any:
         ValueError: for a value of another type.
     """
     kind, args = get_origin(hint) or hint, get_args(hint)
-    if kind is BackboneConfig or kind is Any:  # read before, because its class depends on `kind`
+    if kind is BackboneConfig or kind is Any:  # a backbone has been read already, because its class depends on `kind`
         return value
     if kind in (Union, UnionType):
         return _one_of(args, value, where)
@@ -202,7 +202,7 @@ def typed(hint: Any, value: Any, where: str) -> Any:
 
 
 def _one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
-    """A value as the first member of a union that takes it."""
+    """A value in the first type of a union that accepts it."""
     errors = []
     for hint in hints:
         try:

@@ -1,4 +1,4 @@
-"""Temporal convolutions pooled over spans of time: the backbone of the bundled encoders."""
+"""Temporal convolutions with pooling over spans of time: the backbone of the bundled encoders."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from skelrep.encoder.onnx import Graph
 
 MIN_VARIANCE = 1e-6  # added to variances over time: the gradient of the square root is infinite at zero
-MAX_BLOCKS = 100  # each costs time before its first weight does
-MAX_WINDOW_WEIGHTS = 10_000_000  # these are allocated even where nothing else is; real ones are about a hundred
+MAX_BLOCKS = 100  # every block takes time to build, even on the meta device
+MAX_WINDOW_WEIGHTS = 10_000_000  # these are allocated even on the meta device; real encoders have about a hundred
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class ConvolutionConfig:
     """Sizes of a `TemporalConvolution`.
 
     Attributes:
-        width: Channels of the residual stream.
-        blocks: Residual blocks.
-        kernel: Frames that a convolution sees (at the stride's rate).
-        stride: Frames that the entry convolution steps.
-        spans: Equal parts of the clip. An average is taken around the centre of each, and all are concatenated, so that
-            order in time is kept.
-        reach: Distance from the centre at which the weight of a frame in an average is zero, in spans. Above one half
-            the averages overlap, so that the same action a little earlier or later gives a similar embedding.
-        std_weight: Weight of each channel's standard deviation over time, which follows the averages and measures how
-            much a channel changes. 0: the feature has no such part; else it has width x (spans + 1) dimensions.
+        width: Number of channels of the residual stream.
+        blocks: Number of residual blocks.
+        kernel: Frames per convolution kernel; after the entry convolution, one frame per stride.
+        stride: Stride of the entry convolution in frames.
+        spans: Number of equal parts of the clip. An average is computed around the centre of each, and the averages are
+            concatenated, so the order in time is kept.
+        reach: Distance from the centre at which the weight of a frame in an average becomes zero, in spans. Above 0.5
+            the averages overlap, so an action that is slightly earlier or later has a similar embedding.
+        std_weight: Weight of each channel's standard deviation over time, which is appended to the averages. If it is
+            0, nothing is appended; else the feature has width x (spans + 1) dimensions.
     """
 
     width: int = 128
@@ -51,14 +51,14 @@ class ConvolutionConfig:
         check_sizes(width=self.width, kernel=self.kernel, stride=self.stride, spans=self.spans)
         check_sizes(MAX_BLOCKS, blocks=self.blocks)
         if self.kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, so that it has a middle frame, got {self.kernel}")
+            raise ValueError(f"kernel must be odd, got {self.kernel}")
         if not 0.5 <= self.reach < math.inf:  # false for NaN, too
             raise ValueError(f"reach must be a finite number of at least 0.5, got {self.reach}")
         if not 0 <= self.std_weight < math.inf:
             raise ValueError(f"std_weight must be a finite number of at least 0, got {self.std_weight}")
 
     def build(self, joints: int, persons: int, frames: int) -> TemporalConvolution:
-        """The network, with random weights; every person is encoded alone, so `persons` does not matter.
+        """The network, with random weights. Every person is encoded alone, so `persons` is not used.
 
         Raises:
             ValueError: if the frames do not divide by the stride, or are too many.
@@ -67,9 +67,9 @@ class ConvolutionConfig:
 
 
 class TemporalConvolution(nn.Module):
-    """BatchNorm, one strided convolution over all joints, residual blocks, averages over spans of time.
+    """BatchNorm, a strided convolution over all joints, residual blocks, and averages over spans of time.
 
-    Every person is encoded alone; the feature of a clip is the mean over the persons present.
+    Every person is encoded alone; the feature of a clip is the mean over the present persons.
     """
 
     causal = False
@@ -84,18 +84,19 @@ class TemporalConvolution(nn.Module):
         super().__init__()
         config.check()
         if frames % config.stride:
-            raise ValueError(f"{frames} frames do not divide by the stride of {config.stride}")
+            raise ValueError(f"the number of frames, {frames}, must be a multiple of the stride, {config.stride}")
         if (weights := frames // config.stride * config.spans) > MAX_WINDOW_WEIGHTS:
             raise ValueError(
-                f"{config.spans} spans of {frames} frames need {weights:.0e} weights; take fewer of either"
+                f"{config.spans} spans and {frames} frames need {weights:.0e} averaging weights, more than "
+                f"{MAX_WINDOW_WEIGHTS:.0e}; reduce spans or frames"
             )
         self.dim, self.std_weight = config.width * (config.spans + (config.std_weight > 0)), config.std_weight
-        # All but the depthwise convolutions are matrix products of rows (one for each person and frame), twice as fast
-        # in training on a CPU as the same convolutions.
+        # All but the depthwise convolutions are computed as matrix products of rows (one per person and frame): in
+        # training on a CPU twice as fast as convolutions.
         self.stride, self.kernel = config.stride, config.kernel
         self.norm = nn.BatchNorm1d(3 * joints)
         for parameter in self.norm.parameters():
-            parameter.requires_grad_(False)  # redundant with the entry's weights, and its input then needs no gradient
+            parameter.requires_grad_(False)  # the entry's weights do the same, and the input needs no gradient then
         self.entry = nn.Linear(config.kernel * 3 * joints, config.width)
         self.blocks = nn.Sequential(*(_Block(config.width, config.kernel) for _ in range(config.blocks)))
         self.register_buffer("windows", _windows(frames // config.stride, config.spans, config.reach), persistent=False)
@@ -107,7 +108,7 @@ class TemporalConvolution(nn.Module):
 
         Args:
             poses: (N, M, T, V, 3).
-            present: (N, M), which persons are present. None: all of them (avoids a GPU synchronisation).
+            present: (N, M), which persons are present; None means all, and avoids a synchronisation with a GPU.
 
         Returns:
             (N, dim).
@@ -117,12 +118,12 @@ class TemporalConvolution(nn.Module):
     def per_frame(
         self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
     ) -> Annotated[Tensor, "N S D"]:
-        """Features before averages over time are taken, (N, T / stride, width); step s is centred on frame s stride."""
+        """Features before averaging over time, (N, T / stride, width); step s is centred on frame s x stride."""
         steps = self._pooled(poses, present, self.entry, self.blocks, lambda x: x.flatten(1))
         return steps.unflatten(1, (-1, self.entry.out_features))
 
     def packed(self, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
-        """`forward` as it is at this moment, in evaluation mode on a CPU, with packed products and no BatchNorm."""
+        """`forward` with the current weights, in evaluation mode on a CPU; products are packed, BatchNorm is folded."""
         entry = Product(self.entry.weight, self.entry.bias, precision)
         blocks = [_packed_block(block, precision) for block in self.blocks if isinstance(block, _Block)]
 
@@ -140,11 +141,11 @@ class TemporalConvolution(nn.Module):
     def to_onnx(self, graph: Graph, poses: str, present: str) -> str:
         """`forward` as ONNX nodes; see `Backbone.to_onnx`."""
         width, kernel = self.entry.out_features, self.kernel
-        # A row for each person who is present, so that absent ones cost nothing.
+        # One row per present person, so that absent persons take no time.
         everybody = graph("Reshape", present, [-1])
         frames = self.windows.shape[1] * self.stride
         persons = graph("Reshape", poses, [-1, frames, self.norm.num_features])
-        persons = graph("Compress", persons, everybody, axis=0)  # absent ones cost nothing
+        persons = graph("Compress", persons, everybody, axis=0)
         x = graph("Transpose", persons, perm=[0, 2, 1])  # (R, 3V, T)
         weight = self.entry.weight.unflatten(1, (kernel, -1)).transpose(1, 2)
         ends = [kernel // 2] * 2
@@ -162,7 +163,7 @@ class TemporalConvolution(nn.Module):
             variance = graph("ReduceMean", graph("Mul", deviation, deviation), axes=[2], keepdims=0)
             root = graph("Sqrt", graph("Add", variance, MIN_VARIANCE))
             feature = graph("Concat", feature, graph("Mul", root, self.std_weight), axis=1)
-        # Back to a row for each person, zero for absent ones, for the mean over persons.
+        # Back to one row per person, zero for absent persons, for the mean over persons.
         indices = graph("Transpose", graph("NonZero", everybody), perm=[1, 0])  # (R, 1)
         size = graph("Concat", graph("Shape", everybody), [self.dim], axis=0)
         feature = graph("ScatterND", graph("Expand", 0.0, size), indices, feature)
@@ -179,11 +180,11 @@ class TemporalConvolution(nn.Module):
         blocks: Callable[[Tensor], Tensor],
         over_time: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """The mean over persons of what `over_time` (by default `_over_time`) makes of (R, T / stride, width)."""
+        """Applies the network and `over_time` (by default `_over_time`) to each person; returns means over persons."""
         persons = (poses.flatten(0, 1) if present is None else poses[present]).flatten(2)  # (R, T, 3V)
         rows = self.norm(persons.flatten(0, 1)).view_as(persons)
         if (device := rows.device.type) != "meta" and torch.is_autocast_enabled(device):
-            rows = rows.to(torch.get_autocast_dtype(device))  # before frames are repeated, not after
+            rows = rows.to(torch.get_autocast_dtype(device))  # before unfold repeats frames
         rows = nn.functional.pad(rows, (0, 0, self.kernel // 2, self.kernel // 2)).flatten(1)
         width = persons.shape[2]
         rows = rows.unfold(1, self.kernel * width, self.stride * width)  # `kernel` frames in one row
@@ -191,12 +192,12 @@ class TemporalConvolution(nn.Module):
         x = (over_time or self._over_time)(x)
         if present is None:
             return x if poses.shape[1] == 1 else x.unflatten(0, poses.shape[:2]).mean(dim=1)
-        clip = present.nonzero()[:, 0]  # absent persons cost nothing
+        clip = present.nonzero()[:, 0]
         total = x.new_zeros(len(poses), x.shape[1]).index_add_(0, clip, x)
         return total / present.sum(dim=1, keepdim=True).clamp(min=1)
 
     def _over_time(self, x: Annotated[Tensor, "R S W"]) -> Annotated[Tensor, "R D"]:
-        """(R, T, width) to (R, dim): the averages, the spans in order, and the standard deviation."""
+        """(R, T, width) to (R, dim): the averages of the spans in order, then the standard deviation."""
         averages = (self.windows @ x).flatten(1)
         if not self.std_weight:
             return averages
@@ -207,7 +208,7 @@ class TemporalConvolution(nn.Module):
 
 def _windows(frames: int, spans: int, reach: float) -> Tensor:
     """Triangular weights of frames around the centres of spans, (spans, frames); each row sums to 1."""
-    # On the CPU even where an encoder is built on the meta device, because no checkpoint holds them.
+    # On the CPU even if an encoder is built on the meta device, because they are not in a checkpoint.
     time = (torch.arange(frames, device="cpu") + 0.5) / frames * spans  # in spans
     centres = torch.arange(spans, device="cpu") + 0.5
     weight = (1 - (time - centres[:, None]).abs() / reach).clamp(min=0)
@@ -215,7 +216,7 @@ def _windows(frames: int, spans: int, reach: float) -> Tensor:
 
 
 class _Block(nn.Module):
-    """x + BN(W2 relu(W1 BN(depthwise(x)))): time and channels are mixed separately, with a ninth of the weights."""
+    """x + BN(W2 relu(W1 BN(depthwise(x)))): mixes time and channels separately, with a ninth of the weights."""
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
@@ -232,14 +233,14 @@ class _Block(nn.Module):
         return x + self.norm(self.reduce(torch.relu(self.expand(rows)))).view_as(x)
 
     def mixed(self, x: Annotated[Tensor, "R S W"]) -> Annotated[Tensor, "RS W"]:
-        """(R, T, width) to rows (R T, width), mixed in time."""
-        # (R, width, T, 1) in channels-last memory, which torch sees only where the last axis, too, has that stride.
+        """The depthwise convolution over time: (R, T, width) to rows (R T, width)."""
+        # As (R, width, T, 1), with strides that torch recognises as channels-last.
         mixed = self.time(x[:, :, None].permute(0, 3, 1, 2))
-        return mixed.squeeze(3).transpose(1, 2).flatten(0, 1)  # a gradient through an index would be a copy
+        return mixed.squeeze(3).transpose(1, 2).flatten(0, 1)  # the gradient of an index would be a copy
 
 
 def _packed_block(block: _Block, precision: str) -> Callable[[Tensor], Tensor]:
-    """A block with each BatchNorm inside the product beside it."""
+    """A block in which each BatchNorm is folded into the product next to it."""
     scale, shift = _affine(block.time_norm)
     weight = block.expand.weight
     expand = Product(weight * scale, block.expand.bias + weight @ shift, precision, relu=True)
@@ -249,7 +250,7 @@ def _packed_block(block: _Block, precision: str) -> Callable[[Tensor], Tensor]:
 
 
 def _affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """What a BatchNorm in evaluation multiplies by, and adds."""
+    """Scale and shift of a BatchNorm in evaluation mode."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     return scale, norm.bias - norm.running_mean * scale

@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""Choosing the device to compute on."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def as_device(device: torch.device | str | None) -> torch.device:
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         usable = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        raise ValueError(f"there is no device {str(device)!r} here; there is {', '.join(usable)}") from error
+        raise ValueError(f"there is no device {str(device)!r}; available: {', '.join(usable)}") from error
     return found

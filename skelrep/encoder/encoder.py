@@ -22,8 +22,8 @@ from skelrep.poses import Poses, as_poses
 from skelrep.preprocess import Prepared, PreprocessConfig, kept_frames, prepare_weighted
 from skelrep.skeletons import Skeleton, resolve
 
-MAX_PARAMETERS = 2_000_000_000  # 30 times CMD's three streams: a config that needs more is a mistake or an attack
-MAX_INPUTS = 10_000_000  # numbers per clip, a thousand times CMD's 9600: a batch of 64 then still fits into memory
+MAX_PARAMETERS = 2_000_000_000  # 30 times CMD's three streams; a config that needs more is a mistake or an attack
+MAX_INPUTS = 10_000_000  # numbers per clip, a thousand times CMD's 9600; a batch of 64 still fits into memory
 
 
 class Source(NamedTuple):
@@ -34,17 +34,17 @@ class Source(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Turns clips of skeletons into vectors.
+    """Computes embeddings of clips.
 
-    Made by `skelrep.load_pretrained`, or from a config with untrained weights. Always in evaluation mode unless
-    someone calls `train()`.
+    `skelrep.load_pretrained` returns a trained encoder; `Encoder(config)` has random weights. An encoder is in
+    evaluation mode until `train()` is called.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         """Builds the network that a config describes, with random weights.
 
         Raises:
-            ValueError: if its sizes are absurd or do not fit each other.
+            ValueError: if its sizes are too large or do not fit each other.
         """
         super().__init__()
         self.config = config
@@ -57,10 +57,10 @@ class Encoder(nn.Module):
         self.eval()
 
     def forward(self, poses: Annotated[Tensor, "N M T V 3"]) -> dict[str, Tensor]:
-        """Features of prepared clips by the modules as they are: gradients flow, and an autocast around it holds.
+        """Features of prepared clips, computed by the modules themselves, with gradients and the caller's autocast.
 
         Args:
-            poses: (N, M, T, V, 3), normalised, at the encoder's T, M and V, as `prepare` returns them.
+            poses: (N, M, T, V, 3), as `prepare` returns them, with the encoder's M, T and V.
 
         Returns:
             For each modality a tensor (N, dim of the stream).
@@ -71,16 +71,16 @@ class Encoder(nn.Module):
     def features(
         self, poses: Annotated[Tensor, "N M T V 3"], streams: Sequence[str], precision: str = "float32"
     ) -> dict[str, Tensor]:
-        """`forward` for inference, for some of the streams; no gradient flows.
+        """`forward` for inference, without gradients, for some of the streams.
 
         Args:
             poses: As `forward` takes them.
             streams: Names of modalities.
-            precision: Of the matrix products; one of `skelrep.matmul.PRECISIONS`. On a CPU weights are packed, and
-                kept for the next call while none changes (as much memory again as the weights).
+            precision: Precision of the matrix products; one of `skelrep.matmul.PRECISIONS`. On a CPU, weights are
+                packed, and the packed copy is kept until a weight changes; it takes as much memory as the weights.
 
         Raises:
-            ValueError: for int8 on another device than a CPU.
+            ValueError: for int8 on a device that is not a CPU.
         """
         present, parents = persons_present(poses), self.config.skeleton.parents
         if precision == "int8" or poses.device.type == "cpu":
@@ -92,7 +92,7 @@ class Encoder(nn.Module):
     def per_frame(
         self, poses: Annotated[Tensor, "N M T V 3"], streams: Sequence[str], precision: str = "float32"
     ) -> dict[str, Tensor]:
-        """Features in time, for inference: for each stream (N, S, D), at S equal steps of the T prepared frames.
+        """Features per frame, for inference: for each stream (N, S, D), at S equal steps of the T prepared frames.
 
         Args:
             poses: As `forward` takes them.
@@ -100,27 +100,27 @@ class Encoder(nn.Module):
             precision: "float32" or "bfloat16".
 
         Raises:
-            ValueError: if the backbone has no features in time, or for int8.
+            ValueError: if the backbone has no features per frame, or for int8.
         """
         present, parents = persons_present(poses), self.config.skeleton.parents
         features = {}
         for name in streams:
             network = self.network(name)
             if not isinstance(network, PerFrame):
-                raise ValueError(f"a {self.config.kind} backbone has no features in time; embed windows instead")
+                raise ValueError(f"a {self.config.kind} backbone has no features per frame; embed windows instead")
             features[name] = unpacked(network.per_frame, precision)(modality(name, poses, parents), present)
         return features
 
     def frame_positions(self, poses: Poses, steps: int) -> np.ndarray:
-        """Where in their clips the rows of `embed(..., per_frame=True)` stand.
+        """The frames that the rows of `embed(..., per_frame=True)` belong to.
 
         Args:
             poses: The N clips that were embedded.
             steps: S, rows per clip: the second axis of the embeddings.
 
         Returns:
-            (N, S) float64, in frames of each clip, with fractions, since clips are resampled to the encoder's T frames;
-            divided by `poses.fps` it is in seconds.
+            (N, S) float64 positions in frames of each clip. They are not whole numbers, because clips are resampled to
+            the encoder's T frames; divide them by `poses.fps` for seconds.
         """
         config = self.config.preprocess
         first, kept = np.array([kept_frames(clip, config) for clip in poses.clips]).T[:, :, None]
@@ -132,46 +132,45 @@ class Encoder(nn.Module):
         return cast(Backbone, self.streams[name])
 
     def packed(self, streams: Sequence[str], precision: str) -> dict[str, Any]:
-        """Networks of some of the streams with the weights as they are now; see `Backbone.packed`."""
+        """Packed networks of some of the streams, with the current weights; see `Backbone.packed`."""
         kept = self.__dict__.setdefault("_packed_streams", {})
         for name in streams:
             weights = [*self.streams[name].parameters(), *self.streams[name].buffers()]
-            # A tensor made in inference mode has no version, so that a change of it cannot be noticed.
+            # A tensor created in inference mode has no version, so a change of it could not be noticed.
             state = None if any(w.is_inference() for w in weights) else [(w.data_ptr(), w._version) for w in weights]
             if state is None or kept.get((name, precision), (None,))[0] != state:
                 kept[name, precision] = state, self.network(name).packed(precision)
         return {name: kept[name, precision][1] for name in streams}
 
     def __getstate__(self) -> dict[str, Any]:
-        """What to copy and to pickle: packed weights are made again, and threads that embed are not its own."""
+        """The state to copy and to pickle, without packed weights and without the state of running `embed` calls."""
         left_out = "_packed_streams", "_embedding", "_before"
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def prepare(self, poses: Poses, device: torch.device | str | None = None) -> Annotated[Tensor, "N M T V 3"]:
-        """Raw poses as `forward` takes them, (N, M, T, V, 3), by the config's preprocessing.
+        """Preprocesses raw poses as the config says: (N, M, T, V, 3), the input of `forward`.
 
         Raises:
-            ValueError: if the skeleton cannot be mapped, or a clip shows nobody, or of nobody two of the joints that
-                the encoder looks at.
+            ValueError: if the skeleton cannot be mapped, or if no person in a clip has two of the encoder's joints.
         """
         return self.prepare_weighted(poses, device).poses
 
     def prepare_weighted(
         self, poses: Poses, device: torch.device | str | None = None, config: PreprocessConfig | None = None
     ) -> Prepared:
-        """`prepare` with the weights of persons that `features` takes; by default by the encoder's own config."""
+        """`prepare`, with the weights of persons; `config` replaces the encoder's own preprocessing."""
         config, device = config or self.config.preprocess, device or self.device
         prepared = prepare_weighted(poses.clips, poses.skeleton, self.config.skeleton, config, device)
         seen = persons_present(prepared.poses).any(dim=1).tolist()
         if empty := [name for name, found in zip(poses.ids, seen) if not found]:
             raise ValueError(
                 f"nobody is seen in {len(empty)} of {len(poses)} clips: {', '.join(empty[:5])}"
-                f"{', ...' if len(empty) > 5 else ''}; leave them out"
+                f"{', ...' if len(empty) > 5 else ''}; remove these clips"
             )
         return prepared
 
     def fuse(self, features: dict[str, Tensor]) -> Tensor:
-        """One vector per row, (..., D), from the streams' features (..., dim), as the config's `fusion` says."""
+        """Fuses the streams' features (..., dim) into one vector (..., D), as the config's `fusion` says."""
         parts = list(features.values())
         if self.config.fusion == "mean":
             return torch.stack(parts).mean(dim=0)
@@ -191,21 +190,13 @@ class Encoder(nn.Module):
         stride: float | None = None,
         **options: Any,
     ) -> np.ndarray:
-        """`skelrep.embed` for poses in memory; see there for all arguments, the result and the errors."""
-        said = {
-            "skeleton": skeleton,
-            "layout": layout,
-            "fps": fps,
-            "zeros": zeros,
-            "scale": scale,
-            "channels": channels,
-        }
-        poses = as_poses(poses, **said)
+        """`skelrep.embed` for poses in memory; arguments, result and errors are the same."""
+        poses = as_poses(poses, skeleton=skeleton, layout=layout, fps=fps, zeros=zeros, scale=scale, channels=channels)
         warn_of_first_frames(poses)
         if window is not None:
             poses = poses.windows(window, stride)
         elif stride is not None:
-            raise ValueError("stride needs window: the seconds that one row covers")
+            raise ValueError("stride= needs window=, the length of a window in seconds")
         return embed_batches(self, poses, **options)
 
     def embed_persons(
@@ -220,16 +211,12 @@ class Encoder(nn.Module):
         channels: str | None = None,
         **options: Any,
     ) -> PersonEmbeddings:
-        """`skelrep.embedding.embed_persons` for poses in memory; see there."""
-        said = {
-            "skeleton": skeleton,
-            "layout": layout,
-            "fps": fps,
-            "zeros": zeros,
-            "scale": scale,
-            "channels": channels,
-        }
-        return embed_persons(self, as_poses(poses, **said), **options)
+        """`skelrep.embedding.embed_persons` for poses in memory; arguments, result and errors are the same."""
+        return embed_persons(
+            self,
+            as_poses(poses, skeleton=skeleton, layout=layout, fps=fps, zeros=zeros, scale=scale, channels=channels),
+            **options,
+        )
 
     def stream(self, skeleton: Skeleton | str | Sequence[str] | None = None, **options: Any) -> EmbeddingStream:
         """Frame-by-frame embedding; see `skelrep.encoder.EmbeddingStream`."""
@@ -242,13 +229,13 @@ class Encoder(nn.Module):
 
     @property
     def dim(self) -> int:
-        """D of the embedding over all streams."""
+        """D, the number of dimensions of an embedding of all streams."""
         sizes = [self.network(name).dim for name in self.config.modalities]
         return sum(sizes) if self.config.fusion == "concatenate" else sizes[0]
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     def fingerprint(self) -> str:
@@ -268,7 +255,7 @@ class Encoder(nn.Module):
         return digest.hexdigest()
 
     def __repr__(self) -> str:
-        """What it is, where it came from and what it takes, on one line."""
+        """Name, commit, backbone, streams, input and size on one line."""
         size = sum(parameter.numel() for parameter in self.parameters())
         commit = f"@{self.source.commit[:8]}" if self.source.commit else ""
         return (
@@ -279,7 +266,7 @@ class Encoder(nn.Module):
 
 
 def persons_present(prepared: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N M"]:
-    """Which persons of (N, M, T, V, 3) prepared clips are there at all, (N, M): an absent one is all zeros."""
+    """Which persons of (N, M, T, V, 3) prepared clips are present, (N, M); an absent person is all zeros."""
     return prepared.flatten(2).abs().amax(dim=2) > 0
 
 
@@ -290,11 +277,11 @@ def _build(config: EncoderConfig) -> nn.Module:
 
 
 def _count(config: EncoderConfig) -> int:
-    """Number of weights, counted without allocating any."""
+    """The number of weights, counted without allocating memory."""
     try:
         with torch.device("meta"):
             network = _build(config)
-    except (RuntimeError, OverflowError, TypeError) as error:  # of sizes whose product no integer of torch's holds
+    except (RuntimeError, OverflowError, TypeError) as error:  # sizes whose product exceeds torch's integers
         raise ValueError(f"no network can be built from {config.backbone}: {error}") from error
     tensors = [*network.parameters(), *network.buffers()]
     return len(config.modalities) * sum(tensor.numel() for tensor in tensors)

@@ -1,4 +1,4 @@
-"""Embedding of many clips in batches: what `Encoder.embed` does once its input is `Poses`."""
+"""Embedding of many clips in batches, called by `Encoder.embed` once its input is `Poses`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Clips per batch by type of device: on a CPU larger batches leave the cache, on a GPU smaller ones leave it idle.
+# Clips per batch: on a CPU, larger batches do not fit into the cache; on a GPU, smaller ones leave it idle.
 BATCH_SIZES = {"cpu": 64, "cuda": 1024}
 
 
@@ -35,9 +35,9 @@ class PersonEmbeddings(NamedTuple):
     """One row per person of each clip.
 
     Attributes:
-        rows: (R, D) float32, clip after clip, persons in the clip's order.
+        rows: (R, D) float32 in the order of the clips, and of the persons in each clip.
         clips: (R,) index of each row's clip.
-        persons: R ids: those of `Poses.person_ids`, or else the person's index in the clip.
+        persons: R ids: those of `Poses.person_ids`, or the person's index in the clip if there are none.
     """
 
     rows: np.ndarray
@@ -58,7 +58,7 @@ def embed_batches(
     show_progress: bool | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """One row per clip, (N, D) float32, or several, (N, S, D); for the arguments and errors see `skelrep.embed`."""
+    """One row per clip, (N, D) float32, or several, (N, S, D); arguments and errors are those of `skelrep.embed`."""
     names = chosen_streams(encoder, streams)
     features = encoder.per_frame if per_frame else encoder.features
 
@@ -94,7 +94,7 @@ def embed_prepared(encoder: Encoder, prepared: Prepared, features: Callable[[Ten
 
 
 def check_finite(rows: Tensor, ids: Sequence[str]) -> None:
-    """Raises a ValueError that names the clips of which a row of (R, ...) is not finite."""
+    """Raises a ValueError with the ids of the clips whose rows of (R, ...) are not finite."""
     finite = rows.isfinite().flatten(1).all(dim=1).tolist()
     if wrong := [name for name, fine in zip(ids, finite) if not fine]:
         raise ValueError(
@@ -105,12 +105,12 @@ def check_finite(rows: Tensor, ids: Sequence[str]) -> None:
 
 
 def _uneven(weights: Tensor) -> bool:
-    """Whether in any clip (N, M) two persons who are present have different weights."""
+    """Whether any clip has two present persons of different weights (N, M)."""
     return bool(((weights > 0) & (weights < weights.amax(dim=1, keepdim=True))).any())
 
 
 def _over_persons(rows: Tensor, weights: Tensor) -> Tensor:
-    """The weighted means (N, ...) of rows (R, ...) of the persons whose weight in (N, M) is above 0."""
+    """Weighted means (N, ...) over the persons of each clip, from rows (R, ...) of the persons with weight above 0."""
     present = weights > 0
     share = (weights / weights.sum(dim=1, keepdim=True))[present].view(-1, *[1] * (rows.ndim - 1))
     clip = present.nonzero()[:, 0]
@@ -128,7 +128,7 @@ def embed_persons(
     normalize: bool = False,
     show_progress: bool | None = None,
 ) -> PersonEmbeddings:
-    """One row per person who is seen, each normalised and encoded alone; for the arguments see `skelrep.embed`.
+    """One row per person who is seen, each normalised and encoded alone; arguments are those of `skelrep.embed`.
 
     Raises:
         ValueError: as `skelrep.embed`, and for an encoder that takes all persons of a clip as one input.
@@ -136,7 +136,7 @@ def embed_persons(
     names = chosen_streams(encoder, streams)
     config = encoder.config.preprocess
     if not config.per_person:
-        raise ValueError("this encoder takes all persons of a clip as one input, so that no row is one person's")
+        raise ValueError("this encoder takes all persons of a clip as one input, so it has no rows per person")
     config = dataclasses.replace(config, persons=max(map(len, poses.clips)), pairs="apart", weigh="equal")
     found: list[list[int]] = []
 
@@ -167,7 +167,7 @@ def _batches(
     precision: str,
     show_progress: bool | None,
 ) -> Iterator[tuple[int, Tensor]]:
-    """The first clip of each batch and what a function makes of it, with the encoder in evaluation mode on a device."""
+    """Calls `embed_batch` on each batch, in evaluation mode on the device; yields (index of the first clip, result)."""
     check_precision(precision)
     poses = covering_joints(poses, encoder.skeleton)
     home = encoder.device
@@ -181,7 +181,7 @@ def _batches(
         done = 0
         with (
             torch.inference_mode(),
-            torch.autocast(target.type, enabled=False),  # a caller's own does not decide the precision
+            torch.autocast(target.type, enabled=False),  # `precision` decides, not the caller's autocast
             tqdm(
                 total=len(poses),
                 desc="embed",
@@ -207,7 +207,7 @@ def _batches(
 
 @contextmanager
 def _evaluating(encoder: Encoder, target: torch.device) -> Iterator[None]:
-    """The encoder in evaluation mode on a device; the last of several threads gives back its mode and device."""
+    """Puts the encoder into evaluation mode on a device; the last of several threads restores its mode and device."""
     global _started_threads
     _started_threads |= torch.get_num_threads() > 1
     state = encoder.__dict__
@@ -228,11 +228,11 @@ def _evaluating(encoder: Encoder, target: torch.device) -> Iterator[None]:
 
 
 _LOCK = threading.Lock()
-_started_threads = False  # whether OpenMP has had reason to start its threads
+_started_threads = False  # whether OpenMP may have started its threads
 
 
 def _after_fork() -> None:
-    """OpenMP's threads do not live in a forked process, which would wait for them forever: it uses one thread."""
+    """Limits a forked process to one thread: OpenMP's threads do not exist there, and it would wait forever."""
     global _LOCK
     _LOCK = threading.Lock()
     if _started_threads:

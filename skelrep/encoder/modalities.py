@@ -1,4 +1,4 @@
-"""Modalities of a skeleton sequence: what each stream of an encoder sees."""
+"""Modalities of a skeleton sequence: the inputs of an encoder's streams."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Modality(NamedTuple):
     """One entry of `MODALITIES`.
 
     Attributes:
-        compute: From prepared poses (..., T, V, C) and V parent indices to a tensor of the same shape.
-        to_onnx: Adds nodes that compute the same: from a graph, the name of the (N, M, T, V, 3) poses, V parent
-            indices and T to the name of the result. None: encoders with this modality cannot be exported.
-        lookahead: How many of the following frames a frame's value depends on, 0 or 1, if it depends on no other frame
-            beside its own. The last frame of a clip has none after it. None: on others, too; such a modality cannot be
+        compute: Computes the modality from prepared poses (..., T, V, C) and V parent indices; the shape stays.
+        to_onnx: Adds nodes that compute the same. Takes a graph, the name of the (N, M, T, V, 3) poses, V parent
+            indices and T, and returns the name of the result. None: encoders with this modality cannot be exported.
+        lookahead: The number of following frames that the value of a frame depends on, 0 or 1, apart from the frame
+            itself; the last frame of a clip has none. None: it depends on other frames too, so the modality cannot be
             streamed.
     """
 
@@ -48,8 +48,8 @@ def _motion_to_onnx(graph: Graph, joints: str, parents: Sequence[int], frames: i
     return graph("Sub", graph("Gather", joints, following, axis=-3), joints)
 
 
-#: All modalities by name. The first three are those of CMD (ECCV 2022, arXiv 2208.12448); others can be added:
-#: `MODALITIES["velocity"] = Modality(...)`, before a config names them.
+#: All modalities by name. The first three are those of CMD (ECCV 2022, arXiv 2208.12448). To add one, set
+#: `MODALITIES["velocity"] = Modality(...)` before a config names it.
 MODALITIES: dict[str, Modality] = {
     "joint": Modality(lambda joints, parents: joints, lambda graph, joints, parents, frames: joints, lookahead=0),
     "bone": Modality(_bone, _bone_to_onnx, lookahead=0),
@@ -60,11 +60,11 @@ MODALITIES: dict[str, Modality] = {
 def modality(
     name: str, joints: Annotated[Tensor, "... T V C"], parents: Sequence[int]
 ) -> Annotated[Tensor, "... T V C"]:
-    """One modality of prepared poses.
+    """Computes one modality of prepared poses.
 
     Args:
-        name: "joint" (the poses themselves), "bone" (x[v] - x[parent(v)]; a root, its own parent, gives 0), "motion"
-            (x[t + 1] - x[t]; 0 in the last frame), or another key of `MODALITIES`.
+        name: "joint" (the poses themselves), "bone" (x[v] - x[parent(v)]; 0 for a root, which is its own parent),
+            "motion" (x[t + 1] - x[t]; 0 in the last frame), or another key of `MODALITIES`.
         joints: (..., T, V, C) poses, already resampled and, in training, augmented.
         parents: V joint indices.
 
@@ -78,11 +78,11 @@ def modality(
 
 
 def find_modality(name: str) -> Modality:
-    """The entry of a name.
+    """The modality with this name.
 
     Raises:
         ValueError: for an unknown name.
     """
     if name not in MODALITIES:
-        raise ValueError(f"there is no modality {name!r}; there are {', '.join(MODALITIES)}")
+        raise ValueError(f"there is no modality {name!r}; known modalities: {', '.join(MODALITIES)}")
     return MODALITIES[name]

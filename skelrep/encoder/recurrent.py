@@ -1,8 +1,8 @@
 """The causal two-GRU stack: the backbone of the paper line.
 
-The public CMD code steps a "bidirectional" GRU one frame at a time, so that its `*_reverse` weights also run forward
-in time. Each layer is thus two forward GRUs side by side, and a layer's input is the concatenation of both outputs of
-the layer below. Written so, whole sequences run in one call per GRU, and an embedding can be updated frame by frame.
+The public CMD code runs a "bidirectional" GRU one frame at a time, so its `*_reverse` weights also run forward in time.
+Each layer is therefore two forward GRUs, and its input is the concatenation of both outputs of the layer below. In this
+form a whole sequence takes one call per GRU, and an embedding can be updated frame by frame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from skelrep.encoder.recurrent_packed import PackedStack
 if TYPE_CHECKING:
     from skelrep.encoder.onnx import Graph
 
-MAX_LAYERS = 100  # each costs time before its first weight does
+MAX_LAYERS = 100  # every layer takes time to build, even on the meta device
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RecurrentConfig:
 
 
 class RecurrentStack(nn.Module):
-    """BatchNorm over the flattened pose, layers of two forward GRUs, the last frame's output."""
+    """BatchNorm over the flattened pose, layers of two forward GRUs, and the output of the last frame."""
 
     causal = True
 
@@ -72,7 +72,7 @@ class RecurrentStack(nn.Module):
         return self.states(rows)[:, -1]
 
     def rows(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N T F"]:
-        """Poses (N, M, T, V, 3) as normalised rows (N, T, features), with the person index fastest, as CMD has it."""
+        """Poses (N, M, T, V, 3) as normalised rows (N, T, features); the person index varies fastest, as in CMD."""
         return self.norm(poses.permute(0, 2, 3, 4, 1).flatten(2).transpose(1, 2)).transpose(1, 2)
 
     def states(self, rows: Annotated[Tensor, "N T F"]) -> Annotated[Tensor, "N T D"]:
@@ -84,18 +84,18 @@ class RecurrentStack(nn.Module):
     def per_frame(
         self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
     ) -> Annotated[Tensor, "N S D"]:
-        """`forward` of the frames so far, after every frame: (N, T, dim)."""
+        """After every frame, `forward` of the frames so far: (N, T, dim)."""
         return self.states(self.rows(poses))
 
     def pairs(self) -> Iterator[tuple[nn.GRU, nn.GRU]]:
-        """Both GRUs of each layer."""
+        """The two GRUs of each layer."""
         for layer in self.layers:
             first, second = layer.children()
             assert isinstance(first, nn.GRU) and isinstance(second, nn.GRU)
             yield first, second
 
     def packed(self, precision: str) -> PackedStack:
-        """`forward` with the weights as they are now, in evaluation mode; on a CPU several times as fast."""
+        """`forward` with the current weights, in evaluation mode; on a CPU several times as fast."""
         return PackedStack(self, precision)
 
     def to_onnx(self, graph: Graph, poses: str, present: str) -> str:
@@ -111,9 +111,9 @@ class RecurrentStack(nn.Module):
 
 
 def _gru_to_onnx(graph: Graph, gru: nn.GRU, x: str) -> list[str]:
-    """One forward GRU over (T, N, inputs): all its states (T, 1, N, hidden), and the last (1, N, hidden)."""
+    """One forward GRU over (T, N, inputs): all its states (T, 1, N, hidden), and the last one (1, N, hidden)."""
 
-    def reordered(rows: Tensor) -> Tensor:  # PyTorch has the gates as r, z, n; ONNX as z, r, n
+    def reordered(rows: Tensor) -> Tensor:  # the gates are in the order r, z, n in PyTorch, z, r, n in ONNX
         r, z, n = rows.chunk(3)
         return torch.cat([z, r, n])
 

@@ -1,9 +1,9 @@
-"""The two GRUs of a recurrent layer on a CPU, forward and back through time, written by hand.
+"""A hand-written forward and backward pass of the two GRUs of a recurrent layer on a CPU.
 
-`RecurrentStack.states`, with torch's GRU, is the readable form; tests hold this one equal to it, values and gradients.
-It is here for its speed alone (see docs/performance.md): autograd on torch's GRU makes a gradient of the recurrent
-weight for each frame, and adds them; and where it needs none, as in momentum encoders, autocast rounds the weights
-anew for each frame.
+`RecurrentStack.states`, with torch's GRU, is the readable form; tests check that values and gradients are equal. This
+form exists for speed (see docs/performance.md): with torch's GRU, autograd computes a gradient of the recurrent weight
+for every frame and adds them up; and without gradients, as in momentum encoders, autocast rounds the weights again for
+every frame.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from torch.autograd.function import once_differentiable
 
 from skelrep.matmul import product
 
-MIN_CLIPS = 8  # for fewer clips without gradients torch's own GRU is faster: it makes one call where this makes 64
-CHUNK = 8  # frames whose input products are one: what a chunk leaves stays in the processor's cache
+MIN_CLIPS = 8  # with fewer clips and no gradients, torch's GRU is faster: one call instead of 64
+CHUNK = 8  # frames with a common input product, whose result stays in the processor's cache
 
 
 def pays(rows: Tensor) -> bool:
-    """Whether these (N, T, features) rows run faster here than by torch's GRU."""
+    """Whether this form is faster than torch's GRU for (N, T, features) rows."""
     several = torch.is_grad_enabled() or len(rows) >= MIN_CLIPS
     return rows.device.type == "cpu" and several and not torch.compiler.is_compiling()
 
 
 def last_states(rows: Annotated[Tensor, "N T F"], pairs: Sequence[tuple[nn.GRU, nn.GRU]]) -> Annotated[Tensor, "N D"]:
-    """`RecurrentStack.states` of the last frame: (N, T, features) rows to (N, 2 x hidden)."""
+    """The last frame of `RecurrentStack.states`: (N, T, features) rows to (N, 2 x hidden)."""
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else rows.dtype
     x, last = rows.transpose(0, 1).contiguous(), rows
     for first, second in pairs:
@@ -38,34 +38,34 @@ def last_states(rows: Annotated[Tensor, "N T F"], pairs: Sequence[tuple[nn.GRU, 
 
 
 class GRUPair(torch.autograd.Function):
-    """Two GRUs over the same whole sequences, and back through time.
+    """Two GRUs over the same sequences, with backpropagation through time.
 
-    With s the logistic function, inputs x, states h, and the gates of a weight and a bias in torch's order r, z, n:
+    s is the logistic function, x are inputs, h states; the gates of weights and biases are in torch's order r, z, n:
 
         i = W x_t + c        k = U h_t-1 + d                                        (igates, hgates)
         r = s(i_r + k_r)     z = s(i_z + k_z)     n = tanh(i_n + r k_n)     h_t = n + z (h_t-1 - n)
 
-    If g is the gradient of h_t, from the layer above and from the frame after, then that of
+    With g the gradient of h_t, from the layer above and from the next frame, the gradient of
 
         i_n is (1 - z) g (1 - n^2)                k_n is r times that of i_n
         i_r and k_r is k_n times that of i_n, times r (1 - r)
         i_z and k_z is (h_t-1 - n) g z (1 - z)    h_t-1 is z g + U^T times that of k
 
-    Only the products with U need the frame before or after. Those with W, and the gradients of x and of all weights,
-    are one product over all frames, or over a chunk of them.
+    Only the products with U depend on the previous or next frame. The products with W, and the gradients of x and of
+    all weights, are computed for all frames, or for a chunk of them, at once.
 
-    Under autocast the factors of all products are rounded, each weight once; gates, the running state and the running
+    Under autocast, the factors of all products are rounded, each weight once; gates, the running state and the running
     gradient are not.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, dtype: torch.dtype, keep: bool, *parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """States (T, N, 2 x hidden) in the products' dtype, and the last of them (N, 2 x hidden) in the weights' dtype.
+        """States (T, N, 2 x hidden) in the products' dtype, and the last one (N, 2 x hidden) in the weights' dtype.
 
         Args:
-            ctx: autograd's.
+            ctx: The context of autograd.
             x: (T, N, features), contiguous.
-            dtype: Of the factors of all products.
+            dtype: The dtype of the factors of all products.
             keep: Whether there may be a backward pass.
             *parameters: weight_ih, weight_hh, bias_ih and bias_hh of the first GRU, then of the second.
         """
@@ -79,7 +79,7 @@ class GRUPair(torch.autograd.Function):
         ]
         if keep:
             ctx.save_for_backward(x, states, *parameters, *saved)
-        ctx.set_materialize_grads(False)  # the last layer has no gradient of `states`, the others none of the last one
+        ctx.set_materialize_grads(False)  # the last layer has no gradient of `states`, the others none of `last`
         return states, torch.cat(last, dim=1)
 
     @staticmethod
@@ -87,7 +87,7 @@ class GRUPair(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - of the decorator
         ctx: Any, *gradients: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        """From the gradients of both results, those of x and of all parameters."""
+        """The gradients of x and of all parameters, from the gradients of both results."""
         grad_states, grad_last = gradients
         x, states, *rest = ctx.saved_tensors
         parameters, saved = rest[:8], rest[8:]
@@ -108,7 +108,7 @@ class GRUPair(torch.autograd.Function):
             grad_i = grad_gates[:, hidden:]  # of r, z, n
             grad_k = grad_gates[:, : 3 * hidden]  # of n, r, z: `roll` brings them into torch's order
             grad_ih = product(grad_i.t(), rows.t()).to(exact)
-            # The state before the first frame is zero and adds nothing.
+            # The state before the first frame is zero and contributes nothing.
             grad_hh = product(grad_k[clips:].t(), own_states[:-1].flatten(0, 1).t()).to(exact)
             grad_bias = grad_gates.sum(dim=0).to(exact)
             grad_parameters += [grad_ih, grad_hh.roll(-hidden, 0)]
@@ -132,7 +132,8 @@ def _forward_in_time(
         x: In the products' dtype.
         states: (T, N, hidden) of the same dtype; written.
         weights: W, U, c and d.
-        saved: Gets for each chunk r, z and n as one tensor (frames, N, 3 x hidden), and k_n (frames, N, hidden).
+        saved: For each chunk, r, z and n as one tensor (frames, N, 3 x hidden) and k_n (frames, N, hidden) are
+            appended.
 
     Returns:
         The last state (N, hidden).
@@ -140,17 +141,17 @@ def _forward_in_time(
     weight_ih, weight_hh, bias_ih, bias_hh = weights
     clips, hidden, exact = x.shape[1], weight_hh.shape[1], weight_hh.dtype
     weight_ih, weight_hh = weight_ih.to(x.dtype), weight_hh.to(x.dtype)
-    weight_hh = weight_hh.t().contiguous().t()  # in this order a small product is a fifth faster
+    weight_hh = weight_hh.t().contiguous().t()  # with this memory layout a small product is a fifth faster
     bias = torch.cat([bias_ih[: 2 * hidden] + bias_hh[: 2 * hidden], bias_ih[2 * hidden :]])
-    bias_n = bias_hh[2 * hidden :]  # stands inside r k_n, so it cannot be added to the other
+    bias_n = bias_hh[2 * hidden :]  # part of k_n, which is multiplied by r, so it cannot be added to the other bias
     state = x.new_zeros(clips, hidden, dtype=exact)
-    rounded = state.to(x.dtype)  # the same tensor where the dtypes are equal; copying to it is then free
+    rounded = state.to(x.dtype)  # the same tensor if the dtypes are equal; then copying to it is free
     for rows, out in zip(x.split(CHUNK), states.split(CHUNK)):
         gates = product(rows.flatten(0, 1), weight_ih).to(exact).add_(bias).view(*rows.shape[:2], 3 * hidden)
         k_n = gates.new_empty(*rows.shape[:2], hidden)
         if saved is not None:
             saved += [gates, k_n]
-        # All frames' parts at once: slicing them one by one takes longer than a small step.
+        # The parts of all frames at once, because slicing frame by frame takes longer than a small step.
         parts = gates[:, :, : 2 * hidden], *gates.split(hidden, dim=2), k_n, out
         for reset_update, reset, update, new, k, now in zip(*(part.unbind(0) for part in parts)):
             hgates = product(rounded, weight_hh).to(exact)
@@ -173,14 +174,14 @@ def _backward_in_time(
 
     Args:
         states: (T, N, hidden).
-        saved: By `_forward_in_time`.
+        saved: The tensors that `_forward_in_time` appended.
         weight_hh: U.
-        grad_state: Gradient of the last state (N, hidden), beside `grad_above`; overwritten.
-        grad_above: Gradients of all states (T, N, hidden), from the layer above, if there are any.
+        grad_state: Gradient of the last state (N, hidden), in addition to `grad_above`; overwritten.
+        grad_above: Gradients of all states (T, N, hidden) from the layer above, if any.
 
     Returns:
-        (T, N, 4 x hidden) in the dtype of the states: the gradients of k_n, then of r's, z's and n's igates. Without
-        the first quarter they are those of i; without the last those of k, in the order n, r, z.
+        (T, N, 4 x hidden) in the dtype of the states: the gradients of k_n, i_r, i_z and i_n. The last three quarters
+        are those of i; the first three are those of k, in the order n, r, z.
     """
     frames, clips, hidden = states.shape
     weight_k = weight_hh.roll(hidden, 0).to(states.dtype).t()  # its columns in the order n, r, z

@@ -1,6 +1,6 @@
-"""A recurrent stack with constant weights and packed products: over whole clips, or a frame at a time.
+"""A recurrent stack with constant weights and packed products, for whole clips or frame by frame.
 
-`RecurrentStack.states` is the readable form; tests hold this one equal to it.
+`RecurrentStack.states` is the readable form; tests check that both are equal.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from skelrep.matmul import Product
 if TYPE_CHECKING:
     from skelrep.encoder.recurrent import RecurrentStack
 
-# For every layer and each of its GRUs the state (N, hidden) and its product with weight_hh (N, 3 x hidden).
+# For each GRU of every layer, the state (N, hidden) and its product with weight_hh (N, 3 x hidden).
 State = list[list[tuple[Tensor, Tensor]]]
 
 
 class PackedStack:
     """A stack with constant weights and packed products; a `CausalNetwork`.
 
-    Chunks of frames go through all layers at once, and the products of all their inputs are one.
+    Frames are processed in chunks: each layer computes one input product for all frames of a chunk.
 
-    With n = tanh(a) = 2 s(2 a) - 1 and the state kept as u = h / 2, a GRU step needs no tanh, which costs twice a
-    sigmoid: u' = m + z (u - m) with m = s(2 a) - 1/2. The factors are multiplied into the weights. Not in bfloat16,
-    which has more digits around tanh(0) than around s(0).
+    A tanh takes twice the time of the logistic function s. With n = tanh(a) = 2 s(2 a) - 1 and the state stored as
+    u = h / 2, a GRU step needs no tanh: u' = m + z (u - m) with m = s(2 a) - 1/2. The factors are multiplied into the
+    weights. In bfloat16 tanh is used, because bfloat16 is more precise near tanh(0) than near s(0).
 
-    BatchNorm stays outside: a joint that never moves has a scale of hundreds, which in the weights would leave the
-    others nothing of int8's range.
+    BatchNorm is not folded into the weights: a joint that never moves has a scale of hundreds, and int8 would then have
+    no range left for the other joints.
     """
 
     def __init__(self, stack: RecurrentStack, precision: str) -> None:
-        """Packs the weights as they are."""
+        """Packs the current weights."""
         self.stack, self.precision = stack, precision
         self.hidden = stack.dim // 2
         self.gain = 1.0 if precision == "bfloat16" else 2.0  # h = gain u
         self.layers: list[tuple[Product, list[Product]]] = []  # input products of both GRUs as one, recurrent products
-        input_gain = 1.0  # the first layer reads poses, the others states u
+        input_gain = 1.0  # the input of the first layer is poses, of the others states u
         for pair in stack.pairs():
             inputs, recurrent = zip(*(self._scaled(gru, input_gain) for gru in pair))
             weight_ih, bias_ih = (torch.cat(parts) for parts in zip(*inputs))
@@ -48,7 +48,7 @@ class PackedStack:
             input_gain = self.gain
 
     def _scaled(self, gru: nn.GRU, input_gain: float) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Weight and bias of a GRU's inputs, and of its states u; rows are the gates r, z, n."""
+        """Weight and bias for a GRU's inputs, and for its states u; rows are the gates r, z, n."""
         weight_ih, weight_hh, bias_ih, bias_hh = (part.detach() for part in gru.parameters())
         gate_gain = torch.ones_like(bias_ih)
         gate_gain[-self.hidden :] = self.gain  # s(2 a), or tanh(a)
@@ -83,7 +83,7 @@ class PackedStack:
     def _next(
         self, igates: Annotated[Tensor, "N G"], hgates: Annotated[Tensor, "N G"], state: Annotated[Tensor, "N H"]
     ) -> Annotated[Tensor, "N H"]:
-        """The state u (N, hidden) after a frame, from both products (N, 3 x hidden) and the state before it."""
+        """The next state u (N, hidden), from both products (N, 3 x hidden) and the previous state."""
         hidden = self.hidden
         gates = torch.sigmoid_(hgates[:, : 2 * hidden] + igates[:, : 2 * hidden])
         reset, update = gates[:, :hidden], gates[:, hidden:]
@@ -97,7 +97,7 @@ class PackedStack:
         return [[(zero, product(zero)) for product in products] for _, products in self.layers]
 
     def step(self, poses: Tensor, state: State) -> tuple[Tensor, State]:
-        """Reads one frame; see `CausalNetwork.step`. All weights are read once, which is what takes the time."""
+        """Processes one frame; see `CausalNetwork.step`. Most of the time is spent on reading all weights once."""
         rows = self._rows(poses)
         after: State = []
         for (input_product, products), pair in zip(self.layers, state):

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 
 class EmbeddingStream:
-    """Embeds a live stream: give it frames, get the embedding of everything so far, at constant cost a frame.
+    """Embeds a live stream: each call takes a frame and returns the embedding so far, at constant cost per frame.
 
-    The causal recurrent backbone makes this exact: after t frames the embedding is that of a prepared clip of these t
-    frames. Only what needs the future is left out: resampling and cropping, so feed frames at about the rate of the
-    encoder's training clips; and bridging gaps towards the next sighting, so a joint that is not seen stays where it
-    was seen last. Until the first frame in which somebody is seen there is nothing to turn the others by,
-    and the embedding is None.
+    This is exact for a causal backbone: after t frames, the embedding equals that of a prepared clip of these t frames.
+    Steps that need future frames are left out. There is no resampling or cropping, so the frame rate should be about
+    that of the encoder's training clips. Gaps are not interpolated, so a joint that is not seen keeps its last
+    position. Before the first frame in which somebody is seen, the orientation is unknown and the embedding is None.
 
         stream = encoder.stream(skeleton="ntu-25")
         for frame in camera:            # (M, V, 3) or (V, 3)
@@ -40,31 +39,31 @@ class EmbeddingStream:
         streams: str | Sequence[str] | None = None,
         precision: str = "float32",
     ) -> None:
-        """Begins a recording.
+        """Starts a stream without frames.
 
         Args:
-            encoder: With weights as they are now.
-            skeleton: Of the frames.
-            streams: Some of the encoder's modalities; by default all.
-            precision: Of the network's products, as `embed` takes it. A frame costs the time in which all weights are
-                read, and bfloat16 has half the bytes, int8 a quarter.
+            encoder: The encoder; its current weights are used.
+            skeleton: The skeleton of the frames.
+            streams: Some of the encoder's streams; by default all.
+            precision: Precision of the matrix products, as in `embed`. The time per frame is the time to read all
+                weights; bfloat16 halves their size, int8 quarters it.
 
         Raises:
-            ValueError: for an encoder without a recurrent backbone (embed windows with it), for one whose normalisation
-                needs the whole clip, or if the skeleton cannot be mapped.
+            ValueError: if the encoder's backbone is not causal (embed windows instead), if its normalisation needs the
+                whole clip, or if the skeleton cannot be mapped.
         """
         preprocess = encoder.config.preprocess
         names = chosen_streams(encoder, streams)
         causal = all(encoder.network(name).causal for name in names)
         if not causal or preprocess.align != "first" or preprocess.scale is not None:
             raise ValueError(
-                "this encoder sees whole clips, not frame by frame; embed the last seconds again and again with "
+                "this encoder needs whole clips and cannot be streamed; embed the last seconds repeatedly with "
                 "embed(frames, encoder), or embed a recording with window= and stride="
             )
         if whole := [name for name in names if find_modality(name).lookahead is None]:
             raise ValueError(
                 f"the modality {whole[0]!r} cannot be streamed: its entry in MODALITIES has no lookahead, so a frame "
-                "may depend on any other; take other streams=, or embed windows"
+                "may depend on any other; pass other streams=, or embed windows"
             )
         check_precision(precision)
         self.networks: dict[str, CausalNetwork] = encoder.packed(names, precision)
@@ -73,19 +72,19 @@ class EmbeddingStream:
         self.matrix = torch.from_numpy(mapping(skeleton, encoder.skeleton)).to(encoder.device)
         with torch.inference_mode():
             self.states = {name: network.start(1) for name, network in self.networks.items()}
-        self.first: torch.Tensor | None = None  # (M, V, 3) the first frame, by which all are turned
-        self.last_seen: torch.Tensor | None = None  # (M, V, 3) for bridging joints that are not seen
-        self.previous: torch.Tensor | None = None  # (1, M, W, 3) the frame before, prepared
+        self.first: torch.Tensor | None = None  # (M, V, 3) the first frame, which defines the orientation
+        self.last_seen: torch.Tensor | None = None  # (M, V, 3) the last position of every joint
+        self.previous: torch.Tensor | None = None  # (1, M, W, 3) the previous frame, prepared
 
     @torch.inference_mode()
     def step(self, frame: Any) -> np.ndarray | None:
-        """One frame on.
+        """Adds one frame and returns the embedding so far.
 
         Args:
-            frame: (M, V, 3) or (V, 3), NaN where a joint was not seen: it then stays where it was seen last.
+            frame: (M, V, 3) or (V, 3); NaN for a joint that was not seen, which then keeps its last position.
 
         Returns:
-            (D,) float32, the embedding so far; None until somebody was seen.
+            (D,) float32, the embedding so far; None until somebody has been seen.
 
         Raises:
             ValueError: for a frame of another shape.
@@ -122,8 +121,8 @@ class EmbeddingStream:
     def _advance(self, name: str, current: torch.Tensor) -> torch.Tensor:
         network, parents = self.networks[name], self.encoder.skeleton.parents
         if find_modality(name).lookahead:
-            # A frame's value is known when the next frame comes. So the state lags one frame behind, and the last
-            # frame, which has none after it, is evaluated but not kept.
+            # The value of a frame is known only when the next frame arrives. So the state lags one frame behind; the
+            # last frame, which has no next one, is evaluated but does not change the state.
             if self.previous is None:
                 return network.step(modality(name, current[:, :, None], parents), self.states[name])[0]
             frames = torch.stack([self.previous, current], dim=2)

@@ -1,4 +1,4 @@
-"""One clip in motion: which of its frames are shown, and the pictures of them."""
+"""Animations of one clip: the choice of frames, and the pictures of them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from skelrep.skeletons import Skeleton
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
 
-MOST_PICTURES = 3000  # without a range: two minutes at 25 per second, and about a minute of work
-DEFAULT_RATE = 25.0  # pictures per second at most: a .gif counts hundredths of a second, so 30 cannot be kept exactly
-RATES = (0.01, 50.0)  # a .gif shows no picture for longer than eleven minutes, and viewers none for less than 0.02 s
+MOST_PICTURES = 3000  # without a range: two minutes at 25 per second, which take about a minute to draw
+DEFAULT_RATE = 25.0  # largest default, in pictures per second: a .gif counts hundredths of a second, so 30 is not exact
+RATES = (0.01, 50.0)  # a .gif cannot show a picture for more than eleven minutes, and viewers not for less than 0.02 s
 
-_LONG = 750  # pictures: from 30 s on, the work and the size of the file are worth a warning
-_SECONDS_PER_PICTURE = 0.015  # of work for one person of 15 joints, measured on one core
+_LONG = 750  # pictures, 30 s at 25 per second: more take so long and make such large files that a warning is given
+_SECONDS_PER_PICTURE = 0.015  # to draw one person of 15 joints, measured on one core
 
 
 @dataclass(frozen=True)
 class Film:
-    """A scene and the frames of it that are shown.
+    """A scene and the frames to show.
 
     Attributes:
         scene: The clip.
-        frames: (P,) numbers of frames.
+        frames: (P,) indices of frames.
         rate: Pictures per second.
     """
 
@@ -61,13 +61,13 @@ class Film:
         )
         advice = "give a range in seconds, for example start=0 and end=20, or fewer pictures per second"
         if len(frames) > MOST_PICTURES and start is None and end is None:
-            raise ValueError(f"{size}, and more than {MOST_PICTURES} need a range: {advice}")
+            raise ValueError(f"{size}; more than {MOST_PICTURES} need a range: {advice}")
         if len(frames) > _LONG:
             warn(f"{size}; to draw less, {advice}")
         return cls(scene, frames, rate)
 
     def render(self, which: np.ndarray | None = None) -> Iterator[np.ndarray]:
-        """The pictures of some frames, by default of all, one after the other: (H, W, 3) uint8."""
+        """Yields the pictures of some frames, by default of all: (H, W, 3) uint8."""
         figure, show = self.figure()
         for frame in self.frames if which is None else which:
             show(frame)
@@ -102,7 +102,7 @@ def animate(
     end: float | None = None,
     placement: str = "auto",
 ) -> FuncAnimation:
-    """One clip in motion, at its own speed, as an animation of matplotlib.
+    """Draws one clip as an animation of matplotlib, at its original speed.
 
     Examples:
         >>> IPython.display.HTML(animate(clip, end=5).to_jshtml())
@@ -111,10 +111,10 @@ def animate(
         poses: One clip, as `embed` takes it.
         skeleton: The joints of an array.
         view: Camera angle in degrees, as in `draw`.
-        fps: Frames per second of the clip, if it does not say.
+        fps: Frames per second of the clip, if it has none.
         pictures: Pictures per second; by default those of the clip, at most 25.
-        start: Where to begin, in seconds.
-        end: Where to end, in seconds.
+        start: Start time in seconds.
+        end: End time in seconds.
         placement: As in `draw`.
 
     Raises:

@@ -1,7 +1,4 @@
-"""The body as it is drawn: which joints a line joins, which direction is up, where the floor is.
-
-Pictures and the explorer page share it.
-"""
+"""How bodies are drawn, in pictures and on the explorer page: lines between joints, the upward direction, the floor."""
 
 from __future__ import annotations
 
@@ -18,14 +15,14 @@ from skelrep.skeletons import SKELETONS, Skeleton, mapping
 _FACE = {"nose", "head", "head_top"}
 _FACE |= {f"{side}_{part}" for side in ("left", "right") for part in ("eye", "ear", "eye_inner", "eye_outer", "mouth")}
 
-DEFAULT_FPS = 30.0  # used where a clip does not say: the rate of most cameras and depth sensors
+DEFAULT_FPS = 30.0  # for clips without a frame rate: the rate of most cameras and depth sensors
 
-_LARGEST_TILT = 25.0  # degrees from an axis: a sensor is tilted less, and who leans more does not stand
-_TRUNKS_PER_HEIGHT = 3  # of a standing person, where shoulders or hips are not seen
+_LARGEST_TILT = 25.0  # degrees: sensors are tilted less, and a person who leans more is not standing
+_TRUNKS_PER_HEIGHT = 3  # height of a standing person in trunks, for clips without shoulders or hips
 
 
 def drawable(poses: Poses) -> Poses:
-    """The same poses, on the common skeleton if their own has no tree of bones.
+    """The poses, mapped to the common skeleton if their own has no tree of bones.
 
     Raises:
         ValueError: if it cannot be mapped; the message lists the joints.
@@ -41,11 +38,11 @@ def drawable(poses: Poses) -> Poses:
 
 
 def bones(skeleton: Skeleton) -> list[tuple[int, int]]:
-    """The pairs of joints to draw a line between.
+    """The pairs of joints that are connected by a line.
 
-    These are the edges of the tree, without the lines inside a face, for which a head is drawn. Where shoulders are
-    children of the nose and hips of the shoulders, as in COCO's tree, lines across the body join them, through the neck
-    and the pelvis if there are such joints.
+    These are the edges of the tree, except those inside a face, for which a head is drawn. If shoulders are children of
+    the nose and hips are children of the shoulders, as in COCO's tree, both shoulders and both hips are connected,
+    through the neck and the pelvis if there are such joints.
     """
     index = {joint: i for i, joint in enumerate(skeleton.joints)}
     pairs = []
@@ -69,12 +66,12 @@ def is_face(joint: str) -> bool:
 
 
 def sides(skeleton: Skeleton) -> list[int]:
-    """For every joint 0 (trunk), 1 (left) or 2 (right)."""
+    """The side of every joint: 0 (trunk), 1 (left) or 2 (right)."""
     return [1 if joint.startswith("left_") else 2 if joint.startswith("right_") else 0 for joint in skeleton.joints]
 
 
 def head(skeleton: Skeleton) -> list[int]:
-    """The joints at whose mean a head is drawn."""
+    """The joints whose mean is the centre of the head."""
     names = ("head", "left_ear", "right_ear", "left_eye", "right_eye", "nose", "head_top")
     found = [i for i, joint in enumerate(skeleton.joints) if joint in names[:5]]
     return found or [i for i, joint in enumerate(skeleton.joints) if joint in names[5:]][:1]
@@ -88,13 +85,13 @@ def tips(skeleton: Skeleton) -> list[int]:
 def oriented(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """A clip as seen by a viewer in front of the first person.
 
-    Up is the coordinate axis, with its sign, along which the shoulders are above the legs on average: files have y up,
-    z up, or y down as images do. Sensors may be tilted, so up is finally the mean direction from ankles to hips where
-    that is within 25 degrees of the axis. The front is where the shoulders face on average.
+    Up is first the coordinate axis, with a sign, along which the shoulders are above the legs on average: y up, z up,
+    or y down as in images. Because a sensor may be tilted, the mean direction from ankles to hips replaces this axis if
+    it is within 25 degrees of it. The front is the mean direction that the shoulders face.
 
     Args:
         clip: (M, T, V, C), C of 2 or 3.
-        skeleton: Its joints.
+        skeleton: The skeleton of the clip.
 
     Returns:
         (M, T, V, 3) in the clip's unit: to the right, up, and towards the viewer (0 for two-dimensional poses). The
@@ -114,7 +111,7 @@ def oriented(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
         if standing @ up > np.cos(np.radians(_LARGEST_TILT)):
             up = standing
         across = across - (across @ up) * up
-        # Where nobody's left and right were seen, any horizontal axis will do.
+        # If no left and right joints were seen, the front is arbitrary.
         right = _unit(across if np.abs(across).max() > 0 else np.cross(up, np.eye(3)[axis - 1]))
         turned = clip @ np.stack([right, up, np.cross(right, up)], axis=1)
     with warnings.catch_warnings():
@@ -124,14 +121,14 @@ def oriented(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
 
 
 def ground(turned: np.ndarray, skeleton: Skeleton) -> float | None:
-    """The height of the floor in an oriented clip: the lowest position of a foot; None if no ankle or foot is seen."""
+    """The height of the floor in an oriented clip: the lowest position of a foot, or None if no foot is seen."""
     feet = [i for i, joint in enumerate(skeleton.joints) if joint.endswith(("ankle", "foot", "heel", "toe"))]
     heights = turned[:, :, feet, 1]
     return None if np.isnan(heights).all() else float(np.nanmin(heights))
 
 
 def trunk_length(turned: np.ndarray, skeleton: Skeleton) -> float:
-    """The length of the first person's trunk, the unit of heads and lines; a third of the height if not seen."""
+    """The length of the first person's trunk, the unit of heads and lines; if not seen, a third of the height."""
     upper = _mean_of(turned[:1], skeleton, "shoulder", "shoulders", "neck")
     lower = _mean_of(turned[:1], skeleton, "hip", "hips", "pelvis")
     length = float(np.linalg.norm(upper - lower))
@@ -147,7 +144,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 
 
 def _mean_of(clip: np.ndarray, skeleton: Skeleton, *endings: str) -> np.ndarray:
-    """(C,) mean of the joints whose names end so; NaN if there is none."""
+    """(C,) mean of the joints whose names have one of the endings; NaN if there is none."""
     rows = [i for i, joint in enumerate(skeleton.joints) if joint.endswith(endings)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INCHES_PER_CLASS = 0.36
-_SIDE = (2.5, 9.0)  # smallest and largest side of the matrix in inches: a title fits, and a screen
-_ROOM_FOR_LABELS = (2.2, 2.0)  # inches to the left of the matrix, and below
+_SIDE = (2.5, 9.0)  # smallest side of the matrix in inches, so that a title fits, and largest, so that it fits a screen
+_ROOM_FOR_LABELS = (2.2, 2.0)  # inches to the left of the matrix and below it
 _FONT = (4.0, 10.0)  # smallest and largest size of class names in points
-_LINE_HEIGHT = 0.62  # font size relative to the height of a row: names do not touch
-_MOST_NUMBERED = 30  # classes; in cells of more classes numbers are too small to read
-_LEAST_NUMBER = 0.005  # fraction of a row from which a cell shows its per cent, rounded to at least 1
+_LINE_HEIGHT = 0.62  # font size relative to the height of a row, so that names do not touch
+_MOST_NUMBERED = 30  # largest number of classes for which numbers are readable in the cells
+_LEAST_NUMBER = 0.005  # fraction of a row from which a cell shows a number, which is then at least 1 %
 _DARK_CELL = 0.3  # fraction of a row from which white numbers are easier to read than dark ones
 
 
@@ -32,10 +32,10 @@ def confusion(result: KNNResult | LinearResult) -> Figure:
         >>> confusion(knn_eval(train, labels, test, test_labels)).savefig("confusion.png")
 
     Args:
-        result: Of `knn_eval` (the matrix is for its first k) or `linear_eval`.
+        result: The result of `knn_eval` (the matrix is for its first k) or of `linear_eval`.
 
     Raises:
-        TypeError: for another result, which has no confusion matrix.
+        TypeError: for any other result, because it has no confusion matrix.
         ModuleNotFoundError: without matplotlib.
     """
     if not isinstance(result, (KNNResult, LinearResult)):

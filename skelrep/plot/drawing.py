@@ -1,4 +1,4 @@
-"""Skeletons drawn with matplotlib: one clip as a viewer sees it, and a strip of its moments."""
+"""Drawing skeletons with matplotlib: one clip as a viewer sees it, and a strip of its moments."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Blue and vermilion of Okabe and Ito, Color Universal Design (2008), which colour-blind people can distinguish; the
-# colours of trunks distinguish persons, and are darker.
+# Blue and vermilion of Okabe and Ito, Color Universal Design (2008), which colour-blind people can distinguish. Trunks
+# have darker colours, a different one for each person.
 LEFT, RIGHT = "#0072B2", "#D55E00"
 TRUNKS = ("#333333", "#117755", "#882255", "#887711")
 
 _DPI = 110
 _INCHES_PER_TRUNK = 0.75  # a standing person is about three trunks, or 2.4 inches, tall
-_LARGEST_SIZE = (14.0, 6.0)  # inches; more does not fit on a screen
-_HEADER, _FOOTER = 0.35, 0.28  # inches, for the title and for the time
-_NARROWEST, _INCHES_PER_LETTER = 2.2, 0.09  # so that the time and the title fit
+_LARGEST_SIZE = (14.0, 6.0)  # inches; a larger figure does not fit on a screen
+_HEADER, _FOOTER = 0.35, 0.28  # inches for the title and for the time
+_NARROWEST, _INCHES_PER_LETTER = 2.2, 0.09  # inches, so that the time and the title fit
 
 # Lengths in trunks.
 _HEAD_RADIUS = 0.24  # 0.12 m for a trunk of 0.5 m
 _LINE_WIDTH = 0.11
 _ROOM_AT_SIDES, _ROOM_ABOVE, _ROOM_BELOW = 0.35, 0.4, 0.25  # for heads, thick lines, and the floor
-_ROOM_BETWEEN_GROUPS = 1.0  # on each side, so that moments are farther apart than the persons of one
-_FLOOR_BELOW_FEET = 0.06  # half a line, which is drawn around the joint
+_ROOM_BETWEEN_GROUPS = 1.0  # on each side, so that moments are farther apart than the persons of one moment
+_FLOOR_BELOW_FEET = 0.06  # half the width of a line, which is centred on the joint
 
 # Relative to the width of a line, or to 1.
-_FARTHEST, _NEARER = 0.65, 0.5  # width of the farthest line, and what is added for the nearest
-_FARTHEST_PALENESS = 0.4  # white in the colour of the farthest line
-_RIM = 0.35  # white around a line, to show which of two crossing limbs is in front
-_RIM_INSET = 0.4  # the rim is shortened, so that it does not cut off the next limb
-_DOT = 0.8  # a joint without lines
+_FARTHEST, _NEARER = 0.65, 0.5  # width of the farthest line, and how much wider the nearest line is
+_FARTHEST_PALENESS = 0.4  # fraction of white in the colour of the farthest line
+_RIM = 0.35  # white border of a line, which shows which of two crossing limbs is in front
+_RIM_INSET = 0.4  # by how much the border is shorter, so that it does not cover the next limb
+_DOT = 0.8  # diameter of a joint without lines
 _TRAIL_SECONDS, _TRAIL_OPACITY = 0.4, 0.45
-_TRAIL_WIDTHS = (0.2, 0.5)  # at its end, and what is added at the joint
+_TRAIL_WIDTHS = (0.2, 0.5)  # width at the end of a trail, and how much wider it is at the joint
 
 
 def draw(
@@ -60,7 +60,7 @@ def draw(
     end: float | None = None,
     placement: str = "auto",
 ) -> Figure:
-    """A strip of moments of one clip.
+    """Draws a strip of moments of one clip.
 
     Blue is left and vermilion right; nearer lines are thicker and darker; hands and feet leave a trail.
 
@@ -70,14 +70,14 @@ def draw(
     Args:
         poses: One clip, as `embed` takes it.
         skeleton: The joints of an array.
-        view: Camera angle in degrees around the person, to their left, from where they face.
-        frames: Number of moments, at equal distances in time; at most the number of frames.
-        fps: Frames per second, if the clip does not say.
-        start: Where to begin, in seconds.
-        end: Where to end, in seconds.
-        placement: Where several persons are drawn: "recorded", where they were; "side-by-side", at equal distances;
-            "auto", where they were, unless two are at the same position or there is a large gap between them: then
-            side by side, or with a smaller gap, and a warning says so.
+        view: Camera angle in degrees around the person: 0 is from the front, larger angles move to the person's left.
+        frames: Number of moments, equally spaced in time; at most the number of frames.
+        fps: Frames per second of the clip, if it has none.
+        start: Start time in seconds.
+        end: End time in seconds.
+        placement: Where several persons are drawn. "recorded": at their recorded positions. "side-by-side": at equal
+            distances. "auto": at their recorded positions, unless two are at the same position (then side by side) or
+            there is a large gap between them (then with a smaller gap); a warning reports either.
 
     Raises:
         ValueError: for several clips, one that shows nobody, or a range outside the clip.
@@ -85,7 +85,7 @@ def draw(
     """
     scene = Scene.of(poses, skeleton, view, fps, start, end, placement)
     moments = np.unique(np.linspace(0, scene.frames - 1, frames).round().astype(int))
-    # Each moment has a column of its own, as wide as the widest.
+    # All moments have columns of the same width, that of the widest.
     x = scene.poses[..., 0][:, moments]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of moments in which nobody is seen
@@ -102,17 +102,17 @@ def draw(
 
 @dataclass
 class Scene:
-    """One clip, or a range of it, as a viewer sees it, and how it is painted.
+    """One clip, or a range of it, as a viewer sees it; it paints its frames.
 
     Attributes:
         poses: (M, T, V, 3) float64 to the right, up, and towards the viewer, in the clip's unit.
-        skeleton: Its joints.
-        title: Shown above.
+        skeleton: The skeleton of the poses.
+        title: The title above the drawing.
         fps: Frames per second.
-        first: Number of the first frame in the clip.
+        first: Index of the first frame in the clip.
         trunk: Length of a trunk in the clip's unit.
-        inches: Of a unit of the clip in the figure.
-        floor: Height of the floor, if feet are seen.
+        inches: Inches in the figure per unit of the clip.
+        floor: Height of the floor; None if no feet are seen.
     """
 
     poses: np.ndarray
@@ -140,7 +140,7 @@ class Scene:
             raise ValueError(f"view must be a number of degrees, got {view}")
         clip = as_poses(poses, skeleton=skeleton, fps=fps)
         if len(clip) != 1:
-            raise ValueError(f"one clip is drawn at a time, got {len(clip)}; choose one: poses[0]")
+            raise ValueError(f"expected one clip, got {len(clip)}; choose one, for example poses[0]")
         rate = clip.fps or DEFAULT_FPS
         span = _span(clip, rate, start, end)
         clip = drawable(Poses([clip.clips[0][:, span]], clip.skeleton, clip.ids, clip.labels, clip.fps))
@@ -157,7 +157,7 @@ class Scene:
         if moves.any():
             turned[..., 0] += moves[:, None, None]
             if placement == "auto":
-                warn("persons are drawn beside each other, not where they were; placement='recorded' draws them there")
+                warn("persons are not drawn at their recorded positions; placement='recorded' draws them there")
         title = clip.ids[0] if clip.labels is None else f"{clip.ids[0]} · {clip.labels[0]}"
         return cls(turned, clip.skeleton, title, rate, span.start, trunk)
 
@@ -176,7 +176,7 @@ class Scene:
         return (self.first + frame) / self.fps
 
     def figure(self, left: float | None = None, right: float | None = None) -> tuple[Figure, Axes]:
-        """Empty axes in the clip's unit, from `left` to `right`, by default as wide as all frames need."""
+        """A figure with empty axes in the clip's unit, from `left` to `right`; by default all frames fit."""
         room = _ROOM_AT_SIDES * self.trunk
         left = float(np.nanmin(self.poses[..., 0])) - room if left is None else left
         right = float(np.nanmax(self.poses[..., 0])) + room if right is None else right
@@ -203,7 +203,7 @@ class Scene:
         """Draws all persons at one frame, moved to the right by `shift`; returns what was drawn."""
         depth = self.poses[..., 2]
         low, high = np.nanmin(depth), np.nanmax(depth)
-        # A clip with little depth keeps about the same widths and colours everywhere.
+        # Divided by at least a trunk, so that a clip with little depth has similar widths and colours everywhere.
         nearness = np.clip((depth[:, frame] - (low + high) / 2) / max(high - low, self.trunk) + 0.5, 0, 1)
         seen = [person for person in range(len(depth)) if not np.isnan(depth[person, frame]).all()]
         drawn: list[Any] = []
@@ -214,7 +214,7 @@ class Scene:
     def _paint_person(
         self, axes: Axes, person: int, frame: int, shift: float, near: np.ndarray, layer: int
     ) -> list[Any]:
-        """One person: limbs, joints without lines, head, shadow, trails. `near` is (V,), 0 for far and 1 for near."""
+        """Draws limbs, joints without lines, head, shadow and trails. `near` is (V,), from 0 (far) to 1 (near)."""
         from matplotlib.collections import LineCollection
         from matplotlib.colors import to_rgb
         from matplotlib.patches import Circle
@@ -247,7 +247,7 @@ class Scene:
 
         if seen_face := [i for i in head(self.skeleton) if not np.isnan(near[i])]:
             middle = near[seen_face].mean()
-            radius = _HEAD_RADIUS * self.trunk * (0.9 + 0.2 * middle)  # a tenth smaller when far, larger when near
+            radius = _HEAD_RADIUS * self.trunk * (0.9 + 0.2 * middle)  # a tenth smaller if far, a tenth larger if near
             look = {"facecolor": _paler(colours[0], middle), "edgecolor": "white", "lw": 0.2 * width}
             drawn.append(axes.add_patch(Circle(pose[seen_face].mean(axis=0), radius, zorder=layer + 0.6, **look)))
 
@@ -279,11 +279,11 @@ def _span(clip: Poses, fps: float, start: float | None, end: float | None) -> sl
         got = ", ".join(f"{name}={value:g}" for name, value in (("start", start), ("end", end)) if value is not None)
         raise ValueError(f"start must be at least 0 and less than end, in seconds; got {got}")
     if begin * fps >= frames:
-        raise ValueError(f"clip {clip.ids[0]!r} lasts {frames / fps:g} s; start={begin:g} is behind its end")
+        raise ValueError(f"clip {clip.ids[0]!r} lasts {frames / fps:g} s; start={begin:g} is after its end")
     first = min(round(begin * fps), frames - 1)
     return slice(first, max(first + 1, round(min(frames, stop * fps))))
 
 
 def _paler(colour: np.ndarray, near: float) -> tuple[float, ...]:
-    """A colour mixed with white, the more the farther away."""
+    """A colour mixed with more white the farther away it is."""
     return tuple(colour + (1 - colour) * _FARTHEST_PALENESS * (1 - near))

@@ -1,6 +1,6 @@
-"""One self-contained HTML page to look through embeddings: a map of the clips, the clips themselves, their neighbours.
+"""The explorer: a self-contained HTML page with a map of the embeddings, the clips, and the neighbours of each clip.
 
-The page is `explorer.html` with two blocks of data inserted: a JSON document, and the poses as base64.
+The page is the template `explorer.html` with two blocks of data: a JSON document, and the poses as base64.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from skelrep.poses import Poses
 MAPS = {"pca": "principal components", "umap": "UMAP"}
 NEIGHBOURS = 10
 MOST_FRAMES = 64  # per clip; the page interpolates between them
-MOST_POSE_BYTES = 38_000_000  # of all poses in the page: clips have fewer frames where there are many
-LARGEST = 32767  # of a coordinate in 16 bits
-MISSING = -32768  # marks NaN
+MOST_POSE_BYTES = 38_000_000  # of all poses in the page; if there are many clips, each has fewer frames
+LARGEST = 32767  # largest coordinate in 16 bits
+MISSING = -32768  # stands for NaN
 
-_LEAST_CLIPS = 3  # two points on a map show nothing
-_CLUSTERS = (2, 12)  # at least, and at most: eyes distinguish no more colours
+_LEAST_CLIPS = 3  # a map of two points shows nothing
+_CLUSTERS = (2, 12)  # smallest and largest number; more colours cannot be distinguished
 
 
 def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", title: str = "skelrep explorer") -> str:
-    """The page as a string, for a file that browsers open without a network.
+    """The page as a string, for a file that a browser opens without a network.
 
-    Points are coloured by label; without labels by cluster: k-means on the rows scaled to length 1, where k is the
+    Points are coloured by label, or without labels by cluster: k-means on the rows scaled to length 1, where k is the
     square root of half the number of clips, between 2 and 12. Neighbours are the ten most similar clips by cosine.
 
     Examples:
@@ -51,8 +51,8 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
         poses: N clips.
         rows: (N, D) embeddings of them.
         labels: N labels; by default those of the poses.
-        map: "pca", or "umap" where umap-learn is installed.
-        title: Of the page.
+        map: "pca", or "umap" if umap-learn is installed.
+        title: The title of the page.
 
     Raises:
         ValueError: if rows or labels are not one per clip, there are fewer than 3 clips, or `map` is unknown.
@@ -67,7 +67,7 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
         raise ValueError(f"a map needs at least {_LEAST_CLIPS} clips, got {len(poses)}")
     labels = poses.labels if labels is None else np.asarray(labels)
     if labels is not None and labels.shape != (len(poses),):
-        raise ValueError(f"{len(poses)} clips but labels of shape {labels.shape}; give one for each clip")
+        raise ValueError(f"{len(poses)} clips but labels of shape {labels.shape}; give one label for each clip")
     found = retrieve(matrix, matrix, k=min(NEIGHBOURS, len(poses) - 1), leave_one_out=True)  # also checks the rows
     matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
     points = _coordinates(matrix, map)
@@ -97,7 +97,8 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
         "tips": tips(skeleton),
         "faces": [i for i, joint in enumerate(skeleton.joints) if is_face(joint)],
     }
-    text = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")  # so no text ends the script element
+    # Without "<", no text can end the script element.
+    text = json.dumps(document, separators=(",", ":")).replace("<", "\\u003c")
     # Split before anything is inserted, so that no data can contain a marker.
     before, rest = _template().split("@DOCUMENT@")
     between, after = rest.split("@POSES@")
@@ -115,7 +116,8 @@ def _coordinates(rows: np.ndarray, map: str) -> np.ndarray:
     else:
         centred = np.asarray(rows, dtype=np.float64) - rows.mean(axis=0)
         axes = np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]
-        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])  # one sign on all machines
+        # The sign of an eigenvector is arbitrary; this makes it the same on all machines.
+        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
         plane = np.zeros((len(rows), 2))
         plane[:, : axes.shape[1]] = centred @ axes
     plane = np.asarray(plane, dtype=np.float32)
@@ -133,13 +135,13 @@ def _clusters(rows: np.ndarray) -> tuple[list[str], np.ndarray]:
 
 
 def _moving(poses: Poses) -> tuple[list[list[float | None]], str]:
-    """The clips as the page plays them.
+    """The clips in the form that the page plays.
 
     Returns:
-        For each clip its number of persons and of frames, its seconds, the length that `LARGEST` stands for, and as
-        fractions of that the length of the trunk and the height of the floor (None where no feet are seen). And the
-        base64 of all clips, one after the other, each (frames, persons, joints, channels) of little-endian int16,
-        `MISSING` where a joint was not seen.
+        For each clip the number of persons, the number of frames, the duration in seconds, the length that `LARGEST`
+        stands for, and, relative to that length, the length of the trunk and the height of the floor (None if no feet
+        are seen); and all clips, concatenated as base64, each (frames, persons, joints, channels) of little-endian
+        int16, `MISSING` for a joint that was not seen.
     """
     poses = drawable(poses)
     persons = [max(1, int((~np.isnan(clip).all(axis=(1, 2, 3))).sum())) for clip in poses.clips]
@@ -151,7 +153,7 @@ def _moving(poses: Poses) -> tuple[list[list[float | None]], str]:
         turned = oriented(clip[seen] if seen.any() else clip[:1], poses.skeleton)
         count = turned.shape[1]
         frames = np.linspace(0, count - 1, min(count, most)).round().astype(int)
-        # The page turns clips about the upright axis: their width is twice the distance from it.
+        # The page rotates clips about the vertical axis, so their width is twice the distance from it.
         reach = np.fmax(np.hypot(turned[..., 0], turned[..., 2]), np.abs(turned[..., 1]))
         scale = float(np.fmax.reduce(reach, axis=None, initial=0.0)) or 1.0
         floor = ground(turned, poses.skeleton)

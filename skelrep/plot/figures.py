@@ -1,4 +1,4 @@
-"""Figures of matplotlib that need no screen."""
+"""Figures of matplotlib that need no display."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def new_figure(**options: Any) -> Figure:
-    """An empty figure that displays itself in a notebook, whether or not pyplot is in use there.
+    """An empty figure that is displayed in a notebook, whether or not pyplot is used there.
 
     Args:
-        **options: Of `matplotlib.figure.Figure`.
+        **options: Arguments of `matplotlib.figure.Figure`.
 
     Raises:
         ModuleNotFoundError: without matplotlib.

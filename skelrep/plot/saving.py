@@ -1,6 +1,6 @@
-"""A clip as a file: `.png`, `.gif` or `.mp4`.
+"""Saving a clip as a `.png`, `.gif` or `.mp4` file.
 
-Pictures are written one by one, so memory does not grow with their number.
+Pictures are written one at a time, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from skelrep.skeletons import Skeleton
 SUFFIXES = (".png", ".gif", ".mp4")
 
 _COLOURS = 128  # of a .gif: two persons, their shades and the smooth edges of lines need about 100
-_PALETTE_PICTURES = 8  # from which the palette is chosen
+_PALETTE_PICTURES = 8  # number of pictures from which the palette is computed
 
 
 def save(
@@ -40,20 +40,20 @@ def save(
     placement: str = "auto",
     show_progress: bool | None = None,
 ) -> None:
-    """Draws one clip into a file: a `.gif` or `.mp4` of the motion, or a `.png` of some moments.
+    """Draws one clip into a file: an animation as `.gif` or `.mp4`, or a row of moments as `.png`.
 
     Examples:
         >>> save(clips[7], "clip.mp4", start=60, end=80)
 
     Args:
         poses: One clip, as `embed` takes it.
-        path: The file; its suffix decides.
+        path: The file; its suffix decides the format.
         skeleton: The joints of an array.
         view: Camera angle in degrees, as in `draw`.
-        fps: Frames per second of the clip, if it does not say.
+        fps: Frames per second of the clip, if it has none.
         pictures: Pictures per second of a `.gif` or `.mp4`; by default those of the clip, at most 25.
-        start: Where to begin, in seconds.
-        end: Where to end, in seconds.
+        start: Start time in seconds.
+        end: End time in seconds.
         placement: As in `draw`.
         show_progress: A progress bar on stderr; by default only in a terminal or notebook.
 
@@ -64,7 +64,7 @@ def save(
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"a picture is a .png, .gif or .mp4 file, got {str(path)!r}")
+        raise ValueError(f"the file must end in .png, .gif or .mp4, got {str(path)!r}")
     span: dict[str, Any] = {"start": start, "end": end, "placement": placement}
     if suffix == ".png":
         figure = draw(poses, skeleton=skeleton, view=view, fps=fps, **span)
@@ -83,9 +83,10 @@ def save(
 
 
 def _write_gif(file: IO[bytes], film: Film, pictures: Iterable[np.ndarray]) -> None:
-    """Writes pictures as they come, where Pillow's own writer of animations keeps all of them in memory.
+    """Writes pictures one at a time; Pillow's own writer of animations keeps all of them in memory.
 
-    One palette serves all of them: a palette for each picture makes colours flicker, and dithering makes noise.
+    All pictures share one palette, because separate palettes make colours flicker. There is no dithering, which would
+    look like noise.
     """
     from PIL import GifImagePlugin, Image  # matplotlib needs Pillow
 
@@ -98,7 +99,7 @@ def _write_gif(file: IO[bytes], film: Film, pictures: Iterable[np.ndarray]) -> N
     first = Image.fromarray(sample[0]).quantize(palette=palette, dither=Image.Dither.NONE)
     colours[np.asarray(first)[0, 0]] = 255  # quantisation makes white only nearly white
 
-    # The flags say: a table of 2^(6 + 1) colours follows, of 8 bits each.
+    # The flags announce a table of 2^(6 + 1) colours with 8 bits per channel.
     file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0b1_111_0_110, 0, 0) + colours.tobytes())
     file.write(b"!\xff\x0bNETSCAPE2.0" + struct.pack("<BBHB", 3, 1, 0, 0))  # repeated without end
     before = None
@@ -114,7 +115,7 @@ def _write_gif(file: IO[bytes], film: Film, pictures: Iterable[np.ndarray]) -> N
 
 
 def _hundredths(rate: float) -> Iterator[int]:
-    """How long each picture is shown in hundredths of a second, without an error that adds up."""
+    """How long each picture is shown, in hundredths of a second; rounding errors do not accumulate."""
     shown, count = 0, 0
     while True:
         count += 1
@@ -123,7 +124,7 @@ def _hundredths(rate: float) -> Iterator[int]:
 
 
 def _changed(before: np.ndarray | None, now: np.ndarray) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of what differs between two pictures; at least one pixel."""
+    """Top, bottom, left and right of the region in which two pictures differ; at least one pixel."""
     if before is None:
         return 0, now.shape[0], 0, now.shape[1]
     rows, columns = np.flatnonzero((before != now).any(axis=1)), np.flatnonzero((before != now).any(axis=0))
@@ -133,7 +134,7 @@ def _changed(before: np.ndarray | None, now: np.ndarray) -> tuple[int, int, int,
 
 
 def _write_mp4(file: IO[bytes], film: Film, pictures: Iterable[np.ndarray], av: Any) -> None:
-    """H.264 where PyAV was built with it, else MPEG-4; players on all systems know both."""
+    """Writes H.264 if PyAV was built with it, else MPEG-4; players on all systems support both."""
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=Fraction(film.rate).limit_denominator(1000))

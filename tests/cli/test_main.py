@@ -112,7 +112,7 @@ def test_a_mistyped_command_is_told_the_nearest(typed, meant, capsys):
         ("embed clip.npy", "'kinect-20'"),
         ("embed train.npz -o out.txt", "-o takes a .npy, .npz or .parquet file"),
         ("embed train.npz -o nowhere/out.npz", "does not exist"),
-        ("embed train.npz --device tpu", "there is no device 'tpu' here"),
+        ("embed train.npz --device tpu", "there is no device 'tpu'"),
         ("embed train.npz --streams bones", "streams must be some of"),
         ("knn clip.npy clip.npy --skeleton kinect-20", "holds no labels"),
         ("embed train.npz --streams bones", "did you mean 'bone'"),

@@ -149,9 +149,9 @@ def test_clips_without_anybody_are_named(tiny_encoder):
     nobody = np.full((2, 5, 15, 3), np.nan, np.float32)
     half = body(5)
     half[..., 2] = np.nan  # no joint has all its coordinates
-    with pytest.raises(ValueError, match="nobody is seen in 2 of 3 clips: empty, half; leave them out"):
+    with pytest.raises(ValueError, match="nobody is seen in 2 of 3 clips: empty, half"):
         tiny_encoder.prepare(poses(nobody, body(), half, ids=["empty", "fine", "half"]))
-    with pytest.raises(ValueError, match=r"in 7 of 7 clips: 0, 1, 2, 3, 4, \.\.\.; leave"):
+    with pytest.raises(ValueError, match=r"in 7 of 7 clips: 0, 1, 2, 3, 4, \.\.\."):
         tiny_encoder.prepare(poses(*[nobody] * 7))
 
 
@@ -204,7 +204,7 @@ def test_devices():
     assert as_device("cpu") == as_device(torch.device("cpu")) == torch.device("cpu")
     assert as_device(None).type == ("cuda" if torch.cuda.is_available() else "cpu")
     for wrong in ("gpu", "cuda:99", ""):
-        with pytest.raises(ValueError, match=f"there is no device '{wrong}' here; there is cpu"):
+        with pytest.raises(ValueError, match=f"no device '{wrong}'.*cpu"):
             as_device(wrong)
 
 

@@ -65,7 +65,7 @@ def test_it_is_saved_loaded_and_embeds(encoder, pooling, tmp_path):
 def test_precisions(encoder):
     exact, rounded = embed(ragged(), encoder), embed(ragged(), encoder, precision="bfloat16")
     assert 0 < np.abs(exact - rounded).max() < 0.05
-    with pytest.raises(ValueError, match="Transformer has no int8"):
+    with pytest.raises(ValueError, match="Transformer .* int8"):
         embed(ragged(), encoder, precision="int8")
 
 
@@ -91,7 +91,7 @@ def test_it_is_trained(encoder):
 
 
 def test_it_is_refused_as_a_stream(encoder):
-    with pytest.raises(ValueError, match="sees whole clips"):
+    with pytest.raises(ValueError, match="whole clips"):
         encoder.stream()
 
 
@@ -137,5 +137,5 @@ def test_without_the_entry_it_is_refused_with_advice(encoder, monkeypatch):
     monkeypatch.delitem(BACKBONES, "transformer")
     with pytest.raises(ValueError, match="'transformer', not one of convolution, recurrent.*import that package"):
         EncoderConfig.from_dict(plain)
-    with pytest.raises(ValueError, match="TransformerConfig is in no entry of skelrep.encoder.BACKBONES"):
+    with pytest.raises(ValueError, match="TransformerConfig .* skelrep.encoder.BACKBONES"):
         EncoderConfig(backbone=TransformerConfig())

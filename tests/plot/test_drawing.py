@@ -51,8 +51,8 @@ def test_figure_displays_itself_in_a_notebook_without_pyplot():
 @pytest.mark.parametrize(
     ("poses", "path", "options", "message"),
     [
-        (walking(), "clip.jpg", {}, ".png, .gif or .mp4 file, got .*clip.jpg"),
-        (Poses.concatenate([walking(), walking()]), "clip.png", {}, "one clip is drawn at a time, got 2"),
+        (walking(), "clip.jpg", {}, ".png, .gif or .mp4, got .*clip.jpg"),
+        (Poses.concatenate([walking(), walking()]), "clip.png", {}, "one clip, got 2"),
         (np.full((4, 15, 3), np.nan), "clip.gif", {"skeleton": COMMON}, "clip '0' shows nobody"),
         (walking(), "clip.gif", {"pictures": 100}, "0.01 to 50, got 100"),
         (walking(), "clip.gif", {"pictures": 1e-9}, "0.01 to 50, got 1e-09"),
