@@ -150,6 +150,11 @@ def embed_persons(
     return encoder.embed_persons(poses, **options)
 
 
+def maker(encoder: Encoder, streams: Sequence[str] | None) -> str:
+    """Encoder, commit and streams, as stored with embeddings: only embeddings with the same maker are comparable."""
+    return "@".join(filter(None, encoder.source)) + (f" ({', '.join(streams)})" if streams else "")
+
+
 def _read_or_taken(poses: Any, said: dict[str, Any]) -> Poses:
     """Poses of a file or folder, or of what is in memory, with what the caller says of them."""
     return read(poses, **said) if isinstance(poses, (str, os.PathLike)) else as_poses(poses, **said)

@@ -15,7 +15,7 @@ from skelrep.cli.options import add_embedding, add_reading, column, embedding_op
 from skelrep.cli.output import aligned, print_json, say, show
 from skelrep.cli.overwriting import Earlier
 from skelrep.cli.skipping import new_report, skipped
-from skelrep.cli.stored import maker, pair
+from skelrep.cli.stored import pair
 
 if TYPE_CHECKING:
     from skelrep.encoder import Encoder
@@ -53,6 +53,7 @@ def _add_embed(parser: ArgumentParser) -> None:
 def _embed(arguments: Namespace) -> None:
     import numpy as np
 
+    from skelrep.embedding import maker
     from skelrep.io import embeddings as stored
 
     jobs = _jobs(arguments)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +36,7 @@ def pair(
 def _embeddings(
     name: str, split: str | None, arguments: argparse.Namespace, cache: dict[str, Encoder], labelled: bool
 ) -> Embeddings:
+    from skelrep.embedding import maker
     from skelrep.io import members
     from skelrep.io.embeddings import Embeddings, load
 
@@ -72,11 +72,6 @@ def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> 
         column.finish()
         found = replace(found, labels=values) if what == "label" else replace(found, info=found.info | {what: values})
     return found
-
-
-def maker(encoder: Encoder, streams: Sequence[str] | None) -> str:
-    """Encoder, commit and streams, as stored with embeddings: only embeddings with the same maker are comparable."""
-    return "@".join(filter(None, encoder.source)) + (f" ({', '.join(streams)})" if streams else "")
 
 
 def rows_of(poses: Poses, name: str) -> np.ndarray:

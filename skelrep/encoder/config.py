@@ -122,7 +122,7 @@ class EncoderConfig:
                 "added it to skelrep.encoder.BACKBONES, import that package first"
             )
         fields = {key: value for key, value in backbone.items() if key != "kind"}
-        return _read_object(cls, {**plain, "backbone": _read_object(BACKBONES[kind], fields, "backbone")}, "config")
+        return read_object(cls, {**plain, "backbone": read_object(BACKBONES[kind], fields, "backbone")}, "config")
 
 
 def _without_defaults(value: Any) -> Any:
@@ -136,7 +136,7 @@ def _without_defaults(value: Any) -> Any:
     return {name: _without_defaults(part) for name, part in kept}
 
 
-def _read_object(cls: type, plain: Any, where: str) -> Any:
+def read_object(cls: type, plain: Any, where: str) -> Any:
     """A dataclass from a JSON object with exactly its fields, each of the right type.
 
     Two entries of a field's metadata allow older files to be read: `formerly`, the key's former name, and
@@ -188,7 +188,7 @@ def typed(hint: Any, value: Any, where: str) -> Any:
             raise ValueError(f"the config's {where} must be one of {', '.join(map(str, args))}, got {value!r}")
         return value
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-        return _read_object(kind, value, where)
+        return read_object(kind, value, where)
     if kind is tuple:
         if not isinstance(value, (list, tuple)):
             raise ValueError(f"the config's {where} must be a list, got {value!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skelrep.evaluate.folds import stratified_folds
 from skelrep.evaluate.inputs import (
     Rows,
     check_rows,
@@ -184,7 +184,7 @@ class _Fit(NamedTuple):
         """Chooses C on (N, D) training rows with (N,) codes and predicts the codes of (Q, D) test rows."""
         cross_validation, without_folds, C = None, False, self.candidates[0]
         if len(self.candidates) > 1:
-            splits = _folds(codes, groups, self.folds, self.seed)
+            splits = stratified_folds(codes, groups, self.folds, self.seed)
             without_folds, C = not splits, C_WITHOUT_FOLDS
             if splits:
                 cross_validation = self._cross_validate(train, codes, splits)
@@ -226,26 +226,6 @@ def _leave_one_group_out(
         outcomes.append(fit.predict(rows[~inside], codes[~inside], rows[inside], groups[~inside]))
         predicted[inside] = outcomes[-1].predicted
     return predicted, outcomes
-
-
-def _folds(codes: np.ndarray, groups: np.ndarray | None, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(kept, held out) rows of each fold; an empty list if two folds cannot be made."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    # A class can be in as many folds as it has rows, or groups.
-    pairs = np.unique(np.stack([codes, np.arange(len(codes)) if groups is None else groups]), axis=1)
-    units_per_class = np.bincount(pairs[0])
-    units_per_class = units_per_class[units_per_class > 0]
-    if units_per_class.max() < 2:
-        return []
-    folds = max(2, min(folds, int(units_per_class.min())))
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    with warnings.catch_warnings():
-        # "The least populated class has only 1 member": its row is tested in a fold whose training rows lack the class.
-        warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-        splits = list(kind(folds, shuffle=True, random_state=seed).split(codes, codes, groups))
-    # A fold without held-out rows, or with a single class to train on, measures nothing.
-    return [(kept, held_out) for kept, held_out in splits if len(held_out) and len(np.unique(codes[kept])) > 1]
 
 
 def _probe(

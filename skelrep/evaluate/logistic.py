@@ -62,10 +62,13 @@ def regularisation_path(
         yield weights if basis is None else weights @ basis.T, intercept, converged
 
 
-def standardise(train: Tensor, test: Tensor) -> None:
-    """Subtracts the mean of each training column from both, and divides both by its standard deviation, in place.
+def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
+    """Subtracts the mean of each training column from all, and divides all by its standard deviation, in place.
 
     As scikit-learn's `StandardScaler`: constant columns become zeros in training and are not divided.
+
+    Returns:
+        (D,) means and (D,) deviations.
     """
     mean = train.mean(dim=0)
     train -= mean
@@ -76,7 +79,9 @@ def standardise(train: Tensor, test: Tensor) -> None:
     deviation = (square / len(train)).sqrt().to(train.dtype)
     deviation[deviation <= torch.finfo(train.dtype).eps * mean.abs()] = 1
     train /= deviation
-    test.sub_(mean).sub_(remainder).div_(deviation)
+    for rows in others:
+        rows.sub_(mean).sub_(remainder).div_(deviation)
+    return mean + remainder, deviation
 
 
 def _first_deviation(rows: Tensor) -> float:

@@ -44,11 +44,11 @@ class KNNResult:
 
     def to_dict(self, *, rows: bool = False) -> dict[str, Any]:
         """All fields as JSON values; fields with one entry per clip are included only with `rows=True`."""
-        return _as_dict(self, rows)
+        return as_dict(self, rows)
 
     def __str__(self) -> str:
         """Two lines: the accuracies, then what they were measured on."""
-        scores = ", ".join(f"{k}-NN {_percent(self.accuracy[k], self.interval[k])}" for k in self.accuracy)
+        scores = ", ".join(f"{k}-NN {percent(self.accuracy[k], self.interval[k])}" for k in self.accuracy)
         return f"kNN ({_voting(self.protocol)}): {scores}\n{_sizes(self.protocol)}"
 
     __repr__ = __str__
@@ -94,11 +94,11 @@ class LinearResult:
 
     def to_dict(self, *, rows: bool = False) -> dict[str, Any]:
         """All fields as JSON values; fields with one entry per clip are included only with `rows=True`."""
-        return _as_dict(self, rows)
+        return as_dict(self, rows)
 
     def __str__(self) -> str:
         """Two lines: the accuracy, then what it was measured on."""
-        return f"linear probe ({self._choice()}): {_percent(self.accuracy, self.interval)}\n{_sizes(self.protocol)}"
+        return f"linear probe ({self._choice()}): {percent(self.accuracy, self.interval)}\n{_sizes(self.protocol)}"
 
     __repr__ = __str__
 
@@ -142,7 +142,7 @@ class RetrievalResult:
 
     def to_dict(self, *, rows: bool = False) -> dict[str, Any]:
         """All fields as JSON values; fields with one entry per query are included only with `rows=True`."""
-        return _as_dict(self, rows)
+        return as_dict(self, rows)
 
     def _scores(self) -> list[tuple[str, str]]:
         if self.mean_average_precision is None or self.precision is None:
@@ -170,7 +170,8 @@ class RetrievalResult:
         return _html_table(str(self).split("\n", maxsplit=1)[0], ("measure", "value"), self._scores())
 
 
-def _as_dict(result: Any, rows: bool) -> dict[str, Any]:
+def as_dict(result: Any, rows: bool = False) -> dict[str, Any]:
+    """A result's fields in a form that JSON can hold; those with one entry per clip only with `rows`."""
     names = [field.name for field in fields(result) if rows or field.name not in _ONE_PER_CLIP]
     return {name: _to_json(getattr(result, name)) for name in names}
 
@@ -188,7 +189,8 @@ def _to_json(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def _percent(accuracy: float, interval: tuple[float, float]) -> str:
+def percent(accuracy: float, interval: tuple[float, float]) -> str:
+    """An accuracy with its interval: "87.5 % [80.1, 92.3]"."""
     return f"{100 * accuracy:.1f} % [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 

@@ -125,10 +125,20 @@ def find(
     revision: str | None,
     *,
     names: Sequence[str] = (CONFIG, WEIGHTS),
+    needed: Sequence[str] = (CONFIG, WEIGHTS),
     local_files_only: bool = False,
     **options: Any,
 ) -> tuple[Path, Source]:
-    """The folder of an encoder, downloaded if necessary, and its `Source`."""
+    """The folder that holds an encoder or a head, fetched if necessary, and its `Source`.
+
+    Args:
+        name_or_path: As `load_pretrained` takes it.
+        revision: Branch, tag or commit.
+        names: Files or patterns of files to fetch.
+        needed: Files without which the repository holds nothing of this kind.
+        local_files_only: Whether the Hub is not asked.
+        **options: `cache_dir` and `token`.
+    """
     name = os.fspath(name_or_path)
     path = Path(name).expanduser()
     is_bundled = isinstance(name_or_path, str) and name in bundled()
@@ -137,7 +147,7 @@ def find(
             raise ValueError(f"{name} is not a repository on the Hub, so it has no revision {revision!r}; leave it out")
         return (PRETRAINED / name, Source(name)) if is_bundled else (path, Source(str(path)))
     if isinstance(name_or_path, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name, re.ASCII):
-        folder = _download(name, revision, names, local_files_only=local_files_only, **options)
+        folder = _download(name, revision, names, needed, local_files_only=local_files_only, **options)
         return folder, Source(name, commit=folder.name)
     raise _no_such_encoder(name, path)
 
@@ -159,9 +169,15 @@ def _no_such_encoder(name: str, path: Path) -> OSError | ValueError:
 
 
 def _download(
-    repo_id: str, revision: str | None, names: Sequence[str], *, local_files_only: bool, **options: Any
+    repo_id: str,
+    revision: str | None,
+    names: Sequence[str],
+    needed: Sequence[str],
+    *,
+    local_files_only: bool,
+    **options: Any,
 ) -> Path:
-    """The snapshot folder of one commit with config and weights; its name is the commit."""
+    """The snapshot folder of one commit with the needed files; its name is the commit."""
     from huggingface_hub import snapshot_download
 
     options["token"] = checked_token(options.get("token"))
@@ -178,14 +194,16 @@ def _download(
     if re.fullmatch(r"[0-9a-f]{40}", revision or "") and not local_files_only:
         with contextlib.suppress(FileNotFoundError):  # a commit never changes, so the cached copy is valid
             folder = Path(snapshot(local_files_only=True))
-            if not _missing(folder, names):
+            if not _missing(folder, [name for name in names if "*" not in name]):
                 return folder
     with explain_errors(repo_id, revision):
         folder = Path(snapshot(local_files_only=local_files_only))
-    if missing := _missing(folder):  # the client returns an incomplete snapshot from the cache without an error
+    # The client returns an incomplete snapshot from the cache without an error.
+    if missing := _missing(folder, needed):
+        kind = "encoder" if CONFIG in needed else "head"
         raise FileNotFoundError(
             f"{' and '.join(missing)} of {repo_id} at commit {folder.name[:8]} is missing: the repository does not "
-            "contain a skelrep encoder, or the download was interrupted; load it again while online"
+            f"contain a skelrep {kind}, or the download was interrupted; load it again while online"
         )
     return folder
 
@@ -200,16 +218,39 @@ def read_folder(folder: Path) -> Encoder:
         raise FileNotFoundError(f"{folder} is not a skelrep encoder: it has no {' and no '.join(missing)}")
     config = _read_config(folder / CONFIG)
     path = folder / WEIGHTS
+    return assemble(config, read_tensors(path), str(path))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, mapped rather than read.
+
+    Raises:
+        ValueError: if it is no such file, or shorter than its header says.
+    """
     try:
-        tensors = load_file(path)  # memory-mapped: only the header is checked, against the length of the file
+        return load_file(path)
     except SafetensorError as error:
         raise ValueError(
             f"{path} is damaged or not a safetensors file ({one_line(error)}); download it again"
         ) from error
-    return assemble(config, tensors, str(path))
 
 
 def _read_config(path: Path) -> EncoderConfig:
+    plain = read_strict_json(path)
+    try:
+        return EncoderConfig.from_dict(plain)
+    except ValueError as error:
+        raise ValueError(f"{path}: {one_line(error, 1000)}") from error
+
+
+def read_strict_json(path: Path) -> Any:
+    """A small JSON file, strictly: no key twice in an object, no NaN.
+
+    Raises:
+        ValueError: otherwise, or if it is larger than any config needs to be.
+        OSError: if it cannot be read.
+    """
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(plain := dict(pairs)) < len(pairs):
             raise ValueError("an object has the same key twice")
@@ -221,13 +262,9 @@ def _read_config(path: Path) -> EncoderConfig:
     if (size := path.stat().st_size) > MAX_CONFIG_BYTES:
         raise ValueError(f"{path} has {size} bytes, but a config has at most {MAX_CONFIG_BYTES}: refused")
     try:
-        plain = json.loads(path.read_bytes(), object_pairs_hook=unique, parse_constant=no_number)
+        return json.loads(path.read_bytes(), object_pairs_hook=unique, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: {one_line(error)}") from error
-    try:
-        return EncoderConfig.from_dict(plain)
-    except ValueError as error:
-        raise ValueError(f"{path}: {one_line(error, 1000)}") from error
 
 
 def assemble(

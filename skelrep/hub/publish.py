@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -99,8 +100,6 @@ def push_to_hub(
         ValueError: if the encoder cannot be saved (see `save_pretrained`), the repository is public despite `private`,
             or the Hub finds the card invalid.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
-
     own_card = None
     if not isinstance(encoder, Encoder):
         source, _ = find(encoder, None, names=(CONFIG, WEIGHTS, CARD), token=token)
@@ -111,27 +110,52 @@ def push_to_hub(
         title = re.search(r"^# (.+)$", own_card, re.MULTILINE)
         if title is None or own_card != model_card(encoder, name=title[1]):
             card = own_card
-    api = HfApi(token=checked_token(token), library_name="skelrep", library_version=__version__)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = save_pretrained(encoder, temporary, card=card)
-        with explain_errors(repo_id, revision):
-            repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-            if revision is not None and not create_pr:
-                api.create_branch(repo_id, branch=revision, exist_ok=True)
-            # Unlike `file_exists`, a listing cannot mistake an error for a missing card and so overwrite the card.
-            info = api.model_info(repo_id, revision=revision)
-            if private and not info.private:
-                raise ValueError(
-                    f"{repo_id} exists and is public: nothing was uploaded; make it private on the Hub first"
-                )
-            there = {file.rfilename for file in info.siblings or ()}
-            names = [CONFIG, WEIGHTS] + ([CARD] if replace_card or CARD not in there else [])
-            # Not `upload_folder`, which may upload the files in several commits.
-            commit = api.create_commit(
-                repo_id,
-                [CommitOperationAdd(name, folder / name) for name in names],
-                commit_message=commit_message or f"Upload encoder with skelrep {__version__}",
-                revision=revision,
-                create_pr=create_pr,
-            )
+        return upload(
+            save_pretrained(encoder, temporary, card=card),
+            (CONFIG, WEIGHTS, CARD),
+            repo_id,
+            private=private,
+            revision=revision,
+            create_pr=create_pr,
+            commit_message=commit_message or f"Upload encoder with skelrep {__version__}",
+            token=token,
+            replace_card=replace_card,
+        )
+
+
+def upload(
+    folder: Path,
+    names: Sequence[str],
+    repo_id: str,
+    *,
+    private: bool | None,
+    revision: str | None,
+    create_pr: bool,
+    commit_message: str,
+    token: str | bool | None,
+    replace_card: bool,
+) -> str:
+    """Uploads files of a folder in one commit; for the arguments and errors see `push_to_hub`."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    api = HfApi(token=checked_token(token), library_name="skelrep", library_version=__version__)
+    with explain_errors(repo_id, revision):
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if revision is not None and not create_pr:
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        # Unlike `file_exists`, a listing cannot mistake an error for a missing card and so overwrite the card.
+        info = api.model_info(repo_id, revision=revision)
+        if private and not info.private:
+            raise ValueError(f"{repo_id} exists and is public: nothing was uploaded; make it private on the Hub first")
+        there = {file.rfilename for file in info.siblings or ()}
+        kept = [name for name in names if name != CARD or replace_card or name not in there]
+        # Not `upload_folder`, which may upload the files in several commits.
+        commit = api.create_commit(
+            repo_id,
+            [CommitOperationAdd(name, folder / name) for name in kept],
+            commit_message=commit_message,
+            revision=revision,
+            create_pr=create_pr,
+        )
     return commit.pr_url or commit.commit_url

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -120,7 +121,7 @@ def save(embeddings: Embeddings, path: str | Path) -> None:
             _write_parquet(embeddings, file)
 
 
-def load(path: str | Path) -> Embeddings | None:
+def load(path: str | os.PathLike) -> Embeddings | None:
     """The embeddings in a file; None if it is no file, or of another kind, such as poses.
 
     The rows of an `.npy` (N, D) stay on the disk until they are asked for.

@@ -2,5 +2,9 @@
 
 from __future__ import annotations
 
+from skelrep.recordings.annotations import annotated as annotated
+from skelrep.recordings.classifier import Classifier as Classifier
 from skelrep.recordings.events import Event as Event
 from skelrep.recordings.events import Events as Events
+from skelrep.recordings.fitting import fit as fit
+from skelrep.recordings.segments import SegmentRules as SegmentRules

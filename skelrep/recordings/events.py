@@ -193,7 +193,7 @@ class Events:
 
 
 _NUMBERS = ("start", "end", "score")
-_COLUMNS = ("clip", "person", "label", "start", "end", "score")
+_COLUMNS: tuple[str, ...] = ("clip", "person", "label", "start", "end", "score")
 assert set(_COLUMNS) == set(Event._fields) == {field.name for field in fields(Events)}
 
 

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skelrep.evaluate import linear_eval, wilson_interval
-from skelrep.evaluate.linear import _folds
+from skelrep.evaluate.folds import stratified_folds
 
 
 def test_probe_equals_scikit_learn_grid_search(data):
@@ -113,7 +113,7 @@ def test_no_group_is_on_both_sides_of_a_fold():
     assert max(grouped.cross_validation["mean"]) < 0.65
     assert grouped.protocol["n_groups"] == 60
     codes = labels.astype(np.int64)
-    for kept, held_out in _folds(codes, takes, 5, 0):
+    for kept, held_out in stratified_folds(codes, takes, 5, 0):
         assert not set(takes[kept]) & set(takes[held_out])
 
 

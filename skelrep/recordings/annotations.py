@@ -1,0 +1,106 @@
+"""Labelled clips out of recordings whose events are annotated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from skelrep.messages import nearest
+from skelrep.poses import Poses
+from skelrep.recordings.events import Event, Events
+from skelrep.recordings.segments import BACKGROUND
+
+
+def annotated(poses: Poses, events: Events, window: float | None = None, stride: float | None = None) -> Poses:
+    """The clips that events are about, with their labels.
+
+    Args:
+        poses: Recordings, with fps.
+        events: Annotations; their `clip` is an id of the recordings, or "" where there is only one recording.
+        window: Seconds: all of the recordings is cut into windows, and each has the label of the event in which its
+            middle lies, or "none". By default each event is one clip.
+        stride: Seconds from one window to the next; by default a quarter of the window.
+
+    Returns:
+        Clips with labels and the columns `source`, `start` and `end` in `info`, as `Poses.windows` has them.
+
+    Raises:
+        ValueError: without fps or events, for an event of an unknown recording or outside of it, and for two events
+            with different labels at the middle of a window.
+
+    Examples:
+        >>> clips = annotated(recordings, Events.load("annotations.csv"))
+    """
+    if poses.fps is None:
+        raise ValueError("events are in seconds, so the poses need fps; pass fps=")
+    if not len(events):
+        raise ValueError("there are no events to take labels from")
+    recording = _positions(poses, events)
+    if window is None:
+        return Poses.concatenate([_clip(poses[at], event) for at, event in zip(recording, events)])
+    stride = window / 4 if stride is None else stride
+    parts = []
+    for at in np.unique(recording):  # of recordings without an event nobody has said that nothing happens
+        windows = poses[int(at)].windows(window, stride)
+        parts.append(replace(windows, labels=_labels(windows, events[recording == at])))
+    return Poses.concatenate(parts)
+
+
+def _positions(poses: Poses, events: Events) -> np.ndarray:
+    """The recording of each event, (K,)."""
+    position = {name: i for i, name in enumerate(poses.ids)}
+    if len(poses) == 1:
+        position[""] = 0
+    if unknown := sorted(set(events.clip.tolist()) - position.keys()):
+        raise ValueError(
+            f"events of {unknown[0]!r}, but no recording is called so{nearest(unknown[0], poses.ids)} (recordings: "
+            f"{', '.join(poses.ids[:5])}{', ...' if len(poses) > 5 else ''})"
+        )
+    return np.array([position[name] for name in events.clip.tolist()])
+
+
+def _clip(recording: Poses, event: Event) -> Poses:
+    """The frames of an event, of its person alone where it names one."""
+    assert recording.fps is not None
+    [clip], [name] = recording.clips, recording.ids
+    first, last = round(event.start * recording.fps), round(event.end * recording.fps)
+    if not 0 <= first < last or first >= clip.shape[1]:
+        raise ValueError(
+            f"the event {event.label!r} of {name!r} is from {event.start:g} to {event.end:g} s, but the recording from "
+            f"0 to {clip.shape[1] / recording.fps:g} s; an event needs at least one frame"
+        )
+    persons = slice(None)
+    if event.person:
+        known = [str(i) for i in range(len(clip))]
+        if recording.person_ids is not None:
+            known = [other if own is None else own for own, other in zip(recording.person_ids[0], known)]
+        if event.person not in known:
+            raise ValueError(f"nobody in {name!r} is called {event.person!r} (persons: {', '.join(known)})")
+        persons = slice(known.index(event.person), known.index(event.person) + 1)
+    info = {"source": name, "start": event.start, "end": event.end}
+    return replace(
+        recording,
+        clips=[clip[persons, first:last]],
+        ids=[f"{name}@{event.start:.2f}-{event.end:.2f}"],
+        labels=np.array([event.label]),
+        scores=None if recording.scores is None else [recording.scores[0][persons, first:last]],
+        info=recording.info | {key: np.array([value]) for key, value in info.items()},
+        person_ids=None if recording.person_ids is None else [recording.person_ids[0][persons]],
+    )
+
+
+def _labels(windows: Poses, events: Events) -> np.ndarray:
+    """For each window of a recording the label of the event at its middle."""
+    middles = (windows.info["start"] + windows.info["end"]) / 2
+    labels = np.full(len(windows), BACKGROUND, dtype=object)
+    for event in events:
+        inside = (middles >= event.start) & (middles < event.end)
+        if (other := inside & (labels != BACKGROUND) & (labels != event.label)).any():
+            at = int(np.flatnonzero(other)[0])
+            raise ValueError(
+                f"at {middles[at]:.2f} s of {event.clip!r} there are events of {labels[at]!r} and of {event.label!r}; "
+                "a window can have only one label"
+            )
+        labels[inside] = event.label
+    return labels.astype(str)

@@ -1,0 +1,87 @@
+"""`fit`: from files, labels and annotations to a fitted classifier."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from skelrep.encoder import Encoder
+from skelrep.io import read
+from skelrep.io.embeddings import load as load_embeddings
+from skelrep.messages import nearest
+from skelrep.poses import as_poses
+from skelrep.recordings.annotations import annotated
+from skelrep.recordings.classifier import Classifier
+from skelrep.recordings.events import Events
+
+
+def fit(
+    train: Any,
+    encoder: Encoder | str | os.PathLike = "i2md-small",
+    *,
+    labels: Any = None,
+    groups: Any = None,
+    events: Events | str | os.PathLike | None = None,
+    window: float | None = None,
+    stride: float | None = None,
+    **options: Any,
+) -> Classifier:
+    """Fits a classifier to labelled clips, or to annotated recordings, on the embeddings of a frozen encoder.
+
+    Args:
+        train: `Poses`, a file or folder that `skelrep.read` knows, a list of arrays, or embeddings.
+        encoder: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`.
+        labels: One label per clip; of files also as `skelrep.read` takes them: "folder", a table's path, a column's
+            name; by default those that the clips have.
+        groups: One group per clip, or the name of a column of `info`, such as "subject"; no group is on both sides of a
+            fold of the cross-validation. With `events` by default the recordings.
+        events: What happens when in recordings, instead of labels: `Events` or a file of them. The clips to fit to are
+            then cut out of the recordings (see `skelrep.recordings.annotations.annotated`).
+        window: With `events`: seconds of the windows that recordings are cut into; by default each event is one clip.
+        stride: Seconds from one window to the next; by default a quarter of the window.
+        **options: Of `Classifier`.
+
+    Returns:
+        The fitted classifier; its `report_` says how well it does on held-out training clips.
+
+    Raises:
+        ValueError: as `Classifier.fit`, `annotated` and `skelrep.read`.
+        OSError: if a file or the model cannot be read.
+
+    Examples:
+        >>> classifier = fit("recordings", labels="folder")
+        >>> print(classifier.report_)
+        >>> classifier.save("head")
+    """
+    classifier = Classifier(encoder, **options)
+    how = {"layout": classifier.layout, "skeleton": classifier.skeleton, "fps": classifier.fps}
+    if isinstance(train, (str, os.PathLike)):
+        found = load_embeddings(train)
+        if found is None:
+            said = labels if isinstance(labels, (str, os.PathLike, Mapping)) else None
+            train, labels = read(train, labels=said, **how), None if said is not None else labels
+        else:
+            train = found
+    if events is not None:
+        if labels is not None:
+            raise ValueError("events= has the labels of recordings; leave labels= out")
+        events = events if isinstance(events, Events) else Events.load(events)
+        train = annotated(as_poses(train, **how), events, window, stride)
+        groups = "source" if groups is None else groups
+    elif window is not None or stride is not None:
+        raise ValueError("window= and stride= cut annotated recordings; they need events=")
+    labels, groups = (_column(train, said) if isinstance(said, str) else said for said in (labels, groups))
+    return classifier.fit(train, labels, groups)
+
+
+def _column(clips: Any, name: str) -> np.ndarray:
+    """A column of `info` of poses or embeddings."""
+    known = getattr(clips, "info", {})
+    if name not in known:
+        raise ValueError(
+            f"there is no column {name!r}{nearest(name, known)} (the clips have: {', '.join(known) or 'none'})"
+        )
+    return known[name]

@@ -1,0 +1,126 @@
+"""What a classifier says about clips and about recordings, as events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from skelrep.poses import Poses
+from skelrep.recordings.events import Event
+from skelrep.recordings.segments import Segmenter, SegmentRules
+
+if TYPE_CHECKING:
+    from skelrep.recordings.classifier import Classifier
+
+Per = Literal["clip", "person"]
+UNKNOWN = "unknown"
+_AT_ONCE = 512  # windows: memory does not grow with the length of a recording
+
+
+class Track(NamedTuple):
+    """Rows of one person, or of all persons together, in a recording or a part of it."""
+
+    person: str  # "" for all together
+    clips: np.ndarray  # (n,) positions of the clips or windows
+    rows: np.ndarray  # (n, D)
+
+
+def tracks(classifier: Classifier, poses: Poses, per: Per) -> list[Track]:
+    """Embeddings of clips, person by person or of all persons together."""
+    if per not in ("clip", "person"):
+        raise ValueError(f"per must be 'clip' or 'person', got {per!r}")
+    encoder, options = classifier.loaded_encoder(), classifier.embedding_options()
+    if per == "clip":
+        return [Track("", np.arange(len(poses)), encoder.embed(poses, **options))]
+    found = encoder.embed_persons(poses, **options)
+    persons = np.array(found.persons)
+    return [
+        Track(name, found.clips[persons == name], found.rows[persons == name]) for name in dict.fromkeys(found.persons)
+    ]
+
+
+def clip_events(classifier: Classifier, poses: Poses, *, per: Per = "clip", reject: bool = True) -> list[Event]:
+    """One event for each clip, or for each of its persons, in their order: the most probable class of the whole.
+
+    Args:
+        classifier: A fitted one.
+        poses: Clips.
+        per: Whether all persons of a clip are one row, or each person is one.
+        reject: Whether clips that are like none of the training clips are labelled "unknown".
+
+    Raises:
+        ValueError: as `embed`.
+    """
+    found: list[tuple[int, Event]] = []
+    for track in tracks(classifier, poses, per):
+        probabilities = classifier.predict_proba(track.rows)
+        known = classifier.is_known(track.rows) | (not reject)
+        for clip, row, is_known in zip(track.clips.tolist(), probabilities, known):
+            frames = poses.clips[clip].shape[1]
+            times = (math.nan, math.nan) if poses.fps is None else (0.0, frames / poses.fps)
+            label = str(classifier.classes_[row.argmax()]) if is_known else UNKNOWN
+            found.append((clip, Event(poses.ids[clip], *times, label, float(row.max()), track.person)))
+    return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+
+
+def segment_events(
+    classifier: Classifier,
+    poses: Poses,
+    window: float | None = None,
+    stride: float | None = None,
+    *,
+    per: Per = "clip",
+    rules: SegmentRules | None = None,
+    reject: bool = True,
+) -> Iterator[Event]:
+    """The segments of recordings, in the order in which they end; memory does not grow with their length.
+
+    Args:
+        classifier: A fitted one.
+        poses: Recordings, with fps.
+        window: Seconds of a window; by default the median duration of the training clips.
+        stride: Seconds from one window to the next; by default a quarter of the window.
+        per: Whether all persons together have one track of segments, or each person has one.
+        rules: By default probabilities are averaged over half a window, and segments last at least as long.
+        reject: Whether windows that are like none of the training clips are of no class.
+
+    Raises:
+        ValueError: without fps, for a window or stride that is not positive, and as `embed`.
+    """
+    window = default_window(classifier) if window is None else window
+    stride = window / 4 if stride is None else stride
+    rules = SegmentRules(smooth=window / 2, shortest=window / 2) if rules is None else rules
+    labels = [str(label) for label in classifier.classes_]
+    for recording in poses:
+        windows = recording.windows(window, stride)
+        starts, ends = windows.info["start"].tolist(), windows.info["end"].tolist()
+        open_tracks: dict[str, Segmenter] = {}
+        for first in range(0, len(windows), _AT_ONCE):
+            part = windows[first : first + _AT_ONCE]
+            for track in tracks(classifier, part, per):
+                known = classifier.is_known(track.rows) | (not reject)
+                probabilities = classifier.predict_proba(track.rows) * known[:, None]
+                if track.person not in open_tracks:
+                    open_tracks[track.person] = Segmenter(
+                        labels, rules, stride, clip=recording.ids[0], person=track.person
+                    )
+                for at, row in zip((first + track.clips).tolist(), probabilities):
+                    yield from open_tracks[track.person].feed(starts[at], ends[at], row)
+        for segmenter in open_tracks.values():
+            yield from segmenter.finish()
+
+
+def default_window(classifier: Classifier) -> float:
+    """The median duration of the training clips, or the window that it was fitted to.
+
+    Raises:
+        ValueError: if the training clips had no fps, or were embeddings.
+    """
+    if (seconds := classifier.protocol_.get("seconds")) is None:
+        raise ValueError(
+            "the duration of the training clips is not known, so that it cannot be the window; give window= in seconds"
+        )
+    return float(seconds)
