@@ -245,6 +245,16 @@ def covering(source: Skeleton, target: Skeleton) -> Skeleton:
 TOLD_BY_COUNT = ("mediapipe-33", "smpl-24", "halpe-26", "coco-wholebody-133", "halpe-136")
 
 
+@functools.cache
+def _vocabulary() -> frozenset[str]:
+    return frozenset(joint for skeleton in SKELETONS.values() for joint in skeleton.joints)
+
+
+def is_joint(name: str) -> bool:
+    """Whether a name is that of a joint of a known skeleton, in any spelling."""
+    return canonical_name(name) in _vocabulary()
+
+
 def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None = None) -> Skeleton:
     """The skeleton meant by a name, a list of joint names, a `Skeleton`, or a bare joint count.
 

@@ -13,14 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Keys under which trackers and formats write a person's id, the most specific first. The ids of annotations and boxes
-#: come last: where they number detections instead of persons, `identify` finds that each occurs in one frame only.
-ID_KEYS = (
-    *("track_id", "trackId", "trackID", "tracking_id", "trackingId", "tracker_id", "track"),
-    *("person_id", "personId", "personID", "body_id", "bodyId", "player_id", "subject_id", "pid", "tid"),
-    *("instance_id", "instanceId", "object_id", "objectId", "idx", "bbox_id", "box_id", "id"),
-)
 # Lengths in bodies: the diagonal of the box around a person's joints.
+# Nearer than a third a detection is hardly another person.
+_SAME_BODY = 0.33
+_MOST_IN_TURN = 6  # persons who are told apart in a list of poses without times
 # Nobody moves by more than the own length from one frame to the next (10 m/s at 6 frames per second); somebody who was
 # not seen for a while may have gone further, but more than three lengths away it is more likely to be somebody else.
 _REACH, _REACH_PER_ABSENT_FRAME, _FURTHEST = 1.0, 0.25, 3.0
@@ -47,11 +43,6 @@ class Tracks(NamedTuple):
     persons: list[list[int]]
     ids: list[str]
     note: str | None
-
-
-def tracker_id(entry: Mapping[str, Any]) -> str | None:
-    """The id that an entry for one person in one frame gives it, under any of `ID_KEYS`; None without one."""
-    return next((found for key in ID_KEYS if key in entry and (found := plain_id(entry[key])) is not None), None)
 
 
 def plain_id(value: Any) -> str | None:
@@ -113,11 +104,70 @@ def identify(
     return _numbered(matched, reason)
 
 
-def neighbours_apart(poses: Sequence[np.ndarray]) -> np.ndarray:
-    """(P - 1,) distances of each of P poses (V, C) from the next, in body lengths; NaN where a joint was not seen."""
-    detections = _Detections.of([[None]] * len(poses), [[pose] for pose in poses], np.arange(len(poses)))
+def taking_turns(poses: Sequence[np.ndarray] | np.ndarray) -> int | None:
+    """How many persons take turns in a list of poses (V, C) without times: 1 for one person from frame to frame.
+
+    Poses that are so many entries apart then lie within a third of a body of each other, where different persons stand
+    apart. None where no number fits, as for the persons of one picture.
+    """
+    if len(poses) < 2:
+        return None
+    detections = _one_per_frame(poses)
     rows = np.arange(len(poses))
-    return _apart(detections, rows[:-1], rows[1:])
+    for several in range(1, min(_MOST_IN_TURN, len(poses) // 3) + 1) if len(poses) > 2 else (1,):
+        apart = _apart(detections, rows[:-several], rows[several:])
+        if np.median(apart) < _SAME_BODY and apart.max() < 2 * _SAME_BODY:
+            return several
+    return None
+
+
+def are_crowded(poses: Sequence[np.ndarray] | np.ndarray) -> bool:
+    """Whether most of some poses (V, C) overlap others in the list, as different persons of one picture do not."""
+    if len(poses) < 4:
+        return False
+    detections = _one_per_frame(poses)
+    rows = np.arange(len(poses))
+    near = np.zeros(len(poses), dtype=bool)
+    for step in range(1, min(_MOST_IN_TURN, len(poses) - 1) + 1):
+        same = _apart(detections, rows[:-step], rows[step:]) < _SAME_BODY
+        near[:-step] |= same
+        near[step:] |= same
+    return bool(near.mean() > 0.5)
+
+
+def jumping(poses: Sequence[np.ndarray] | np.ndarray) -> float:
+    """The fraction of poses (V, C) that lie more than a body's length from the one before."""
+    if len(poses) < 3:
+        return 0.0
+    rows = np.arange(len(poses))
+    return float((_apart(_one_per_frame(poses), rows[:-1], rows[1:]) > 1).mean())
+
+
+def turns(persons: Sequence[str]) -> list[int]:
+    """The frame, 0, 1 ..., of rows that name a person but no frame.
+
+    Either all rows of one person follow those of another, or the persons of a frame follow each other, so that a person
+    who comes again begins the next frame.
+    """
+    blocks = sum(before != after for before, after in zip(persons, persons[1:])) + 1
+    if blocks == len(set(persons)):
+        seen: dict[str, int] = defaultdict(int)
+        frames = []
+        for person in persons:
+            frames.append(seen[person])
+            seen[person] += 1
+        return frames
+    frame, present, frames = 0, set(), []
+    for person in persons:
+        if person in present:
+            frame, present = frame + 1, set()
+        present.add(person)
+        frames.append(frame)
+    return frames
+
+
+def _one_per_frame(poses: Sequence[np.ndarray] | np.ndarray) -> _Detections:
+    return _Detections.of([[None]] * len(poses), [[pose] for pose in poses], np.arange(len(poses)))
 
 
 class _Detections(NamedTuple):

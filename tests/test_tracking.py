@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelrep.tracking import identify, plain_id, tracker_id
+from skelrep.io.key_names import tracker_id
+from skelrep.tracking import identify, plain_id
 
 BODY = np.random.default_rng(5).normal(size=(17, 2)) * 30  # pixels; about 150 long
 

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.io.json_files import FRAME_KEYS, Family, as_list, first_of, natural, number_of, rate_of, reader
+from skelrep.io.json_files import Family, as_list, first_of, natural, number_of, rate_of, reader
+from skelrep.io.key_names import rank, tracker_id, value_of
 from skelrep.io.keypoints import person_of
 from skelrep.io.people import Person, Recording, scored
-from skelrep.io.timeline import frame_numbers
-from skelrep.tracking import tracker_id
+from skelrep.io.row_groups import pictures_of
 
-_VIDEO_KEYS = ("video_id", "videoId", "vid_id", "video", "video_name", "sequence_id", "seq_id", "clip_id")
 _FILE_KEYS = ("file_name", "filename", "name", "image_name", "path")
 
 
@@ -107,30 +106,26 @@ def _images(
 ) -> dict[str, _Image]:
     """Video and frame number of each picture, by what it says about itself, by its name, or by its id."""
     about = {name: {**entries.get(name, {}), **known.get(name, {})} for name in ids}
-    paths = [str(first_of(known.get(name, {}), _FILE_KEYS, name)).replace("\\", "/") for name in ids]
-    stems = [path.rsplit("/", 1)[-1].rsplit(".", 1)[0] for path in paths]
-    folders = [path.rpartition("/")[0] for path in paths]
-    stated = [first_of(about[name], _VIDEO_KEYS) for name in ids]
-    by_folder: dict[str, list[int]] = {}
-    for i, folder in enumerate(folders):
-        by_folder.setdefault(folder, []).append(i)
-    from_name: dict[int, tuple[str, float | None]] = {}
-    for folder, rows in by_folder.items():
-        names, numbers = frame_numbers([stems[i] for i in rows])
-        for i, name, number in zip(rows, names, numbers):
-            from_name[i] = (f"{folder}/{name}".strip("/"), number)
+    paths = [str(first_of(known.get(name, {}), _FILE_KEYS, name)) for name in ids]
+    stated = [_video(about[name]) for name in ids]
+    from_name = pictures_of(paths)
     images = {}
     for i, name in enumerate(ids):
         video, number = from_name[i]
         # Numbers in names of pictures tell videos apart only where each has several.
         video = str(stated[i]) if None not in stated else video
-        own = number_of(first_of(about[name], FRAME_KEYS))
+        own = number_of(value_of({**about[name], "image_id": None}, "frame"))
         if own is None or (number is not None and own >= 1e9):  # PoseTrack's frame_id is the image's id
             own = number if number is not None else number_of(name)
         images[name] = _Image(video, own)
     if None in stated and len({image.video for image in images.values()}) > len(images) / 2:
         images = {name: image._replace(video="") for name, image in images.items()}
     return images
+
+
+def _video(about: Mapping[str, Any]) -> Any:
+    """What a picture says of its video, other than by the name of its file."""
+    return value_of({key: value for key, value in about.items() if rank(key, "image") is None}, "clip")
 
 
 FAMILY = Family("coco", recognises, recordings)

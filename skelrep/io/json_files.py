@@ -16,20 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelrep.io.json_clips import as_rows, clips_in
+from skelrep.io.key_names import key_of, unit_of, value_of
 from skelrep.io.people import Recording, poses_of
 from skelrep.io.reader import Reader, ReadOptions
-from skelrep.io.timeline import as_seconds, frame_numbers, unit_of
+from skelrep.io.timeline import as_seconds, frame_numbers
 from skelrep.poses import Poses
 
-#: Keys of frame numbers, of times and of rates, the more specific first.
-FRAME_KEYS = ("frame_id", "frame_index", "frame_idx", "frame_number", "frame_num", "frameId", "frameIndex", "frame")
-IMAGE_KEYS = ("image_id", "image", "image_name", "file_name", "filename", "img_name", "image_path", "img_path", "img")
-TIME_KEYS = (
-    *("timestamp_usec", "timestamp_us", "timestamp_ms", "timestampMs", "timestamp_ns", "time_ms", "time_s"),
-    *("timestamp", "timestamps", "time", "t", "univTime"),
-)
-RATE_KEYS = ("fps", "frame_rate", "frameRate", "framerate", "frames_per_second", "FPS")
-_ABOUT = ("metadata", "meta", "info", "meta_info", "video", "video_info")
 # What ends the name of a file of one frame, after its number.
 FRAME_FILE = re.compile(r"_(keypoints|pose|skeleton|landmarks|results?)$")
 _DAMAGED = (KeyError, IndexError, TypeError, AttributeError)
@@ -134,8 +127,8 @@ def number_of(value: Any) -> float | None:
 
 def rate_of(content: Any) -> float | None:
     """The frames per second that a file states, at its top or in a part about itself."""
-    for part in (content, *(first_of(content, (key,)) for key in _ABOUT)):
-        stated = number_of(first_of(part, RATE_KEYS))
+    for part in (content, value_of(content, "about")):
+        stated = number_of(value_of(part, "rate"))
         if stated is not None and stated > 0:
             return stated
     return None
@@ -151,8 +144,8 @@ class When(NamedTuple):
 
 def when(frames: Sequence[Any]) -> When:
     """Frame numbers and times of frames that are dicts, where every frame has them."""
-    numbers = [number_of(first_of(frame, FRAME_KEYS)) for frame in frames]
-    key = next((key for key in TIME_KEYS if frames and first_of(frames[0], (key,)) is not None), None)
+    numbers = [number_of(value_of(frame, "frame", "row")) for frame in frames]
+    key = key_of(frames[0], "time") if frames else None
     times = [_time_of(first_of(frame, (key,))) for frame in frames] if key else []
     whole_numbers = None if None in numbers or not numbers else numbers
     whole_times = None if None in times or not times else times
@@ -190,19 +183,49 @@ def keyed_frames(content: Mapping[str, Any]) -> tuple[list[str], list[float] | N
 
 def _is_of(family: Family, path: Path) -> bool:
     try:
-        return family.recognises(load(path))
+        content = as_rows(load(path))
+        clips = clips_in(content)
+        return family.recognises(content if clips is None else clips[0].content)
     except (ValueError, *_DAMAGED):
         return False
 
 
-def _recordings(family: Family, path: Path) -> list[Recording]:
-    content = load(path)
+def recordings_in(family: Family, content: Any, where: str) -> list[Recording]:
+    """The recordings in a file's content: one clip, or several that it lists.
+
+    Raises:
+        ValueError: if it is damaged; `where` is named.
+    """
     try:
-        return family.recordings(content)
+        content = as_rows(content)
+        clips = clips_in(content)
+        if clips is None:
+            return family.recordings(content)
+        names = _unique([clip.name for clip in clips])
+        return [
+            recording._replace(
+                name="/".join(part for part in (name, recording.name) if part),
+                label=recording.label if clip.label is None else clip.label,
+                info={**recording.info, **clip.info},
+            )
+            for name, clip in zip(names, clips)
+            for recording in family.recordings(clip.content)
+        ]
     except _DAMAGED as error:
-        raise ValueError(f"{path} is not as {family.name} files should be ({type(error).__name__}: {error})") from error
+        raise ValueError(
+            f"{where} is not as {family.name} files should be ({type(error).__name__}: {error})"
+        ) from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _recordings(family: Family, path: Path) -> list[Recording]:
+    return recordings_in(family, load(path), f"{path}")
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Names of clips, with their numbers where they have no names of their own."""
+    return names if len({*names}) == len(names) else [f"{name}/{i}" for i, name in enumerate(names)]
 
 
 # -- files of one frame each ----------------------------------------------------------------------------------------

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.io.json_files import first_of
+from skelrep.io.key_names import compact, key_of, of_role, tracker_id, value_of
 from skelrep.io.people import Person, numbers_as_array
-from skelrep.tracking import tracker_id
+from skelrep.skeletons import is_joint
 
-#: Keys under which a person's joints stand, those in space first.
-POINT_KEYS = (
-    *("keypoints_3d", "keypoints3d", "keypoints3D", "pose_keypoints_3d", "pose_3d", "joints_3d", "joints3d"),
-    *("keypoints", "keypoints_2d", "keypoints2d", "pose_keypoints_2d", "pose_keypoints", "pose_2d", "kpts"),
-    *("joint_positions", "joints", "landmarks", "skeleton", "pose", "points", "positions"),
-)
-#: Keys of a score for each joint, within a person or beside the axes of its joints.
-SCORE_KEYS = (
-    *("keypoint_scores", "keypoints_scores", "keypoint_score", "keypoints_score", "keypoints_conf", "kpt_scores"),
-    *("confidences", "scores", "score", "visible", "visibility", "confidence", "conf", "likelihood", "c", "v"),
-)
-_NAME_KEYS = ("name", "part", "joint", "label", "keypoint", "bodyPart")
+_FEWEST = 3  # joints that stand by name among the other keys of a row
+# Kinect's states of a joint.
+_STATES = {"tracked": 1.0, "inferred": 0.5, "nottracked": 0.0}
+_NO_POINT = (None, [], {})
 
 
 class Named(NamedTuple):
@@ -32,23 +24,61 @@ class Named(NamedTuple):
     names: list[str] | None
 
 
+class _Joint(NamedTuple):
+    """One joint: its coordinates, and its score if it has one."""
+
+    point: list[Any]
+    score: Any
+
+
 def is_person(entry: Any) -> bool:
     """Whether a dict holds keypoints."""
-    return isinstance(entry, Mapping) and any(_is_points(entry.get(key)) for key in POINT_KEYS)
+    return isinstance(entry, Mapping) and (_points_key(entry) is not None or bool(_joints_beside(entry)))
+
+
+def points_in(entry: Mapping[str, Any]) -> Any:
+    """What stands under the surest key of a dict that holds keypoints; None without one."""
+    key = _points_key(entry)
+    return None if key is None else entry[key]
+
+
+def _points_key(entry: Mapping[str, Any]) -> Any:
+    """The key of the keypoints; an empty list beside a full one ("pose_keypoints_3d": []) is passed over."""
+    keys = list(entry)
+    found = [keys[i] for i in of_role(keys, "points") if _is_points(entry[keys[i]])]
+    return next((key for key in found if len(entry[key])), found[0] if found else None)
+
+
+def _joints_beside(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Joints that stand by name in a row, beside its frame and person: {"frame": 0, "nose": [x, y], ...}."""
+    found = {key: value for key, value in entry.items() if _is_joint(value) and is_joint(str(key))}
+    return found if len(found) >= _FEWEST else {}
 
 
 def _is_points(value: Any) -> bool:
     """Whether a value is a person's keypoints by its structure, rather than a list of persons."""
     if isinstance(value, Mapping):
-        if isinstance(value.get("x"), list):
+        if isinstance(_axis(value, "x"), list):
             return True
-        value = list(value.values())
+        return any(map(_is_joint, value.values()))
     if not isinstance(value, list):
         return False
     first = next((item for item in value if item is not None), 0)
     if isinstance(first, Mapping):
-        return {"x", "y"} <= {*first} and not isinstance(first["x"], list) or isinstance(first.get("position"), Mapping)
+        return _is_joint(first) or (len(first) == 1 and _is_joint(next(iter(first.values()))))
     return isinstance(first, (int, float, list)) and not isinstance(first, bool)
+
+
+def _is_joint(value: Any) -> bool:
+    """Whether a value is one joint: numbers, or a dict of axes, perhaps one level down."""
+    if isinstance(value, list):
+        return len(value) in (2, 3, 4) and all(isinstance(n, (int, float)) or n is None for n in value)
+    if not isinstance(value, Mapping):
+        return False
+    if not {"x", "y"} <= {compact(str(key)) for key in value}:
+        value = value_of(value, "place")
+        return isinstance(value, (list, Mapping)) and _is_joint(value)
+    return not isinstance(_axis(value, "x"), (list, Mapping))
 
 
 def person_of(entry: Any, track: Any = None) -> Named | None:
@@ -63,26 +93,39 @@ def person_of(entry: Any, track: Any = None) -> Named | None:
     """
     values, scores = entry, None
     if is_person(entry):
-        # An empty list beside a full one ("pose_keypoints_3d": []) is passed over.
-        found = [entry[key] for key in POINT_KEYS if _is_points(entry.get(key))]
-        values = next((value for value in found if len(value)), found[0])
-        listed = [entry[key] for key in SCORE_KEYS if isinstance(entry.get(key), list)]
+        values = points_in(entry)
+        keys = list(entry)
+        listed = [entry[keys[i]] for i in of_role(keys, "score") if isinstance(entry[keys[i]], list)]
         scores = listed[0] if listed else None
         track = tracker_id(entry) if track is None else track
+        if values is None:
+            values = _joints_beside(entry)
     if not len(values):
         return None
     names = None
     if isinstance(values, Mapping):
-        axes = [axis for axis in "xyz" if isinstance(values.get(axis), list)]
+        axes = [axis for axis in "xyz" if isinstance(_axis(values, axis), list)]
         if axes:  # {"x": [...], "y": [...], "visible": [...]}
-            points = numbers_as_array([values[axis] for axis in axes]).T
-            scores = first_of(values, SCORE_KEYS, scores)
-            return _checked(track, points, scores, None)
-        names, values = list(values), list(values.values())
-    if isinstance(values[0], Mapping):  # [{"x": ..., "y": ..., "score": ...}, ...]
-        names = names or _names(values)
-        points, scores = _from_dicts(values, scores)
+            points = numbers_as_array([_axis(values, axis) for axis in axes]).T
+            beside = value_of(values, "score")
+            return _checked(track, points, scores if beside is None else beside, None)
+        names, values = [str(name) for name in values], list(values.values())
+    elif all(isinstance(value, Mapping) and len(value) == 1 for value in values):  # [{"nose": [x, y]}, ...]
+        names, values = map(list, zip(*(pair for value in values for pair in value.items())))
+    elif all(
+        isinstance(value, list) and len(value) > 2 and isinstance(value[0], str) for value in values
+    ):  # [["nose", x, y]]
+        names, values = [value[0] for value in values], [value[1:] for value in values]
+    if names is None and any(isinstance(value, Mapping) for value in values):
+        names = _names(values)
+    if names is not None and all(name.isdecimal() for name in names):  # numbers of joints, not names
+        values, names = _by_number(names, values), None
+    if any(isinstance(value, Mapping) for value in values):  # [{"x": ..., "y": ..., "score": ...}, ...]
+        points, scores = _from_joints([_joint(value) for value in values], scores)
         return _checked(track, points, scores, names)
+    if any(isinstance(value, list) for value in values):
+        width = max(len(value) for value in values if isinstance(value, list))
+        values = [[np.nan] * width if value in _NO_POINT else value for value in values]
     points = numbers_as_array(values)
     if points.ndim == 1:
         points = points.reshape(-1, _width(len(points), scores))
@@ -94,13 +137,13 @@ def people_of(entry: Mapping[str, Any]) -> list[Named] | None:
 
     None if its keypoints are those of one person.
     """
-    bodies = first_of(entry, POINT_KEYS)
+    bodies = points_in(entry)
     if depth(bodies) < 3:
         return None
-    scores = next((entry[key] for key in SCORE_KEYS if depth(entry.get(key)) == 2), [None] * len(bodies))
-    keys = ("track_ids", "trackIds", "person_ids", "ids", "tracks", "track_id", "person_id", "id")
-    tracks = first_of(entry, keys)
-    if not isinstance(tracks, list) or len(tracks) != len(bodies):
+    keys = list(entry)
+    scores = next((entry[keys[i]] for i in of_role(keys, "score") if depth(entry[keys[i]]) == 2), [None] * len(bodies))
+    tracks = next((entry[key] for key in keys if _numbers_persons(key) and isinstance(entry[key], list)), None)
+    if tracks is None or len(tracks) != len(bodies):
         tracks = [None] * len(bodies)
     people = [
         person_of({"keypoints": body} | ({} if score is None else {"keypoint_scores": score}), track)
@@ -116,6 +159,11 @@ def depth(value: Any) -> int:
         deep += 1
         value = next((item for item in value if item is not None), None)
     return deep
+
+
+def _numbers_persons(key: str) -> bool:
+    """Whether a key is that of ids, one for each person: "track_ids", "ids", "track_id"."""
+    return bool(of_role([key, key.removesuffix("s")], "person") or of_role([key, key.removesuffix("s")], "number"))
 
 
 def _checked(track: Any, points: np.ndarray, scores: Any, names: list[str] | None) -> Named:
@@ -145,18 +193,53 @@ def _width(count: int, scores: Any) -> int:
     raise ValueError(f"keypoints of {count} numbers; expected 2 or 3 for each joint")
 
 
-def _names(points: Sequence[Mapping[str, Any]]) -> list[str] | None:
-    names = [first_of(point, _NAME_KEYS) for point in points]
-    return [str(name) for name in names] if all(isinstance(name, str) for name in names) else None
+def _names(points: Sequence[Any]) -> list[str] | None:
+    """What the joints of a list are called, if each says it: {"name": "nose"}, {"jointType": 3}, {"type": "Head"}."""
+    found = [value_of(point, "joint", "joint name") for point in points]
+    plain = all(isinstance(name, (str, int)) and not isinstance(name, bool) for name in found)
+    return [str(name) for name in found] if plain and len({*found}) == len(found) else None
 
 
-def _from_dicts(points: Sequence[Any], beside: Any) -> tuple[np.ndarray, Any]:
-    """Points and scores of [{"x", "y", "z", "score"}, ...]; PoseNet's have x and y in a "position"."""
-    inner = [point.get("position", point) for point in points]
-    if not all(isinstance(point, Mapping) and "x" in point and "y" in point for point in inner):
-        got = next((point for point in inner if not (isinstance(point, Mapping) and {"x", "y"} <= {*point})), None)
-        raise ValueError(f"a joint is {str(got)[:60]}; expected x and y, with z or without")
-    axes = "xyz" if all(point.get("z") is not None for point in inner) else "xy"
-    scores = [first_of(point, SCORE_KEYS) for point in points]
-    points = [[point[axis] for axis in axes] for point in inner]
-    return numbers_as_array(points), beside if None in scores else scores
+def _by_number(names: Iterable[str], values: Iterable[Any]) -> list[Any]:
+    """Joints in the order of their numbers, None where one is missing."""
+    by_number = {int(name): value for name, value in zip(names, values)}
+    first = min(by_number, default=0)
+    first = first if first in (0, 1) and max(by_number) < 1000 else 0
+    if max(by_number) >= 1000:
+        raise ValueError(f"joints are numbered up to {max(by_number)}; expected less than 1000")
+    return [by_number.get(number) for number in range(first, max(by_number) + 1)]
+
+
+def _axis(point: Mapping[str, Any], axis: str) -> Any:
+    return point.get(axis, point.get(axis.upper()))
+
+
+def _joint(value: Any) -> _Joint:
+    """The coordinates and the score of one joint, which may have them one level down, as PoseNet's "position"."""
+    if value in _NO_POINT:
+        return _Joint([], None)
+    if isinstance(value, list):
+        return _Joint(value[:3], value[3] if len(value) > 3 else None)
+    inner, score = value, value_of(value, "score")
+    while isinstance(inner, Mapping) and not {"x", "y"} <= {compact(str(key)) for key in inner}:
+        inner = value_of(inner, "place")
+    if isinstance(inner, Mapping):
+        inner = [_axis(inner, axis) for axis in "xyz"]
+        inner = inner if inner[2] is not None else inner[:2]
+    if not isinstance(inner, list):
+        raise ValueError(f"a joint is {str(value)[:60]}; expected x and y, with z or without")
+    if isinstance(score, str):
+        score = _STATES.get(compact(score), score)
+    elif score is not None and compact(str(key_of(value, "score"))).startswith("tracking"):
+        score = score / 2
+    return _Joint(inner, score)
+
+
+def _from_joints(joints: Sequence[_Joint], beside: Any) -> tuple[np.ndarray, Any]:
+    """Points (V, 2 or 3), NaN for a joint without coordinates, and scores."""
+    seen = [joint for joint in joints if joint.point]
+    width = min((len(joint.point) for joint in seen), default=2)
+    points = [joint.point[:width] or [np.nan] * width for joint in joints]
+    without = [joint for joint in seen if joint.score is None]
+    scores = None if without or not seen else [joint.score or 0.0 for joint in joints]
+    return numbers_as_array(points), beside if scores is None else scores

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from skelrep.io.json_files import Family, as_list, keyed_frames, rate_of, reader, when
+from skelrep.io.key_names import tracker_id
 from skelrep.io.people import ESTIMATORS, Person, Recording, scored
-from skelrep.tracking import tracker_id
 
 
 def recognises(content: Any) -> bool:

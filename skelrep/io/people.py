@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skelrep.channels import third_channel
+from skelrep.io.coarse_times import frames_of_rows, spread
 from skelrep.io.reader import ReadOptions
 from skelrep.io.timeline import Timeline, timeline
 from skelrep.memory_budget import bounded
@@ -19,7 +20,7 @@ from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeleton_guess import skeleton_of
 from skelrep.skeletons import Skeleton
-from skelrep.tracking import identify, neighbours_apart
+from skelrep.tracking import identify, plain_id
 
 #: What pose estimators mean by a number of keypoints in a picture. 17 joints in space may as well be Human3.6M's.
 ESTIMATORS = {
@@ -32,10 +33,6 @@ ESTIMATORS = {
     133: "coco-wholebody-133",
     136: "halpe-136",
 }
-
-
-# Of a body's length: nearer than this a detection is hardly another person.
-_SAME_BODY = 0.33
 
 
 class Person(NamedTuple):
@@ -145,17 +142,63 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
     )
 
 
-def is_one_over_time(people: Sequence[Person]) -> bool:
-    """Whether poses that a file lists without frames are those of one person from frame to frame.
+def people_by_moment(people: list[Person]) -> tuple[list[list[Person]], str | None]:
+    """The frames of poses that a file lists without any, and a note: the persons of one picture, or of several frames.
 
-    Neighbours then lie within a third of a body of each other, where several persons in a picture stand apart.
+    Raises:
+        ValueError: if they are no persons of one picture, but nothing tells their frames.
     """
-    if len(people) < 2 or any(person.track is not None for person in people):
-        return False
-    if len({person.points.shape for person in people}) > 1:
-        return False
-    apart = neighbours_apart([_shown(person) for person in people])
-    return bool(np.median(apart) < _SAME_BODY and apart.max() < 2 * _SAME_BODY)
+    if len(people) < 2 or len({person.points.shape for person in people}) > 1:
+        return [people], None
+    ids = [plain_id(person.track) for person in people]
+    known = [name for name in ids if name is not None]
+    if known and (len(set(known)) == len(known) or None in ids):
+        return [people], None
+    frame = frames_of_rows(ids if known else None, [_shown(person) for person in people])
+    if frame is None:
+        return [people], None
+    frames: list[list[Person]] = [[] for _ in range(int(frame.max()) + 1)]
+    for at, person in zip(frame, people):
+        frames[at].append(person)
+    if max(map(len, frames)) == 1:
+        who = "one person" if known else "one person, who moves little"
+    else:
+        who = f"{max(map(len, frames))} persons"
+    return frames, f"its {len(people)} poses without frame numbers are taken for {len(frames)} frames of {who}"
+
+
+def in_joint_order(
+    frames: list[list[tuple[Person, list[str] | None]]], listed: list[str] | None
+) -> tuple[list[list[Person]], list[str] | None]:
+    """Persons whose joints have one order, by name; a joint that a person lacks is NaN.
+
+    Args:
+        frames: Persons by frame, each with the names of its joints or None.
+        listed: The names that the file lists for all of them, or None.
+
+    Returns:
+        The persons, and the names of their joints, or None.
+    """
+    called = dict.fromkeys(name for frame in frames for _, names in frame for name in names or ())
+    if not called:
+        return [[person for person, _ in frame] for frame in frames], listed
+    order = listed if listed is not None and called.keys() <= {*listed} else list(called)
+    index = {name: i for i, name in enumerate(order)}
+    bounded(sum(map(len, frames)), len(order), 3)
+
+    def ordered(person: Person, names: list[str] | None) -> Person:
+        if names is None or names == order:
+            return person
+        at = [index[name] for name in names]
+        points = np.full((len(order), person.points.shape[1]), np.nan, dtype=np.float32)
+        points[at] = person.points
+        if person.scores is None:
+            return person._replace(points=points)
+        scores = np.zeros(len(order), dtype=np.float32)
+        scores[at] = person.scores
+        return person._replace(points=points, scores=scores)
+
+    return [[ordered(person, names) for person, names in frame] for frame in frames], order
 
 
 def numbers_as_array(values: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
@@ -218,7 +261,11 @@ def _assembled(recording: Recording) -> tuple[np.ndarray, np.ndarray | None, Tim
         count = len(recording.frames)
         time = Timeline(np.arange(count), np.arange(count, dtype=float), recording.fps, None)
     else:
-        time = timeline(frames=recording.numbers, times=recording.times, unit=recording.unit, fps=recording.fps or None)
+        times, note = recording.times, None
+        if recording.numbers is None and times is not None:
+            times, note = _spread(recording.frames, times)
+        time = timeline(frames=recording.numbers, times=times, unit=recording.unit, fps=recording.fps or None)
+        time = time if note is None else time._replace(note=note)
     moments: list[list[Person]] = [[] for _ in time.position]
     for moment, frame in zip(time.moment, recording.frames):
         moments[moment] += frame
@@ -238,6 +285,18 @@ def _assembled(recording: Recording) -> tuple[np.ndarray, np.ndarray | None, Tim
         scores = np.nan_to_num(time.place(scores, axis=1))
     notes = (recording.note, tracks.note, time.note)
     return clip, scores, time, tracks.ids, [note for note in notes if note]
+
+
+def _spread(frames: list[list[Person]], times: Sequence[float]) -> tuple[Sequence[float], str | None]:
+    """Times in which frames of one time are spread, and a note if that was so."""
+    at = np.array([time for frame, time in zip(frames, times) for _ in frame or [None]])
+    if len(at) == len(times) and all(frames):  # a person each: those of one time may be one frame's
+        people = [person for frame in frames for person in frame]
+        ids = [plain_id(person.track) for person in people]
+        found = spread(at, ids if any(ids) else None, [_shown(person) for person in people])
+    else:
+        found = spread(np.asarray(times, dtype=float), None, None)
+    return (times, None) if found is None else (found[0].tolist(), found[1])
 
 
 def _shown(person: Person) -> np.ndarray:

@@ -15,27 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from skelrep.io.json_files import (
-    FRAME_KEYS,
-    IMAGE_KEYS,
-    TIME_KEYS,
-    Family,
-    When,
-    first_of,
-    keyed_frames,
-    natural,
-    rate_of,
-    when,
-)
-from skelrep.io.keypoints import Named, depth, is_person, people_of, person_of
-from skelrep.io.people import Recording, is_one_over_time
-
-_FRAMES = ("instance_info", "frames", "data", "predictions", "results", "frame_data", "poses", "sequence")
-_PEOPLE = (
-    *("instances", "people", "persons", "skeleton", "skeletons", "bodies", "detections", "predictions", "annotations"),
-    *("objects", "poses", "results", "tracks", "players", "subjects"),
-)
-_NAMES = ("keypoint_id2name", "keypoint_names", "keypoints_names", "joint_names", "landmark_names", "keypoint_labels")
+from skelrep.io.json_clips import clips_of_rows, label_of
+from skelrep.io.json_files import Family, When, keyed_frames, natural, rate_of, when
+from skelrep.io.key_names import of_role, rank, value_of
+from skelrep.io.keypoints import Named, depth, is_person, people_of, person_of, points_in
+from skelrep.io.people import Recording, in_joint_order, people_by_moment
 
 
 def recognises(content: Any) -> bool:
@@ -46,56 +30,49 @@ def recognises(content: Any) -> bool:
 
 
 def recordings(content: Any) -> list[Recording]:
-    """The one recording of such a file."""
+    """The recording of such a file, or those of its rows that name their video or label."""
+    keys = list(content) if isinstance(content, Mapping) else []
+    listed = [content[keys[i]] for i in of_role(keys, "frames")]
+    rows = content if isinstance(content, list) else next((one for one in listed if isinstance(one, list)), [])
+    found = clips_of_rows(rows)
+    if found is None:
+        return [_recording(content, content)]
+    clips, remarks = found
+    made = [
+        _recording(clip.content, content)._replace(name=clip.name, label=clip.label, info=clip.info) for clip in clips
+    ]
+    return [made[0]._replace(note="; ".join([*remarks, *filter(None, [made[0].note])]) or None), *made[1:]]
+
+
+def _recording(content: Any, about: Any) -> Recording:
+    """The recording of frames; `about` is the file that says its rate, the names of joints and a label."""
     frames, time = _frames(content)
     people = [_people(frame) for frame in frames]
+    named = [[(one.person, one.names) for one in frame] for frame in people]
+    found, names = in_joint_order(named, _names_in(about))
     note = None
-    if len(people) == 1 and is_one_over_time([one.person for one in people[0]]):
-        people = [[one] for one in people[0]]
-        note = f"its {len(people)} poses without frame numbers are taken for the frames of one person, who moves little"
-    names = _names_in(content) or next((one.names for frame in people for one in frame if one.names), None)
-    label = first_of(content, ("label", "action", "label_index", "class"))
-    return [
-        Recording(
-            [[_in_order(one, names) for one in frame] for frame in people],
-            names,
-            *time,
-            fps=rate_of(content),
-            label=label if isinstance(label, (int, str)) else None,
-            note=note,
-        )
-    ]
-
-
-def _in_order(one: Named, names: list[str] | None):
-    """The person with its joints in the order of `names`."""
-    if names is None or one.names is None or one.names == names:
-        return one.person
-    if sorted(one.names) != sorted(names):
-        raise ValueError(f"people have different joints: {', '.join(names)[:80]}, and {', '.join(one.names)[:80]}")
-    order = [one.names.index(name) for name in names]
-    track, points, scores = one.person
-    return one.person._replace(points=points[order], scores=None if scores is None else scores[order])
+    if len(found) == 1:
+        found, note = people_by_moment(found[0])
+    return Recording(found, names, *time, fps=rate_of(about), label=label_of(about), note=note)
 
 
 def _frames(content: Any) -> tuple[list[Any], When]:
     """The frames of a file, and when they were."""
     if isinstance(content, Mapping):
-        for key in () if is_person(content) else _FRAMES:
-            inner = content.get(key)
+        keys = list(content)
+        for key in () if is_person(content) else [keys[i] for i in of_role(keys, "frames")]:
+            inner = content[key]
             if isinstance(inner, Mapping):
                 return _frames(inner)
             if not isinstance(inner, list) or not inner:
                 continue
             first = next((one for one in inner if one), None)
-            if key in _PEOPLE and is_person(first) and first_of(first, FRAME_KEYS) is None:
+            if rank(key, "people") is not None and is_person(first) and value_of(first, "frame", "time") is None:
                 return [content], _NO_TIME  # the persons of one frame
-            if key in ("frames", "sequence", "frame_data") and is_person(first) and not _by_frame(inner):
-                return inner, when([frame if isinstance(frame, Mapping) else {} for frame in inner])
-            return _frames(inner)
-        arrays = content.get("keypoints")
-        if isinstance(arrays, list) and depth(arrays) == 4:  # (T, P, V, C)
-            scores = next((content[key] for key in ("scores", "keypoint_scores") if depth(content.get(key)) == 3), None)
+            return _frames(inner) if not _is_frames(key, first) else _rows(inner) or (inner, _NO_TIME)
+        arrays = points_in(content)
+        if depth(arrays) == 4:  # (T, P, V, C)
+            scores = next((content[keys[i]] for i in of_role(keys, "score") if depth(content[keys[i]]) == 3), None)
             scores = scores or [None] * len(arrays)
             frames = [{"keypoints": k} | ({} if s is None else {"scores": s}) for k, s in zip(arrays, scores)]
             return frames, _NO_TIME
@@ -107,12 +84,8 @@ def _frames(content: Any) -> tuple[list[Any], When]:
     if not isinstance(content, list):
         return [], _NO_TIME
     first = next((frame for frame in content if frame), None)
-    if isinstance(first, Mapping) and is_person(first) and depth(first_of(first, ("keypoints",))) < 3:
-        if rows := _by_frame(content):  # a row for each detection
-            keys, numbers = keyed_frames(rows)
-            return [rows[key] for key in keys], When(numbers, *_times(rows, keys))
-        if not any(key in first for key in TIME_KEYS):
-            return [content], _NO_TIME  # the persons of one picture
+    if isinstance(first, Mapping) and is_person(first) and depth(points_in(first)) < 3:
+        return _rows(content) or ([content], _NO_TIME)  # the persons of one picture
     if (
         len(content) == 1
         and isinstance(first, list)
@@ -126,25 +99,31 @@ def _frames(content: Any) -> tuple[list[Any], When]:
 _NO_TIME = When(None, None, None)
 
 
-def _by_frame(entries: list[Any]) -> dict[str, list[Any]]:
-    """Detections by the number of their frame or the name of their image; empty if some do not say it."""
+def _is_frames(key: str, first: Any) -> bool:
+    """Whether a list of poses without numbers is one of frames, by what it is called, rather than one of persons."""
+    return rank(key, "people") is None and key not in ("data", "annotations") and is_person(first)
+
+
+def _rows(entries: list[Any]) -> tuple[list[Any], When] | None:
+    """The frames of a list with an entry for each person and frame; None if entries do not say when they were."""
+    time = when([entry if isinstance(entry, Mapping) else {} for entry in entries])
+    if time.numbers or time.times:
+        return entries, time
     rows: dict[str, list[Any]] = {}
     for entry in entries:
-        frame = first_of(entry, (*FRAME_KEYS, *IMAGE_KEYS))
-        if frame is None:
-            return {}
-        rows.setdefault(str(frame), []).append(entry)
-    return rows
-
-
-def _times(rows: Mapping[str, list[Any]], order: list[str]) -> tuple[list[float] | None, float | None]:
-    found = when([rows[key][0] for key in order])
-    return found.times, found.unit
+        image = value_of(entry, "frame", "image")
+        if image is None:
+            return None
+        rows.setdefault(str(image), []).append(entry)
+    keys, numbers = keyed_frames(rows)
+    return [rows[key] for key in keys], When(numbers, None, None)
 
 
 def people_in(frame: Mapping[str, Any]) -> Any:
     """The list (or dict by id) of persons in a frame, or None."""
-    return next((frame[key] for key in _PEOPLE if isinstance(frame.get(key), (list, Mapping))), None)
+    keys = list(frame)
+    found = [frame[keys[i]] for i in of_role(keys, "people")]
+    return next((people for people in found if isinstance(people, (list, Mapping))), None)
 
 
 def _people(frame: Any, certain: bool = True) -> list[Named]:
@@ -179,11 +158,11 @@ def _people(frame: Any, certain: bool = True) -> list[Named]:
 
 def _names_in(content: Any) -> list[str] | None:
     """Joint names that a file lists, at its top or in a part about itself."""
-    for part in (content, first_of(content, ("meta_info", "metadata", "meta", "info"))):
-        names = first_of(part, _NAMES)
+    for part in (content, value_of(content, "about")):
+        names = value_of(part, "names")
         if isinstance(names, Mapping):
             names = [names[key] for key in sorted(names, key=natural)]
-        if isinstance(names, list) and names:
+        if isinstance(names, list) and names and not isinstance(names[0], (list, Mapping)):
             if not all(isinstance(name, str) for name in names):
                 raise ValueError(f"it names joints by other things than words: {str(names)[:60]}")
             return names

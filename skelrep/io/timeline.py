@@ -14,19 +14,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelrep.io.key_names import PRESENTATION
 from skelrep.io.numpy_files import rate
 from skelrep.memory_budget import bounded
 
 # Plausible frames per second. Units are factors of 1000 apart and the range is narrower than that, so that the period
 # alone tells seconds from milliseconds, microseconds and nanoseconds.
 SLOWEST, FASTEST = 2.0, 1000.0
-_UNITS = (1.0, 1e-3, 1e-6, 1e-9)
-_UNIT_NAMES = (
-    (re.compile(r"(^|[\W_])(ns|nsecs?|nanosec(ond)?s?)$|nanoseconds?$", re.IGNORECASE), 1e-9),
-    (re.compile(r"(^|[\W_])(us|µs|usecs?|microsec(ond)?s?)$|microseconds?$", re.IGNORECASE), 1e-6),
-    (re.compile(r"(^|[\W_])(ms|msecs?|millis|millisec(ond)?s?)$|milliseconds?$", re.IGNORECASE), 1e-3),
-    (re.compile(r"(^|[\W_])(s|secs?|seconds?)$", re.IGNORECASE), 1.0),
-)
+_UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
+_TICKS = 1e-7  # of .NET, as in the times of Kinect: ten to a microsecond, so that the rate leaves two readings
+# Times since 1970 (s, ms, us, ns), and ticks since 1601 or the year 1, for recordings of 2001 to 2096: they do not
+# overlap, so that they say their unit.
+_EPOCHS = ((1e9, 4e9, 1.0), (1e12, 4e12, 1e-3), (1e15, 4e15, 1e-6), (1.2e17, 7e17, _TICKS), (9e17, 4e18, 1e-9))
+_CAMERAS = (10, 12, 12.5, 15, 23.976, 24, 25, 29.97, 30, 48, 50, 59.94, 60, 90, 100, 119.88, 120, 240)
+# A unit that a name says is not believed where it gives a rate outside of these.
+_SLOWEST_NAMED, _FASTEST_NAMED = 0.02, 4000.0
+# A rate outside of these, in a unit that was found by the rate, is worth a warning.
+_SLOWEST_USUAL, _FASTEST_USUAL = 5.0, 250.0
 # A frame number beyond this is a timestamp (seconds since 1970 and finer units): 1e9 frames are a year at 30 a second.
 _TIMESTAMP = 1e9
 # Neighbouring times may err by this fraction of a period and still be neighbours on a regular grid (camera jitter).
@@ -120,7 +124,7 @@ def timeline(
         frames: (R,) frame numbers; rows of one frame (several persons) repeat it. Numbers beyond 1e9 are taken for
             timestamps.
         times: (R,) times in seconds, or in another unit that is recognised by the rate that it gives.
-        unit: Seconds per unit of `times` where it is known, as from `unit_of`.
+        unit: Seconds per unit of `times` where it is known, as from `skelrep.io.key_names.unit_of`.
         fps: The rate that the file states for consecutive frame numbers.
 
     Returns:
@@ -156,13 +160,8 @@ def timeline(
     if _disagree(at / period, position):
         found = _from_times(times, unit)
         return found._replace(note=found.note or "frame numbers and times disagree; times are used")
-    seconds = _seconds(period, unit, bool((at == np.round(at)).all()))
-    return Timeline(moment, position, _snapped(at, position, seconds / period) if seconds else fps and fps / step, None)
-
-
-def unit_of(name: str) -> float | None:
-    """Seconds per unit of a column or key by its name, as 1e-6 for "timestamp_usec"; None if it does not say."""
-    return next((factor for pattern, factor in _UNIT_NAMES if pattern.search(name.strip(" )]"))), None)
+    seconds, note = _seconds(at, period, unit)
+    return Timeline(moment, position, _snapped(at, position, seconds / period) if seconds else fps and fps / step, note)
 
 
 def as_seconds(values: Sequence[Any]) -> np.ndarray:
@@ -235,7 +234,6 @@ def _from_times(times: np.ndarray, unit: float | None) -> Timeline:
         return Timeline(moment, np.zeros(len(moments)), None, None)
     if math.isinf(float(moments[-1] - moments[0]) / float(gaps.min())):
         raise ValueError(f"its times are {gaps.min():g} to {gaps.max():g} apart: one of them may be wrong")
-    whole_numbers = bool((moments == np.round(moments)).all())
     # The median is no period of its own where more frames were dropped than kept: then a shorter one fits.
     for period in (_period(gaps), _period(gaps, 0.1)):
         steps = gaps / period
@@ -243,14 +241,15 @@ def _from_times(times: np.ndarray, unit: float | None) -> Timeline:
         if (np.abs(steps - whole) > _JITTER).mean() <= 0.05:
             # Each gap is rounded on its own, so that a period known to a few digits does not drift away.
             position = np.concatenate([[0.0], np.cumsum(whole)])
-            seconds = _seconds(period, unit, whole_numbers)
-            return Timeline(moment, position, _snapped(moments, position, seconds / period) if seconds else None, None)
+            seconds, note = _seconds(moments, period, unit)
+            return Timeline(moment, position, _snapped(moments, position, seconds / period) if seconds else None, note)
     period = _period(gaps)
-    seconds = _seconds(period, unit, whole_numbers)
+    seconds, guessed = _seconds(moments, period, unit)
     fps = rate(seconds) if seconds else None
     note = (
         f"its times vary (neighbours are {gaps.min():g} to {gaps.max():g} apart, {period:g} on average); poses are "
         f"resampled to {f'{fps:.4g} frames per second' if fps else f'one frame every {period:g}'}"
+        + (f"; {guessed}" if guessed else "")
     )
     return Timeline(moment, (moments - moments[0]) / period, fps, note)
 
@@ -264,16 +263,49 @@ def _period(gaps: np.ndarray, quantile: float = 0.5) -> float:
     return float(gaps[np.abs(gaps - typical) <= _JITTER * typical].mean())
 
 
-def _seconds(period: float, unit: float | None, whole_numbers: bool) -> float | None:
-    """Seconds of a period in an unknown unit, by the rate that it gives; None if no unit gives a plausible one.
+def _seconds(times: np.ndarray, period: float, unit: float | None) -> tuple[float | None, str | None]:
+    """Seconds of a period, and what was guessed about their unit; None if no unit gives a plausible rate.
 
-    Whole numbers one or two apart count frames rather than milliseconds.
+    A name, or the time since an epoch, says the unit; else the rate does. Whole numbers one or two apart count frames
+    rather than milliseconds.
     """
+    note = None
     if unit is not None:
-        return period * unit
-    if whole_numbers and period <= 2:
-        return None
-    return next((period * unit for unit in _UNITS if SLOWEST <= 1 / (period * unit) < FASTEST), None)
+        if _is_believed(1 / (period * unit), unit):
+            return period * unit, None
+        note = (
+            f"its times are not in the unit that their name says, in which neighbours are {period * unit:.3g} s apart"
+        )
+    since = next((found for low, high, found in _EPOCHS if low <= times[0] <= times[-1] <= high), None)
+    if since is not None and _SLOWEST_NAMED <= 1 / (period * since) <= _FASTEST_NAMED:
+        return period * since, note
+    if period <= 2 and bool((times == np.round(times)).all()):
+        return None, note
+    rates = {name: 1 / (period * factor) for name, factor in _UNITS.items()}
+    name = next((name for name, fps in rates.items() if SLOWEST <= fps < FASTEST), None)
+    fps = None if name is None else rates[name]
+    in_ticks = 1 / (period * _TICKS)
+    slow = fps is None or (name == "microseconds" and fps < _SLOWEST_USUAL * 2)
+    if slow and _is_of_camera(in_ticks):
+        name, fps = "ticks of 100 ns", in_ticks
+    if fps is None:
+        return None, note
+    if name != "seconds" and (name not in _UNITS or not _SLOWEST_USUAL <= fps <= _FASTEST_USUAL):
+        note = (
+            f"its times are taken for {name}, which gives {fps:.4g} frames per second: pass fps= if it is another rate"
+        )
+    elif note:
+        note += f"; they are taken for {name}"
+    return 1 / fps, note
+
+
+def _is_believed(fps: float, unit: float) -> bool:
+    """Whether a unit that a name says gives a possible rate; presentation times have other units in some files."""
+    return _is_of_camera(fps) if unit == PRESENTATION else _SLOWEST_NAMED <= fps <= _FASTEST_NAMED
+
+
+def _is_of_camera(fps: float) -> bool:
+    return min(abs(fps - camera) / camera for camera in _CAMERAS) < 0.01
 
 
 def _snapped(times: np.ndarray, position: np.ndarray, unit: float) -> float | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skelrep.io.timeline import as_seconds, frame_numbers, timeline, unit_of
+from skelrep.io.key_names import unit_of
+from skelrep.io.timeline import as_seconds, frame_numbers, timeline
 
 RNG = np.random.default_rng(0)
 

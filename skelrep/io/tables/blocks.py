@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from skelrep.io.tables.columns import AXES, SCORE, Columns, Joint, complete, position_column, tracks_of
+from skelrep.io.tables.columns import AXES, SCORE, Columns, Joint, complete, keys_of, position_column
 from skelrep.io.units import METRES
 from skelrep.messages import warn
 
@@ -77,7 +77,7 @@ def _motive(rows: Sequence[Sequence[str]], path: Path) -> Header:
     unit = METRES.get(settings.get("length units", "").lower())
     keys = {"frame": [0], "time": [1]}
     fps = _positive(settings.get("export frame rate")) or _positive(settings.get("capture frame rate"))
-    columns = Columns(tracks_of(joints), keys, unit)
+    columns = Columns.of(joints, keys, unit)
     return Header(columns, top + 1, len(axes), fps, pads=True)
 
 
@@ -116,7 +116,7 @@ def _opensim(rows: Sequence[Sequence[str]]) -> Header:
     unit = settings.get("units", "").lower()
     if unit not in METRES:
         raise ValueError(f"its unit is {unit!r}; known are m, cm, mm, in and ft: correct Units in its third line")
-    columns = Columns(tracks_of(joints), {"frame": [0], "time": [1]}, METRES[unit])
+    columns = Columns.of(joints, {"frame": [0], "time": [1]}, METRES[unit])
     width = max(at for _, at in names) + 3
     return Header(columns, last, width, _positive(settings.get("datarate")), pads=True)
 
@@ -137,7 +137,7 @@ def _qualisys(rows: Sequence[Sequence[str]]) -> Header:
     joints = _joints([(name, axis, lead + 3 * i + c) for i, name in enumerate(names) for c, axis in enumerate(AXES)])
     keys = {"frame": [0], "time": [1]} if lead == 2 else {"frame": [0]} if lead == 1 else {}
     fps = _positive((settings.get("frequency", (0, [""]))[1] or [""])[0])
-    columns = Columns(tracks_of(joints), keys, METRES["mm"])
+    columns = Columns.of(joints, keys, METRES["mm"])
     return Header(columns, last, lead + 3 * len(names), fps, pads=True)
 
 
@@ -162,7 +162,7 @@ def _nexus(rows: Sequence[Sequence[str]], at: int) -> Header:
     if not named:
         raise ValueError("it begins as a Vicon Nexus export, but has no line of X, Y and Z below the names")
     unit = next((METRES[cell.lower()] for cell in units if cell.lower() in METRES), None)
-    columns = Columns(tracks_of(_joints(named)), {"frame": [0]}, unit)
+    columns = Columns.of(_joints(named), {"frame": [0]}, unit)
     return Header(columns, at + 5, len(axes), _positive(rows[at + 1][0]), ends_at_blank=True, pads=True)
 
 
@@ -181,8 +181,10 @@ def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
             if at in plain:
                 named.append((called, axes[at][1], at))  # type: ignore[index]
         keys = {"frame": [0]} if plain[0] == 1 else {}
+        lead = [next((row[at] for row in rows[last::-1] if at < len(row) and row[at]), "") for at in range(plain[0])]
+        keys = keys_of(lead) if any(lead) else keys
         below = next((at for at in range(last + 1, len(rows)) if sum(map(bool, rows[at])) > 1), last + 1)
-        return Header(Columns(tracks_of(_joints(named)), keys), below, len(rows[last]))
+        return Header(Columns.of(_joints(named), keys), below, len(rows[last]))
     return None
 
 

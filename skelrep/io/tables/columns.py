@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from skelrep.io.key_names import compact, of_role, unit_of
+from skelrep.io.tables.bodies import Joint, Tracks, tracks_of
 from skelrep.io.units import METRES
-from skelrep.skeletons import SKELETONS, canonical_name
+from skelrep.skeletons import is_joint
 
 AXES = ("x", "y", "z")
 SCORE = "score"
-#: Axis -> column, of one joint.
-Joint = dict[str, int]
 
 _SCORES = ("score", "confidence", "conf", "likelihood", "visibility", "vis", "prob", "probability")
 _AXIS_WORDS = {**{axis: axis for axis in AXES}, **{f"t{axis}": axis for axis in AXES}, **dict.fromkeys(_SCORES, SCORE)}
@@ -23,31 +22,6 @@ _UNIT_WORDS = (*METRES, "px", "pixel", "pixels")
 # Columns of these end in an axis as well but are no positions. A word of a name excludes it if it begins so.
 _NO_POSITION = ("rot", "quat", "orient", "euler", "vel", "acc", "angle", "proj", "bbox", "boundingbox")
 _NO_POSITION_WORDS = ("box", "bb", "roi", "rect", "gyro", "mag", "force", "moment", "ang", "angular", "pixel", "screen")
-_BODY_PREFIXES = ("body", "pose")
-
-# Names of columns that say what a row belongs to, in lower case with "_" between words, the surest first.
-_KEYS = {
-    "clip": "clip clip_id video video_id video_name videoname file filename file_name sequence sequence_id seq seq_id "
-    "recording recording_id trial trial_id take sample_id source",
-    "label": "label labels action activity class class_name class_id category gesture exercise action_label target",
-    "person": "person person_id personid person_idx person_index track track_id trackid tracker_id track_idx tid "
-    "individual individuals individual_id body body_id bodyid player player_id user user_id userid skeleton_id "
-    "instance instance_id object_id human human_id people pid idx id",
-    "frame": "frame frame_id frameid frame_no frame_nr frame_num frame_number framenumber frame_idx frame_index frames "
-    "fr image_id img_id image image_name img",
-    "subject": "subject subject_id subjectid participant participant_id actor actor_id performer patient patient_id",
-    "camera": "camera camera_id cam cam_id view view_id",
-    "joint": "joint joint_name jointname joint_id jointid joint_index joint_idx joint_type jointtype landmark "
-    "landmark_name landmark_id landmark_index landmark_idx keypoint keypoint_name keypoint_id keypoint_index kpt "
-    "kpt_id bodypart body_part bodyparts marker marker_name node node_name part part_name point_name point_id bone "
-    "segment",
-    "group": "model type landmark_type trajectory_type group",
-}
-_TIME = re.compile(
-    r"(time|times|timestamp|timestamps|datetime|date_time|t|seconds|elapsed)"
-    r"(_(s|sec|secs|second|seconds|ms|msec|millis|milliseconds?|us|usec|microseconds?|ns|nanoseconds?|unix|utc))?"
-)
-_ROW_NUMBERS = ("", "unnamed_0", "index")  # what pandas writes before the first column
 
 
 class Columns(NamedTuple):
@@ -58,12 +32,35 @@ class Columns(NamedTuple):
         keys: "clip", "person", "frame", "time", "joint" ... -> columns; several only for "clip".
         unit: Metres per unit if the names say it, else None.
         passed_over: Joints that lack an axis which the others have.
+        left_out: Names that end in an axis, but are no joints.
     """
 
-    tracks: dict[str, dict[str, Joint]]
+    tracks: Tracks
     keys: dict[str, list[int]]
     unit: float | None = None
     passed_over: list[str] = []
+    left_out: list[str] = []
+
+    @classmethod
+    def of(
+        cls,
+        joints: dict[str, Joint],
+        keys: dict[str, list[int]],
+        unit: float | None = None,
+        passed_over: Sequence[str] = (),
+    ) -> Columns:
+        """Of the joints that columns were found for, which may be several persons'."""
+        tracks, left_out = tracks_of(joints)
+        return cls(tracks, keys, unit, list(passed_over), left_out)
+
+    def remarks(self) -> list[str]:
+        """What of the table is not used, for warnings."""
+        remarks = []
+        if self.passed_over:
+            remarks.append(f"columns of {', '.join(self.passed_over)} lack an axis that joints have: passed over")
+        if self.left_out:
+            remarks.append(f"columns of {', '.join(self.left_out[:10])} are no joints by their names: left out")
+        return remarks
 
     @property
     def long(self) -> bool:
@@ -103,14 +100,14 @@ def columns_of(names: Sequence[str]) -> Columns:
             units |= {unit} if axis in AXES and unit in METRES else set()
     plain = found.pop("", {})
     if not any({"x", "y"} <= set(joint) for joint in found.values()) and not {"x", "y"} <= set(plain):
-        found = _unseparated(names)
+        found = _unseparated(names) or _with_axis_inside(names)
     unit = METRES[units.pop()] if len(units) == 1 else None
     if {"x", "y"} <= set(plain):
         return _long(names, plain, keys, unit)
     keys.pop("joint", None)
     keys.pop("group", None)
     joints, passed_over = complete(found, names)
-    return Columns(tracks_of(joints), keys, unit, passed_over)
+    return Columns.of(joints, keys, unit, passed_over)
 
 
 def position_column(name: str) -> tuple[str, str, str] | None:
@@ -174,25 +171,34 @@ def _unseparated(names: Sequence[str]) -> dict[str, Joint]:
     return {joint: axes for joint, axes in found.items() if {"x", "y"} <= set(axes)}
 
 
+def _with_axis_inside(names: Sequence[str]) -> dict[str, Joint]:
+    """Names with something behind the axis: "nose_x_p1" is "nose_p1", "kps_x_0" is "kps_0"."""
+    found: dict[str, Joint] = {}
+    for at, name in enumerate(names):
+        match = re.fullmatch(r"(.+?)[\W_]+([A-Za-z]+)[\W_]+([^\W_]+)", name)
+        axis = _AXIS_WORDS.get(match[2].lower()) if match else None
+        if match and axis is not None:
+            found.setdefault(f"{match[1]}_{match[3]}", {})[axis] = at
+    return found
+
+
 def keys_of(names: Sequence[str]) -> dict[str, list[int]]:
     """The columns that say what a row belongs to; of several candidates for one the surest, for "clip" all."""
-    plain = [re.sub(r"[\W_]+", "_", _snake(name)).strip("_") for name in names]
     keys: dict[str, list[int]] = {}
-    for key, spellings in _KEYS.items():
-        order = {spelling: rank for rank, spelling in enumerate(spellings.split())}
-        ranked = sorted((order[name], at) for at, name in enumerate(plain) if name in order)
-        if ranked:
-            keys[key] = [at for _, at in ranked] if key == "clip" else [ranked[0][1]]
-    times = [at for at, name in enumerate(plain) if _TIME.fullmatch(name)]
-    if times:
-        keys["time"] = times[:1]
-    if not {"frame", "time"} & set(keys) and names and plain[0] in _ROW_NUMBERS:
-        keys["row"] = [0]
-    return keys
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip()).lower()
+    for role in ("clip", "label", "person", "frame", "subject", "camera", "joint", "group"):
+        if found := of_role(names, role):
+            keys[role] = found if role == "clip" else found[:1]
+    for role, other in (("frame", "image"), ("person", "number"), ("time", "time")):
+        if role not in keys and (found := [at for at in of_role(names, other) if at not in keys.get("clip", ())]):
+            keys[role] = found[:1]
+    times = of_role(names, "time")
+    rest = [at for at in times if unit_of(names[at]) == 1e-9]
+    if rest and rest != times[:1] and unit_of(names[times[0]]) == 1:  # ROS: secs and nsecs
+        keys["fraction"] = rest[:1]
+    if not {"frame", "time"} & set(keys) and names:
+        first = [0] if compact(names[0]) in ("", "unnamed0") else of_role(names, "row")
+        keys |= {"row": first[:1]} if first else {}
+    return dict(sorted(keys.items(), key=lambda item: item[1][0]))
 
 
 def _long(names: Sequence[str], plain: Joint, keys: dict[str, list[int]], unit: float | None) -> Columns:
@@ -236,48 +242,3 @@ def complete(found: dict[str, Joint], names: Sequence[str]) -> tuple[dict[str, J
             f"it has no columns of joints, such as 'Hips.X', 'hips_x' or 'x_hips', but {', '.join(names)[:200]}"
         )
     return {joint: _ordered(axes) for joint, axes in joints.items()}, passed_over
-
-
-@functools.cache
-def _vocabulary() -> frozenset[str]:
-    return frozenset(joint for skeleton in SKELETONS.values() for joint in skeleton.joints)
-
-
-def is_joint(name: str) -> bool:
-    """Whether a name is that of a joint of a known skeleton, in any spelling."""
-    return canonical_name(name) in _vocabulary()
-
-
-def tracks_of(joints: dict[str, Joint]) -> dict[str, dict[str, Joint]]:
-    """Persons whose names stand before those of their joints: "Anna:Hips", "person1_nose"; else one person.
-
-    Bodies are told from objects by the names of their joints; faces and hands beside a body ("face_12") are left out.
-    """
-    groups: dict[str, dict[str, Joint]] = {}
-    for name, axes in joints.items():
-        person, joint = _person_and_joint(name)
-        groups.setdefault(person, {})[joint] = axes
-    if len(groups) > 1:
-        bodies = {person: group for person, group in groups.items() if sum(map(is_joint, group)) >= 6}
-        shared = [joint for joint in next(iter(bodies.values()), ()) if all(joint in body for body in bodies.values())]
-        if bodies and sum(map(is_joint, shared)) >= 6:
-            return {person: {joint: body[joint] for joint in shared} for person, body in bodies.items()}
-    return {"": _body(joints)}
-
-
-def _person_and_joint(name: str) -> tuple[str, str]:
-    person, colon, joint = name.rpartition(":")
-    if colon:
-        return person, joint
-    match = re.match(
-        r"((?:person|player|subject|skeleton|individual|p)[ _]?\d{1,4})[ _.\-]+(?=\S)", name, re.IGNORECASE
-    )
-    return (match[1], name[match.end() :]) if match else ("", name)
-
-
-def _body(joints: dict[str, Joint]) -> dict[str, Joint]:
-    """Of a body, a face and hands the body, if their names begin with these words."""
-    prefixed = {
-        joint.partition("_")[2]: axes for joint, axes in joints.items() if joint.partition("_")[0] in _BODY_PREFIXES
-    }
-    return prefixed if sum(map(is_joint, prefixed)) >= 6 else joints

@@ -11,7 +11,7 @@ from skelrep.io.reader import ReadOptions
 from skelrep.io.tables.columns import columns_of
 from skelrep.io.tables.rows import Rows, clips_of
 from skelrep.memory_budget import bounded
-from skelrep.messages import one_line, optional, warn
+from skelrep.messages import one_line, optional
 from skelrep.poses import Poses
 
 
@@ -39,8 +39,6 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
         raise ValueError(f"{path} is damaged or no Parquet table of numbers ({one_line(fault)})") from fault
     if not len(numbers):
         raise ValueError(f"{path} holds names of columns but no frame")
-    if columns.passed_over:
-        warn(f"{path}: columns of {', '.join(columns.passed_over)} lack an axis that joints have: passed over")
     return clips_of(
         path, Rows(columns, numbers, texts, {key: named[0] for key, named in keys.items()}), options.skeleton
     )

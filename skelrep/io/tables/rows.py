@@ -10,18 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelrep.io.coarse_times import combined, rows_in_turn, spread
+from skelrep.io.key_names import unit_of
+from skelrep.io.row_groups import recordings_of
 from skelrep.io.tables.columns import SCORE, Columns
-from skelrep.io.timeline import Timeline, as_seconds, frame_numbers, timeline, unit_of
+from skelrep.io.timeline import Timeline, as_seconds, frame_numbers, timeline
 from skelrep.memory_budget import bounded
 from skelrep.messages import warn
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeleton_guess import skeleton_of
 from skelrep.skeletons import Skeleton
-from skelrep.tracking import identify
+from skelrep.tracking import identify, turns
 
-# Rows between two restarts of the frame numbers, on average: fewer are rows out of order.
-_SHORTEST_RUN = 5
 # Names of columns that may mean something else as well, so that it is said what they were taken for.
 _UNSURE = {
     "id",
@@ -66,6 +67,8 @@ def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
         ValueError: if a frame or time is no number, or rows cannot be told apart.
     """
     _say_what_was_guessed(path, rows)
+    for remark in rows.columns.remarks():
+        warn(f"{path}: {remark}")
     if rows.columns.long:
         rows, names = _wide(path, rows)
     else:
@@ -73,7 +76,9 @@ def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
     kinds = rows.columns.kinds
     people = len(rows.columns.tracks)
     cells = rows.numbers.reshape(len(rows.numbers), people, len(names), len(kinds))
-    recordings, ids = _recordings(path, rows)
+    recordings, ids, remarks = recordings_of(rows.texts, rows.names, path.stem, len(rows.numbers))
+    for remark in remarks:
+        warn(f"{path}: {remark}")
     clips, scores, rates, info, persons = [], [], [], defaultdict(list), []
     notes: dict[str, int] = {}
     for picked in recordings:
@@ -145,84 +150,6 @@ def _numbers_or_texts(texts: list[str]) -> np.ndarray:
     return np.array(texts, dtype=int if all(re.fullmatch(r"-?\d{1,18}", text) for text in texts) else str)
 
 
-# -- recordings -------------------------------------------------------------------------------------------------------
-
-
-def _recordings(path: Path, rows: Rows) -> tuple[list[np.ndarray], list[str]]:
-    """The rows of each clip, in the order of their first appearance, and the clips' ids."""
-    count = len(rows.numbers)
-    parts = [rows.texts[key] for key in ("clip", "subject", "camera") if key in rows.texts]
-    parts = [part for i, part in enumerate(parts) if (i == 0 and "clip" in rows.texts) or len(set(part)) > 1]
-    keys: list[tuple[str, ...]] = list(zip(*parts)) if parts else [(path.stem,)] * count
-    keys = _split_at_restarts(path, rows, keys)
-    if "label" in rows.texts:
-        keys = _split_at_labels(path, rows, keys)
-    known = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    index = np.array([known[key] for key in keys])
-    groups = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
-    return groups, ["/".join(key) for key in known]
-
-
-def _split_at_restarts(path: Path, rows: Rows, keys: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Recordings that follow each other in one table: frame numbers or times begin again, and come twice."""
-    column = next((key for key in ("frame", "time") if key in rows.texts), None)
-    if column is None:
-        return keys
-    try:
-        when = as_seconds(rows.texts[column])
-    except ValueError:
-        return keys
-    persons = rows.texts.get("person", [""] * len(keys))
-    known: dict[Any, int] = {}
-    track = np.array([known.setdefault((key, person), len(known)) for key, person in zip(keys, persons)])
-    order = np.argsort(track, kind="stable")
-    same = track[order][1:] == track[order][:-1]
-    restarts = np.flatnonzero(same & (np.diff(when[order]) < 0)) + 1
-    twice = len(np.unique(np.stack([track, when]), axis=1).T) < len(keys)
-    if not twice or not len(restarts) or len(keys) < _SHORTEST_RUN * len(restarts):
-        return keys
-    run = np.zeros(len(keys), dtype=int)
-    run[restarts] = 1
-    run = np.cumsum(run)
-    first = np.concatenate([[True], ~same])
-    run -= np.maximum.accumulate(np.where(first, run, 0))
-    runs = np.empty_like(run)
-    runs[order] = run
-    split = [(*key, str(number)) for key, number in zip(keys, runs.tolist())]
-    warn(
-        f"{path}: {rows.names[column]!r} begins again within a recording; {len(set(keys))} recordings are taken for "
-        f"{len(set(split))}, one after the other (a column 'clip', or 'person' for people side by side, says it)"
-    )
-    return split
-
-
-def _split_at_labels(path: Path, rows: Rows, keys: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Recordings in which the label changes become one clip for each stretch of one label.
-
-    Labels that differ between persons of one frame belong to persons, not to clips, and are dropped.
-    """
-    labels, when = rows.texts["label"], rows.texts.get("frame") or rows.texts.get("time")
-    before: dict[tuple[str, ...], str] = {}
-    stretch: dict[tuple[str, ...], int] = defaultdict(int)
-    split: list[tuple[str, ...]] = []
-    for key, label in zip(keys, labels):
-        stretch[key] += before.setdefault(key, label) != label
-        before[key] = label
-        split.append((*key, str(stretch[key])))
-    if not any(stretch.values()):
-        return keys
-    label_of: dict[Any, str] = {}
-    if when and any(label_of.setdefault(at, label) != label for at, label in zip(zip(keys, when), labels)):
-        warn(f"{path}: the labels of {rows.names['label']!r} differ between rows of one frame and are left out")
-        del rows.texts["label"]
-        return keys
-    warn(
-        f"{path}: the labels of {rows.names['label']!r} change within a recording; every stretch of one label is taken "
-        f"for a clip ({len(set(split))} clips)"
-    )
-    return split
-
-
 # -- one recording ----------------------------------------------------------------------------------------------------
 
 
@@ -233,13 +160,14 @@ def _clip(
     texts = {key: [column[i] for i in picked] for key, column in rows.texts.items()}
     note = repeated = None
     several = cells.shape[1] > 1  # persons in columns of their own
-    line = _time(path, rows, texts)
+    shown = None if several else cells[:, 0, :, : sum(kind != SCORE for kind in rows.columns.kinds)]
+    line, coarse = _time(path, rows, texts, shown)
     if line is not None:
         moment = line.moment
-    elif several or "person" not in texts:
-        moment = np.arange(len(picked))
+    elif shown is None or "person" not in texts:
+        moment, coarse = (np.arange(len(picked)), None) if shown is None else rows_in_turn(shown)
     else:
-        moment = _turns(texts["person"])
+        moment = np.array(turns(texts["person"]))
     moments = int(moment.max()) + 1
     if several:
         names = list(rows.columns.tracks)
@@ -260,7 +188,7 @@ def _clip(
     placed[person, moment] = bodies
     if line is not None:
         placed = line.place(placed, axis=1)
-    notes = [repeated, note, None if line is None else line.note]
+    notes = [repeated, coarse, note, None if line is None else line.note]
     return placed, names, line, "; ".join(part for part in notes if part) or None
 
 
@@ -278,20 +206,32 @@ def _first_of_each(moment: np.ndarray, persons: list[str] | None, bodies: np.nda
     return np.array(kept)
 
 
-def _time(path: Path, rows: Rows, texts: dict[str, list[str]]) -> Timeline | None:
-    """The time of the rows; None where the table has neither frames nor times."""
-    frames = times = None
+def _time(
+    path: Path, rows: Rows, texts: dict[str, list[str]], poses: np.ndarray | None
+) -> tuple[Timeline | None, str | None]:
+    """The time of the rows, None where the table has neither frames nor times, and a note on times that frames share.
+
+    `poses` (R, V, C) are those of one person in each row; None if each row is a frame by itself.
+    """
+    frames = times = note = None
     if "frame" in texts:
         frames = _frame_numbers(path, rows, texts["frame"])
+    unit = unit_of(rows.names.get("time", ""))
     try:
         if "time" in texts and not all(text in ("", "nan", "NaN", "None") for text in texts["time"]):
             times = as_seconds(texts["time"])
+            if "fraction" in texts and (seconds := combined(texts["time"], texts["fraction"], 1e-9)) is not None:
+                times, unit = seconds, 1.0
+            if frames is None and (found := spread(times, texts.get("person"), poses)) is not None:
+                times, note = found
         elif "row" in texts and frames is None:  # the row numbers of a data frame, of which rows may have been left out
             numbers = np.array(texts["row"], dtype=float)
-            frames = numbers if (np.diff(numbers) > 0).all() and (numbers == np.round(numbers)).all() else None
+            turns_taken = poses is not None and "person" not in texts and (rows_in_turn(poses)[0] == 0).sum() > 1
+            whole = (np.diff(numbers) > 0).all() and (numbers == np.round(numbers)).all()
+            frames = numbers if whole and not turns_taken else None
         if frames is None and times is None:
-            return None
-        return timeline(frames=frames, times=times, unit=unit_of(rows.names.get("time", "")), fps=rows.fps)
+            return None, None
+        return timeline(frames=frames, times=times, unit=unit, fps=rows.fps), note
     except ValueError as error:
         raise ValueError(f"{path} has a frame or time that is no number ({error})") from None
 
@@ -307,29 +247,6 @@ def _frame_numbers(path: Path, rows: Rows, texts: list[str]) -> np.ndarray:
         text = next(text for text, number in zip(texts, found) if number is None)
         raise ValueError(f"{path} has a frame or time that is no number: {text!r} in {rows.names['frame']!r}")
     return np.array(found, dtype=float)
-
-
-def _turns(persons: list[str]) -> np.ndarray:
-    """Frames of rows that name a person but no frame.
-
-    Either all rows of one person follow those of another, or the persons of a frame follow each other, so that a person
-    who comes again begins the next frame.
-    """
-    blocks = sum(before != after for before, after in zip(persons, persons[1:])) + 1
-    if blocks == len(set(persons)):
-        seen: dict[str, int] = defaultdict(int)
-        frames = []
-        for person in persons:
-            frames.append(seen[person])
-            seen[person] += 1
-        return np.array(frames)
-    frame, present, frames = 0, set(), []
-    for person in persons:
-        if person in present:
-            frame, present = frame + 1, set()
-        present.add(person)
-        frames.append(frame)
-    return np.array(frames)
 
 
 def _persons(

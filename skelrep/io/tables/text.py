@@ -15,18 +15,18 @@ from skelrep.io.tables.bare import bare_poses
 from skelrep.io.tables.blocks import Header, header_of
 from skelrep.io.tables.columns import columns_of
 from skelrep.io.tables.rows import Rows, clips_of
-from skelrep.messages import warn
 from skelrep.poses import Poses
 
 _HEAD = 60  # lines in which a header ends
 _MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "--", "missing")
+_DELIMITERS = ",;\t|"
 _COMMENTS = ("#", "//", "%")
 
 
 def read_csv(path: Path, options: ReadOptions) -> Poses:
     """Reads a table of text: with a line of names, with a vendor's block of header lines, or of numbers alone.
 
-    Cells are separated by commas, semicolons, tabs or blanks; an empty cell is NaN. A table without names needs
+    Cells are separated by commas, semicolons, tabs, bars or blanks; an empty cell is NaN. A table without names needs
     `skeleton`, or a known skeleton that its columns fit; see `skelrep.io.tables.bare`.
 
     Args:
@@ -77,14 +77,16 @@ class _Lines(NamedTuple):
 
 def _lines(head: Sequence[str]) -> _Lines:
     skipped = 0
-    while skipped < len(head) and (not head[skipped].strip(' ,;\t\r\n"') or head[skipped].startswith(_COMMENTS)):
+    while skipped < len(head) and (not head[skipped].strip(' ,;|\t\r\n"') or head[skipped].startswith(_COMMENTS)):
         skipped += 1
     kept = head[skipped:]
     first = kept[0] if kept else ""
     whole = "".join(kept)
-    delimiter = max(",;\t", key=lambda mark: (first.count(mark) > 1, whole.count(mark) * (first.count(mark) > 1), 0))
+    delimiter = max(
+        _DELIMITERS, key=lambda mark: (first.count(mark) > 1, whole.count(mark) * (first.count(mark) > 1), 0)
+    )
     if first.count(delimiter) <= 1:  # a title of one or two cells
-        delimiter = max(",;\t", key=whole.count)
+        delimiter = max(_DELIMITERS, key=whole.count)
 
     def split(lines: Iterator[str]) -> Iterator[list[str]]:
         if delimiter in whole:
@@ -119,8 +121,6 @@ def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
         return bare_poses(path, numbers, options)
     if options.channels is not None:
         raise ValueError(f"channels= is for numbers without names, but the columns of {path} have names")
-    if header.columns.passed_over:
-        warn(f"{path}: columns of {', '.join(header.columns.passed_over)} lack an axis that joints have: passed over")
     names = lines.rows[header.rows - lines.skipped - 1]
     # The lowest line of a block of header lines may be shorter than the table.
     named = {key: names[at[0]] if at[0] < len(names) else key for key, at in header.columns.keys.items()}

@@ -1,0 +1,180 @@
+"""Whose the joints of a table are: persons in names of columns, numbers instead of names, and what is no joint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from skelrep.joint_names import SIDES
+from skelrep.skeletons import is_joint
+
+#: Axis ("x", "y", "z", "score") -> column, of one joint.
+Joint = dict[str, int]
+#: Person -> joint -> axes; "" for the only person of a table that names none.
+Tracks = dict[str, dict[str, Joint]]
+
+_BODY_PREFIXES = ("body", "pose")
+_FEWEST = 4  # joints by which a person, or a table of named joints, is known
+# Words of things that are recorded beside a body, and names of such things alone: "hand_center" may be a joint.
+_THING_WORDS = frozenset(
+    (
+        *("box", "bb", "roi", "rect", "centroid", "camera", "cam", "screen", "gaze", "mouse", "cursor", "pointer"),
+        *("crop", "window", "racket", "plate", "floor", "ground", "resolution", "robot", "drone", "controller"),
+    )
+)
+_THINGS = _THING_WORDS | frozenset(
+    (
+        *("min", "max", "center", "centre", "img", "image", "origin", "offset", "target", "goal", "size", "width"),
+        *("height", "top", "bottom", "left", "right", "com", "cop", "ball", "object", "obj", "table", "chair", "scale"),
+        *("shift", "principal", "focal", "calibration", "sensor", "start", "end", "p1", "p2", "tl", "br"),
+    )
+)
+# Words that tell versions of one body apart, rather than persons.
+_VERSIONS = frozenset(
+    (
+        *("world", "image", "img", "screen", "pixel", "pixels", "px", "raw", "filtered", "filt", "smooth", "smoothed"),
+        *("interp", "interpolated", "norm", "normalized", "normalised", "cam", "camera", "view", "pred", "predicted"),
+        *(
+            "prediction",
+            "gt",
+            "true",
+            "truth",
+            "label",
+            "2d",
+            "3d",
+            "global",
+            "local",
+            "orig",
+            "original",
+            "rel",
+            "abs",
+        ),
+        *("relative", "absolute", "front", "side", "back", "std", "mean", "var", "prev", "next"),
+    )
+)
+
+
+def tracks_of(joints: dict[str, Joint]) -> tuple[Tracks, list[str]]:
+    """The persons of a table by the names of its joints, and the names that are no joints.
+
+    Persons stand before or behind their joints: "Anna:Hips", "person1_nose", "Anna_nose", "nose_p2". Bodies are told
+    from objects by the names of their joints; faces and hands beside a body ("face_12") are left out. Joints that are
+    numbered ("kp0", "landmark_12") are called by their numbers, in order.
+
+    Raises:
+        ValueError: if the names hold several versions of one body ("world_nose", "image_nose").
+    """
+    tracks = _by_mark(joints) or _by_word(joints) or {"": _body(joints)}
+    left_out = [name for name in next(iter(tracks.values())) if _is_thing(name, tracks)]
+    tracks = {
+        person: {name: axes for name, axes in body.items() if name not in left_out} for person, body in tracks.items()
+    }
+    return {person: _numbered(body) for person, body in tracks.items()}, left_out
+
+
+def _is_thing(name: str, tracks: Tracks) -> bool:
+    """Whether columns are of a thing beside the body: by their words, or numbers beside names (x1, y1, x2, y2)."""
+    body = next(iter(tracks.values()))
+    if len(body) <= _FEWEST or is_joint(name) or _numbers(list(body)):
+        return False
+    if name.lower() in _THINGS or {word.lower() for word in _words(name)} & _THING_WORDS:
+        return True
+    return name.isdecimal() and _known(body) >= _FEWEST and sum(other.isdecimal() for other in body) <= _FEWEST
+
+
+def _by_mark(joints: dict[str, Joint]) -> Tracks:
+    """Persons before a colon, or by a word and a number: "Anna:Hips", "person1_nose"."""
+    groups: Tracks = {}
+    for name, axes in joints.items():
+        person, joint = _person_and_joint(name)
+        groups.setdefault(person, {})[joint] = axes
+    if len(groups) < 2:
+        return {}
+    bodies = {person: group for person, group in groups.items() if _known(group) >= 6 or _are_numbered(group)}
+    shared = [joint for joint in next(iter(bodies.values()), ()) if all(joint in body for body in bodies.values())]
+    if bodies and (_known(shared) >= 6 or _are_numbered(shared)):
+        return {person: {joint: body[joint] for joint in shared} for person, body in bodies.items()}
+    return {}
+
+
+def _by_word(joints: dict[str, Joint]) -> Tracks:
+    """Persons by words before or behind the same joints: "Anna_nose" and "Ben_nose", "nose_Anna" and "nose_Ben"."""
+    for in_front in (True, False):
+        groups: Tracks = {}
+        for name, axes in joints.items():
+            words = _words(name)
+            for at in range(1, len(words)):
+                person, joint = (words[:at], words[at:]) if in_front else (words[at:], words[:at])
+                if " ".join(person).lower() not in SIDES and is_joint("_".join(joint)):
+                    groups.setdefault("_".join(person), {})["_".join(joint)] = axes
+        groups = {person: group for person, group in groups.items() if len(group) >= _FEWEST}
+        bodies = {
+            person: group
+            for person, group in groups.items()
+            if any(
+                2 * len(group.keys() & other.keys()) > len(group) for name, other in groups.items() if name != person
+            )
+        }
+        if len(bodies) < 2 or sum(map(len, bodies.values())) < 0.6 * len(joints):
+            continue
+        if any({re.sub(r"\d+$", "", word.lower()) for word in _words(person)} & _VERSIONS for person in bodies):
+            raise ValueError(
+                f"its columns hold the same joints several times, as {', '.join(list(bodies)[:5])}: keep those of one"
+            )
+        shared = [joint for joint in next(iter(bodies.values())) if all(joint in body for body in bodies.values())]
+        return {person: {joint: body[joint] for joint in shared} for person, body in bodies.items()}
+    return {}
+
+
+def _has_twin(person: str, groups: Tracks) -> bool:
+    """Whether another person has most of the joints that this one has."""
+    mine = groups[person].keys()
+    return any(2 * len(mine & other.keys()) > len(mine) for name, other in groups.items() if name != person)
+
+
+def _known(joints: Iterable[str]) -> int:
+    return sum(map(is_joint, joints))
+
+
+def _are_numbered(names: Iterable[str]) -> bool:
+    return len(_numbers(list(names))) >= _FEWEST
+
+
+def _numbered(body: dict[str, Joint]) -> dict[str, Joint]:
+    """The joints by their numbers, if all have the same name and a number: "kp0", "kp1" ..."""
+    numbers = _numbers(list(body))
+    if not numbers:
+        return body
+    return {str(number): axes for number, axes in sorted(zip(numbers, body.values()))}
+
+
+def _numbers(names: Sequence[str]) -> list[int]:
+    """The numbers of names that differ in nothing else, as 0 to 16 or 1 to 17; none if there are gaps."""
+    found = [re.fullmatch(r"(.*?)[\W_]*(\d{1,4})", name) for name in names]
+    if len(names) < 3 or not all(found) or len({match[1].lower() for match in found if match}) > 1:
+        return []
+    numbers = [int(match[2]) for match in found if match]
+    return numbers if sorted(numbers) in ([*range(len(names))], [*range(1, len(names) + 1)]) else []
+
+
+def _words(name: str) -> list[str]:
+    parts = [word for word in re.split(r"[\W_]+", name) if word]
+    return parts if len(parts) > 1 else re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", name)
+
+
+def _person_and_joint(name: str) -> tuple[str, str]:
+    person, colon, joint = name.rpartition(":")
+    if colon:
+        return person, joint
+    match = re.match(
+        r"((?:person|player|subject|skeleton|individual|p)[ _]?\d{1,4})[ _.\-]+(?=\S)", name, re.IGNORECASE
+    )
+    return (match[1], name[match.end() :]) if match else ("", name)
+
+
+def _body(joints: dict[str, Joint]) -> dict[str, Joint]:
+    """Of a body, a face and hands the body, if their names begin with these words."""
+    prefixed = {
+        joint.partition("_")[2]: axes for joint, axes in joints.items() if joint.partition("_")[0] in _BODY_PREFIXES
+    }
+    return prefixed if _known(prefixed) >= 6 or _are_numbered(prefixed) else joints
