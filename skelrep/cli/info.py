@@ -23,7 +23,8 @@ def _add_info(parser: ArgumentParser) -> None:
     parser.add_argument(
         "what",
         metavar="WHAT",
-        help="a model (bundled name, folder or Hub id), or a file or folder of poses, embeddings, a corpus or a run",
+        help="a model (bundled name, folder or Hub id), or a file or folder of poses, embeddings, a classifier, a "
+        "corpus or a run",
     )
     parser.add_argument(
         "--check",
@@ -51,6 +52,8 @@ def _described(arguments: Namespace) -> tuple[dict[str, Any], str]:
         from skelrep.hub import load_pretrained
 
         described = _model(load_pretrained(arguments.what, device="cpu"))
+    elif (path / "head.json").exists():
+        described = _head(path)
     elif (path / "recipe.json").exists():
         described = _run(path)
     elif (path / "corpus.json").exists():
@@ -167,6 +170,26 @@ def _corpus(folder: Path) -> tuple[dict[str, Any], str]:
         },
     }
     return facts, outline(shown)
+
+
+def _head(folder: Path) -> tuple[dict[str, Any], str]:
+    from dataclasses import asdict
+
+    from skelrep.recordings.report import FitReport
+    from skelrep.recordings.saved import HEAD, read_config
+
+    config = read_config(folder)
+    encoder, protocol = config.encoder, config.protocol
+    shown = {
+        "classifier": folder,
+        "classes": config.classes,
+        "kind": config.kind,
+        "encoder": f"{'@'.join(filter(None, (encoder.name, encoder.commit)))}, fingerprint {encoder.fingerprint[:12]}"
+        + (", included" if encoder.included else ""),
+        "fitted to": f"{protocol.get('n_train', 'unknown')} clips, with skelrep {config.skelrep}",
+    }
+    report = "" if config.figures is None else f"\n{FitReport.from_dict(config.figures, str(folder / HEAD))}"
+    return {"classifier": str(folder), **asdict(config)}, outline(shown) + report
 
 
 def _run(folder: Path) -> tuple[dict[str, Any], str]:

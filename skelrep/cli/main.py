@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from skelrep.cli.classification import COMMANDS as classification_commands
 from skelrep.cli.command import Command, Parser, UsageError
 from skelrep.cli.embedding import COMMANDS as embedding_commands
 from skelrep.cli.errors import sentence
@@ -35,6 +36,7 @@ EXIT_CODES = """exit codes:
 #: In the order of `skelrep --help`.
 COMMANDS: tuple[Command, ...] = (
     *embedding_commands,
+    *classification_commands,
     *evaluation_commands,
     *info_commands,
     *poses_commands,

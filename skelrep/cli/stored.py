@@ -37,22 +37,35 @@ def _embeddings(
     name: str, split: str | None, arguments: argparse.Namespace, cache: dict[str, Encoder], labelled: bool
 ) -> Embeddings:
     from skelrep.embedding import maker
-    from skelrep.io import members
-    from skelrep.io.embeddings import Embeddings, load
+    from skelrep.io.embeddings import Embeddings
 
-    no_labels = f"{name} holds no labels; give --labels folder, --labels FILE.csv or --labels COLUMN"
-    if (found := load(name)) is not None:
-        found = _relabelled(found, name, arguments)
-        if labelled and found.labels is None:
-            raise ValueError(no_labels)
-        return found if split is None else found.take(members(found.info, split, name))
-    poses = read_poses(name, arguments, split)
-    if labelled and poses.labels is None:  # refused before the work
-        raise ValueError(no_labels)
+    found = embeddings_or_poses(name, arguments, split)
+    if labelled and found.labels is None:  # refused before the work
+        raise ValueError(without_labels(name))
+    if isinstance(found, Embeddings):
+        return found
     if "encoder" not in cache:
         cache["encoder"] = load_encoder(arguments)
-    rows = cache["encoder"].embed(poses, **embedding_options(arguments))
-    return Embeddings.of(poses, rows, maker(cache["encoder"], arguments.streams))
+    rows = cache["encoder"].embed(found, **embedding_options(arguments))
+    return Embeddings.of(found, rows, maker(cache["encoder"], arguments.streams))
+
+
+def embeddings_or_poses(
+    name: str | list[str], arguments: argparse.Namespace, split: str | None = None
+) -> Embeddings | Poses:
+    """What a file contains, or poses of several, with the labels and subjects that the arguments name."""
+    from skelrep.io import members
+    from skelrep.io.embeddings import load
+
+    if isinstance(name, list) or (found := load(name)) is None:
+        return read_poses(name, arguments, split)
+    found = _relabelled(found, name, arguments)
+    return found if split is None else found.take(members(found.info, split, name))
+
+
+def without_labels(name: str) -> str:
+    """The message about clips that need labels."""
+    return f"{name} holds no labels; give --labels folder, --labels FILE.csv or --labels COLUMN"
 
 
 def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> Embeddings:

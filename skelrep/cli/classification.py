@@ -1,0 +1,249 @@
+"""Classifiers that are kept: `fit`, `predict`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from skelrep.cli.command import Command, UsageError, fraction, one_of, positive, whole
+from skelrep.cli.options import add_embedding, add_reading, column, load_encoder, reading_options
+from skelrep.cli.output import print_json, say, show
+from skelrep.cli.stored import embeddings_or_poses, without_labels
+
+if TYPE_CHECKING:
+    from skelrep.poses import Poses
+    from skelrep.recordings import Classifier, Event
+
+
+def _add_fit(parser: ArgumentParser) -> None:
+    parser.add_argument("train", nargs="+", help="labelled poses, recordings with --events, or stored embeddings")
+    parser.add_argument("-o", "--output", required=True, metavar="HEAD", help="folder of the fitted classifier")
+    parser.add_argument(
+        "--events",
+        metavar="FILE",
+        help="annotations of recordings: .csv, .json, .jsonl or .parquet with the columns clip, label, start and end",
+    )
+    parser.add_argument(
+        "--window",
+        type=positive,
+        metavar="SECONDS",
+        help="with --events: cut recordings into windows, labelled by the event at their middle or `none` (default: "
+        "each event is one clip)",
+    )
+    parser.add_argument(
+        "--stride", type=positive, metavar="SECONDS", help="from one window to the next (default: a quarter window)"
+    )
+    parser.add_argument(
+        "--groups",
+        metavar="COLUMN",
+        help="info column whose equal values stay together in cross-validation (default: `subject` where there is one)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=fraction,
+        metavar="F",
+        default=0.95,
+        help="fraction of held-out clips that are not rejected as unknown (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--finetune", action="store_true", help="train the encoder too; it is saved with the classifier"
+    )
+    parser.add_argument("--epochs", type=whole, metavar="N", help="of --finetune (default: 30)")
+    add_reading(parser)
+    add_embedding(parser)
+
+
+def _fit(arguments: Namespace) -> None:
+    from skelrep.io.embeddings import Embeddings
+    from skelrep.recordings import Classifier, Events, annotated
+
+    if arguments.events is None and (arguments.window or arguments.stride):
+        raise UsageError("--window and --stride cut annotated recordings into windows; they need --events")
+    if arguments.epochs is not None and not arguments.finetune:
+        raise UsageError("--epochs is the duration of --finetune; give both")
+    name = arguments.train[0] if len(arguments.train) == 1 else arguments.train
+    train = embeddings_or_poses(name, arguments)
+    if isinstance(train, Embeddings) and (arguments.events or arguments.finetune):
+        raise UsageError("--events and --finetune need poses, not stored embeddings")
+    if arguments.events is not None:
+        assert not isinstance(train, Embeddings)
+        train = annotated(train, Events.load(arguments.events), arguments.window, arguments.stride)
+    elif train.labels is None:
+        raise ValueError(without_labels(", ".join(arguments.train[:3])))
+    grouped = arguments.groups or next((key for key in ("subject", "source") if key in train.info), None)
+    groups = column(train, grouped, arguments.train[0])
+    classifier = Classifier(
+        load_encoder(arguments),
+        streams=arguments.streams,
+        keep=arguments.keep,
+        batch_size=arguments.batch_size,
+        precision=arguments.precision,
+    )
+    if arguments.finetune:
+        assert not isinstance(train, Embeddings)
+        classifier = _finetuned(classifier, train, groups, arguments)
+    else:
+        classifier.fit(train, groups=groups)
+    classifier.save(arguments.output, with_encoder=True if arguments.finetune else None)
+    if arguments.json:
+        figures = None if classifier.report_ is None else classifier.report_.to_dict()
+        print_json({"output": arguments.output, "protocol": classifier.protocol_, "figures": figures}, arguments)
+        return
+    show(classifier.report_ or "nothing was held out, since no class has clips of two groups: figures need more clips")
+    if not arguments.quiet:
+        by = f", groups by {grouped}" if grouped else ""
+        say(
+            f"{classifier.protocol_['n_train']} clips of {len(classifier.classes_)} classes{by} -> {arguments.output}",
+            prefix="",
+        )
+
+
+def _finetuned(classifier: Classifier, train: Poses, groups: Any, arguments: Namespace) -> Classifier:
+    """A classifier on an encoder that was trained with the labels.
+
+    Its figures, temperature and threshold are of one fold, held out from an encoder trained on the others; the encoder
+    that is kept is then trained on all clips.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from skelrep.evaluate.folds import stratified_folds
+    from skelrep.evaluate.inputs import encode
+    from skelrep.recordings.heads import Fold
+    from skelrep.train.finetune import FinetuneConfig, finetune
+
+    config = FinetuneConfig() if arguments.epochs is None else replace(FinetuneConfig(), epochs=arguments.epochs)
+    encoder, show_progress = classifier.loaded_encoder(), False if arguments.quiet else None
+    options = classifier.embedding_options()
+    assert train.labels is not None
+    codes = np.unique(train.labels, return_inverse=True)[1]
+    group_codes = None if groups is None else encode(groups=(groups, len(train)))[1][0]
+    folds = []
+    for kept, out in stratified_folds(codes, group_codes, classifier.folds, classifier.seed)[:1]:
+        tuned = finetune(encoder, train[kept], config, show_progress=show_progress).encoder
+        rows = [tuned.embed(train[part], **options) for part in (kept, out)]
+        folds = [Fold(rows[0], codes[kept], rows[1], codes[out])]
+    classifier.set_params(encoder=finetune(encoder, train, config, show_progress=show_progress).encoder)
+    return classifier.fit_folds(classifier.loaded_encoder().embed(train, **options), train.labels, folds)
+
+
+def _add_predict(parser: ArgumentParser) -> None:
+    parser.add_argument("head", help="folder written by `skelrep fit`, or its Hub id")
+    parser.add_argument("poses", nargs="+", help="files, folders, patterns in quotes or @LIST")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="OUT.csv, .json, .jsonl or .parquet (default: CSV on stdout, or with --json one object per line, as soon "
+        "as it is known)",
+    )
+    parser.add_argument(
+        "--per", default="clip", **one_of("clip", "person"), help="one row for each of these (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--no-reject", action="store_true", help="also classify clips that are unlike all training clips"
+    )
+    group = parser.add_argument_group("segments of recordings")
+    group.add_argument("--segments", action="store_true", help="when each class starts and ends")
+    group.add_argument(
+        "--window",
+        type=positive,
+        metavar="SECONDS",
+        help="of the windows that are classified; implies --segments (default: the median duration in training)",
+    )
+    group.add_argument(
+        "--stride", type=positive, metavar="SECONDS", help="from one window to the next (default: a quarter window)"
+    )
+    group.add_argument(
+        "--smooth", type=positive, metavar="SECONDS", help="average probabilities over time (default: half a window)"
+    )
+    group.add_argument("--enter", type=fraction, default=0.5, help="probability that starts a segment (default: 0.5)")
+    group.add_argument("--leave", type=fraction, default=0.3, help="lower one that ends it (default: 0.3)")
+    group.add_argument(
+        "--shortest", type=positive, metavar="SECONDS", help="leave shorter segments out (default: half a window)"
+    )
+    add_reading(parser)
+    group = parser.add_argument_group("embedding")
+    group.add_argument("--batch-size", type=whole, metavar="N", help="number of clips per batch")
+    group.add_argument("--device", help="cpu, cuda or cuda:1 (default: the best one available)")
+    group.add_argument(
+        "--precision", default="float32", **one_of("float32", "bfloat16", "int8"), help="of the products"
+    )
+
+
+def _predict(arguments: Namespace) -> None:
+    from skelrep.recordings import Classifier, Events
+    from skelrep.recordings.events import check_output
+
+    if arguments.output is not None:
+        check_output(arguments.output)
+    classifier = Classifier.load(arguments.head, device=arguments.device)
+    classifier.set_params(batch_size=arguments.batch_size, precision=arguments.precision)
+    events = []
+    for event in _predicted(classifier, arguments):
+        if arguments.json:
+            [row] = Events.of([event]).to_dicts()
+            print(json.dumps(row), flush=True)
+        if arguments.output is not None or not arguments.json:
+            events.append(event)
+    table = Events.of(events)
+    if arguments.output is not None:
+        table.save(arguments.output)
+        if not arguments.quiet:
+            say(f"{len(table)} rows -> {arguments.output}", prefix="")
+    elif not arguments.json:
+        sys.stdout.write(table.to_text())
+
+
+def _predicted(classifier: Classifier, arguments: Namespace) -> Iterator[Event]:
+    from skelrep.io import read_parts
+    from skelrep.recordings.prediction import clip_events, default_window, segment_events
+    from skelrep.recordings.segments import SegmentRules
+
+    reject = not arguments.no_reject
+    path = arguments.poses[0] if len(arguments.poses) == 1 else arguments.poses
+    for poses in read_parts(path, **reading_options(arguments)):
+        if not (arguments.segments or arguments.window):
+            yield from clip_events(classifier, poses, per=arguments.per, reject=reject)
+            continue
+        window = arguments.window or default_window(classifier)
+        rules = SegmentRules(
+            smooth=window / 2 if arguments.smooth is None else arguments.smooth,
+            enter=arguments.enter,
+            leave=arguments.leave,
+            shortest=window / 2 if arguments.shortest is None else arguments.shortest,
+        )
+        yield from segment_events(
+            classifier, poses, window, arguments.stride, per=arguments.per, rules=rules, reject=reject
+        )
+
+
+COMMANDS = (
+    Command(
+        "fit",
+        "train a classifier of your own classes",
+        (
+            "fit recordings/ -o head --labels folder  # recordings/squat/a.bvh, recordings/jump/b.bvh ...",
+            "fit clips.npz -o head --labels labels.csv",
+            "fit session.npz -o head --events annotations.csv --window 2",
+            "fit clips.npz -o head --finetune",
+        ),
+        _add_fit,
+        _fit,
+    ),
+    Command(
+        "predict",
+        "the classes of clips, or of the segments of recordings",
+        (
+            "predict head clips.npz -o predictions.csv",
+            "predict head session.npz --window 2 --stride 0.5 --per person -o segments.csv",
+            "predict head session.npz --segments --json",
+        ),
+        _add_predict,
+        _predict,
+    ),
+)

@@ -1,0 +1,96 @@
+"""`skelrep fit` and `predict`, and what `info` says of a classifier."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from skelrep import save_pretrained
+from skelrep.cli import main
+from skelrep.recordings import Event, Events
+from tests.recordings.made_up import clips_of, session
+
+SCRIPT = [("squat", 5.0), ("stand", 3.0), ("kick", 4.0)]
+
+
+@pytest.fixture
+def folder(tiny_encoder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_pretrained(tiny_encoder, "model")
+    clips_of(("squat", "kick", "stand"), 4).save("clips.npz")
+    session(SCRIPT).save("session.npz")
+    Events.of([Event("session", 0, 5, "squat"), Event("session", 8, 12, "kick")]).save("events.csv")
+    return tmp_path
+
+
+def test_fit_predict_and_info(folder, capsys):
+    assert main(["fit", "clips.npz", "-m", "model", "-o", "head"]) == 0
+    out, err = capsys.readouterr()
+    assert "12 held-out clips" in out and "4 groups" in out and "groups by subject" in err
+    assert main(["predict", "head", "clips.npz", "--no-reject", "-o", "rows.csv", "-q"]) == 0
+    labels = [label for label in ("squat", "kick", "stand") for _ in range(4)]
+    assert Events.load("rows.csv").label.tolist() == labels
+    assert main(["info", "head"]) == 0
+    assert "classes: kick, squat, stand" in capsys.readouterr().out
+    assert main(["info", "head", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "linear"
+
+
+def test_segments_as_table_and_as_lines(folder, capsys):
+    assert main(["fit", "clips.npz", "-m", "model", "-o", "head", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["predict", "head", "session.npz", "--segments", "--no-reject"]) == 0
+    table = capsys.readouterr().out
+    assert table.startswith("clip,person,label,start,end,score\n")
+    (folder / "table.csv").write_text(table)
+    assert Events.load("table.csv").label.tolist() == ["squat", "stand", "kick"]
+    assert main(["predict", "head", "session.npz", "--window", "2", "--no-reject", "--per", "person", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["label"], line["person"]) for line in lines] == [("squat", "0"), ("stand", "0"), ("kick", "0")]
+
+
+def test_annotated_recordings_and_stored_embeddings(folder, capsys):
+    assert (
+        main(["fit", "session.npz", "-m", "model", "-o", "by-events", "--events", "events.csv", "--window", "2"]) == 0
+    )
+    assert main(["info", "by-events", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))["classes"] == [
+        "kick",
+        "none",
+        "squat",
+    ]
+    assert main(["embed", "clips.npz", "-m", "model", "-o", "rows.npz", "-q"]) == 0
+    assert main(["fit", "rows.npz", "-m", "model", "-o", "by-rows", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["protocol"]["n_train"] == 12
+
+
+@pytest.mark.slow
+def test_a_finetuned_encoder_is_saved_with_its_classifier(folder, capsys):
+    assert main(["fit", "clips.npz", "-m", "model", "-o", "head", "--finetune", "--epochs", "2", "-q"]) == 0
+    assert "held-out clips" in capsys.readouterr().out
+    (folder / "head" / "encoder" / "config.json").stat()
+    assert main(["predict", "head", "clips.npz", "-o", "rows.json", "-q"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "facts"),
+    [
+        (["fit", "session.npz", "-m", "model", "-o", "head"], 1, ("no labels", "--labels")),
+        (["fit", "clips.npz", "-m", "model", "-o", "head", "--window", "2"], 2, ("--events",)),
+        (["fit", "clips.npz", "-m", "model", "-o", "head", "--epochs", "2"], 2, ("--finetune",)),
+        (["fit", "clips.npz", "-m", "model", "-o", "head", "--groups", "subjet"], 1, ("'subjet'", "'subject'")),
+        (["predict", "model", "clips.npz"], 1, ("head.json", "skelrep fit")),
+        (["predict", "nothing", "clips.npz"], 1, ("'nothing'",)),
+        (["predict", "head", "clips.npz", "-o", "rows.xlsx"], 1, (".parquet", "rows.xlsx")),
+        (["predict", "head", "clips.npz", "--per", "persn"], 2, ("'person'",)),
+    ],
+)
+def test_errors_are_one_sentence(folder, capsys, words, code, facts):
+    try:
+        assert main(words) == code
+    except SystemExit as stop:
+        assert stop.code == code
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) == 1 and all(fact in err for fact in facts), err
+    assert not (folder / "head").exists()
