@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skelrep.channels import judged, split
+from skelrep.memory_budget import bounded, is_counted
 from skelrep.messages import warn
 from skelrep.missing import Zeros, absent_as_nan
 from skelrep.skeletons import SKELETONS, Skeleton
@@ -76,11 +77,14 @@ def clips_from_array(
         )
     clips, kept = [], []
     for i, clip in enumerate(batch):
+        if is_counted():  # only then: an array that the caller has is no file's
+            bounded(_filled_frames(clip) if "N" in layout else clip.shape[1], clip[:, 0].size)
         clip = np.asarray(clip, dtype=np.float32)
         seen = clip if zeros == "coordinates" else absent_as_nan(clip)
         if "N" in layout and not is_certainly_finite(seen):
             present = np.flatnonzero(~np.isnan(seen).all(axis=(0, 2, 3)))
-            seen = seen[:, : present[-1] + 1] if len(present) else seen[:, :1]
+            # A copy: a view would keep the padding in memory, which may be most of the batch.
+            seen = seen[:, : present[-1] + 1 if len(present) else 1].copy()
         clips.append(seen)
         if scores is not None:
             kept.append(np.asarray(scores[i][:, : seen.shape[1]], dtype=np.float32))
@@ -100,6 +104,11 @@ def channels_of_all(arrays: Sequence[np.ndarray | None]) -> str | None:
     if note is not None:
         warn(f"the channels of {len(arrays)} clips {note}")
     return letters
+
+
+def _filled_frames(clip: np.ndarray) -> int:
+    """Frames up to the last one of a (M, T, V, C) clip that is not all zeros."""
+    return int(np.flatnonzero((clip != 0).any(axis=(0, 2, 3))).max(initial=0)) + 1
 
 
 def as_array(poses: Any) -> np.ndarray | None:

@@ -11,6 +11,8 @@ import math
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
+from os import PathLike
+from pathlib import Path
 from typing import TypeVar
 
 Part = TypeVar("Part")
@@ -27,10 +29,12 @@ class MemoryBudget:
 
     Args:
         size: Bytes of the file, or of the files that are read together.
+        path: The file, where it is one.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, path: str | PathLike | None = None) -> None:
         """Nothing is claimed yet."""
+        self.path = path
         self.limit = max(FREE_BYTES + TIMES * size, _asked())
         self.claimed = 0
 
@@ -64,9 +68,20 @@ def bounded(*sizes: int) -> None:
     budget.claim(math.prod(sizes) * 4 * COPIES)
 
 
-def counted(parts: Iterator[Part], size: int) -> Iterator[Part]:
-    """The parts of a file of `size` bytes, all of whose arrays are counted against one budget."""
-    budget = MemoryBudget(size)
+def budget_of(path: str | PathLike) -> MemoryBudget:
+    """The budget of the file that is read if it is this one, else one of its own, as for a body model."""
+    budget = _CURRENT.get()
+    return budget if budget is not None and budget.path == path else MemoryBudget(Path(path).stat().st_size, path)
+
+
+def is_counted() -> bool:
+    """Whether a file is being read, and not an array that exists already."""
+    return _CURRENT.get() is not None
+
+
+def counted(parts: Iterator[Part], size: int, path: Path | None = None) -> Iterator[Part]:
+    """The parts of a file of `size` bytes, or of several, all of whose arrays are counted against one budget."""
+    budget = MemoryBudget(size, path)
     while True:
         before = _CURRENT.set(budget)
         try:

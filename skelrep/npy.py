@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from skelrep.memory_budget import COPIES, MemoryBudget
+from skelrep.memory_budget import COPIES, budget_of
 from skelrep.messages import one_line
 
 _MAGIC = b"\x93NUMPY"
@@ -33,7 +33,7 @@ class Archive:
     def __init__(self, path: str | os.PathLike, zipped: zipfile.ZipFile) -> None:
         """Lists the arrays; none is read."""
         self._path, self._zipped = path, zipped
-        self._budget = MemoryBudget(Path(path).stat().st_size)
+        self._budget = budget_of(path)
         self._members = {info.filename.removesuffix(".npy"): info for info in zipped.infolist()}
         self.files = list(self._members)
 
@@ -47,9 +47,21 @@ class Archive:
             KeyError: if there is none.
             ValueError: if it is damaged, holds objects, or is too large for the archive's size.
         """
+        return self._read(name, COPIES - 1)  # the first copy of it is the array that is read
+
+    def padded(self, name: str) -> np.ndarray:
+        """The array of this name, where most of it may be padding: the reader counts what it keeps.
+
+        Raises:
+            KeyError: as above.
+            ValueError: as above.
+        """
+        return self._read(name, 1)
+
+    def _read(self, name: str, copies: int) -> np.ndarray:
         info = self._members[name]
         try:
-            self._budget.claim(info.file_size * (COPIES - 1))  # the first copy of it is the array that is read
+            self._budget.claim(info.file_size * copies)
             with self._zipped.open(info) as stream:
                 _check_header(stream, info.file_size)
             with self._zipped.open(info) as stream:

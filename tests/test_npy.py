@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skelrep import read
-from skelrep.memory_budget import TIMES, MemoryBudget, bounded, counted
+from skelrep.memory_budget import TIMES, MemoryBudget, bounded, budget_of, counted
 from skelrep.npy import opened
 
 
@@ -21,6 +21,33 @@ def test_a_compressed_archive_does_not_fill_the_memory(tmp_path, monkeypatch):
     monkeypatch.setenv("SKELREP_MAX_GIGABYTES", "a few")
     with pytest.raises(ValueError, match="SKELREP_MAX_GIGABYTES"):
         read(tmp_path / "a.npz", skeleton="common-15")
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_padding_counts_once(filled, tmp_path):
+    """Clips of 25 frames padded to 300 compress to a fifteenth; they are read, and their padding is not kept."""
+    array = np.full((150, 1, 300, 25, 3), float(filled), np.float32)
+    array[:, :, :25] = np.random.default_rng(0).normal(size=(150, 1, 25, 25, 3))
+    np.savez_compressed(tmp_path / "a.npz", x=np.concatenate([array] * 2))
+    if filled:  # what stands there instead of zeros is poses
+        with pytest.raises(ValueError, match=r"a\.npz.*SKELREP_MAX_GIGABYTES"):
+            read(tmp_path / "a.npz", skeleton="ntu-25")
+        return
+    poses = read(tmp_path / "a.npz", skeleton="ntu-25")
+    assert len(poses) == 300 and {clip.shape for clip in poses.clips} == {(1, 25, 25, 3)}
+    assert all(clip.base is None or clip.base.size == clip.size for clip in poses.clips)
+
+
+def test_another_file_has_a_budget_of_its_own(tmp_path):
+    """A body model is larger than the motion that is read with it."""
+    (tmp_path / "a.npz").write_bytes(b"x")
+
+    def parts():
+        yield budget_of(tmp_path / "a.npz"), budget_of(tmp_path / "b.npz"), budget_of(tmp_path / "a.npz")
+
+    (tmp_path / "b.npz").write_bytes(bytes(10**6))
+    [(one, other, again)] = counted(parts(), 1, tmp_path / "a.npz")
+    assert one is again is not other and other.limit > one.limit
 
 
 def test_all_arrays_of_a_file_share_one_budget():

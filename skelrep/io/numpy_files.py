@@ -35,7 +35,7 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses:
         if isinstance(content, np.ndarray):
             return _from_one(content, path, options)
         if len(content.files) == 1:
-            return _from_one(content[content.files[0]], path, options)
+            return _from_one(content.padded(content.files[0]), path, options)
         for name, said in (("layout", layout), ("channels", options.channels)):
             if said is not None:
                 raise ValueError(f"{name}= describes a single array, but {path} holds {', '.join(content.files)}")
@@ -61,7 +61,7 @@ def _ctrgcn(content: Any, skeleton: Any, split: str | None) -> Poses:
     halves = [half for half in ("train", "test") if f"x_{half}" in content.files]
     parts = []
     for half in halves if split not in halves else [split]:
-        rows = content[f"x_{half}"]
+        rows = content.padded(f"x_{half}")
         if rows.ndim != 3 or rows.shape[2] % (3 * len(table)):
             raise ValueError(
                 f"x_{half} has shape {rows.shape}; expected (clips, frames, persons x {len(table)} joints x 3) as "

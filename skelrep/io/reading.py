@@ -339,7 +339,7 @@ def _read_file(path: Path, reader: Reader | None, options: ReadOptions) -> Itera
             raise ValueError(f"root_offset= is for BVH files; the format {reader.name!r} has no OFFSET")
         if options.channels is not None and reader.name not in (*_ARRAYS, "csv"):
             raise ValueError(f"channels= is for numbers without names; the format {reader.name!r} fixes their meaning")
-        yield from counted(_parts_of(path, reader, options), path.stat().st_size)
+        yield from counted(_parts_of(path, reader, options), path.stat().st_size, path)
     except ValueError as error:
         said = f"{error}"
         if f"{path}" in said and "\n" not in said and len(said) < _LONGEST:
