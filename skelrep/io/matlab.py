@@ -22,15 +22,15 @@ _NUMERIC_CLASSES = range(6, 16)  # double, single and integers; others are cells
 _MOST_BYTES = 2**31
 
 
-def read_mat_array(path: Path, name: str) -> np.ndarray:
-    """The array of a name.
+def read_mat_array(path: Path, name: str | None = None) -> np.ndarray:
+    """The array of a name, or the only array of numbers with three axes or more.
 
     Raises:
-        ValueError: if the file is of another version or damaged, or has no numeric array of that name (those that it
-            has are listed).
+        ValueError: if the file is of another version or damaged, or has no numeric array of that name, or none or
+            several to choose from (the arrays that it has are listed).
     """
     data = path.read_bytes()
-    names = []
+    names, several = [], []
     try:
         if len(data) < _HEADER or data[126:128] not in (b"IM", b"MI"):
             raise ValueError("it does not begin as one of version 5 to 7; save it with -v7")
@@ -44,11 +44,16 @@ def read_mat_array(path: Path, name: str) -> np.ndarray:
                 continue
             found, array = _matrix(raw, order, name)
             names.append(found)
-            if array is not None:
+            if array is not None and name is not None:
                 return array
+            if array is not None and array.ndim > 2:
+                several.append(array)
     except (ValueError, struct.error, zlib.error, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged or no .mat file of numbers ({error})") from error
-    raise ValueError(f"{path} holds {', '.join(names) or 'nothing'}; expected the array {name}")
+    if len(several) == 1:
+        return several[0]
+    expected = f"the array {name}" if name is not None else "one array of numbers with three axes or more"
+    raise ValueError(f"{path} holds {', '.join(names) or 'nothing'}; expected {expected}")
 
 
 def _inflated(raw: bytes) -> bytes:
@@ -75,23 +80,25 @@ def _element(data: bytes, at: int, order: str) -> tuple[int, bytes, int]:
     return kind, raw, after
 
 
-def _matrix(data: bytes, order: str, wanted: str) -> tuple[str, np.ndarray | None]:
-    """The name of an array, and the array where it is wanted."""
+def _matrix(data: bytes, order: str, wanted: str | None) -> tuple[str, np.ndarray | None]:
+    """The name of an array, and the array where it is wanted; where none is, if it is one of numbers."""
     _, flags, at = _element(data, 0, order)
     _, sizes, at = _element(data, at, order)
     _, name, at = _element(data, at, order)
     called = name.decode("latin-1")
-    if called != wanted:
+    if wanted not in (None, called):
         return called, None
     shape = struct.unpack(f"{order}{len(sizes) // 4}i", sizes)
     (about,) = struct.unpack_from(order + "I", flags)
     if about & 0xFF not in _NUMERIC_CLASSES or about & 0x0800 or min(shape, default=-1) < 0:
+        if wanted is None:
+            return called, None
         raise ValueError(f"{wanted} is no array of real numbers")
     bounded(*shape)
     kind, raw, _ = _element(data, at, order)
     if kind not in _NUMBERS:
-        raise ValueError(f"{wanted} holds numbers of the unknown type {kind}")
+        raise ValueError(f"{called} holds numbers of the unknown type {kind}")
     values = np.frombuffer(raw, order + _NUMBERS[kind])
     if len(values) != math.prod(shape):
-        raise ValueError(f"{wanted} holds {len(values)} numbers, expected {' x '.join(map(str, shape))}")
+        raise ValueError(f"{called} holds {len(values)} numbers, expected {' x '.join(map(str, shape))}")
     return called, values.reshape(shape, order="F")

@@ -1,4 +1,4 @@
-"""Arrays in numpy's own files: `.npy`, and the kinds of `.npz` met with skeletons."""
+"""Arrays in numpy's own files, `.npy` and the kinds of `.npz` met with skeletons, and in MATLAB's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.io.matlab import read_mat_array
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.npy import opened
 from skelrep.poses import Poses
@@ -103,4 +104,17 @@ def seen(clip: np.ndarray) -> np.ndarray:
     return present
 
 
-READERS = (Reader("npy", (".npy",), read_numpy), Reader("npz", (".npz",), read_numpy))
+def read_mat(path: Path, options: ReadOptions) -> Poses:
+    """Reads a `.mat` of one array of three axes or more, as `read_numpy` reads one of numpy's.
+
+    Raises:
+        ValueError: if it holds none or several, is of version 7.3 or damaged, or the array's shape does not fit.
+    """
+    return _from_one(read_mat_array(path), path, options)
+
+
+READERS = (
+    Reader("npy", (".npy",), read_numpy),
+    Reader("npz", (".npz",), read_numpy),
+    Reader("mat", (".mat",), read_mat),
+)

@@ -10,10 +10,22 @@ from skelrep.io.json_files import Family, reader
 from skelrep.io.keypoints import depth
 from skelrep.io.people import Person, Recording, numbers_as_array
 
-_NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<repetition>\d+)_v(?P<camera>\d+)", re.IGNORECASE)
+_NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<repetition>\d+)(_v(?P<camera>\d+))?", re.IGNORECASE)
 
 # Wang et al., CVPR 2014: two cameras train, the third tests.
 TRAINING_CAMERAS = (1, 2)
+
+
+def about(name: str) -> tuple[int | None, dict[str, Any]]:
+    """The action, and the columns subject, repetition, camera, train and test, of a name such as "a01_s02_e03_v01"."""
+    found = _NAME.search(name)
+    if found is None:
+        return None, {}
+    info: dict[str, Any] = {key: int(value) for key, value in found.groupdict().items() if key != "action" and value}
+    if "camera" in info:
+        trains = info["camera"] in TRAINING_CAMERAS
+        info |= {"train": trains, "test": not trains}
+    return int(found["action"]), info
 
 
 def recognises(content: Any) -> bool:
@@ -26,14 +38,8 @@ def recordings(content: Any) -> list[Recording]:
     points = numbers_as_array(content["skeletons"])
     if points.ndim != 3:
         raise ValueError(f"skeletons have the shape {points.shape}; expected (frames, joints, 3)")
-    about = _NAME.search(str(content.get("file_name", "")))
-    info: dict[str, Any] = {}
-    if about:
-        info = {key: int(value) for key, value in about.groupdict().items() if key != "action"}
-        info |= {"train": info["camera"] in TRAINING_CAMERAS, "test": info["camera"] not in TRAINING_CAMERAS}
-    label = content.get("label")
-    if label is None and about:
-        label = int(about["action"])
+    action, info = about(str(content.get("file_name", "")))
+    label = content.get("label", action)
     joints = "kinect-20" if points.shape[1] == 20 else None
     return [Recording([[Person(None, pose)] for pose in points], joints, label=label, info=info)]
 

@@ -23,7 +23,7 @@ from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton
 from skelrep.splits import in_split, split_names
 
-_ARRAYS = ("npy", "npz")  # readers of bare arrays
+_ARRAYS = ("npy", "npz", "mat")  # readers of bare arrays
 _LONGEST = 1000  # characters of a message that repeats what a file holds
 # Clips, and the path of each clip's file below the folder that is read.
 _Part = tuple[Poses, list[str]]

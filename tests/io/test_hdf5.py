@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import numpy as np
@@ -64,3 +65,84 @@ def test_files_that_are_none(tmp_path):
         file["weights"] = np.ones(3)
     with pytest.raises(ValueError, match=r"b\.h5.*it holds weights; expected the tracks and node_names"):
         read(tmp_path / "b.h5")
+
+
+def slp(path, people, **changes):
+    """Writes a `.slp` of two videos: `people` are (video, frame, kind, track, points (V, 2), scores)."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    about = {
+        "nodes": [{"name": name} for name in reversed(PARTS)],
+        "skeletons": [{"nodes": [{"id": i} for i in (2, 1, 0)]}],
+    }
+    instances, points, predicted, frames = [], [], [], []
+    for video, frame, kind, track, places, scores in people:
+        rows = points if kind == 0 else predicted
+        instances.append((len(instances), kind, 0, 0, track, -1, 0.5, len(rows), len(rows) + len(places), 0.0))
+        seen = ~np.isnan(places).any(axis=1)
+        rows += [(*place, *flags) for place, flags in zip(places, zip(seen, seen, *([scores] if kind else [])))]
+        if not frames or frames[-1][1:3] != (video, frame):
+            frames.append((len(frames), video, frame, len(instances) - 1, len(instances)))
+        frames[-1] = (*frames[-1][:4], len(instances))
+    point = [("x", "f8"), ("y", "f8"), ("visible", "?"), ("complete", "?")]
+    kinds = [("instance_id", "i8"), ("instance_type", "u1"), ("frame_id", "u8"), ("skeleton", "u4"), ("track", "i4")]
+    kinds += [("from_predicted", "i8"), ("score", "f4"), ("point_id_start", "u8"), ("point_id_end", "u8")]
+    frame_kind = [("frame_id", "u8"), ("video", "u4"), ("frame_idx", "u8")]
+    frame_kind += [("instance_id_start", "u8"), ("instance_id_end", "u8")]
+    with h5py.File(path, "w") as file:
+        file.create_group("metadata").attrs["json"] = np.bytes_(json.dumps(about))
+        file["frames"] = np.array(frames, dtype=frame_kind)
+        file["instances"] = np.array(instances, dtype=[*kinds, ("tracking_score", "f4")])
+        file["points"], file["pred_points"] = (
+            np.array(points, dtype=point),
+            np.array(predicted, [*point, ("score", "f8")]),
+        )
+        file["tracks_json"] = np.array([b'[0,"left"]', b'[0,"right"]'])
+        file["videos_json"] = np.array([b'{"filename":"in/a.mp4"}', b'{"backend":{"filename":"C:\\\\b.avi"}}'])
+
+
+def test_slp(tmp_path):
+    """Against what sleap-io reads: predicted points, one instance corrected by hand, frames that were left out."""
+    points = RNG.uniform(100, 500, size=(2, 5, 3, 2))
+    points[0, 2, 1] = np.nan
+    scores = RNG.uniform(0.1, 1, size=(2, 5, 3))
+    people = []
+    for row, frame in enumerate([0, 1, 2, 4, 5]):
+        people += [(0, frame, 1, person, points[person, row], scores[person, row]) for person in (0, 1)]
+    people.append((0, 5, 0, 1, points[1, 4] + 7, None))  # beside the predicted one of the same track
+    people += [(1, frame, 1, -1, points[0, frame], scores[0, frame]) for frame in range(5)]
+    slp(tmp_path / "a.slp", people)
+    poses = read(tmp_path / "a.slp")
+    assert poses.ids == ["a/a", "a/b"]
+    assert poses.skeleton.joints == ("nose", "left_shoulder", "right_shoulder")
+    assert poses.person_ids is not None and poses.person_ids[0] == ("left", "right")
+    expected = np.insert(points, 3, np.nan, axis=1)
+    expected[1, 5] += 7
+    np.testing.assert_allclose(poses.clips[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(poses.clips[1][0], points[0], rtol=1e-6)
+    assert poses.scores is not None
+    np.testing.assert_allclose(poses.scores[0][:, [0, 1, 2, 4]], scores[:, :4], rtol=1e-6)
+    assert poses.scores[0][1, 5].tolist() == [1, 1, 1]
+
+
+def test_slp_that_is_none(tmp_path):
+    slp(tmp_path / "a.slp", [])
+    with pytest.raises(ValueError, match="a.slp holds no instance"):
+        read(tmp_path / "a.slp")
+    whole = (tmp_path / "a.slp").read_bytes()
+    for damaged in (whole[:300], whole.replace(b"nodes", b"noses")):
+        (tmp_path / "b.slp").write_bytes(damaged)
+        with pytest.raises(ValueError, match="b.slp (is damaged|holds no instance)"):
+            read(tmp_path / "b.slp")
+
+
+def test_points_of_sleap_without_a_score_were_placed_by_hand(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    tracks = RNG.uniform(1, 500, size=(1, 2, 3, 6))
+    scores = RNG.uniform(0.1, 1, size=(1, 3, 6))
+    scores[0, :, 2] = np.nan
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["tracks"], file["point_scores"] = tracks, scores
+        file["node_names"] = np.array(PARTS, dtype="S")
+    poses = read(tmp_path / "a.h5")
+    assert not np.isnan(poses.clips[0]).any()
+    assert poses.scores is not None and poses.scores[0][0, 2].tolist() == [1, 1, 1]

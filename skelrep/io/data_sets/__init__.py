@@ -11,6 +11,7 @@ from skelrep.io.data_sets import (
     msr_action3d,
     msr_daily_activity,
     ntu_numpy,
+    nw_ucla_text,
     sbu,
     utd_mhad,
     utkinect,
@@ -27,4 +28,5 @@ READERS = (
     kard.READER,
     cad60.READER,
     kimore.READER,
+    nw_ucla_text.READER,
 )

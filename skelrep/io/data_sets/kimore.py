@@ -1,18 +1,27 @@
-"""KIMORE (Capecci et al., 2019): `.../GPP/BackPain/B_ID1/Es1/Raw/JointPosition*.csv`, Kinect v2."""
+"""KIMORE (Capecci et al., 2019): `.../GPP/BackPain/B_ID1/Es1/Raw/JointPosition*.csv`, Kinect v2.
+
+Beside `Raw`, `Label/ClinicalAssessment_B_ID1.xlsx` holds a heading ("Subject ID", "clinical TS Ex#1" ... "clinical CF
+Ex#5") and one line: the total, the primary and the control score of each exercise.
+"""
 
 from __future__ import annotations
 
+import math
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from skelrep.io.data_sets.clips import clip_of, numbers_of
 from skelrep.io.reader import Reader, ReadOptions
+from skelrep.messages import one_line, optional, warn
 from skelrep.poses import Poses
 
 JOINTS = 25
 _STATES = 2.0  # of tracking: 0 not tracked, 1 inferred, 2 tracked
 _NAME = re.compile(r"JointPosition", re.IGNORECASE)
+_SCORES = {"score": "ts", "primary_score": "po", "control_score": "cf"}
+_MOST_COLUMNS = 100
 _GROUPS = ("expert", "notexpert", "not-expert", "stroke", "parkinson", "backpain")
 
 
@@ -25,7 +34,9 @@ def read_kimore(path: Path, options: ReadOptions) -> Poses:
 
     Returns:
         One clip (1, T, 25, 3) in metres at 30 frames per second, with the state as scores (tracked 1, inferred 0.5).
-        The exercise as label, and the columns `subject` and `group`.
+        The exercise as label, and the columns `subject`, `group` and, where the clinical assessment is beside it,
+        `score` (0 to 50), `primary_score` (0 to 15) and `control_score` (0 to 35), NaN if it was not given (the extra
+        `excel`).
 
     Raises:
         ValueError: for a row of other numbers, with its line.
@@ -40,6 +51,7 @@ def read_kimore(path: Path, options: ReadOptions) -> Poses:
             "subject": above[0] if above else "",
             "group": next((folder for folder in above if folder.lower() in _GROUPS), ""),
         }
+        info |= _clinical_scores(path, exercise)
     scores = cells[..., 3] / _STATES
     ids = "/".join([*([str(info["subject"])] if info else []), *([exercise] if exercise else []), path.stem])
     return clip_of(
@@ -53,6 +65,26 @@ def read_kimore(path: Path, options: ReadOptions) -> Poses:
         ids=ids if exercise else None,
         **info,
     )
+
+
+def _clinical_scores(path: Path, exercise: str) -> dict[str, float]:
+    """The scores of an exercise by the names of their columns, if the table of them is there and can be read."""
+    table = next(iter(sorted((path.parent.parent / "Label").glob("ClinicalAssessment*.xlsx"))), None)
+    if table is None:
+        return {}
+    try:
+        openpyxl = optional("openpyxl", "excel")
+    except ModuleNotFoundError as error:
+        warn(f"the clinical scores in {table.name} are not read: {error}")
+        return {}
+    try:
+        book = openpyxl.load_workbook(table, read_only=True, data_only=True)
+        heading, row = list(book.worksheets[0].iter_rows(max_row=2, max_col=_MOST_COLUMNS, values_only=True))
+        cells = {str(name).strip().lower(): value for name, value in zip(heading, row)}
+        found = {column: cells[f"clinical {kind} ex#{exercise[-1]}"] for column, kind in _SCORES.items()}
+        return {column: math.nan if value is None else float(value) for column, value in found.items()}
+    except (KeyError, ValueError, TypeError, OSError, IndexError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{table} is damaged or no clinical assessment of KIMORE ({one_line(error)})") from error
 
 
 def is_kimore(path: Path) -> bool:

@@ -51,4 +51,14 @@ def read_utd_mhad(path: Path, options: ReadOptions) -> Poses:
     return clip_of(path, array.transpose(2, 0, 1), "utd-mhad-20", options, fps=30, label=label, **info)
 
 
-READER = Reader("utd-mhad", (".mat",), read_utd_mhad)
+def is_utd_mhad(path: Path) -> bool:
+    """Whether a file is called as those of the data set, or holds its array."""
+    if _NAME.match(path.stem):
+        return True
+    try:
+        return read_mat_array(path, _ARRAY).ndim > 0
+    except (ValueError, OSError):
+        return False
+
+
+READER = Reader("utd-mhad", (".mat",), read_utd_mhad, is_utd_mhad)

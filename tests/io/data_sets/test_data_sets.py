@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,13 @@ def test_utd_mhad(tmp_path):
 
 def test_mat_files_of_others(tmp_path):
     savemat = pytest.importorskip("scipy.io").savemat
-    savemat(tmp_path / "a.mat", {"skeleton": np.ones(3)})
-    with pytest.raises(ValueError, match=r"a\.mat holds skeleton; expected the array d_skel"):
+    savemat(tmp_path / "a.mat", {"skeleton": np.ones(3), "name": "walk"})
+    with pytest.raises(ValueError, match=r"a\.mat holds skeleton, name; expected one array of numbers with three axes"):
         read(tmp_path / "a.mat")
+    points = np.random.default_rng(1).normal(size=(3, 7, 20))
+    savemat(tmp_path / "a.mat", {"joints": points, "name": "walk", "rate": 30.0})
+    poses = read(tmp_path / "a.mat", skeleton="kinect-20", layout="CTV")
+    np.testing.assert_allclose(poses.clips[0][0], points.transpose(1, 2, 0), rtol=1e-6)
     (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:150])
     with pytest.raises(ValueError, match=r"a\.mat is damaged"):
         read(tmp_path / "a.mat")
@@ -201,6 +206,72 @@ def test_kimore(tmp_path):
     assert {key: column.tolist() for key, column in poses.info.items()} == {"subject": ["S_ID4"], "group": ["Stroke"]}
     np.testing.assert_allclose(at(poses, "left_elbow"), points[:, 5], atol=1e-6)
     assert poses.scores is not None and poses.scores[0][0, 0, 3:5].tolist() == [1, 0.5]
+
+
+def test_clinical_scores_of_kimore(tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    values = np.random.default_rng(1).uniform(10, 50, size=(3, 5)).round(2)
+    names = [f"clinical {kind} Ex#{i}" for kind in ("TS", "PO", "CF") for i in range(1, 6)]
+    for exercise in ("Es2", "Es5"):
+        folder = tmp_path / "CG" / "Expert" / "E_ID1" / exercise
+        (folder / "Raw").mkdir(parents=True)
+        (folder / "Label").mkdir()
+        cells = np.concatenate([np.random.default_rng(2).normal(size=(3, 25, 3)), np.full((3, 25, 1), 2.0)], axis=2)
+        (folder / "Raw" / "JointPosition1.csv").write_text(lines(cells.reshape(3, -1), ","))
+        book = openpyxl.Workbook()
+        book.active.append(["Subject ID", *names])
+        book.active.append(["E_ID1", *values.ravel()[:-1].tolist(), None])
+        book.save(folder / "Label" / "ClinicalAssessment_E_ID1.xlsx")
+    poses = read(tmp_path)
+    assert {key: poses.info[key].tolist() for key in ("subject", "score", "primary_score")} == {
+        "subject": ["E_ID1", "E_ID1"],
+        "score": values[0, [1, 4]].tolist(),
+        "primary_score": values[1, [1, 4]].tolist(),
+    }
+    np.testing.assert_array_equal(poses.info["control_score"], [values[2, 1], np.nan])
+    table = tmp_path / "CG" / "Expert" / "E_ID1" / "Es2" / "Label" / "ClinicalAssessment_E_ID1.xlsx"
+    table.write_bytes(b"PK no table")
+    with pytest.raises(ValueError, match="ClinicalAssessment_E_ID1.xlsx is damaged"):
+        read(tmp_path)
+    table.unlink()
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.warns(UserWarning, match="clinical scores .* are not read: .*openpyxl"):
+        assert "score" not in read(tmp_path).info
+
+
+def test_nw_ucla(tmp_path):
+    points = np.random.default_rng(1).normal(size=(5, 20, 3))
+    for view in (1, 3):
+        folder = tmp_path / f"view_{view}" / "a08_s03_e04"
+        folder.mkdir(parents=True)
+        (folder / "fileList.txt").write_text("".join(f"{frame} {40 * frame}\n" for frame in range(12)))
+        (folder / "frame_0_tc_0_rgb.jpg").write_bytes(b"")
+        for row, frame in enumerate([8, 9, 10, 12]):  # 11 is missing, and sorts after 8 and 9 by number only
+            body = "".join(
+                f"{x:.6f},{y:.6f},{z:.6f},{1 + (joint > 0)}\n" for joint, (x, y, z) in enumerate(points[row])
+            )
+            other = "".join("9,9,9,2\n" for _ in range(20))
+            text = f"{20 + row}\n{body}" + f"{20 + row}\n{other}" * (row == 1)
+            (folder / f"frame_{frame}_tc_{40 * frame}_skeletons.txt").write_text(text)
+        (folder / "frame_13_tc_520_skeletons.txt").write_text("")
+    poses = read(tmp_path)
+    assert poses.ids == ["view_1/a08_s03_e04", "view_3/a08_s03_e04"]
+    assert poses.labels is not None and poses.labels.tolist() == [8, 8]
+    assert {key: column.tolist() for key, column in poses.info.items()} == {
+        "subject": [3, 3],
+        "repetition": [4, 4],
+        "camera": [1, 3],
+        "train": [True, False],
+        "test": [False, True],
+    }
+    expected = np.full((6, 20, 3), np.nan)
+    expected[[0, 1, 2, 4]] = points[:4]
+    for clip in poses.clips:
+        np.testing.assert_allclose(clip[0], expected, atol=1e-6)
+    assert poses.scores is not None and poses.scores[0][0, 0, :2].tolist() == [0.5, 1]
+    (tmp_path / "view_1" / "a08_s03_e04" / "frame_8_tc_320_skeletons.txt").write_text("1\n1,2,3\n")
+    with pytest.raises(ValueError, match="frame_8_tc_320_skeletons.txt is no frame of NW-UCLA"):
+        read(tmp_path)
 
 
 def test_ntu_of_txt2npy(tmp_path):

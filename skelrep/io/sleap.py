@@ -1,0 +1,96 @@
+"""SLEAP's projects and predictions, `.slp`: tables of frames, instances and points in an HDF5 file, read by h5py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from skelrep.io.people import Person, Recording, poses_of
+from skelrep.io.reader import Reader, ReadOptions
+from skelrep.memory_budget import bounded
+from skelrep.messages import optional
+from skelrep.poses import Poses
+
+_BY_HAND = 0  # an instance_type; 1 is predicted
+
+
+def read_slp(path: Path, options: ReadOptions) -> Poses:
+    """Reads the instances of a `.slp` (the extra `hdf5`), with tracks as ids of persons.
+
+    An instance that somebody placed or corrected replaces a predicted one of the same track in the same frame, and its
+    points have the score 1.
+
+    Args:
+        path: The file.
+        options: `skeleton`: other names for the nodes.
+
+    Returns:
+        One clip (M, T, V, 2) for each video, in pixels with scores; frames without an instance are NaN.
+
+    Raises:
+        ValueError: for another content, instances of several skeletons, or a damaged file.
+    """
+    h5py = optional("h5py", "hdf5")
+    try:
+        with h5py.File(path, "r") as file:
+            about = json.loads(file["metadata"].attrs["json"])
+            videos = [json.loads(video) for video in file["videos_json"][()]] if "videos_json" in file else []
+            tracks = [_track(json.loads(track)) for track in file["tracks_json"][()]] if "tracks_json" in file else []
+            tables = {name: file[name][()] for name in ("frames", "instances", "points", "pred_points") if name in file}
+            recordings = list(_recordings(about, videos, tracks, tables))
+    except (OSError, RuntimeError, KeyError, TypeError, AttributeError, IndexError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged or no file of SLEAP's ({error})") from error
+    if not recordings:
+        raise ValueError(f"{path} holds no instance")
+    return poses_of(recordings, str(path), path.stem, options)
+
+
+READER = Reader("sleap", (".slp",), read_slp)
+
+
+def _recordings(about: dict, videos: list, tracks: list[str], tables: dict[str, np.ndarray]) -> Iterator[Recording]:
+    frames, instances = tables["frames"], tables["instances"]
+    kinds = np.unique(instances["skeleton"])
+    if len(kinds) > 1:
+        raise ValueError(f"it holds instances of {len(kinds)} skeletons, expected one")
+    if not len(kinds):
+        return
+    nodes = [about["nodes"][node["id"]]["name"] for node in about["skeletons"][int(kinds[0])]["nodes"]]
+    bounded(len(instances), len(nodes), 3)
+    for video in np.unique(frames["video"]).tolist():
+        rows = frames[frames["video"] == video]
+        people = [_people(instances[row["instance_id_start"] : row["instance_id_end"]], tracks, tables) for row in rows]
+        name = PurePosixPath(_filename(videos[video] if video < len(videos) else {}).replace("\\", "/")).stem
+        yield Recording(people, nodes, numbers=rows["frame_idx"].tolist(), name=name or f"video{video}")
+
+
+def _people(instances: np.ndarray, tracks: list[str], tables: dict[str, np.ndarray]) -> list[Person]:
+    """The persons of a frame."""
+    placed = instances[instances["instance_type"] == _BY_HAND]
+    replaced = (np.isin(instances["track"], placed["track"]) & (instances["track"] >= 0)) | np.isin(
+        instances["instance_id"], placed["from_predicted"][placed["from_predicted"] >= 0]
+    )
+    people = []
+    for instance in instances[(instances["instance_type"] == _BY_HAND) | ~replaced]:
+        by_hand = instance["instance_type"] == _BY_HAND
+        rows = tables["points" if by_hand else "pred_points"][instance["point_id_start"] : instance["point_id_end"]]
+        points = np.stack([rows["x"], rows["y"]], axis=1).astype(np.float32)
+        points[~rows["visible"]] = np.nan
+        scores = np.ones(len(rows)) if by_hand else np.nan_to_num(rows["score"])
+        track = int(instance["track"])
+        person = Person(tracks[track] if 0 <= track < len(tracks) else None, points, scores.astype(np.float32))
+        people.append(person)
+    return people
+
+
+def _track(found: Any) -> str:
+    return str(found[1] if isinstance(found, list) else found)
+
+
+def _filename(video: dict) -> str:
+    name = video.get("filename") or video.get("backend", {}).get("filename") or ""
+    return str(name[0] if isinstance(name, list) and name else name)
