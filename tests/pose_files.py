@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -99,3 +100,37 @@ def write_pku_recording(skeletons: Path, labels: Path, name: str, points: np.nda
 def columns_alone(path, array) -> None:
     """Writes (T, V, K) as a line of numbers for each frame, without names."""
     path.write_text("".join(",".join(map(repr, row)) + "\n" for row in array.reshape(len(array), -1).tolist()))
+
+
+def slp(path, parts, people) -> None:
+    """Writes a `.slp` of two videos: `people` are (video, frame, kind, track, points (3, 2), scores)."""
+    import h5py
+
+    about = {
+        "nodes": [{"name": name} for name in reversed(parts)],
+        "skeletons": [{"nodes": [{"id": i} for i in (2, 1, 0)]}],
+    }
+    instances, points, predicted, frames = [], [], [], []
+    for video, frame, kind, track, places, scores in people:
+        rows = points if kind == 0 else predicted
+        instances.append((len(instances), kind, 0, 0, track, -1, 0.5, len(rows), len(rows) + len(places), 0.0))
+        seen = ~np.isnan(places).any(axis=1)
+        rows += [(*place, *flags) for place, flags in zip(places, zip(seen, seen, *([scores] if kind else [])))]
+        if not frames or frames[-1][1:3] != (video, frame):
+            frames.append((len(frames), video, frame, len(instances) - 1, len(instances)))
+        frames[-1] = (*frames[-1][:4], len(instances))
+    point = [("x", "f8"), ("y", "f8"), ("visible", "?"), ("complete", "?")]
+    kinds = [("instance_id", "i8"), ("instance_type", "u1"), ("frame_id", "u8"), ("skeleton", "u4"), ("track", "i4")]
+    kinds += [("from_predicted", "i8"), ("score", "f4"), ("point_id_start", "u8"), ("point_id_end", "u8")]
+    frame_kind = [("frame_id", "u8"), ("video", "u4"), ("frame_idx", "u8")]
+    frame_kind += [("instance_id_start", "u8"), ("instance_id_end", "u8")]
+    with h5py.File(path, "w") as file:
+        file.create_group("metadata").attrs["json"] = np.bytes_(json.dumps(about))
+        file["frames"] = np.array(frames, dtype=frame_kind)
+        file["instances"] = np.array(instances, dtype=[*kinds, ("tracking_score", "f4")])
+        file["points"], file["pred_points"] = (
+            np.array(points, dtype=point),
+            np.array(predicted, [*point, ("score", "f8")]),
+        )
+        file["tracks_json"] = np.array([b'[0,"left"]', b'[0,"right"]'])
+        file["videos_json"] = np.array([b'{"filename":"in/a.mp4"}', b'{"backend":{"filename":"C:\\\\b.avi"}}'])

@@ -40,7 +40,9 @@ def read_slp(path: Path, options: ReadOptions) -> Poses:
             about = json.loads(file["metadata"].attrs["json"])
             videos = [json.loads(video) for video in file["videos_json"][()]] if "videos_json" in file else []
             tracks = [_track(json.loads(track)) for track in file["tracks_json"][()]] if "tracks_json" in file else []
-            tables = {name: file[name][()] for name in ("frames", "instances", "points", "pred_points") if name in file}
+            names = [name for name in ("frames", "instances", "points", "pred_points") if name in file]
+            bounded(sum(len(file[name]) * len(file[name].dtype) for name in names))
+            tables = {name: file[name][()] for name in names}
             recordings = list(_recordings(about, videos, tracks, tables))
     except (OSError, RuntimeError, KeyError, TypeError, AttributeError, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged or no file of SLEAP's ({error})") from error
@@ -63,12 +65,13 @@ def _recordings(about: dict, videos: list, tracks: list[str], tables: dict[str, 
     bounded(len(instances), len(nodes), 3)
     for video in np.unique(frames["video"]).tolist():
         rows = frames[frames["video"] == video]
-        people = [_people(instances[row["instance_id_start"] : row["instance_id_end"]], tracks, tables) for row in rows]
+        starts, ends = rows["instance_id_start"], rows["instance_id_end"]
+        people = [_people(instances[a:b], len(nodes), tracks, tables) for a, b in zip(starts, ends)]
         name = PurePosixPath(_filename(videos[video] if video < len(videos) else {}).replace("\\", "/")).stem
         yield Recording(people, nodes, numbers=rows["frame_idx"].tolist(), name=name or f"video{video}")
 
 
-def _people(instances: np.ndarray, tracks: list[str], tables: dict[str, np.ndarray]) -> list[Person]:
+def _people(instances: np.ndarray, nodes: int, tracks: list[str], tables: dict[str, np.ndarray]) -> list[Person]:
     """The persons of a frame."""
     placed = instances[instances["instance_type"] == _BY_HAND]
     replaced = (np.isin(instances["track"], placed["track"]) & (instances["track"] >= 0)) | np.isin(
@@ -78,6 +81,8 @@ def _people(instances: np.ndarray, tracks: list[str], tables: dict[str, np.ndarr
     for instance in instances[(instances["instance_type"] == _BY_HAND) | ~replaced]:
         by_hand = instance["instance_type"] == _BY_HAND
         rows = tables["points" if by_hand else "pred_points"][instance["point_id_start"] : instance["point_id_end"]]
+        if len(rows) != nodes:
+            raise ValueError(f"an instance has {len(rows)} points, expected {nodes}")
         points = np.stack([rows["x"], rows["y"]], axis=1).astype(np.float32)
         points[~rows["visible"]] = np.nan
         scores = np.ones(len(rows)) if by_hand else np.nan_to_num(rows["score"])

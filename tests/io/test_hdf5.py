@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import numpy as np
 import pytest
 
 from skelrep.io import read
+from tests.pose_files import slp
 
 RNG = np.random.default_rng(0)
 PARTS = ["nose", "leftshoulder", "rightshoulder"]
@@ -67,41 +67,9 @@ def test_files_that_are_none(tmp_path):
         read(tmp_path / "b.h5")
 
 
-def slp(path, people, **changes):
-    """Writes a `.slp` of two videos: `people` are (video, frame, kind, track, points (V, 2), scores)."""
-    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
-    about = {
-        "nodes": [{"name": name} for name in reversed(PARTS)],
-        "skeletons": [{"nodes": [{"id": i} for i in (2, 1, 0)]}],
-    }
-    instances, points, predicted, frames = [], [], [], []
-    for video, frame, kind, track, places, scores in people:
-        rows = points if kind == 0 else predicted
-        instances.append((len(instances), kind, 0, 0, track, -1, 0.5, len(rows), len(rows) + len(places), 0.0))
-        seen = ~np.isnan(places).any(axis=1)
-        rows += [(*place, *flags) for place, flags in zip(places, zip(seen, seen, *([scores] if kind else [])))]
-        if not frames or frames[-1][1:3] != (video, frame):
-            frames.append((len(frames), video, frame, len(instances) - 1, len(instances)))
-        frames[-1] = (*frames[-1][:4], len(instances))
-    point = [("x", "f8"), ("y", "f8"), ("visible", "?"), ("complete", "?")]
-    kinds = [("instance_id", "i8"), ("instance_type", "u1"), ("frame_id", "u8"), ("skeleton", "u4"), ("track", "i4")]
-    kinds += [("from_predicted", "i8"), ("score", "f4"), ("point_id_start", "u8"), ("point_id_end", "u8")]
-    frame_kind = [("frame_id", "u8"), ("video", "u4"), ("frame_idx", "u8")]
-    frame_kind += [("instance_id_start", "u8"), ("instance_id_end", "u8")]
-    with h5py.File(path, "w") as file:
-        file.create_group("metadata").attrs["json"] = np.bytes_(json.dumps(about))
-        file["frames"] = np.array(frames, dtype=frame_kind)
-        file["instances"] = np.array(instances, dtype=[*kinds, ("tracking_score", "f4")])
-        file["points"], file["pred_points"] = (
-            np.array(points, dtype=point),
-            np.array(predicted, [*point, ("score", "f8")]),
-        )
-        file["tracks_json"] = np.array([b'[0,"left"]', b'[0,"right"]'])
-        file["videos_json"] = np.array([b'{"filename":"in/a.mp4"}', b'{"backend":{"filename":"C:\\\\b.avi"}}'])
-
-
 def test_slp(tmp_path):
     """Against what sleap-io reads: predicted points, one instance corrected by hand, frames that were left out."""
+    pytest.importorskip("h5py", reason="h5py is not installed")
     points = RNG.uniform(100, 500, size=(2, 5, 3, 2))
     points[0, 2, 1] = np.nan
     scores = RNG.uniform(0.1, 1, size=(2, 5, 3))
@@ -110,7 +78,7 @@ def test_slp(tmp_path):
         people += [(0, frame, 1, person, points[person, row], scores[person, row]) for person in (0, 1)]
     people.append((0, 5, 0, 1, points[1, 4] + 7, None))  # beside the predicted one of the same track
     people += [(1, frame, 1, -1, points[0, frame], scores[0, frame]) for frame in range(5)]
-    slp(tmp_path / "a.slp", people)
+    slp(tmp_path / "a.slp", PARTS, people)
     poses = read(tmp_path / "a.slp")
     assert poses.ids == ["a/a", "a/b"]
     assert poses.skeleton.joints == ("nose", "left_shoulder", "right_shoulder")
@@ -125,7 +93,8 @@ def test_slp(tmp_path):
 
 
 def test_slp_that_is_none(tmp_path):
-    slp(tmp_path / "a.slp", [])
+    pytest.importorskip("h5py", reason="h5py is not installed")
+    slp(tmp_path / "a.slp", PARTS, [])
     with pytest.raises(ValueError, match="a.slp holds no instance"):
         read(tmp_path / "a.slp")
     whole = (tmp_path / "a.slp").read_bytes()

@@ -104,3 +104,10 @@ def utd_mhad(folder: Path) -> Seed:
     for name, compressed in (("a1_s1_t1", False), ("a2_s2_t1", True)):
         savemat(folder / f"{name}_skeleton.mat", {"d_skel": array}, do_compression=compressed)
     return Seed("poses", folder, tuple(sorted(folder.iterdir())), {})
+
+
+def mat(folder: Path) -> Seed:
+    from scipy.io import savemat
+
+    savemat(folder / "a.mat", {"joints": body("kinect-20").clips[0][0], "name": "walk"})
+    return single(folder / "a.mat", skeleton="kinect-20")

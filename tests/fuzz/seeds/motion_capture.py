@@ -10,6 +10,7 @@ import numpy as np
 from skelrep.skeletons import SKELETONS
 from tests.fuzz.seeds.seed import FRAMES, Seed, body, single
 from tests.motion_capture_files import MOTION, SKELETON
+from tests.pose_files import slp as write_slp
 
 
 def bvh(folder: Path) -> Seed:
@@ -114,3 +115,14 @@ def deeplabcut_h5(folder: Path) -> Seed:
         made = file.create_dataset("df_with_missing/table", data=table)
         made.attrs["values_block_0_kind"] = np.void(pickle.dumps(columns, protocol=0))
     return single(folder / "a.h5", fps=30)
+
+
+def slp(folder: Path) -> Seed:
+    rng = np.random.default_rng(0)
+    people = [
+        (0, frame, int(frame != 2), person, rng.uniform(1, 500, size=(3, 2)), rng.uniform(0.1, 1, size=3))
+        for frame in range(FRAMES)
+        for person in (0, 1)
+    ]
+    write_slp(folder / "a.slp", ["nose", "neck", "tail"], people)
+    return single(folder / "a.slp", fps=30)

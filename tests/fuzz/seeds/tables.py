@@ -160,6 +160,15 @@ def kimore(folder: Path) -> Seed:
     return _table(inner / "JointPosition120614.csv", (f"{_cells(row)}," for row in cells))
 
 
+def nw_ucla_text(folder: Path) -> Seed:
+    inner = folder / "view_1" / "a01_s02_e00"
+    inner.mkdir(parents=True)
+    for frame, pose in enumerate(body("kinect-20").clips[0][0]):
+        rows = "".join(f"{x:.5f},{y:.5f},{z:.5f},2\n" for x, y, z in pose)
+        (inner / f"frame_{frame}_tc_{33 * frame}_skeletons.txt").write_text(f"20,1\n{rows}")
+    return Seed("poses", folder, tuple(sorted(inner.iterdir()))[:3], {"fps": 30})
+
+
 def pku(folder: Path) -> Seed:
     skeletons, intervals = folder / "PKU_Skeleton_Renew", folder / "Train_Label_PKU_final"
     write_pku_recording(skeletons, intervals, "0002-L", pku_frames(FRAMES, range(4, 8)), "3,2,6,2\n51,5,12,1\n")
