@@ -9,7 +9,7 @@ from typing import Any
 
 # Arguments that take a file or a folder, by their names in the parsers.
 _PATHS = {"bank", "checkpoint", "data", "embeddings", "folder", "model", "monitor", "output", "poses", "query"}
-_PATHS |= {"body_model", "labels", "report", "results", "subjects", "test", "train", "what"}
+_PATHS |= {"body_model", "labels", "pose_model", "report", "results", "subjects", "test", "train", "what"}
 
 
 def complete(parser: argparse.ArgumentParser) -> None:

@@ -84,12 +84,17 @@ def add_reading(parser: ArgumentParser) -> None:
         "--report", metavar="FILE", help="with --on-error skip: list what was skipped in this .csv or .json file"
     )
     group.add_argument("--body-model", metavar="PATH", help="SMPL body model, for files of SMPL rotations (AMASS)")
+    group.add_argument(
+        "--pose-model",
+        metavar="FILE",
+        help="MediaPipe model bundle (.task) that detects persons in videos (default: SKELREP_POSE_MODEL)",
+    )
 
 
 def reading_options(arguments: Namespace) -> dict[str, Any]:
     """The arguments of `add_reading` as keyword arguments of `skelrep.read`."""
     given = ("format", "layout", "skeleton", "fps", "scale", "min_score", "zeros", "channels", "root_offset")
-    given += ("body_model", "labels", "subjects", "on_error")
+    given += ("body_model", "pose_model", "labels", "subjects", "on_error")
     return {key: getattr(arguments, key) for key in given} | {"report": new_report(arguments)}
 
 

@@ -1,4 +1,4 @@
-"""Conversion of files of poses: `convert`."""
+"""Files of poses: `convert` from other formats, `poses` from videos."""
 
 from __future__ import annotations
 
@@ -30,6 +30,36 @@ def _convert(arguments: Namespace) -> None:
     )
 
 
+def _add_poses(parser: ArgumentParser) -> None:
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files, or folders of them")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="OUT.npz, or another format of `convert`")
+    add_reading(parser)
+
+
+def _poses(arguments: Namespace) -> None:
+    from skelrep.io import write
+    from skelrep.io.writing import check_output
+
+    arguments.format = arguments.format or "video"
+    check_output(arguments.output)
+    videos = arguments.videos[0] if len(arguments.videos) == 1 else arguments.videos
+    poses = read_poses(videos, arguments)
+    write(poses, arguments.output)
+    persons = [len(clip) for clip in poses.clips]
+    report(
+        arguments,
+        {
+            "output": arguments.output,
+            "clips": len(poses),
+            "persons": persons,
+            "frames": [clip.shape[1] for clip in poses.clips],
+            "fps": poses.fps,
+            "skeleton": poses.skeleton.name,
+        },
+        f"{len(poses)} videos, {sum(persons)} persons -> {arguments.output}",
+    )
+
+
 COMMANDS = (
     Command(
         "convert",
@@ -37,5 +67,15 @@ COMMANDS = (
         ("convert walk.bvh walk.npz", "convert clips.npz clips.csv --split train"),
         _add_convert,
         _convert,
+    ),
+    Command(
+        "poses",
+        "detect and track persons in videos",
+        (
+            "poses squat.mp4 -o squat.npz --pose-model pose_landmarker_full.task",
+            "poses videos/ -o poses.npz --labels folder  # each class in a folder of its own",
+        ),
+        _add_poses,
+        _poses,
     ),
 )

@@ -14,5 +14,8 @@ from skelrep.io.registry import READERS as READERS
 from skelrep.io.registry import readers as readers
 from skelrep.io.report import ReadReport as ReadReport
 from skelrep.io.sources import EMBEDDINGS as EMBEDDINGS
+from skelrep.io.video import MediaPipePose as MediaPipePose
+from skelrep.io.video import PoseEstimator as PoseEstimator
+from skelrep.io.video import Sighting as Sighting
 from skelrep.io.writing import write as write
 from skelrep.splits import members as members

@@ -38,6 +38,7 @@ _OTHERS_TOO = ("pose", "world", "landmark")  # keys that other programs have as 
 _VISIBILITY = ("visibility", "score", "confidence", "v")
 _JOINTS = len(SKELETONS["mediapipe-33"])
 _HIPS = (23, 24)
+UPRIGHT = np.array([1, -1, -1], dtype=np.float32)  # turns world landmarks, whose y points down and z away, to y up
 _MOST_PERSONS = 4  # whose landmarks a single frame lists; a longer list is one of frames
 
 
@@ -64,7 +65,7 @@ def from_mediapipe(results: Any, *, fps: float | None = None, scale: Sequence[fl
     Examples:
         >>> poses = from_mediapipe([landmarker.detect(image) for image in images], fps=30)
     """
-    seen = [_people(frame) for frame in results]
+    seen = [people_in(frame) for frame in results]
     world = _world_upright(seen)
     recording = Recording(world or seen, "mediapipe-33")
     poses = poses_of([recording], "MediaPipe's landmarks", "0", ReadOptions(scale=scale))
@@ -90,7 +91,7 @@ def recognises(content: Any) -> bool:
 def recordings(content: Any) -> list[Recording]:
     """The one recording of such a file."""
     frames, time = _frames(content)
-    people = [_people(frame) for frame in frames]
+    people = [people_in(frame) for frame in frames]
     return [Recording(_world_upright(people) or people, "mediapipe-33", *time, fps=rate_of(content))]
 
 
@@ -105,8 +106,7 @@ def _world_upright(people: list[list[Person]]) -> list[list[Person]] | None:
     hips = [person.points[list(_HIPS)].mean(axis=0) for frame in people for person in frame]
     if not hips or np.isnan(hips).all() or np.nanmedian(np.abs(hips)) > 0.05:
         return None
-    upright = np.array([1, -1, -1], dtype=np.float32)
-    return [[person._replace(points=person.points * upright) for person in frame] for frame in people]
+    return [[person._replace(points=person.points * UPRIGHT) for person in frame] for frame in people]
 
 
 def _is_body(value: Any) -> bool:
@@ -158,7 +158,7 @@ def _frames(content: Any) -> tuple[list[Any], When]:
     return [], nothing
 
 
-def _people(frame: Any) -> list[Person]:
+def people_in(frame: Any) -> list[Person]:
     """The persons of a frame: a result object, a dict like it, landmarks of one person or of several."""
     found = frame
     keyed = isinstance(frame, Mapping) and not _is_body(frame)

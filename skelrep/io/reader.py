@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton
+
+if TYPE_CHECKING:
+    from skelrep.io.video.estimator import PoseEstimator
 
 #: A BVH root's position channels are added to its OFFSET, or it is replaced by them.
 RootOffset = Literal["added", "replaced"]
@@ -31,6 +34,7 @@ class ReadOptions:
         body_model: The body model, a file or a folder of them, of formats that hold rotations of SMPL's joints.
         channels: The meaning of the numbers of a joint in formats without names (see `skelrep.channels`).
         root_offset: What the position channels of a BVH root do to its OFFSET; None to judge by the height of the feet.
+        pose_model: What detects persons in videos: a MediaPipe bundle, or a pose estimator.
     """
 
     layout: str | None = None
@@ -42,6 +46,7 @@ class ReadOptions:
     body_model: str | PathLike[str] | None = None
     channels: str | None = None
     root_offset: RootOffset | None = None
+    pose_model: str | PathLike[str] | PoseEstimator | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Reader:
         collect: For formats in which several files belong together: which of these files, all those below one folder,
             are of this format. They are read by one call of `read_many`.
         read_many: Reads the files that `collect` chose: (the folder, its files, options).
+        last_resort: Whether its files in a folder are read only if no other reader takes any file there. Videos beside
+            files of poses are mostly what the poses were made from.
 
     Examples:
         >>> from skelrep.io import Reader
@@ -73,3 +80,4 @@ class Reader:
     sniff: Callable[[Path], bool] | None = None
     collect: Callable[[Sequence[Path]], list[Path]] | None = None
     read_many: Callable[[Path, Sequence[Path], ReadOptions], Iterator[Poses]] | None = None
+    last_resort: bool = False

@@ -13,9 +13,10 @@ import numpy as np
 from skelrep.fractions import check_unit, fractions_postponed
 from skelrep.io.labelling import Column, splits_in_folders
 from skelrep.io.reader import Reader, ReadOptions, RootOffset
-from skelrep.io.registry import collected, reader_called, reader_for, recognised, suffixes
+from skelrep.io.registry import collected, reader_called, reader_for, readers, recognised, suffixes
 from skelrep.io.report import ReadReport
 from skelrep.io.sources import Sources, sources
+from skelrep.io.video import PoseEstimator
 from skelrep.memory_budget import counted
 from skelrep.messages import nearest, one_line, warn
 from skelrep.missing import Zeros, assumed_zeros
@@ -43,6 +44,7 @@ def read(
     channels: str | None = None,
     root_offset: RootOffset | None = None,
     body_model: str | os.PathLike | None = None,
+    pose_model: str | os.PathLike | PoseEstimator | None = None,
     labels: Any = None,
     subjects: Any = None,
     on_error: Literal["stop", "skip"] = "stop",
@@ -70,6 +72,9 @@ def read(
         root_offset: For BVH, whether position channels of the root are "added" to its OFFSET or it is "replaced" by
             them; by default judged by the height of the feet.
         body_model: The body model, a file or a folder of them, for files of SMPL's rotations (AMASS).
+        pose_model: What detects persons in videos: a MediaPipe model bundle (a `.task` file), by default the one that
+            the environment variable SKELREP_POSE_MODEL names; or a `skelrep.io.PoseEstimator`. Of a folder, videos are
+            read only if it holds no files of poses.
         labels: Where labels are that do not stand in the files: "folder", the names of the folders below `path` in
             which files lie ("folder:2" for the second level, "folder:-1" for the last); a table with a line for each
             clip or file, such as "labels.csv" or "labels.csv:action"; the name of a column of `info`; or a dict by id.
@@ -104,6 +109,7 @@ def read(
             channels=channels,
             root_offset=root_offset,
             body_model=body_model,
+            pose_model=pose_model,
             labels=labels,
             subjects=subjects,
             on_error=on_error,
@@ -127,6 +133,7 @@ def read_parts(
     channels: str | None = None,
     root_offset: RootOffset | None = None,
     body_model: str | os.PathLike | None = None,
+    pose_model: str | os.PathLike | PoseEstimator | None = None,
     labels: Any = None,
     subjects: Any = None,
     on_error: Literal["stop", "skip"] = "stop",
@@ -141,7 +148,7 @@ def read_parts(
     splits = [split] if isinstance(split, str) else list(split or ())
     skip = counts.skip if on_error == "skip" else None
     options = ReadOptions(
-        layout, skeleton, splits[0] if splits else None, fps, scale, skip, body_model, channels, root_offset
+        layout, skeleton, splits[0] if splits else None, fps, scale, skip, body_model, channels, root_offset, pose_model
     )
     asked = [(labels, "label"), (subjects, "subject")]
     columns = [Column(said, what, found) for said, what in asked if said is not None]
@@ -256,6 +263,8 @@ def _read_all(found: Sources, reader: Reader | None, options: ReadOptions) -> It
         for poses in _guarded(_read_file(file, reader, options), file, options):
             yield poses, [file.name] * len(poses)
         return
+    if reader is None and not found.named:
+        found = _without_last_resorts(found)
     groups, single = _grouped(found, reader)
     some = False
     for several, mine in groups:
@@ -292,6 +301,17 @@ def _read_all(found: Sources, reader: Reader | None, options: ReadOptions) -> It
             f"left out of {found.said}: {len(unknown)} of {len(found.files)} files that no reader recognises as poses "
             f"({shown})"
         )
+
+
+def _without_last_resorts(found: Sources) -> Sources:
+    """The files, without those of readers that are a last resort if another reader takes any."""
+    known = {suffix for reader in readers() if reader.last_resort for suffix in reader.suffixes}
+    others = [file for file in found.files if file.suffix.lower() not in known]
+    left_out = len(found.files) - len(others)
+    if not left_out or not (any(collected(others)) or any(map(recognised, others))):
+        return found
+    warn(f"left out of {found.said}: {left_out} videos beside files of poses; name the videos themselves to read them")
+    return found._replace(files=others)
 
 
 def _grouped(found: Sources, reader: Reader | None) -> tuple[list[tuple[Reader, list[Path]]], list[Path]]:

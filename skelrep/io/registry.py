@@ -26,6 +26,7 @@ from skelrep.io import (
     sleap,
     smpl,
     tables,
+    video,
     videopose3d,
 )
 from skelrep.io.reader import Reader
@@ -53,6 +54,7 @@ READERS: tuple[Reader, ...] = (
     c3d.READER,
     pose_format.READER,
     json_lines.READER,
+    video.READER,
 )
 
 #: The entry point group through which other packages add a `Reader`, or a sequence of them.

@@ -11,6 +11,8 @@ from skelrep.files import replacing
 from skelrep.io import json_lines, tables
 from skelrep.poses import Poses
 
+SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".jsonl")
+
 
 def write(poses: Poses, path: str | os.PathLike) -> None:
     """Writes poses to `.npz` or `.jsonl`, with everything known, or to `.npy`, `.csv` or `.parquet`, with less.
@@ -27,6 +29,7 @@ def write(poses: Poses, path: str | os.PathLike) -> None:
         ValueError: for another suffix, no clips, or a `.npy` of clips that differ in shape.
     """
     path = Path(path).expanduser()
+    check_output(path)
     suffix = path.suffix.lower()
     if suffix == ".npz":
         poses.save(path)
@@ -34,12 +37,19 @@ def write(poses: Poses, path: str | os.PathLike) -> None:
         tables.write_table(poses, path)
     elif suffix == ".jsonl":
         json_lines.write_json_lines(poses, path)
-    elif suffix == ".npy":
-        _write_array(poses, path)
     else:
+        _write_array(poses, path)
+
+
+def check_output(path: str | os.PathLike) -> None:
+    """Raises the errors of `write` that concern the path, for callers with long work before it."""
+    path = Path(path).expanduser()
+    if path.suffix.lower() not in SUFFIXES:
         raise ValueError(
-            f"poses are written as .npz, .npy, .csv, .parquet or .jsonl, but {path} ends in {suffix or 'no suffix'}"
+            f"poses are written as .npz, .npy, .csv, .parquet or .jsonl, but {path} ends in {path.suffix or 'no suffix'}"
         )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
 
 
 def _write_array(poses: Poses, path: Path) -> None:

@@ -1,0 +1,133 @@
+"""From the frames of a video to poses, with any pose estimator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from skelrep.io.people import Person, Recording, poses_of
+from skelrep.io.reader import ReadOptions
+from skelrep.io.video.decoding import open_video
+from skelrep.io.video.estimator import PoseEstimator, Sighting
+from skelrep.io.video.landmarker import MediaPipePose
+from skelrep.poses import Poses
+from skelrep.tracking import Tracks, identify
+
+# Below it a landmark is hidden or outside the picture, and its position is a guess of the model.
+VISIBLE = 0.5
+
+
+class Detections(NamedTuple):
+    """The persons in all frames of a video.
+
+    Attributes:
+        seconds: (T,) when each frame is shown.
+        people: For each frame the sightings.
+        tracks: Who is who over time.
+        skeleton: Of the sightings' joints.
+    """
+
+    seconds: list[float]
+    people: list[list[Sighting]]
+    tracks: Tracks
+    skeleton: str
+
+
+def read(path: Path, options: ReadOptions) -> Poses:
+    """One clip of all persons in a video; see `skelrep.read` for `pose_model`."""
+    found = detect(path, estimator(options.pose_model))
+    if not any(found.people):
+        raise ValueError(f"no person is detected in the {len(found.people)} frames of {path}")
+    people = [
+        [Person(found.tracks.ids[who], sighting.points, sighting.scores) for who, sighting in zip(persons, frame)]
+        for persons, frame in zip(found.tracks.persons, _placed(found))
+    ]
+    recording = Recording(people, found.skeleton, times=found.seconds, unit=1.0)
+    return poses_of([recording], f"{path}", path.stem, options)
+
+
+def detect(path: Path, estimator: PoseEstimator) -> Detections:
+    """The persons in all frames of a video, and who is who.
+
+    Joints below a confidence of 0.5 count as not seen: their score is 0.
+
+    Raises:
+        ValueError: if the file is no video, or holds no frame.
+    """
+    seconds, people = [], []
+    estimator.begin()
+    try:
+        with open_video(path) as video:
+            frames = tqdm(video.frames(), total=video.count, desc="poses", unit="frame", delay=1, disable=None)
+            for frame in frames:
+                seconds.append(frame.seconds)
+                people.append([_visible(sighting) for sighting in estimator(frame.image, frame.seconds)])
+    finally:
+        estimator.end()
+    if not seconds:
+        raise ValueError(f"{path} holds no frame that can be decoded")
+    # Identities go by the picture: the points of each person may have an origin of their own.
+    pictures = [[_seen(sighting) for sighting in frame] for frame in people]
+    return Detections(
+        seconds, people, identify([[None] * len(frame) for frame in people], pictures), estimator.skeleton
+    )
+
+
+def estimator(pose_model: str | os.PathLike[str] | PoseEstimator | None) -> PoseEstimator:
+    """The estimator that `pose_model` names: MediaPipe with this bundle, or what is an estimator already."""
+    if pose_model is None or isinstance(pose_model, (str, os.PathLike)):
+        return MediaPipePose(pose_model)
+    if isinstance(pose_model, PoseEstimator):
+        return pose_model
+    raise TypeError(
+        "pose_model must be the path of a MediaPipe bundle or a PoseEstimator (skeleton, begin, __call__), got "
+        f"{type(pose_model).__name__}"
+    )
+
+
+def _visible(sighting: Sighting) -> Sighting:
+    scores = np.asarray(sighting.scores, dtype=np.float32)
+    return Sighting(
+        np.asarray(sighting.points, dtype=np.float32),
+        np.asarray(sighting.picture, dtype=np.float32),
+        np.where(scores < VISIBLE, np.float32(0), scores),
+    )
+
+
+def _seen(sighting: Sighting) -> np.ndarray:
+    return np.where(sighting.scores[:, None] > 0, sighting.picture, np.float32(np.nan))
+
+
+def _placed(found: Detections) -> Iterable[list[Sighting]]:
+    """The sightings; several persons in space where they stand beside each other in the picture.
+
+    An estimator of one camera gives each person's joints relative to its own hips. Of one person that is kept; several
+    would all stand at one point. They are moved by their positions in the picture, with one factor of metres per pixel
+    for the whole video, that is, as if they were equally far from the camera.
+    """
+    several = any(len(frame) > 1 for frame in found.people)
+    everybody = [sighting for frame in found.people for sighting in frame]
+    if not several or everybody[0].points.shape[1] < 3:
+        return found.people
+    metres = np.nanmedian([_extent(s, s.points[:, :2]) / max(_extent(s, s.picture), 1e-9) for s in everybody])
+    return [[_moved(sighting, metres) for sighting in frame] for frame in found.people]
+
+
+def _extent(sighting: Sighting, points: np.ndarray) -> float:
+    seen = points[sighting.scores > 0]
+    return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) > 1 else np.nan
+
+
+def _moved(sighting: Sighting, metres: float) -> Sighting:
+    seen = sighting.scores > 0
+    if not seen.any():
+        return sighting
+    there = sighting.picture[seen].mean(axis=0) * np.array([metres, -metres])
+    here = sighting.points[seen, :2].mean(axis=0)
+    move = np.array([*(there - here), 0.0], dtype=np.float32)
+    return sighting._replace(points=sighting.points + move)
