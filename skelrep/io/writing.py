@@ -45,9 +45,7 @@ def check_output(path: str | os.PathLike) -> None:
     """Raises the errors of `write` that concern the path, for callers with long work before it."""
     path = Path(path).expanduser()
     if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(
-            f"poses are written as .npz, .npy, .csv, .parquet or .jsonl, but {path} ends in {path.suffix or 'no suffix'}"
-        )
+        raise ValueError(f"poses are written as {', '.join(SUFFIXES)}, but {path} ends in {path.suffix or 'no suffix'}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
 
