@@ -24,6 +24,16 @@ def most_active(clip: np.ndarray, persons: int, rule: PersonRule = "energy") -> 
     return np.argsort(-activity, kind="stable")[:persons]
 
 
+def ever_seen(clip: np.ndarray) -> np.ndarray:
+    """Which persons of a (M, T, V, C) clip are seen in any frame, as (M,) booleans; the others are padding.
+
+    If nobody is seen, the first person counts as seen, because a clip has at least one person.
+    """
+    present = np.asarray(~np.isnan(clip).all(axis=(1, 2, 3)))
+    present[0] |= not present.any()
+    return present
+
+
 def coordinate_energy(clip: np.ndarray) -> np.ndarray:
     """The sum over axes of the standard deviation of all coordinates of each person of a (M, T, V, C) clip, (M,).
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from skelrep.cleaning import find_spikes, find_swaps
 from skelrep.skeletons import SKELETONS
-from tests.test_preprocess import KINECT, moving, standing
+from tests.standing_bodies import KINECT, moving, standing
 
 ALL = np.arange(len(KINECT))
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,7 +9,7 @@ import torch
 from skelrep.completion import complete, derive
 from skelrep.preprocess import ROBUST, prepare
 from skelrep.skeletons import SKELETONS
-from tests.test_preprocess import COMMON, KINECT, NTU, moving, standing
+from tests.standing_bodies import COMMON, KINECT, NTU, moving, standing
 
 ROBUST_16 = replace(ROBUST, frames=16)
 

@@ -8,18 +8,15 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import skelrep
 from skelrep import SKELETONS, knn_eval
-from skelrep.train.recipes import i2md_small
+from tests.example_checks import CHECKS, EXAMPLES, named
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 WALK_THROUGHS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "motion")
-CHANCE = 100 / 12  # per cent
 
 
 @pytest.fixture(scope="module")
@@ -58,19 +55,6 @@ def run(script, folder, *arguments, **variables):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
-def number(pattern, text):
-    """The number that a line of the output shows."""
-    [found] = re.findall(pattern, text, re.MULTILINE)
-    return float(found)
-
-
-def named(kind, text):
-    """The files that the output says were drawn or written."""
-    files = [Path(name) for name in re.findall(rf"^{kind}: (.+)$", text, re.MULTILINE)]
-    assert files
-    return files
-
-
 def bones(clip, skeleton=SKELETONS["kinect-20"]):
     """(T, V) lengths."""
     return np.linalg.norm(clip[0] - clip[0][:, list(skeleton.parents)], axis=-1)
@@ -79,112 +63,6 @@ def bones(clip, skeleton=SKELETONS["kinect-20"]):
 def joint(clip, name):
     """(T, 3)."""
     return clip[0][:, SKELETONS["kinect-20"].joints.index(name)]
-
-
-# -- the scripts: what each of them is for ----------------------------------------------------------------------------
-
-
-def quickstart(text):
-    assert number(r"^kNN .*1-NN ([\d.]+) %", text) > 85
-    assert "the first clip as an array gives the same row: True" in text
-    assert re.search(r"^most like wave-.*\n  wave-", text, re.MULTILINE)
-    windows = re.findall(r"^ .* s: (.+?) +truth: (\w[\w ]*)$", text, re.MULTILINE)
-    assert len(windows) > 10
-    assert np.mean([name == truth for name, truth in windows]) > 0.8
-
-
-def knn_and_linear_probe(text):
-    scores = dict(re.findall(r"^([\w, ]+): kNN .*?1-NN ([\d.]+) %", text, re.MULTILINE))
-    poses, prepared, embeddings = (float(scores[name]) for name in ("poses", "poses, prepared", "embeddings"))
-    assert embeddings > prepared > poses > CHANCE
-    assert number(r"^linear probe .*: ([\d.]+) %", text) > 90
-    streams = re.findall(r"^(?:joint|bone|motion) +([\d.]+)%", text, re.MULTILINE)
-    assert len(streams) == 3
-    assert min(map(float, streams)) > 85
-
-
-def clustering_and_map(text):
-    plain = number(r"^adjusted Rand index: ([\d.]+)", text)
-    assert plain > 0.5
-    assert number(r"mirror image: ([\d.]+)", text) > plain
-    assert number(r"^(\d+) of 20 clips of drinking", text) >= 15
-    [page] = named("written", text)
-    assert page.read_text(encoding="utf-8").count("kick-s") >= 20, "the page has every clip"
-
-
-def retrieval(text):
-    for sensor, least in {"kinect-20": 90, "coco-17": 90, "coco-17, 2-D": 80}.items():
-        assert number(rf"^{sensor} +precision@1 ([\d.]+)%", text) > least
-    found = re.findall(r"^most like .*: ([\d.]+) s; .* from ([\d.]+) to ([\d.]+) s", text, re.MULTILINE)
-    assert len(found) == 3
-    for best, begin, end in found:
-        assert float(begin) <= float(best) <= float(end)
-
-
-def mediapipe_landmarks(text):
-    for seen_by, least in {"depth sensor": 85, "world": 85, "picture": 60}.items():
-        assert number(rf"^{seen_by} +([\d.]+)% of 60 clips", text) > least
-    assert "the file gives the same row: True" in text
-    [file] = named("written", text)
-    assert skelrep.read(file).skeleton == SKELETONS["mediapipe-33"]
-    names = re.findall(r"^ .* s: (\w+)", text, re.MULTILINE)
-    assert min(names.count(action) for action in ("walk", "wave", "bow", "kick")) >= 2
-
-
-def live_streaming(text):
-    assert "after 12 frames the same as embedding these as a clip: True" in text
-    assert number(r"^windows, what was done a second ago: +(\d+)%", text) > 90
-    assert number(r"^stream, what is done now: +(\d+)%", text) > 60
-
-
-def scikit_learn_pipeline(text):
-    assert number(r"^folds of people: ([\d.]+)%", text) > 75
-    assert len(re.findall(r"^  [\d.]+% \{", text, re.MULTILINE)) == 6
-    assert number(r"cross-validation, ([\d.]+)% of the test", text) > 65
-    assert "a new person squats: squat" in text
-
-
-def few_shot_labelling(text):
-    mean = {
-        way: np.array(re.findall(r"([\d.]+)% ±", cells), dtype=float)
-        for way, cells in re.findall(r"^(poses, \w+|embeddings, \w+) +(.+)$", text, re.MULTILINE)
-    }
-    assert len(mean) == 4
-    for accuracies in mean.values():
-        assert (np.diff(accuracies, prepend=CHANCE) > 0).all(), "more labels, more right"
-    assert (mean["embeddings, balanced"] > mean["poses, balanced"] + 10).all()
-    assert (mean["embeddings, medoids"] > mean["embeddings, random"]).all()
-    assert number(r"^least similar fifth: ([\d.]+)%", text) <= number(r"^all others: +([\d.]+)%", text)
-
-
-def pretraining_on_your_own_corpus(text):
-    [made] = re.findall(r"^Encoder\((.+): convolution", text, re.MULTILINE)
-    encoder = skelrep.load_pretrained(made)
-    assert encoder.config.backbone == i2md_small().encoder.backbone
-    assert encoder.embed(np.random.default_rng(0).normal(size=(30, 20, 3)), skeleton="kinect-20").shape == (
-        1,
-        encoder.dim,
-    )
-    assert [int(step) for step in re.findall(r"^  step +(\d+): loss [\d.]+, 1-NN", text, re.MULTILINE)][-1] == 3
-    scores = dict(re.findall(r"^(untrained|yours|bundled) +kNN .*?1-NN ([\d.]+) %", text, re.MULTILINE))
-    assert min(map(float, scores.values())) > 4 * CHANCE
-    assert float(scores["bundled"]) > float(scores["untrained"])
-
-
-JUDGES = {
-    judge.__name__: judge
-    for judge in (
-        quickstart,
-        knn_and_linear_probe,
-        clustering_and_map,
-        retrieval,
-        mediapipe_landmarks,
-        live_streaming,
-        scikit_learn_pipeline,
-        few_shot_labelling,
-        pretraining_on_your_own_corpus,
-    )
-}
 
 
 @pytest.mark.slow
@@ -201,7 +79,7 @@ def test_walk_through(script, tmp_path):
         pixels = imread(picture)
         assert min(pixels.shape[:2]) > 200
         assert pixels[..., :3].std() > 0.05, "something is drawn"
-    JUDGES[script](done.stdout)
+    CHECKS[script](done.stdout)
 
 
 def test_own_landmarks(motion, tmp_path):

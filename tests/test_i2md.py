@@ -23,7 +23,7 @@ from skelrep.train.losses import EXCLUDED
 from skelrep.train.memory import Memory
 from skelrep.train.recipes import LOSSES, Recipe
 from tests.corpus_data import METHOD, corpus_of, pairs, recordings, small, small_paper
-from tests.test_losses import naive_distillation, naive_info_nce, unit
+from tests.naive_losses import naive_distillation, naive_info_nce, unit
 
 NAMES = ["instance", "cross_modal", "cluster", "intra_modal"]
 BACKBONES = pytest.mark.parametrize("make", [small, small_paper], ids=["convolution", "recurrent"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_examples import EXAMPLES, JUDGES
+from tests.example_checks import CHECKS, EXAMPLES
 
 nbformat = pytest.importorskip("nbformat", reason="notebooks are read by nbformat: pip install '.[test]'")
 
@@ -67,7 +67,7 @@ def test_runs_in_a_kernel(name, tmp_path, monkeypatch):
     text = "".join(output.text for output in outputs if output.get("name") == "stdout")
     for output in outputs:  # tqdm asks for ipywidgets, which are an extra
         assert output.get("name") != "stderr" or "TqdmWarning" in output.text
-    JUDGES[name](text)
+    CHECKS[name](text)
     shown = [output for output in outputs if "image/png" in output.get("data", ())]
     drawn = re.findall(r"^drawn: (.+)$", text, re.MULTILINE)
     assert len(shown) == len(drawn) > 0, "each picture is seen in the notebook, too"

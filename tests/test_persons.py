@@ -12,7 +12,7 @@ from skelrep.encoder import Encoder
 from skelrep.persons import coordinate_energy, most_active, motion_energy, sightings
 from skelrep.poses import Poses
 from skelrep.preprocess import ROBUST, prepare, prepare_weighted
-from tests.test_preprocess import COMMON, KINECT, moving, standing
+from tests.standing_bodies import COMMON, KINECT, moving, standing
 
 ROBUST_16 = replace(ROBUST, frames=16)
 

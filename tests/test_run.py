@@ -215,7 +215,7 @@ def test_errors_of_pretrain_are_one_sentence(finished, files, tmp_path, capsys):
     read(files / "judged.npz")[:1].save(files / "single.npz")
     assert "single.npz holds 1 clip" in said("i2md_small", "--monitor", files / "single.npz")
     assert not (tmp_path / "run").exists()
-    assert "holds a run of another recipe" in said("i2md_small", "--set", *SMALL, "steps=5", run=finished)
+    assert "has a run with another recipe" in said("i2md_small", "--set", *SMALL, "steps=5", run=finished)
 
 
 def test_errors_of_export_are_one_sentence(finished, files, tmp_path, capsys):
@@ -229,7 +229,7 @@ def test_errors_of_export_are_one_sentence(finished, files, tmp_path, capsys):
     }.items():
         assert words in refused(capsys, "export", finished, model, "--results", tmp_path / results)
     assert not model.exists()
-    assert "holds no run with a checkpoint" in refused(capsys, "export", files / "corpus", model)
+    assert "has no run with a checkpoint" in refused(capsys, "export", files / "corpus", model)
     for taken in (files / "corpus", tmp_path / "words.json"):
         assert "exists and is not an empty folder" in refused(capsys, "export", finished, taken)
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from skelrep.io.ntu import columns_of
-from skelrep.io.numpy_files import seen
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
 from skelrep.missing import absent_as_nan
 from skelrep.npy import opened
+from skelrep.persons import ever_seen
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -64,7 +64,7 @@ def read_agcn(path: Path, options: ReadOptions) -> Poses:
             clip = np.array(rows.transpose(3, 1, 2, 0), dtype=np.float32)  # (M, T, V, C)
             length = _true_length(clip) if frames is None else int(frames[i])
             clip = absent_as_nan(clip[:, : max(length, 1)])
-            clips.append(clip[seen(clip)])
+            clips.append(clip[ever_seen(clip)])
     return Poses(
         clips,
         table,

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from skelrep.io.kinematics import positions, rotation
-from skelrep.io.numpy_files import rate
 from skelrep.io.reader import Reader, ReadOptions, RootOffset
+from skelrep.io.timeline import rate
 from skelrep.memory_budget import bounded
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve

@@ -11,6 +11,7 @@ import numpy as np
 from skelrep.io.matlab import read_mat_array
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.npy import opened
+from skelrep.persons import ever_seen
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -78,30 +79,12 @@ def _ctrgcn(content: Any, skeleton: Any, split: str | None) -> Poses:
         parts.append(
             replace(
                 poses,
-                clips=[clip[seen(clip)] for clip in poses.clips],
+                clips=[clip[ever_seen(clip)] for clip in poses.clips],
                 labels=labels.argmax(axis=1) if labels is not None and labels.ndim == 2 else labels,
                 info={"split": np.full(len(poses), half)},
             )
         )
     return Poses.concatenate(parts)
-
-
-def rate(seconds: float) -> float | None:
-    """Frames per second from the seconds between two; 0.0333333 means 30, written with too few digits."""
-    if not np.isfinite(seconds) or seconds <= 0:
-        return None
-    fps = 1 / seconds
-    return float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps
-
-
-def seen(clip: np.ndarray) -> np.ndarray:
-    """Which persons of a (M, T, V, C) clip were ever seen, as (M,) booleans: the others are padding.
-
-    Where nobody was, the first counts as seen, since a clip has at least one person.
-    """
-    present = np.asarray(~np.isnan(clip).all(axis=(1, 2, 3)))
-    present[0] |= not present.any()
-    return present
 
 
 def read_mat(path: Path, options: ReadOptions) -> Poses:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from skelrep.io.ntu import columns_of
-from skelrep.io.numpy_files import seen
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
 from skelrep.missing import absent_as_nan
+from skelrep.persons import ever_seen
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
@@ -105,7 +105,7 @@ def _clip(entry: dict, name: str) -> tuple[np.ndarray, np.ndarray | None]:
             )
         score = score[:, :frames].astype(np.float32)
         clip[score == 0] = np.nan
-    present = seen(clip)
+    present = ever_seen(clip)
     return clip[present], None if score is None else score[present]
 
 

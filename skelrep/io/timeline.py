@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skelrep.io.key_names import PRESENTATION
-from skelrep.io.numpy_files import rate
 from skelrep.memory_budget import bounded
 
 # Plausible frames per second. Units are factors of 1000 apart and the range is narrower than that, so that the period
@@ -328,3 +327,11 @@ def _disagree(times: np.ndarray, position: np.ndarray) -> bool:
     drift = np.concatenate([[0.0], np.cumsum(excess)])
     drift -= np.polyval(np.polyfit(position, drift, 1), position) if len(drift) > 2 else 0.0
     return bool((excess > _PAUSE).any() or drift.std() > 1.5)
+
+
+def rate(seconds: float) -> float | None:
+    """Frames per second from the period in seconds; 0.0333333 is 30 written with too few digits."""
+    if not np.isfinite(seconds) or seconds <= 0:
+        return None
+    fps = 1 / seconds
+    return float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps

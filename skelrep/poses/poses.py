@@ -18,6 +18,7 @@ from skelrep.poses import npz, xarrays
 from skelrep.poses.columns import plain_column
 from skelrep.poses.concatenation import concatenated
 from skelrep.poses.joining import joined
+from skelrep.poses.windows import windows
 from skelrep.skeleton_guess import skeleton_of
 from skelrep.skeletons import Skeleton, resolve
 from skelrep.splits import in_split, split_names
@@ -286,33 +287,7 @@ class Poses:
         Raises:
             ValueError: without fps, or for a window or stride that is not positive.
         """
-        stride = window if stride is None else stride
-        if self.fps is None:
-            raise ValueError("windows are in seconds, so the poses need fps; pass fps=")
-        if not (0 < window < np.inf and 0 < stride < np.inf):
-            raise ValueError(f"window and stride must be positive seconds, got {window} and {stride}")
-        length, step = max(1, round(window * self.fps)), max(1, round(stride * self.fps))
-        source, starts, ends = [], [], []
-        for i, clip in enumerate(self.clips):
-            last = max(clip.shape[1] - length, 0)
-            begins = list(range(0, last + 1, step))
-            if begins[-1] != last:
-                begins.append(last)
-            seen = np.logical_not(np.isnan(clip).all(axis=(0, 2, 3)))
-            # Of a recording that shows nobody one window stays, for embedding to refuse by its name.
-            begins = [begin for begin in begins if seen[begin : begin + length].any()] or begins[:1]
-            source += [i] * len(begins)
-            starts += begins
-            ends += [min(begin + length, clip.shape[1]) for begin in begins]
-        picked = self[np.asarray(source, dtype=int)]
-        seconds = np.asarray(starts) / self.fps, np.asarray(ends) / self.fps
-        return replace(
-            picked,
-            clips=[clip[:, a:b] for clip, a, b in zip(picked.clips, starts, ends)],
-            ids=[f"{name}@{a:.2f}-{b:.2f}" for name, a, b in zip(picked.ids, *seconds)],
-            scores=None if picked.scores is None else [s[:, a:b] for s, a, b in zip(picked.scores, starts, ends)],
-            info=picked.info | {"source": np.asarray(picked.ids), "start": seconds[0], "end": seconds[1]},
-        )
+        return windows(self, window, stride)
 
     @staticmethod
     def concatenate(parts: Sequence[Poses]) -> Poses:

@@ -1,6 +1,6 @@
-"""Augmentation: batched, on the device, in the encoder's normalised space.
+"""Augmentation of normalised poses, in batches on the device.
 
-Two kinds: for unseen sensors (`i2md_small`), and CMD's (the paper line).
+There are two kinds: one that simulates unseen sensors (`i2md_small`), and that of CMD (the recipes of the paper).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class AugmentConfig:
             left and right are meaningful.
         yaw: Rotation about the vertical in degrees.
         tilt: Rotation about each horizontal axis in degrees.
-        shear: Off-diagonal entries of a matrix with unit diagonal, as CMD's shear, but milder.
+        shear: Off-diagonal entries of a matrix with unit diagonal, like CMD's shear but smaller.
         limbs: Relative change of each bone's length.
         offset: Displacement of each joint, the same in all frames: sensors and body models locate joints differently,
             and persons differ in posture.
@@ -46,7 +46,8 @@ class AugmentConfig:
         spikes: Fraction of joints and frames that are outliers in these views.
         spike: Standard deviation of outliers on each axis.
         flat_views: Fraction of views without depth, as from a single camera.
-        flat_yaw: Rotation of these views about the vertical before, in degrees: cameras are seldom directly in front.
+        flat_yaw: Rotation of these views about the vertical, before depth is removed, in degrees: a camera is rarely
+            exactly in front of a person.
         still_views: Fraction of views in which persons stand still before the action, after it, or both.
         still: Largest fraction of such a view in which they stand still.
         coarse_views: Fraction of views with few frames, as in short clips and at low frame rates.
@@ -100,7 +101,7 @@ PARTS = (  # groups of joints that may be missing together
     LEGS,
     ("mid_hips", "left_hip", "right_hip", *LEGS),
 )
-DRIFT_KNOTS = 6  # random displacements between which a drift is interpolated: slower than gestures
+DRIFT_KNOTS = 6  # random displacements from which a drift is interpolated; it is slower than gestures
 
 
 def distort(
@@ -136,7 +137,7 @@ def distort(
 
 
 def corrupt_or_shear(poses: Tensor, config: CMDAugmentConfig) -> Tensor:
-    """One random distortion for each of (B, M, T, V, 3) views, as `CMDAugmentConfig` says."""
+    """Applies one random distortion to each of (B, M, T, V, 3) views, as `CMDAugmentConfig` specifies."""
     batch, joints = len(poses), poses.shape[3]
     coin = lambda fraction: torch.rand(batch, device=poses.device) < fraction  # noqa: E731
     uniform = torch.rand(2, batch, 3, 3, device=poses.device) * 2 - 1
@@ -160,7 +161,7 @@ def augment(
     *,
     hide: bool = True,
 ) -> Tensor:
-    """One random distortion for each of (B, T, V, 3) views, of which some, (B,), are mirrored left to right first."""
+    """Applies one random distortion to each of (B, T, V, 3) views; the views in `mirrored` (B,) are mirrored first."""
     batch, frames, joints, _ = poses.shape
     device = poses.device
     uniform = lambda *shape: torch.rand(*shape, device=device) * 2 - 1  # noqa: E731
@@ -191,7 +192,7 @@ def augment(
 
 def hidden(batch: int, skeleton: Skeleton, config: AugmentConfig, device: torch.device) -> Tensor:
     """(B, V) joints that are missing in all frames of a view."""
-    # Joints in the middle of the body are only missing with a whole part.
+    # Joints in the middle of the body are missing only together with a whole part.
     single = _constant([not joint.startswith("mid_") for joint in skeleton.joints], device)
     out = (torch.rand(batch, len(skeleton), device=device) < config.dropped_joints) & single
     out = out & (torch.rand(batch, 1, device=device) < config.dropped_views)

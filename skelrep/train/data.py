@@ -1,4 +1,4 @@
-"""The training corpus: prepared recordings, mapped into memory and cut into pairs of views at random."""
+"""The training corpus: memory-mapped recordings, from which random pairs of views are cut."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Corpus:
     """Clips for training: of one person each if the encoder aligns persons separately, else of up to M persons.
 
     Attributes:
-        rows: (F, V, 3) poses of all tracks (a person in a clip), concatenated, on the corpus's own skeleton. On the CPU
-            they are mapped from disk.
+        rows: (F, V, 3) poses of all tracks (a track is one person of a clip), concatenated, on the skeleton of the
+            corpus. On the CPU they are memory-mapped.
         starts: (R, M) first row of each person of a clip; -1 for absent persons.
         lengths: (R,) rows of each person of a clip.
         seconds: (R,) duration of each clip.
         matrix: (W, V) mapping from the corpus's skeleton to the encoder's.
-        device: The device on which views are computed; it holds `rows` too unless they are mapped from disk.
+        device: The device on which views are computed; `rows` are on it too, unless they are memory-mapped.
         about: Sources and licence of the corpus, for model cards.
     """
 
@@ -68,7 +68,9 @@ class Corpus:
             starts = np.full((len(first), config.preprocess.persons), -1, dtype=np.int64)
             starts[of[keep], within[keep]] = start[keep]
         if not len(first):
-            raise ValueError(f"{folder} holds no person of whom every joint is seen")
+            raise ValueError(
+                f"{folder} has no track in which every joint is seen; prepare poses of the whole body for this encoder"
+            )
         rows = rows if device.type == "cpu" or rows.nbytes > _free(device) // 2 else rows.to(device)
         lengths, seconds = length[first], length[first] / fps[clip[first]]
         seconds = seconds.astype(np.float32)
@@ -84,7 +86,7 @@ class Corpus:
         return torch.multinomial(self.seconds, batch, replacement=True)
 
     def epoch_slice(self, begin: int, batch: int, seed: int) -> Tensor:
-        """(batch,) clips from position `begin` on in an endless series of epochs, each in its own random order."""
+        """(batch,) clips from position `begin` of an endless series of epochs, each in its own random order."""
         clips: list[Tensor] = []
         while (missing := batch - sum(map(len, clips))) > 0:
             epoch, position = divmod(begin + batch - missing, len(self))
@@ -171,7 +173,7 @@ class Corpus:
 
 
 def sighted(lengths: Tensor, frames: int, config: AugmentConfig) -> Tensor:
-    """The times of the recorded frames between which the frames of views are interpolated.
+    """The times of the recorded frames from which the frames of views are interpolated.
 
     Some views have few recorded frames; in some views, persons stand still at the ends.
 
@@ -182,7 +184,7 @@ def sighted(lengths: Tensor, frames: int, config: AugmentConfig) -> Tensor:
 
     Returns:
         (B, T, 3): the times of the recorded frames before and after each frame, as fractions of the segment, and the
-        weight of the one after.
+        weight of the later one.
     """
     batch, device = len(lengths), lengths.device
     draw = torch.rand(5, batch, 1, device=device)

@@ -1,4 +1,4 @@
-"""Training with several processes started by `torchrun`: each computes a part of every batch; banks are the same."""
+"""Training in several processes started by `torchrun`: each computes a part of every batch; all have equal banks."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _on_cuda(module: nn.Module) -> bool:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes, of values forwards and of gradients backwards; torch's own is deprecated."""
+    """Sums values over all processes in the forward pass, gradients in the backward pass; torch's own is deprecated."""
 
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:  # type: ignore[override]

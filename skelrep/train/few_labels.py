@@ -10,8 +10,8 @@ import numpy as np
 def subset(labels: Any, fraction: float, seed: int, groups: Any = None) -> np.ndarray:
     """Draws a fraction of the clips at random, with equally many of each class.
 
-    The numbers of two classes differ by at most one where the classes are large enough. Every class has at least one
-    clip, so small fractions of small sets become larger than asked for. The subsets of one seed are nested.
+    Numbers of clips per class differ by at most one if the classes are large enough. Every class has at least one clip,
+    so a small fraction of a small set can give more clips than requested. The subsets of one seed are nested.
 
     Examples:
         >>> from skelrep.train.few_labels import subset
@@ -19,10 +19,10 @@ def subset(labels: Any, fraction: float, seed: int, groups: Any = None) -> np.nd
         array([0, 2, 3])
 
     Args:
-        labels: (N,) of any kind that sorts.
-        fraction: Of the N clips, above 0 and at most 1.
-        seed: Of the draw.
-        groups: (N,) subjects, recordings or the like; a class's clips are then drawn from as many of them as possible.
+        labels: (N,) labels of any type that can be sorted.
+        fraction: Fraction of the N clips, above 0 and at most 1.
+        seed: Random seed.
+        groups: (N,) groups, such as subjects or recordings; the clips of a class are drawn from as many as possible.
 
     Returns:
         Sorted int64 indices.
@@ -34,8 +34,8 @@ def subset(labels: Any, fraction: float, seed: int, groups: Any = None) -> np.nd
         raise ValueError(f"fraction={fraction!r} must be above 0 and at most 1; 0.05 is 5 % of the labels")
     codes = np.unique(np.asarray(labels), return_inverse=True)[1]
     order = np.random.default_rng(seed).permutation(len(codes))
-    # A stable sort by how many of its kind came before deals the clips out in turns: first to the groups of each class,
-    # then to the classes.
+    # Sorting by the number of earlier equals takes one clip of each group in turn within each class, and then one clip
+    # of each class in turn.
     if groups is not None:
         group_codes = np.unique(np.asarray(groups), return_inverse=True)[1]
         order = order[np.argsort(_earlier_equals((codes * len(codes) + group_codes)[order]), kind="stable")]

@@ -1,8 +1,8 @@
 """Fine-tuning: an encoder and a linear classifier trained together with labels.
 
-The literature often evaluates every epoch on the test clips and reports the best one (CMD's public linear evaluation
-does): a choice made with test labels, which makes the result too good. Here epochs and learning rates are fixed
-beforehand and the last epoch counts.
+The literature often evaluates every epoch on the test clips and reports the best one, as CMD's public linear evaluation
+does. That is a choice based on test labels, which makes the result too optimistic. Here epochs and learning rates are
+fixed beforehand, and the result is that of the last epoch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from skelrep.matmul import check_products
 from skelrep.poses import Poses
 from skelrep.train.augment import AugmentConfig, augment
 
-BATCH_WITHOUT_GRADIENTS = 256  # clips: enough to fill a GPU, and little memory
+BATCH_WITHOUT_GRADIENTS = 256  # clips, enough to occupy a GPU with little memory
 
 #: A third of the distortions of pretraining or less: new bodies and viewpoints, but one known sensor. Nothing is
 #: mirrored, because labels may distinguish left from right.
@@ -45,19 +45,21 @@ MILD_AUGMENTATION = AugmentConfig(
 class FinetuneConfig:
     """Settings of fine-tuning.
 
-    Chosen on the training subjects of UTD-MHAD, with two of them held out in turn; test subjects were not used.
+    The defaults were chosen on the training subjects of UTD-MHAD, two of whom were held out in turn; test subjects were
+    not used.
 
     Attributes:
-        epochs: Passes over the training clips; 60 gain less than a point, 15 lose one or two.
-        batch: Largest number of clips per step; small, so that one clip per class still makes dozens of steps.
-        learning_rate: AdamW's highest rate for the classifier; both rates fall as a half cosine to zero. Large, because
-            features of length 1 have entries of a few hundredths; 0.1 costs 3 to 7 points.
-        encoder_learning_rate: For the encoder, whose weights are good already; 3e-4 is no better.
-        weight_decay: Of matrices and kernels, as in pretraining.
-        augment: Distortions of the training clips (`mirror` is not used). None at all does as well as the mild ones;
-            those of pretraining cost 3 to 4 points.
+        epochs: Passes over the training clips; with 60, accuracy is less than a point higher, with 15, one or two
+            points lower.
+        batch: Largest number of clips per step; small, so that one clip per class still gives dozens of steps.
+        learning_rate: AdamW's highest learning rate for the classifier; both rates decay along a half cosine to zero.
+            It is large because features of length 1 have entries of a few hundredths; 0.1 costs 3 to 7 points.
+        encoder_learning_rate: Learning rate for the encoder, which is already trained; 3e-4 is no better.
+        weight_decay: Weight decay of matrices and kernels, as in pretraining.
+        augment: Distortions of the training clips (`mirror` is not used). No distortion is as good as the mild default;
+            the distortions of pretraining cost 3 to 4 points.
         precision: "float32", or "bfloat16" for the network's products, for large encoders on a GPU.
-        seed: Of everything random.
+        seed: Random seed.
     """
 
     epochs: int = 30
@@ -70,7 +72,7 @@ class FinetuneConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses a training without steps."""
+        """Raises a ValueError if `epochs` or `batch` is below 1."""
         if self.epochs < 1 or self.batch < 1:
             raise ValueError(f"epochs and batch must be at least 1, got {self.epochs} and {self.batch}")
 
@@ -84,7 +86,7 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.classes = classes
         self.linear = nn.Linear(encoder.dim, len(classes), device=encoder.device)
-        nn.init.zeros_(self.linear.weight)  # equal logits, where random weights would prefer some classes
+        nn.init.zeros_(self.linear.weight)  # so that all classes have equal logits at the start
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, prepared: Tensor) -> Tensor:
@@ -109,7 +111,7 @@ class Classifier(nn.Module):
         """Fraction of the clips that are classified correctly.
 
         Raises:
-            ValueError: if the poses have no labels, or one that was not trained on.
+            ValueError: if the poses have no labels, or a label that does not occur in training.
         """
         labels = checked_labels(poses, "test", self.classes)
         return float((self.predict(poses) == labels).mean())
@@ -124,7 +126,7 @@ def finetune(
 ) -> Classifier:
     """Trains a copy of an encoder and a linear classifier together, on the encoder's device.
 
-    BatchNorm keeps the statistics of pretraining: those of each batch cost 3 to 6 points (measured as in
+    BatchNorm uses the statistics of pretraining, because batch statistics cost 3 to 6 points (measured as described in
     `FinetuneConfig`). Parameters that are frozen in pretraining stay frozen.
 
     Args:
@@ -134,11 +136,11 @@ def finetune(
         show_progress: A progress bar on stderr; by default only in a terminal or notebook.
 
     Returns:
-        The classifier after the last epoch, in evaluation mode. Equal seeds give equal ones on the same device.
+        The classifier after the last epoch, in evaluation mode. Equal seeds give equal classifiers on the same device.
 
     Raises:
-        ValueError: if there are no labels, or of one class only, the encoder cannot take the poses, or the loss is not
-            finite at the end.
+        ValueError: if labels are missing or of one class only, if the encoder cannot take the poses, or if the loss is
+            not finite at the end.
     """
     labels = checked_labels(train, "training")
     return finetune_prepared(encoder, encoder.prepare(train), labels, config, show_progress=show_progress)
@@ -153,12 +155,12 @@ def finetune_prepared(
     from_scratch: bool = False,
     show_progress: bool | None = None,
 ) -> Classifier:
-    """`finetune` on clips that `encoder.prepare` has made.
+    """`finetune` for clips from `encoder.prepare`.
 
     Args:
         encoder: The pretrained encoder; it is not changed.
         prepared: (N, M, T, V, 3).
-        labels: (N,) of at least two classes.
+        labels: (N,) labels of at least two classes.
         config: Settings of the training.
         from_scratch: Whether the network starts from random weights instead of those of the encoder.
         show_progress: As in `finetune`.
@@ -201,15 +203,15 @@ def finetune_prepared(
                 optimizer.step()
                 schedule.step()
     if not torch.isfinite(loss):
-        raise ValueError(f"the loss is {loss.item()} after {config.epochs} epochs; take lower learning rates")
+        raise ValueError(f"the loss is {loss.item()} after {config.epochs} epochs; use lower learning rates")
     return model.eval()
 
 
 def checked_labels(poses: Poses, name: str, classes: np.ndarray | None = None) -> np.ndarray:
-    """The (N,) labels of poses: of at least two classes, or only of the given classes.
+    """The (N,) labels of poses, which must be of at least two classes or, if `classes` is given, only of these.
 
     Raises:
-        ValueError: otherwise; the message calls the poses by `name`.
+        ValueError: if they are not; the message uses `name` for the poses.
     """
     if poses.labels is None or not len(poses):
         raise ValueError(f"the {name} poses have {'no labels' if len(poses) else 'no clips'}; give one label per clip")
@@ -219,13 +221,13 @@ def checked_labels(poses: Poses, name: str, classes: np.ndarray | None = None) -
     if classes is not None and len(unseen := np.setdiff1d(found, classes)):
         raise ValueError(
             f"no training clip has the label {', '.join(map(str, unseen[:5]))}{', ...' if len(unseen) > 5 else ''}, "
-            f"which {np.isin(poses.labels, unseen).sum()} test clips have; leave them out"
+            f"which {np.isin(poses.labels, unseen).sum()} test clips have; remove these clips"
         )
     return poses.labels
 
 
 def _parameter_groups(model: Classifier, config: FinetuneConfig) -> list[dict]:
-    """Weight decay only for matrices and kernels, and a learning rate of its own for the encoder."""
+    """Parameter groups: weight decay only for matrices and kernels, and a separate learning rate for the encoder."""
     return [
         {
             "params": [p for p in part.parameters() if p.requires_grad and (p.ndim > 1) == decayed],
@@ -238,6 +240,6 @@ def _parameter_groups(model: Classifier, config: FinetuneConfig) -> list[dict]:
 
 
 def _distorted(clips: Tensor, encoder: Encoder, config: AugmentConfig) -> Tensor:
-    """Augmented (B, M, T, V, 3) clips: all persons of a clip alike, as one sensor sees them; absent ones stay zero."""
+    """Augments (B, M, T, V, 3) clips, all persons of a clip in the same way; absent persons stay zero."""
     present = persons_present(clips)[:, :, None, None, None]
     return augment(clips.flatten(1, 2), encoder.skeleton, config).view_as(clips) * present

@@ -1,4 +1,4 @@
-"""The method as one module: query encoders, momentum (EMA) encoders, banks, and a dict of named losses."""
+"""The method I²MD as one module: query encoders, momentum (EMA) encoders, banks, and a dict of named losses."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class MethodConfig:
         slots: K, the size of every bank.
         temperature: τ of both contrastive losses.
         neighbours: Number of slots in a teacher's neighbourhood, in both distillations.
-        teacher_temperature: τ_t of both.
-        student_temperature: τ_s of both.
+        teacher_temperature: τ_t of both distillations.
+        student_temperature: τ_s of both distillations.
         momentum: Momentum of the EMA encoders.
         instance: Weight of the instance contrast.
         cross_modal: Weight of the inter-modal mutual distillation (CMD).
-        cluster: Weight of the contrast between local clusters (DNA), on a branch of its own.
+        cluster: Weight of the contrast between local clusters (DNA), on a separate branch.
         intra_modal: Weight of the mutual distillation between the two branches (IMD).
         aggregated: n, the number of neighbours in a key's cluster (ours).
         aggregation_temperature: τ_d of their weights (ours).
@@ -78,15 +78,15 @@ class Batch:
     """The inputs of the losses of a batch: vectors of H branches (instance, cluster) and S streams.
 
     Attributes:
-        query: (H, S, B, P) unit vectors of the query encoders, the only ones with a gradient.
+        query: (H, S, B, P) unit vectors of the query encoders; only these have a gradient.
         key: (H, S, B, P) of the key encoders.
         centre: (H, S, B, P) the positive of each query: its key, or in the cluster branch the centre of a
             neighbourhood.
         bank: (H, S, K, P) keys of earlier batches; slot i of each came from the same clip.
-        exclude: (B, K) `EXCLUDED` where a slot holds the clip itself, else 0.
+        exclude: (B, K) `EXCLUDED` if a slot holds the clip itself, else 0.
         teacher: (H, S, B, K) cosines of the keys to the banks.
         near: (S, B, 1) the smallest cosine of each neighbourhood, whose slots are not negatives; or None.
-        config: Temperatures and the like.
+        config: Hyper-parameters, such as the temperatures.
     """
 
     query: Tensor
@@ -139,13 +139,13 @@ def cluster(batch: Batch) -> Tensor:
 
 
 def intra_modal(batch: Batch) -> Tensor:
-    """The mutual distillation between each stream's two branches (IMD), (2, S), the instance branch teaching first."""
+    """The mutual distillation between each stream's two branches (IMD), (2, S); first the instance branch teaches."""
     streams = batch.query.shape[1]
     pairs = batch.distilled(batch.teacher.flatten(0, 1), batch.student.flatten(0, 1))
     return torch.stack([pairs[:streams, streams:].diagonal(), pairs[streams:, :streams].diagonal()])
 
 
-#: The losses of I²MD; the weight of each is the field of its name in `MethodConfig`.
+#: The losses of I²MD; the weight of each is the field of the same name in `MethodConfig`.
 LOSSES: dict[str, Loss] = {
     "instance": instance,
     "cross_modal": cross_modal,
@@ -155,7 +155,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def fused(batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """The weighted sum of `LOSSES`, and each of them without a gradient: the same numbers, at a third of the time."""
+    """The weighted sum of `LOSSES`, and each loss without a gradient: the same numbers in a third of the time."""
     config, streams = batch.config, batch.query.shape[1]
     contrasts, pairs = (weights.to(batch.query.device, non_blocking=True) for weights in _weights(config, streams))
     total, contrast, taught = weighted_losses(
@@ -196,12 +196,12 @@ def _weights(config: MethodConfig, streams: int) -> tuple[Tensor, Tensor]:
 
 
 class Method(nn.Module):
-    """I²MD; with some weights set to 0 it is CMD, or MoCo on each stream.
+    """I²MD; if some weights are 0, it is CMD, or MoCo on each stream.
 
     The momentum encoders are exponential moving averages of the query encoders; their BatchNorm statistics come from
-    the batches of keys, as in CMD's code. Only the query encoder is kept after training.
+    the batches of keys, as in CMD's code. Only the query encoders are kept after training.
 
-    `pretrain` accepts any class or function that makes such a module from an encoder and a config; the module needs
+    `pretrain` accepts any class or function that creates such a module from an encoder and a config; the module needs
     `encoder`, `forward` and `after_step`.
     """
 
@@ -223,7 +223,7 @@ class Method(nn.Module):
         self.encoder = encoder
         self.losses = dict(losses or {})
         if taken := sorted({*LOSSES, "total"} & set(self.losses)):
-            raise ValueError(f"{taken[0]!r} is a loss of I²MD or their sum; give the further loss another name")
+            raise ValueError(f"{taken[0]!r} is a loss of I²MD or their sum; give the additional loss another name")
         sizes: dict[str, int] = {name: stream.dim for name, stream in encoder.streams.items()}  # type: ignore[misc]
         self.heads = nn.ModuleDict(
             {

@@ -1,7 +1,7 @@
 """The training loop, which can stop and resume at any step.
 
-All random numbers of a step are drawn from a seed that is computed from the recipe's seed, the step and the process, so
-a checkpoint needs neither the state of a generator nor the position of a sampler.
+The random numbers of a step depend only on the recipe's seed, the step and the process, so a checkpoint stores neither
+the state of a generator nor the position of a sampler.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def pretrain(
 
     Args:
         recipe: The hyper-parameters of the run.
-        corpus: The clips, on the device to train on. Each of several processes makes its own views of them.
+        corpus: The clips, on the device to train on. If there are several processes, each creates its own views.
         folder: Folder for `recipe.json`, `corpus.json` (sources and licence), `log.jsonl`, `checkpoint.pt`, and
             TensorBoard files if TensorBoard is installed. A checkpoint of the same recipe and corpus in it is resumed,
             with the same result as an uninterrupted run.
@@ -68,8 +68,8 @@ def pretrain(
         The trained encoder, in evaluation mode.
 
     Raises:
-        ValueError: if the folder holds a run of another recipe or corpus or a damaged checkpoint, or losses or weights
-            are not finite (the last good checkpoint is kept).
+        ValueError: if the folder has a run of another recipe or corpus, or a damaged checkpoint; or if losses or
+            weights are no longer finite (the last good checkpoint is kept).
         Stopped: after SIGTERM.
     """
     recipe.check()
@@ -88,7 +88,7 @@ def pretrain(
     encoder = Encoder(recipe.in_training).to(device)
     module = method(encoder, recipe.method).to(device).train()
     optimizer = _optimizer(module, recipe)
-    if writes:  # not earlier, so that an invalid recipe leaves no files
+    if writes:  # after the checks, so that an invalid recipe leaves no files
         _claim(folder, recipe, corpus.about)
     with _locked(folder) if writes else contextlib.nullcontext(), _asked_to_stop() as asked:
         begin = _resume(folder / "checkpoint.pt", module, optimizer)
@@ -153,9 +153,9 @@ SHOW_EVERY = 20  # steps; reading a loss synchronises with the device
 def _keep_memory() -> None:
     """Lets glibc keep the memory that a step frees for the next step.
 
-    Otherwise it is returned to the system and cleared again, which takes a tenth of a step on a CPU.
+    Otherwise glibc returns it to the system, which clears it again; that takes a tenth of a step on a CPU.
     """
-    with contextlib.suppress(OSError, AttributeError):  # another system, or another library
+    with contextlib.suppress(OSError, AttributeError):  # another operating system, or another C library
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(_TRIM_THRESHOLD, 2**30)
         mallopt(_MMAP_THRESHOLD, 2**25)  # the largest allowed value
@@ -179,7 +179,7 @@ def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
         path, text = folder / f"{name}.json", json.dumps(part, indent=2)
         if path.exists():
             if path.read_bytes() != text.encode():
-                raise ValueError(f"{folder} holds a run of another {name}; give this one a folder of its own")
+                raise ValueError(f"{folder} has a run with another {name}; choose another folder for this run")
         else:
             with replacing(path) as file:
                 file.write(text.encode())
@@ -241,7 +241,7 @@ def _schedule(step: int, steps: int, recipe: Recipe) -> float:
 
 
 def _check_finite(method: Method, total: Tensor, step: int, folder: Path) -> None:
-    """Raises where a loss or a weight is not a number, before a checkpoint could keep it."""
+    """Raises a ValueError if a loss or a weight is not finite, before it is saved in a checkpoint."""
     healthy = torch.stack([total.isfinite(), *(p.isfinite().all() for p in _trained(method))]).all()
     if distributed.any_process(not healthy.item(), total.device):
         raise ValueError(
@@ -252,7 +252,7 @@ def _check_finite(method: Method, total: Tensor, step: int, folder: Path) -> Non
 
 @contextlib.contextmanager
 def _asked_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, for as long as the block runs."""
+    """An event that SIGTERM sets while the block runs."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield asked
@@ -311,10 +311,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state = checkpoints.load_checkpoint(path)
     except ValueError as error:
-        raise ValueError(f"{path} is damaged; remove it to begin the run anew") from error
+        raise ValueError(f"{path} is damaged; remove it to start the run again") from error
     kinds = {"step": int, "method": Mapping, "optimizer": Mapping}
     if not isinstance(state, dict) or not all(isinstance(state.get(name), kind) for name, kind in kinds.items()):
-        raise ValueError(f"{path} holds no checkpoint of skelrep; remove it to begin the run anew")
+        raise ValueError(f"{path} is not a checkpoint of skelrep; remove it to start the run again")
     return state
 
 
@@ -326,6 +326,6 @@ def _resume(path: Path, method: Method, optimizer: torch.optim.Optimizer) -> int
     try:
         method.load_state_dict(state["method"])
         optimizer.load_state_dict(state["optimizer"])
-    except Exception as error:  # of another network, or damaged; torch's message has many lines
-        raise ValueError(f"{path} does not match this recipe; remove it to begin the run anew") from error
+    except Exception as error:  # from another network, or damaged; torch's message has many lines
+        raise ValueError(f"{path} does not match this recipe; remove it to start the run again") from error
     return state["step"]

@@ -1,10 +1,10 @@
 """The losses of I²MD as pure functions of tensors.
 
-All losses are functions of `similarity`, the cosines between a batch of unit vectors and the slots of a bank, which is
-computed once and shared. None synchronises with the host, copies a bank, or sorts. Products and softmaxes are computed
-in float32 even under autocast, because cosines divided by temperatures of a few hundredths are too imprecise in
-bfloat16. `info_nce` and `mutual_distillation` are the readable forms; `Method` calls `weighted_losses`, which is equal
-and faster.
+All losses are functions of `similarity`: the cosines between a batch of unit vectors and the slots of a bank, which are
+computed once for all losses. No loss synchronises with the host, copies a bank, or sorts. Products and softmaxes are
+computed in float32 even under autocast, because cosines divided by temperatures of a few hundredths are too imprecise
+in bfloat16. `info_nce` and `mutual_distillation` are the readable forms; `Method` calls `weighted_losses`, which
+returns the same values faster.
 
 Letters: S streams (or other leading axes), B clips of the batch, K slots, P projected dimensions.
 """
@@ -19,12 +19,12 @@ from torch import Tensor
 
 from skelrep.matmul import product
 
-# Added to the cosine of an excluded slot: its exponential is exactly zero in float32 at any temperature in use, and,
-# unlike with -inf, its product with zero is zero.
+# Added to the cosine of an excluded slot. The exponential of the sum is exactly zero in float32 at any usual
+# temperature, and, unlike with -inf, products with zero are zero.
 EXCLUDED = -1e4
-LOWEST_COSINE = -2.0  # below every cosine, above every excluded one
+LOWEST_COSINE = -2.0  # below the cosine of every slot, above that of every excluded slot
 
-# Number of cosines per block of the losses on a CPU: half a megabyte, and about five such arrays are in use at a time.
+# Number of cosines per block of the losses on a CPU: half a megabyte; about five such arrays are in use at a time.
 CACHED = 2**17
 
 
@@ -66,7 +66,7 @@ def info_nce(positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
 def mutual_distillation(
     teacher: Tensor, student: Tensor, *, neighbours: int, teacher_temperature: float, student_temperature: float
 ) -> Tensor:
-    """Each of G groups (streams, branches) learns the neighbourhoods that every other group has in its bank.
+    """Each of G groups (streams, branches) learns the neighbourhoods that every other group finds in its own bank.
 
     KL(softmax(t_a[S] / τ_t) ‖ softmax(s_b[S] / τ_s)), mean over the batch, where S are the slots most similar to the
     teacher (CMD: Mao et al., ECCV 2022, arXiv 2208.12448). With modalities as groups this is inter-modal distillation;
@@ -101,7 +101,7 @@ def mutual_distillation(
         return divergence * (1 - torch.eye(len(student), dtype=student.dtype, device=student.device))
 
 
-SMALLEST = 1e-30  # keeps logarithms finite if all slots hold the clip itself, so that its neighbourhood is empty
+SMALLEST = 1e-30  # keeps logarithms finite if all slots hold the clip itself and its neighbourhood is empty
 
 
 def aggregate(
@@ -110,8 +110,8 @@ def aggregate(
     """Dynamic neighbours aggregation: the centre of a key and of the slots that are closest to it.
 
     c = normalise(a_0 v + Σ_{i ∈ N} a_i C_i) with N the n most similar slots and a = softmax([1, v·C_N] / τ_d). The
-    abstract of I²MD (arXiv 2310.15568) says that highly correlated neighbours are aggregated adaptively; this formula
-    is our interpretation. Because c is normalised, the denominator of the softmax cancels and a_0 can be set to 1.
+    abstract of I²MD (arXiv 2310.15568) states that highly correlated neighbours are aggregated adaptively; the formula
+    is our interpretation. Because c is normalised, the denominator of the softmax cancels, and a_0 can be set to 1.
 
     Args:
         key: (S, B, P) unit vectors v.
@@ -150,9 +150,10 @@ def weighted_losses(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """All losses of a batch and their weighted sum, with its gradient in closed form.
 
-    Equal to `info_nce` and `mutual_distillation` of `similarity(query, bank, exclude)` in a third of the time. Most
-    time is spent on passes over (G, B, K) arrays, so a few clips at a time pass through all of them while they are in
-    the cache, and the gradient overwrites the students' cosines. None of these arrays is kept after the call.
+    The values are those of `info_nce` and `mutual_distillation` of `similarity(query, bank, exclude)`, computed in a
+    third of the time. Most of the time is spent on passes over (G, B, K) arrays. Therefore all passes are made over a
+    few clips at a time, while these are in the cache, and the gradient overwrites the students' cosines. None of these
+    arrays is kept after the call.
 
     Args:
         query: (G, B, P) unit vectors of the students.
@@ -207,7 +208,7 @@ class _WeightedLosses(torch.autograd.Function):
             contrast, toward, gradient = _contrast(seen, drawn, view, least, each, temperatures[0])
             view, learner, found = (cosines[:, :taught] for cosines in (view, seen, gradient))
             divergence = _distil(view, learner, found, among, neighbours, temperatures[1:])
-            seen.copy_(gradient)  # `seen` is a view of `student`, which from here on holds the gradient
+            seen.copy_(gradient)  # `seen` is a part of `student`, which from now on contains the gradient
             parts.append((contrast, toward, divergence))
         contrast, toward, divergence = map(torch.cat, zip(*parts))
         context.save_for_backward(product(student, bank.mT).addcmul_(toward.transpose(0, 1), centre))
@@ -255,13 +256,13 @@ def _distil(
     """
     teacher_temperature, student_temperature = temperatures
     logits = _scaled(teacher, teacher.amax(dim=-1, keepdim=True), teacher_temperature)
-    # Boolean masks would take ten times as long on a CPU.
+    # A mask of floats, because a boolean mask takes ten times as long on a CPU.
     inside = torch.ge(teacher, _least_of_largest(teacher, neighbours), out=teacher.new_empty(teacher.shape))
     target = logits.exp().mul_(inside)
     total = target.sum(dim=-1, keepdim=True).clamp_(min=SMALLEST)
     negentropy = logits.mul_(target).sum(dim=-1, keepdim=True) / total - total.log()
     logits = _scaled(student, student.amax(dim=-1, keepdim=True), student_temperature)
-    # Every sum over S, for each pair of a teacher and a student, is a product of (T, K) by (K, T) in each clip.
+    # The sums over S for all pairs of teacher and student are a product of (T, K) by (K, T) per clip.
     expected = (target @ logits.mT) / total
     power = logits.exp_()
     normaliser = (inside @ power.mT).clamp_(min=SMALLEST)
@@ -276,7 +277,7 @@ def _scaled(cosines: Tensor, peak: Tensor, temperature: float) -> Tensor:
 
 
 def _least_of_largest(cosines: Tensor, count: int) -> Tensor:
-    """The smallest of the `count` largest cosines that are not excluded, (..., 1); of all if there are fewer."""
+    """The smallest of the `count` largest cosines that are not excluded, (..., 1); if there are fewer, of all."""
     slots = cosines.shape[-1]
     if count >= slots:
         return cosines.new_full((), LOWEST_COSINE)

@@ -1,4 +1,4 @@
-"""The memory banks: recent keys of all streams, first in, first out."""
+"""Memory banks: the most recent keys of all streams, as queues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Memory(nn.Module):
 
     Attributes:
         bank: (H, S, K, P) unit vectors of H branches and S streams; slot i of each came from the same clip.
-        clip: (K,) clip ids; -1 in slots that were not written yet, which hold random directions.
+        clip: (K,) clip ids; -1 for slots that have not been written yet and contain random directions.
         cursor: () index of the next slot to write.
     """
 
@@ -29,12 +29,12 @@ class Memory(nn.Module):
         self.register_buffer("cursor", torch.zeros((), dtype=torch.long))
 
     def own(self, clip: Tensor) -> Tensor:
-        """(B, K) `EXCLUDED` where a slot holds one of the given (B,) clips, else 0: the `exclude` of `similarity`."""
+        """(B, K): `EXCLUDED` if a slot holds the clip itself, else 0; the `exclude` argument of `similarity`."""
         return (clip[:, None] == self.clip) * EXCLUDED
 
     @torch.no_grad()
     def write(self, keys: Tensor, clip: Tensor) -> None:
-        """Replaces the oldest slots by (H, S, B, P) keys of (B,) clips; wraps, and never synchronises with the host."""
+        """Overwrites the oldest slots with (H, S, B, P) keys of (B,) clips, without synchronising with the host."""
         slots = (self.cursor + torch.arange(len(clip), device=clip.device)) % len(self.clip)
         self.bank.index_copy_(2, slots, keys.to(self.bank.dtype))
         self.clip.index_copy_(0, slots, clip)

@@ -1,4 +1,4 @@
-"""From files of poses to a training corpus on disk: a folder that training maps into memory."""
+"""Writes files of poses as a training corpus: a folder that training memory-maps."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def prepare(
         licence: Licence of the data, for the cards of models trained on it.
         clean: Whether to correct swapped left and right sides and to interpolate joints that jump away and back, as
             encoders with `undo_swaps` and `remove_spikes` do.
-        reader: Called with an input and `split=splits`; for other options, a `partial` of `skelrep.io.read_parts`.
+        reader: Called with an input and `split=splits`; for other options, pass a `partial` of
+            `skelrep.io.read_parts`.
 
     Returns:
         The content of `corpus.json`.
@@ -125,7 +126,7 @@ def _write(
                         seen.append(np.asarray(~np.isnan(tracks[:, 0]).any(axis=-1)))
                         kept.append(i)
                         source["hours"] += clip.shape[1] / poses.fps / 3600  # type: ignore[operator]
-                columns.append(_columns(poses[kept], path))
+                columns.append(_columns(poses[kept]))
                 source["clips"] += len(kept)
                 clips += len(kept)
         if target is None or not clips:
@@ -161,15 +162,15 @@ def _write_header(file: BinaryIO, rows: int, skeleton: Skeleton) -> None:
 def _matrix(poses: Poses, target: Skeleton, given: bool, path: str | os.PathLike) -> Tensor | None:
     """The mapping to `target`, None if the skeletons are equal; raises ValueError for unsuitable poses."""
     if poses.channels != 3:
-        raise ValueError(f"{path} holds two-dimensional poses; a training corpus needs three dimensions")
+        raise ValueError(f"{path} contains two-dimensional poses; a training corpus needs three dimensions")
     if poses.fps is None:
         raise ValueError(f"{path} has no frame rate; give it with --fps")
     if poses.skeleton.joints == target.joints:
         return None
     if not given:
         raise ValueError(
-            f"{path} is on the skeleton {poses.skeleton.name!r}, the inputs before it on {target.name!r}; give the one "
-            "to map all of them to: --to common-15, or skeleton= in Python"
+            f"{path} has the skeleton {poses.skeleton.name!r}, but the inputs before it have {target.name!r}; give a "
+            "skeleton to map all of them to: --to common-15, or skeleton= in Python"
         )
     return torch.from_numpy(mapping(poses.skeleton, target))
 
@@ -191,15 +192,12 @@ def _tracks(clip: np.ndarray, cleaned: Skeleton | None, matrix: Tensor | None) -
     if matrix is not None:
         rows = map_joints(torch.from_numpy(rows), matrix).numpy()
     tracks = rows.reshape(persons, frames, *rows.shape[1:])
-    return tracks[~np.isnan(tracks[:, 0]).any(axis=-1).all(axis=-1)]  # a joint that was ever seen is now in every frame
+    # A joint that is seen in any frame now has a position in every frame.
+    return tracks[~np.isnan(tracks[:, 0]).any(axis=-1).all(axis=-1)]
 
 
-def _columns(poses: Poses, path: str | os.PathLike) -> dict[str, np.ndarray]:
+def _columns(poses: Poses) -> dict[str, np.ndarray]:
     """The columns of the clips: ids, fps, labels and info."""
     columns = {"ids": np.array(poses.ids, dtype=str), "fps": np.full(len(poses), poses.fps)}
     columns |= {} if poses.labels is None else {"labels": poses.labels}
-    columns |= {f"info_{key}": column for key, column in poses.info.items()}
-    for key, column in columns.items():
-        if column.dtype.hasobject:
-            raise ValueError(f"{key} of {path} holds Python objects; make them integers or strings")
-    return columns
+    return columns | {f"info_{key}": column for key, column in poses.info.items()}

@@ -1,10 +1,11 @@
-"""An encoder evaluated by the protocols of the literature: neighbours, a linear probe, few labels, fine-tuning.
+"""Evaluation of encoders by the protocols of the literature: neighbours, linear probe, few labels, fine-tuning.
 
-No choice depends on test labels: epochs and learning rates are fixed beforehand, the last epoch counts, the
-regularisation of the probe is chosen on training clips alone, and test labels only serve to count correct predictions.
+No choice depends on test labels: epochs and learning rates are fixed beforehand, results are those of the last epoch,
+the regularisation of the probe is chosen on training clips alone, and test labels are used only to count correct
+predictions.
 
-Transfer is the same table for an encoder that was pretrained on other data: every row names the data of pretraining and
-the labelled data set.
+To measure transfer, pass an encoder that was pretrained on other data: every row names the data of pretraining and the
+labelled data set.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class ProtocolRow:
         protocol: One of `PROTOCOLS`.
         setting: "1-NN", "5-NN", "linear probe", "fine-tuned" or "from scratch".
         streams: The encoder's streams that were used.
-        fraction: The fraction of the training labels that was asked for.
+        fraction: The requested fraction of the training labels.
         clips: Number of training clips whose labels were used.
         accuracy: Fraction of the test clips classified correctly, mean over the seeds.
-        std: Standard deviation of the accuracy over the seeds (of a sample); None for a single one.
+        std: Sample standard deviation of the accuracy over the seeds; None for a single seed.
         seeds: Number of seeds.
         pretraining: The data that the encoder was pretrained on, according to its config.
         dataset: Name of the labelled data set.
@@ -65,7 +66,7 @@ class ProtocolTable:
     """The result of `protocols`.
 
     Attributes:
-        rows: One per result.
+        rows: One row per result.
         protocol: Settings, sizes and the version of skelrep.
     """
 
@@ -73,11 +74,11 @@ class ProtocolTable:
     protocol: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields in a form that JSON can hold."""
+        """All fields as JSON values."""
         return {"rows": [asdict(row) for row in self.rows], "protocol": self.protocol}
 
     def __str__(self) -> str:
-        """An aligned table under a line that names the encoder and the data set."""
+        """A line with the encoder and the data set, and an aligned table."""
         cells = [("protocol", "setting", "streams", "labels", "clips", "accuracy", "")]
         for row in self.rows:
             deviation = "" if row.std is None else f"± {100 * row.std:.1f} ({row.seeds} seeds)"
@@ -112,22 +113,22 @@ def protocols(
 ) -> ProtocolTable:
     """Evaluates an encoder by the protocols of the literature.
 
-    - "knn": 1 and 5 nearest neighbours by cosine among frozen features, fused and of each stream alone.
-    - "linear": a linear probe on frozen fused features, see `linear_eval`.
-    - "semi": for each fraction of the labels and each seed a `subset`; on it a linear probe on frozen features, and
-      fine-tuning. Where a class has a single clip the probe's C is 1.
+    - "knn": 1 and 5 nearest neighbours by cosine of frozen features, fused and of each stream alone.
+    - "linear": a linear probe on frozen fused features; see `linear_eval`.
+    - "semi": for each fraction of the labels and each seed, a linear probe and fine-tuning on a `subset` of the
+      training clips. If a class has a single clip, the probe's C is 1.
     - "finetune": fine-tuning with all labels.
 
     Args:
-        encoder: It is not changed.
+        encoder: The encoder; it is not changed.
         train: Clips with labels.
         test: Clips with labels that occur in training.
         which: Some of `PROTOCOLS`.
-        fractions: Of the labels, for "semi".
-        seeds: Repetitions of "semi" and "finetune", with the seeds from `config.seed` on.
+        fractions: Fractions of the labels for "semi".
+        seeds: Number of repetitions of "semi" and "finetune", with seeds from `config.seed` on.
         from_scratch: Also train the same network from random weights wherever the encoder is fine-tuned.
-        groups: Subjects, recordings or the like of the training clips; no group is then on both sides of a fold of the
-            probe, and subsets include as many groups as possible.
+        groups: Groups of the training clips, such as subjects or recordings. Cross-validation of the probe keeps a
+            group in one fold, and subsets include as many groups as possible.
         config: Settings of fine-tuning.
         dataset: Name of the labelled data set; by default its sizes.
         show_progress: A progress bar on stderr; by default only in a terminal or notebook.
@@ -140,15 +141,15 @@ def protocols(
             or the number of seeds is out of range, or the encoder cannot take the poses.
     """
     if unknown := [name for name in which if name not in PROTOCOLS]:
-        raise ValueError(f"no protocol is called {unknown[0]!r}; there are {', '.join(PROTOCOLS)}")
+        raise ValueError(f"there is no protocol {unknown[0]!r}; known protocols: {', '.join(PROTOCOLS)}")
     if seeds < 1:
-        raise ValueError(f"seeds={seeds!r} must be at least 1; fine-tuning is repeated this often")
+        raise ValueError(f"seeds={seeds!r} must be at least 1, the number of repetitions")
     labels = checked_labels(train, "training")
     classes = np.unique(labels)
     test_labels = checked_labels(test, "test", classes)
     groups = None if groups is None else np.asarray(groups)
     if groups is not None and groups.shape != (len(train),):
-        raise ValueError(f"groups has shape {groups.shape} for {len(train)} training clips; give one for each")
+        raise ValueError(f"groups has shape {groups.shape} for {len(train)} training clips; give one group for each")
     trainings = [("semi", fraction) for fraction in fractions if "semi" in which]
     trainings += [("finetune", 1.0)] * ("finetune" in which)
     all_seeds = range(config.seed, config.seed + seeds)
@@ -175,7 +176,7 @@ def protocols(
             for seed, chosen in zip(all_seeds, chosen_by_seed):
                 seeded = replace(config, seed=seed)
                 if protocol == "semi":
-                    # A class with one clip is missing from one side of every fold, so C would be chosen by chance.
+                    # A class with one clip is missing from one side of every fold, so the choice of C would be random.
                     single = np.unique(labels[chosen], return_counts=True)[1].min() == 1
                     accuracies.setdefault("linear probe", []).append(_probe(data, chosen, 1.0 if single else None))
                 accuracies.setdefault("fine-tuned", []).append(_finetuned(data, chosen, seeded))
@@ -200,7 +201,7 @@ def protocols(
 
 @dataclass
 class _Table:
-    """The rows of a table in the making."""
+    """Collects the rows of a table."""
 
     all_streams: str
     pretraining: str
@@ -234,7 +235,7 @@ class _Table:
 
 
 class _Data:
-    """The clips, their labels and the features of a frozen encoder, each computed once for all protocols."""
+    """The clips, their labels and their features by a frozen encoder, computed once for all protocols."""
 
     def __init__(
         self,
@@ -245,7 +246,7 @@ class _Data:
         test_labels: np.ndarray,
         groups: np.ndarray | None,
     ) -> None:
-        """Takes prepared clips (N, M, T, V, 3) and (Q, M, T, V, 3)."""
+        """Computes the features of prepared clips (N, M, T, V, 3) and (Q, M, T, V, 3)."""
         self.encoder, self.groups = encoder, groups
         self.train, self.labels = train, labels
         self.test, self.test_labels = test, test_labels
@@ -261,7 +262,7 @@ def _features(encoder: Encoder, prepared: Tensor) -> dict[str, Tensor]:
 
 
 def _neighbours(data: _Data) -> Iterator[tuple[str, int, float]]:
-    """Streams, k and accuracy: of all streams together, and of each."""
+    """Yields streams, k and accuracy, for all streams together and for each of them."""
     fuse, names = data.encoder.fuse, data.encoder.config.modalities
     for streams in dict.fromkeys([names, *((name,) for name in names)]):
         train, test = (fuse({name: one[name] for name in streams}) for one in (data.features, data.test_features))
@@ -272,7 +273,7 @@ def _neighbours(data: _Data) -> Iterator[tuple[str, int, float]]:
 def _probe(data: _Data, chosen: np.ndarray, C: float | None = None) -> float:
     """Accuracy of a linear probe on the fused features of the chosen training clips."""
     groups = None if data.groups is None else data.groups[chosen]
-    with warnings.catch_warnings():  # one clip per class was asked for
+    with warnings.catch_warnings():  # a subset may have one clip per class
         warnings.filterwarnings("ignore", "The number of unique classes")
         result = linear_eval(
             data.fused[chosen], data.labels[chosen], data.test_fused, data.test_labels, groups=groups, C=C
@@ -289,7 +290,7 @@ def _finetuned(data: _Data, chosen: np.ndarray, config: FinetuneConfig, from_scr
 
 
 def _pretraining_data(encoder: Encoder) -> str:
-    """The names of the data that the weights come from, as far as the config's free-form `training` says."""
+    """The names of the pretraining data, if the config's free-form `training` has them."""
     data = encoder.config.training.get("data")
     if not isinstance(data, list):
         return str(data or ("none" if encoder.source.name == "untrained" else "unknown"))

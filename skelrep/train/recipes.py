@@ -1,4 +1,4 @@
-"""Recipes: functions that return everything that a training run needs to be repeated."""
+"""Recipes: functions that return all hyper-parameters of a training run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Recipe:
     """The hyper-parameters of a training run.
 
     Attributes:
-        encoder: The encoder that is trained, including its preprocessing.
+        encoder: The config of the trained encoder, including its preprocessing.
         averages: Number of time spans over which a convolutional encoder averages its features in training, without the
             standard deviation; None: as in the encoder. Training may pool differently from inference, because pooling
             has no weights.
@@ -30,7 +30,7 @@ class Recipe:
         window: Shortest and longest duration of a clip in seconds, drawn such that all seconds of the corpus have equal
             probability; None: whole clips, each once per epoch.
         crop: Smallest and largest fraction of a clip in one view.
-        shortest: Minimum number of frames of a view, if its clip has as many.
+        shortest: Minimum number of frames of a view, unless its clip has fewer.
         batch: Clips per step, over all processes.
         steps: Number of optimiser steps; 0 if `epochs` is given.
         epochs: Number of passes over the corpus; 0 if `steps` is given.
@@ -39,8 +39,9 @@ class Recipe:
         learning_rate: The highest learning rate.
         weight_decay: Weight decay of the optimiser.
         warmup: Steps over which the learning rate rises linearly.
-        drop: Fraction of the run after which the learning rate is a tenth; None: it decays as a half cosine to zero.
-        decay: Last fraction of the run over which it decays; 1: the whole run except the warm-up.
+        drop: Fraction of the run after which the learning rate drops to a tenth; None: it decays along a half cosine to
+            zero.
+        decay: Last fraction of the run, in which the learning rate decays; 1: the whole run except the warm-up.
         clip_gradient: Maximum norm of the gradient of all weights together; 0: no limit.
         precision: "float32", or "bfloat16" for the products of the networks (losses stay in float32), which is faster
             on hardware with bfloat16 units.

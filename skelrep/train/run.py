@@ -1,4 +1,4 @@
-"""From a recipe's name to an encoder that can be published: the commands `pretrain` and `export`."""
+"""Trains with a named recipe and exports the encoder: the commands `pretrain` and `export`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(
         data: A folder written by `skelrep prepare`.
         folder: Folder of the run.
         changes: Changes of the recipe: "steps=100", "method.slots=2048", "window=None".
-        device: By default the best available one.
+        device: Where to train; by default the best available device.
         monitor: Labelled poses on which the frozen encoder is evaluated at every checkpoint with 1-NN: test against
             train if the file has these splits, else each clip against all others.
         save_every: Steps between checkpoints.
@@ -59,7 +59,7 @@ def run(
         Stopped: after SIGTERM.
     """
     if name not in RECIPES:
-        raise ValueError(f"no recipe is called {name!r}; there are {', '.join(RECIPES)}{nearest(name, RECIPES)}")
+        raise ValueError(f"there is no recipe {name!r}; known recipes: {', '.join(RECIPES)}{nearest(name, RECIPES)}")
     recipe = RECIPES[name]()
     for change in changes:
         recipe = changed(recipe, change)
@@ -143,7 +143,7 @@ def export(
     elif all((folder / name).exists() for name in ("checkpoint.pt", "recipe.json", "corpus.json")):
         encoder = _of_checkpoint(folder)
     else:
-        raise ValueError(f"{folder} holds no run with a checkpoint; `skelrep pretrain` makes one")
+        raise ValueError(f"{folder} has no run with a checkpoint; `skelrep pretrain` writes one")
     training = encoder.config.training
     if licence is not None:
         training["license"] = licence
@@ -167,7 +167,7 @@ def _of_checkpoint(folder: Path) -> Encoder:
     weights = {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
     try:
         encoder.load_state_dict(weights)
-    except Exception as error:  # torch names every tensor that does not fit, in as many lines
+    except Exception as error:  # torch lists every tensor that does not fit on a line of its own
         raise ValueError(f"the checkpoint in {folder} does not match its recipe.json") from error
     hyper = {key: value for key, value in plain.items() if key != "encoder"}
     encoder.config.training.update(

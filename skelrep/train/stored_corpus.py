@@ -20,7 +20,7 @@ class StoredCorpus(NamedTuple):
     Attributes:
         about: `corpus.json` without the skeleton: sources, hours, licence.
         skeleton: The skeleton of the rows.
-        rows: (F, V, 3) float32 poses of all tracks, mapped from disk.
+        rows: (F, V, 3) float32 poses of all tracks, memory-mapped.
         start: (R,) first row of each track.
         length: (R,) rows of each track.
         clip: (R,) index of the clip of each track, in ascending order.
@@ -42,7 +42,7 @@ def read_stored(folder: Path) -> StoredCorpus:
     """Opens a prepared corpus.
 
     Raises:
-        ValueError: if the folder holds no corpus, one of another version, or a damaged one; the message names the
+        ValueError: if the folder has no corpus, or one of another version or a damaged one; the message names the
             fault.
     """
     if not (folder / "corpus.json").exists():
@@ -59,7 +59,7 @@ def read_stored(folder: Path) -> StoredCorpus:
         skeleton = Skeleton(**{key: _tuples(value) for key, value in about.pop("skeleton").items()})
         with opened(folder / "tracks.npz") as tracks:
             start, length, clip, seen, fps = (tracks[key] for key in ("start", "length", "clip", "seen", "fps"))
-        # Copy-on-write, because torch expects writable memory; nothing writes to it.
+        # Copy-on-write, because torch expects writable memory, although nothing is written to it.
         rows = np.load(folder / "rows.npy", mmap_mode="c", allow_pickle=False)
         stored = StoredCorpus(about, skeleton, rows, start, length, clip, seen, fps)
         if fault := _fault(stored):

@@ -59,7 +59,7 @@ def test_a_damaged_description_is_refused(run, corpus, tmp_path, name, content):
         export(run, tmp_path / "out")
     assert type(caught.value) is ValueError
     assert not (tmp_path / "out").exists()
-    with pytest.raises(ValueError, match="a run of another"):
+    with pytest.raises(ValueError, match="run with another"):
         pretrain(small(steps=4), corpus, run)
     assert main(["info", str(run)]) == 1
 

@@ -8,28 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from skelrep.encoder import Encoder
-from skelrep.poses import Poses
 from skelrep.train.augment import AugmentConfig
 from skelrep.train.finetune import Classifier, FinetuneConfig, _distorted, finetune
-from tests.train.gestures import QUICK, fresh, gestures, recurrent
+from tests.train.gestures import QUICK, fresh, recurrent
 
 NOTHING = AugmentConfig(**{field.name: 0.0 for field in dataclasses.fields(AugmentConfig)})
-
-
-@pytest.fixture
-def encoder() -> Encoder:
-    return fresh()
-
-
-@pytest.fixture(scope="module")
-def train() -> Poses:
-    return gestures(36, 0)
-
-
-@pytest.fixture(scope="module")
-def test() -> Poses:
-    return gestures(24, 1)
 
 
 @pytest.mark.parametrize("make", [fresh, recurrent])

@@ -11,28 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from skelrep.encoder import Encoder
 from skelrep.evaluate import knn_eval, linear_eval
-from skelrep.poses import Poses
 from skelrep.preprocess import PreprocessConfig
 from skelrep.train.finetune import FinetuneConfig, finetune
 from skelrep.train.protocols import protocols
 from tests.train.gestures import QUICK, fresh, gestures, recurrent
-
-
-@pytest.fixture
-def encoder() -> Encoder:
-    return fresh()
-
-
-@pytest.fixture(scope="module")
-def train() -> Poses:
-    return gestures(36, 0)
-
-
-@pytest.fixture(scope="module")
-def test() -> Poses:
-    return gestures(24, 1)
 
 
 def test_table_has_every_protocol_with_the_results_of_the_public_functions(train, test):
@@ -125,7 +108,7 @@ def test_a_table_of_some_protocols(train, test):
 
 
 def test_unusable_arguments_are_refused(encoder, train, test):
-    with pytest.raises(ValueError, match="no protocol is called 'lineal'; there are knn, linear, semi, finetune"):
+    with pytest.raises(ValueError, match="no protocol 'lineal'.* knn, linear, semi, finetune"):
         protocols(encoder, train, test, which=("knn", "lineal"))
     with pytest.raises(ValueError, match="training poses have no labels"):
         protocols(encoder, dataclasses.replace(train, labels=None), test)
