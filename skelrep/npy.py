@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,32 @@ class Archive:
             raise ValueError(f"{self._path}: its array {name[:100]!r} cannot be read ({reason})") from error
         return array
 
+    def mapped(self, name: str) -> np.ndarray | None:
+        """The array of this name on the disk, of which only what is asked for is read; None if it is compressed.
+
+        Raises:
+            KeyError: if there is none.
+            ValueError: if it is damaged, or holds objects.
+        """
+        info = self._members[name]
+        if info.compress_type != zipfile.ZIP_STORED:
+            return None
+        try:
+            with self._zipped.open(info) as stream:
+                shape, fortran_order, dtype = _check_header(stream, info.file_size)
+                header = stream.tell()
+            with Path(self._path).open("rb") as file:  # the entry's own header, of which only the ends of names vary
+                file.seek(info.header_offset + 26)
+                names = sum(struct.unpack("<HH", file.read(4)))
+            start = info.header_offset + 30 + names + header
+            order = "F" if fortran_order else "C"
+            return (
+                np.memmap(self._path, dtype, "r", start, shape, order) if math.prod(shape) else np.empty(shape, dtype)
+            )
+        except Exception as error:
+            reason = str(error)[:300] if isinstance(error, ValueError) else type(error).__name__
+            raise ValueError(f"{self._path}: its array {name[:100]!r} cannot be read ({reason})") from error
+
 
 @contextmanager
 def opened(path: str | os.PathLike) -> Iterator[np.ndarray | Archive]:
@@ -119,13 +146,17 @@ def _mapped(path: str | os.PathLike, file: IO[bytes]) -> np.ndarray:
     return array
 
 
-def _check_header(stream: IO[bytes], size: int) -> None:
-    """Raises a ValueError unless the header of a `.npy` fits the `size` bytes of the whole."""
+def _check_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and type in the header of a `.npy`.
+
+    Raises:
+        ValueError: unless it fits the `size` bytes of the whole.
+    """
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
     elif version in ((2, 0), (3, 0)):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(stream)
     else:
         raise ValueError(f"its format version is {version}")
     if dtype.hasobject:
@@ -137,6 +168,7 @@ def _check_header(stream: IO[bytes], size: int) -> None:
         raise ValueError(f"its shape {str(shape)[:100]} has more items than the file has bytes")
     if count * dtype.itemsize > size - stream.tell():
         raise ValueError(f"its shape {str(shape)[:100]} of {dtype} needs more bytes than there are")
+    return shape, fortran_order, dtype
 
 
 def _check_text(array: np.ndarray) -> None:

@@ -35,7 +35,7 @@ ORDER = [
 ]
 ORDER += ["missing", "skeleton_guess", "fractions", "channels", "layouts", "persons", "tracking", "poses", "io"]
 ORDER += ["completion", "cleaning", "alignment", "preprocess", "checks"]
-ORDER += ["encoder", "hub", "embedding", "evaluate", "recordings", "plot", "sklearn", "train", "cli"]
+ORDER += ["encoder", "hub", "embedding", "corpus", "evaluate", "recordings", "plot", "sklearn", "train", "cli"]
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

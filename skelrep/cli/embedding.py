@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skelrep.cli.command import Command, UsageError, positive, whole
+from skelrep.cli.corpora import add_corpus, check_no_corpus_options, embed_corpus, is_folder
 from skelrep.cli.options import add_embedding, add_reading, column, embedding_options, load_encoder, reading_options
 from skelrep.cli.output import aligned, print_json, say, show
 from skelrep.cli.overwriting import Earlier
@@ -20,9 +21,6 @@ from skelrep.cli.stored import pair
 if TYPE_CHECKING:
     from skelrep.encoder import Encoder
     from skelrep.io.embeddings import Embeddings
-    from skelrep.poses import Poses
-
-_MAX_WAITING = 2**24  # coordinates collected before they are embedded together: 64 MB
 
 
 def _add_embed(parser: ArgumentParser) -> None:
@@ -36,16 +34,17 @@ def _add_embed(parser: ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="OUT",
-        help="OUT.npz or OUT.parquet (with ids, labels and times), OUT.npy (embeddings only), a folder, or - for .npy "
-        "on stdout (default: POSES.embeddings.npz beside each input)",
+        help="OUT.npz or OUT.parquet (with ids, labels and times), OUT.npy (embeddings only), - for .npy on stdout, or a "
+        "folder or URL for a corpus of any size, see below (default: POSES.embeddings.npz beside each input)",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace an output even if it has other rows")
+    parser.add_argument("--overwrite", action="store_true", help="replace an output file that has other rows")
     parser.add_argument("--split", help="only this split of a file that has several")
     parser.add_argument("--normalize", action="store_true", help="scale each row to length 1")
     parser.add_argument("--window", type=positive, metavar="SECONDS", help="one row per window instead of one per clip")
     parser.add_argument(
         "--stride", type=positive, metavar="SECONDS", help="time between the starts of windows (default: no overlap)"
     )
+    add_corpus(parser)
     add_reading(parser)
     add_embedding(parser)
 
@@ -56,6 +55,12 @@ def _embed(arguments: Namespace) -> None:
     from skelrep.embedding import maker
     from skelrep.io import embeddings as stored
 
+    if arguments.stride is not None and arguments.window is None:
+        raise UsageError("--stride needs --window")
+    if is_folder(arguments.output):
+        embed_corpus(_inputs(arguments), arguments)
+        return
+    check_no_corpus_options(arguments)
     jobs = _jobs(arguments)
     for _, target in jobs:
         if target == "-":
@@ -78,7 +83,6 @@ def _embed(arguments: Namespace) -> None:
             np.save(content, table.rows)
             sys.stdout.buffer.write(content.getbuffer())
         else:
-            Path(target).parent.mkdir(parents=isinstance(target, Path), exist_ok=True)
             stored.save(table, target)
         written.append((str(target), table.rows.shape))
     if arguments.json:
@@ -92,24 +96,25 @@ def _embed(arguments: Namespace) -> None:
 
 
 def _jobs(arguments: Namespace) -> list[tuple[list[str], str | Path]]:
-    """The inputs of each output. An output that is a `Path` has its folder created."""
-    from skelrep.io import EMBEDDINGS
-
-    output: str | None = arguments.output
-    if arguments.stride is not None and arguments.window is None:
-        raise UsageError("--stride needs --window")
-    # When `skelrep embed folder/*` is run again, the pattern also matches the embeddings of the first run.
-    inputs = [name for name in arguments.poses if Path(name).suffixes[-2:-1] != [EMBEDDINGS]] or arguments.poses
-    if output and not output.endswith(os.sep) and not Path(output).is_dir():
-        return [(inputs, output)]
-    targets = [_target(name, output) for name in inputs]
+    """The inputs of each output. An output that is a `Path` was named here, not by the caller."""
+    inputs = _inputs(arguments)
+    if arguments.output:
+        return [(inputs, arguments.output)]
+    targets = [_target(name) for name in inputs]
     if twice := sorted({str(target) for target in targets if targets.count(target) > 1}):
         raise UsageError(f"several inputs would be written to {', '.join(twice)}; name one -o FILE.npz for all of them")
     return [([name], target) for name, target in zip(inputs, targets)]
 
 
-def _target(name: str, output: str | None) -> Path:
-    """The file for the embeddings of one input: beside it, or in the folder `output`."""
+def _inputs(arguments: Namespace) -> list[str]:
+    """The inputs, without embeddings: the pattern of `skelrep embed folder/*` matches those of an earlier run."""
+    from skelrep.io import EMBEDDINGS
+
+    return [name for name in arguments.poses if Path(name).suffixes[-2:-1] != [EMBEDDINGS]] or arguments.poses
+
+
+def _target(name: str) -> Path:
+    """The file for the embeddings of one input, beside it."""
     from skelrep.io import EMBEDDINGS
 
     path = Path(name.removeprefix("@")).expanduser()
@@ -120,65 +125,31 @@ def _target(name: str, output: str | None) -> Path:
         stem = path.name
     else:
         stem = path.stem
-    return (path.parent if output is None else Path(output)) / f"{stem}{EMBEDDINGS}.npz"
+    return path.parent / f"{stem}{EMBEDDINGS}.npz"
 
 
 def _embedded(
     inputs: list[str], encoder: Encoder, made_by: str, earlier: Earlier | None, arguments: Namespace
 ) -> Iterator[Embeddings]:
     """Embeds all clips of the inputs in parts of many clips, so that the poses need not fit into memory."""
+    from skelrep.corpus.clips import embedded, merged
+    from skelrep.io import read_parts
+
     some = False
-    for poses in _parts(inputs, arguments):
+    skip = new_report(arguments).skip if arguments.on_error == "skip" else None
+    path = inputs[0] if len(inputs) == 1 else inputs
+    for poses in merged(read_parts(path, split=arguments.split, **reading_options(arguments))):
         if arguments.window is not None:
             poses = poses.windows(arguments.window, arguments.stride)
         if earlier is not None and arguments.on_error == "stop":
             earlier.check(poses.ids, poses.info)
-        for part in _rows(poses, encoder, made_by, arguments):
+        options = embedding_options(arguments) | {"normalize": arguments.normalize}
+        for part in embedded(poses, encoder, made_by, skip, **options):
             some = True
             yield part
     if not some:
         reasons = "; ".join(f"{path}: {reason}" for path, reason in list(skipped(arguments).items())[:3])
         raise ValueError(f"no clip of {', '.join(inputs[:3])} can be embedded: {reasons}")
-
-
-def _parts(inputs: list[str], arguments: Namespace) -> Iterator[Poses]:
-    """Poses of all inputs; small files are joined, because batches of single clips are slow."""
-    from skelrep.io import read_parts
-    from skelrep.poses import Poses
-
-    def kind(poses: Poses) -> tuple:
-        columns = (poses.labels is None, *poses.info)
-        return (poses.skeleton.joints, poses.channels, poses.fps, columns)
-
-    waiting: list[Poses] = []
-    values = 0
-    path = inputs[0] if len(inputs) == 1 else inputs
-    for poses in read_parts(path, split=arguments.split, **reading_options(arguments)):
-        if waiting and (kind(poses) != kind(waiting[0]) or values > _MAX_WAITING):
-            yield Poses.concatenate(waiting)
-            waiting, values = [], 0
-        waiting.append(poses)
-        values += sum(clip.size for clip in poses.clips)
-    if waiting:
-        yield Poses.concatenate(waiting)
-
-
-def _rows(poses: Poses, encoder: Encoder, made_by: str, arguments: Namespace) -> list[Embeddings]:
-    """Embeddings of the clips; with `--on-error skip`, of those that can be embedded."""
-    from skelrep.io.embeddings import Embeddings
-
-    try:
-        rows = encoder.embed(poses, **embedding_options(arguments), normalize=arguments.normalize)
-        return [Embeddings.of(poses, rows, made_by)]
-    except ValueError as error:
-        if arguments.on_error != "skip":
-            raise
-        if len(poses) == 1:
-            new_report(arguments).skip(Path(poses.ids[0]), error)
-            return []
-    middle = len(poses) // 2  # bisection: finding few bad clips among many costs few batches
-    halves = (poses[:middle], poses[middle:])
-    return [part for half in halves for part in _rows(half, encoder, made_by, arguments)]
 
 
 def _add_search(parser: ArgumentParser) -> None:
@@ -236,6 +207,7 @@ COMMANDS = (
         (
             "embed clips.npz                         # writes clips.embeddings.npz beside it",
             "embed long.npz --window 2 --stride 0.5 -o windows.npz",
+            "embed recordings -o rows/               # a corpus of any size; run it again to resume",
             "embed clip.npy --skeleton coco-17 -o -  # writes .npy to stdout",
         ),
         _add_embed,

@@ -14,6 +14,7 @@ from skelrep.cli.output import outline, print_json, show
 from skelrep.json_text import read_object
 
 if TYPE_CHECKING:
+    from skelrep.corpus import Corpus
     from skelrep.encoder import Encoder
     from skelrep.io.embeddings import Embeddings
     from skelrep.poses import Poses
@@ -44,6 +45,7 @@ def _info(arguments: Namespace) -> None:
 
 def _described(arguments: Namespace) -> tuple[dict[str, Any], str]:
     """All facts for JSON, and the text for people."""
+    from skelrep import corpus
     from skelrep.io.embeddings import load
 
     path = Path(arguments.what).expanduser()
@@ -58,6 +60,8 @@ def _described(arguments: Namespace) -> tuple[dict[str, Any], str]:
         described = _run(path)
     elif (path / "corpus.json").exists():
         described = _corpus(path)
+    elif corpus.is_corpus(path):
+        described = _shards(path)
     elif (found := load(path)) is not None:
         described = _embeddings(found)
     if described is not None:
@@ -93,7 +97,7 @@ def _poses(poses: Poses) -> dict[str, Any]:
     }
 
 
-def _embeddings(found: Embeddings) -> tuple[dict[str, Any], str]:
+def _embeddings(found: Embeddings | Corpus) -> tuple[dict[str, Any], str]:
     facts: dict[str, Any] = {
         "embeddings": len(found.rows),
         "dim": found.rows.shape[1],
@@ -106,6 +110,16 @@ def _embeddings(found: Embeddings) -> tuple[dict[str, Any], str]:
     if found.ids is not None and len(found.ids):
         shown["ids"] = f"{found.ids[0]} ... {found.ids[-1]}"
     return facts, outline(shown)
+
+
+def _shards(path: Path) -> tuple[dict[str, Any], str]:
+    from skelrep import corpus
+
+    found = corpus.open(path, partial=True)
+    facts, text = _embeddings(found)
+    shards = sum(bool(shard.inputs) for shard in found.manifest.shards)
+    more = {"options": found.manifest.options, "shards": {"finished": shards - len(found.missing), "of": shards}}
+    return facts | more, f"{text}\n{outline(more)}"
 
 
 def _model(encoder: Encoder) -> tuple[dict[str, Any], str]:

@@ -55,9 +55,8 @@ def embeddings_or_poses(
 ) -> Embeddings | Poses:
     """What a file contains, or poses of several, with the labels and subjects that the arguments name."""
     from skelrep.io import members
-    from skelrep.io.embeddings import load
 
-    if isinstance(name, list) or (found := load(name)) is None:
+    if isinstance(name, list) or (found := stored(name)) is None:
         return read_poses(name, arguments, split)
     found = _relabelled(found, name, arguments)
     return found if split is None else found.take(members(found.info, split, name))
@@ -87,11 +86,17 @@ def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> 
     return found
 
 
-def rows_of(poses: Poses, name: str) -> np.ndarray:
-    """Embeddings that `skelrep embed` wrote for these poses; if they have ids, the ids are compared."""
+def stored(name: str) -> Embeddings | None:
+    """Embeddings in a file or in a folder of shards; None if it is neither."""
+    from skelrep import corpus
     from skelrep.io.embeddings import load
 
-    found = load(name)
+    return corpus.open(name).embeddings() if corpus.is_corpus(name) else load(name)
+
+
+def rows_of(poses: Poses, name: str) -> np.ndarray:
+    """Embeddings that `skelrep embed` wrote for these poses; if they have ids, the ids are compared."""
+    found = stored(name)
     if found is None:
         raise ValueError(f"{name} holds no embeddings; `skelrep embed -o FILE.npz` writes them")
     if found.ids is not None and found.ids.astype(str).tolist() != poses.ids:

@@ -19,10 +19,11 @@ from skelrep.persons import ever_seen
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
+PART = 2000  # clips in memory at a time, some 500 MB for two persons in 300 frames
 _DERIVED = ("data_bone", "data_motion", "data_joint_motion", "data_bone_motion")  # of joints; poses no more
 
 
-def read_agcn(path: Path, options: ReadOptions) -> Poses:
+def read_agcn(path: Path, options: ReadOptions) -> Iterator[Poses]:
     """Reads `train_data_joint.npy` (N, C, T, V, M) with `train_label.pkl` and `train_num_frame.npy` beside it.
 
     The label file holds (names, labels); it and the frame counts may be absent. These arrays have one length for all
@@ -34,9 +35,10 @@ def read_agcn(path: Path, options: ReadOptions) -> Poses:
         path: The `.npy` file. It is memory-mapped.
         options: `skeleton`: what the joints are; by default NTU's for 25 joints in 3-D.
 
-    Returns:
-        Clips (M, T, V, C) without persons that are never seen. Channels are taken for x, y, z (or x, y). Coordinates
-        are as the file has them, for NTU commonly relative to the first person's spine in every frame.
+    Yields:
+        `PART` clips (M, T, V, C) at a time, without persons that are never seen. Channels are taken for x, y, z (or
+        x, y). Coordinates are as the file has them, for NTU commonly relative to the first person's spine in every
+        frame.
 
     Raises:
         ValueError: if the array is of another shape, or the files beside it do not belong to it.
@@ -59,19 +61,39 @@ def read_agcn(path: Path, options: ReadOptions) -> Poses:
                 frames = np.asarray(counts).reshape(-1).astype(np.int64)
             if len(frames) != len(array):
                 raise ValueError(f"{frames_path} counts the frames of {len(frames)} clips, but {path} has {len(array)}")
-        clips = []
-        for i, rows in enumerate(array):
-            clip = np.array(rows.transpose(3, 1, 2, 0), dtype=np.float32)  # (M, T, V, C)
-            length = _true_length(clip) if frames is None else int(frames[i])
-            clip = absent_as_nan(clip[:, : max(length, 1)])
-            clips.append(clip[ever_seen(clip)])
-    return Poses(
-        clips,
-        table,
-        names or [],
-        labels,
-        info={"split": np.full(len(clips), prefix)} | columns_of(names or []),
-    )
+        columns = {"split": np.full(len(array), prefix)} | columns_of(names or [])
+        for some in _parts_of(len(array), options):
+            clips = []
+            for i in range(*some):
+                clip = np.array(array[i].transpose(3, 1, 2, 0), dtype=np.float32)  # (M, T, V, C)
+                length = _true_length(clip) if frames is None else int(frames[i])
+                clip = absent_as_nan(clip[:, : max(length, 1)])
+                clips.append(clip[ever_seen(clip)])
+            rows = slice(*some)
+            yield Poses(
+                clips,
+                table,
+                [str(i) for i in range(*some)] if names is None else names[rows],
+                None if labels is None else labels[rows],
+                info={key: column[rows] for key, column in columns.items()},
+            )
+
+
+def _parts_of(count: int, options: ReadOptions) -> Iterator[tuple[int, int]]:
+    """The ranges of clips that are read at a time."""
+    first, last = (0, count) if options.clips is None else options.clips
+    return ((at, min(at + PART, last)) for at in range(first, last, PART))
+
+
+def count(path: Path, options: ReadOptions) -> int:
+    """Number of clips in a data file."""
+    with opened(path) as array:
+        return len(array) if isinstance(array, np.ndarray) else 0
+
+
+def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Every data file with the files beside it."""
+    return ([file, *sorted(_companions(file) & {*files})] for file in _data(files))
 
 
 def sniff(path: Path) -> bool:
@@ -90,12 +112,17 @@ def collect(files: Sequence[Path]) -> list[Path]:
 
 def read_agcn_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
     """Reads the data files that `collect` found; where there are several, ids begin with the path of the file."""
-    companions = {other for file in files for other in _companions(file)}
-    data = [file for file in files if file not in companions]
+    data = _data(files)
     for file in data:
-        poses = read_agcn(file, options)
-        where = file.relative_to(folder).with_suffix("").as_posix()
-        yield poses if len(data) == 1 else replace(poses, ids=[f"{where}/{name}" for name in poses.ids])
+        where = file.relative_to(folder).with_suffix("").as_posix() if options.ids is None else options.ids[file]
+        bare = len(data) == 1 and options.ids is None
+        for poses in read_agcn(file, options):
+            yield poses if bare else replace(poses, ids=[f"{where}/{name}" for name in poses.ids])
+
+
+def _data(files: Sequence[Path]) -> list[Path]:
+    companions = {other for file in files for other in _companions(file)}
+    return [file for file in files if file not in companions]
 
 
 def _companions(path: Path) -> set[Path]:
@@ -145,4 +172,4 @@ def _true_length(clip: np.ndarray) -> int:
     return int(filled[-1]) + 1 if len(filled) else 1
 
 
-READER = Reader("agcn", (".npy",), read_agcn, sniff, collect, read_agcn_folder)
+READER = Reader("agcn", (".npy",), read_agcn, sniff, collect, read_agcn_folder, divide, count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,12 @@ class Embeddings:
         info = {key.removeprefix("info_"): column for key, column in columns.items() if key.startswith("info_")}
         return cls(rows, columns.get("ids"), columns.get("labels"), info, model)
 
+    @classmethod
+    def of_columns(cls, rows: np.ndarray, columns: dict[str, np.ndarray], model: str | None) -> Embeddings:
+        """Of rows and the columns of a table: `id`, `label` and `info_<column>`."""
+        plural = {singular: key for key, singular in _PARQUET.items()}
+        return cls._from(rows, {plural.get(name, name): column for name, column in columns.items()}, model)
+
     def columns(self) -> Iterator[tuple[str, np.ndarray]]:
         """All but the rows, by the names in an `.npz`."""
         named = {"ids": self.ids, "labels": self.labels, **{f"info_{key}": self.info[key] for key in self.info}}
@@ -68,6 +74,22 @@ class Embeddings:
         """Some of the rows, by their numbers or by (N,) booleans."""
         kept = {key: column[keep] for key, column in self.columns()}
         return self._from(self.rows[keep], kept, self.model)
+
+    def to_arrow(self) -> Any:
+        """A `pyarrow.Table`, one row per embedding, with the columns of the `.parquet` that `skelrep embed` writes.
+
+        Raises:
+            ModuleNotFoundError: without pyarrow (the extra `parquet`).
+
+        Examples:
+            >>> skelrep.io.embeddings.load("rows.npz").to_arrow().column_names
+            ['embedding', 'id', 'label', 'info_subject']
+        """
+        arrow = optional("pyarrow", "parquet")
+        rows = np.ascontiguousarray(self.rows, dtype=np.float32)
+        columns = {"embedding": arrow.FixedSizeListArray.from_arrays(arrow.array(rows.ravel()), rows.shape[1])}
+        columns |= {_PARQUET.get(key, key): arrow.array(column) for key, column in self.columns()}
+        return arrow.table(columns).replace_schema_metadata({"skelrep.model": self.model or ""})
 
     def about(self, row: int) -> dict[str, Any]:
         """Its id (without ids its number) and, where known, its label and the seconds of its window."""
@@ -118,7 +140,8 @@ def save(embeddings: Embeddings, path: str | Path) -> None:
                 arrays["model"] = np.asarray(embeddings.model)
             np.savez(file, **arrays)  # type: ignore[arg-type]
         else:
-            _write_parquet(embeddings, file)
+            # Embeddings seldom repeat.
+            optional("pyarrow.parquet", "parquet").write_table(embeddings.to_arrow(), file, use_dictionary=False)
 
 
 def load(path: str | os.PathLike) -> Embeddings | None:
@@ -157,15 +180,6 @@ _KEPT = ("embeddings", "model", "ids", "labels")
 _PARQUET = {"ids": "id", "labels": "label"}  # in the singular, as a column of a table is called
 
 
-def _write_parquet(embeddings: Embeddings, file: Any) -> None:
-    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
-    rows = np.ascontiguousarray(embeddings.rows, dtype=np.float32)
-    columns = {"embedding": arrow.FixedSizeListArray.from_arrays(arrow.array(rows.ravel()), rows.shape[1])}
-    columns |= {_PARQUET.get(key, key): arrow.array(column) for key, column in embeddings.columns()}
-    table = arrow.table(columns).replace_schema_metadata({"skelrep.model": embeddings.model or ""})
-    parquet.write_table(table, file, use_dictionary=False)  # embeddings seldom repeat
-
-
 def _read_parquet(path: Path) -> Embeddings | None:
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     compute = optional("pyarrow.compute", "parquet")
@@ -176,23 +190,31 @@ def _read_parquet(path: Path) -> Embeddings | None:
                 return None
             if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
                 raise ValueError(f"{path} is damaged: it has the column {twice[0]!r} more than once")
-            kept = [name for name in schema.names if name in _PARQUET.values() or name.startswith("info_")]
+            kept = known_columns(schema.names)
             table = file.read(columns=["embedding", *kept])
         lengths = compute.list_value_length(table["embedding"]).unique().to_pylist()
         if len(lengths) != 1 or not lengths[0]:
             raise ValueError(f"{path} is damaged: its embeddings are missing, or not all of one length")
         rows = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table["embedding"].chunks])
-        columns = {name: _values(table[name], name, path) for name in kept}
+        columns = {name: values(table[name], name, path) for name in kept}
     except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError, UnicodeError) as fault:
         # pyarrow's messages have several lines, and its OSError is of the content, not of the disk.
         raise ValueError(f"{path} is damaged, or its column 'embedding' holds no lists ({one_line(fault)})") from fault
-    plural = {singular: key for key, singular in _PARQUET.items()}
     model = (schema.metadata or {}).get(b"skelrep.model", b"").decode() or None
-    found = {plural.get(str(name), str(name)): column for name, column in columns.items()}
-    return Embeddings._from(rows.reshape(len(table), lengths[0]), found, model)
+    return Embeddings.of_columns(rows.reshape(len(table), lengths[0]), columns, model)
 
 
-def _values(column: Any, name: str, path: Path) -> np.ndarray:
+def known_columns(names: Iterable[str]) -> list[str]:
+    """The columns of a table of embeddings that are read, without the rows."""
+    return [name for name in names if name in _PARQUET.values() or name.startswith("info_")]
+
+
+def values(column: Any, name: str, path: object) -> np.ndarray:
+    """A column of a `pyarrow.Table` of embeddings.
+
+    Raises:
+        ValueError: if a value is missing; `path` names the file.
+    """
     if column.null_count:
         raise ValueError(f"{path} has no {name} in {column.null_count} of {len(column)} rows; fill them in")
     values = column.to_numpy()

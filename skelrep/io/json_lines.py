@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,13 +69,20 @@ def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
         ValueError: for a line that is no such object; its number is given.
     """
     with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
+        first, last = options.clips or (0, None)
+        for number, line in enumerate(itertools.islice(file, first, last), start=first + 1):
             if not line.strip():
                 continue
             try:
                 yield _from_object(json.loads(line), f"{path.stem}/{number - 1}", options)
             except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 raise ValueError(f"{path}, line {number}: no clip as an object of JSON ({error})") from error
+
+
+def count(path: Path, options: ReadOptions) -> int:
+    """Number of lines, each of which is a clip or empty."""
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
 
 
 def _from_object(found: dict[str, Any], name: str, options: ReadOptions) -> Poses:
@@ -99,4 +107,4 @@ def _from_object(found: dict[str, Any], name: str, options: ReadOptions) -> Pose
     )
 
 
-READER = Reader("jsonl", (".jsonl",), read_json_lines)
+READER = Reader("jsonl", (".jsonl",), read_json_lines, count=count)

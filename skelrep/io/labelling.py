@@ -40,12 +40,14 @@ class Column:
         self.key = "labels" if what == "label" else what
         self.level: int | None = None
         self.join: Join | None = None
+        self.table: Path | None = None
         self.column: str | None = None
         if isinstance(said, Mapping):
             self.join = Join(said, what)
         elif said == "folder" or re.fullmatch(r"folder:-?\d+", str(said)):
             self.level = _level(found, int(said[7:]) if ":" in said else None, what)
         elif (split := _table_and_column(str(said))) is not None:
+            self.table = split[0]
             self.join = Join(_read_table(*split, what, found), what)
         elif isinstance(said, str):
             self.column = said

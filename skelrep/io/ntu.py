@@ -85,11 +85,14 @@ def _read(path: Path, files: Sequence[Path], complete: Sequence[Path], options: 
     """The clips of those files that are complete; a warning counts the others."""
     table = resolve("ntu-25" if options.skeleton is None else options.skeleton, JOINTS)
     stems = ids = [file.stem for file in complete]
-    if len(set(stems)) < len(stems):
+    if options.ids is not None:
+        ids = [options.ids[file] for file in complete]
+    elif len(set(stems)) < len(stems):
         ids = [file.relative_to(path).with_suffix("").as_posix() for file in complete]
     labels, columns = labels_of(stems), columns_of(stems)
     empty = []
-    numbered = iter(tqdm(enumerate(complete), total=len(complete), desc="read", unit="file", delay=1, disable=None))
+    hidden = True if options.ids is not None else None  # of a corpus, whose shards are counted instead
+    numbered = iter(tqdm(enumerate(complete), total=len(complete), desc="read", unit="file", delay=1, disable=hidden))
     while some := list(itertools.islice(numbered, PART)):
         part = [(i, clip) for i, file in some if (clip := _bodies_or_none(file, options)) is not None]
         empty += [complete[i] for i, clip in part if not len(clip)]
@@ -104,7 +107,7 @@ def _read(path: Path, files: Sequence[Path], complete: Sequence[Path], options: 
                 30.0,
                 info={key: column[rows] for key, column in columns.items()},
             )
-    if len(empty) == len(complete):
+    if len(empty) == len(complete) and options.ids is None:
         raise ValueError(f"no frame of {path} holds a body" if len(files) == 1 else f"no file in {path} holds a body")
     reasons = []
     if listed := len(files) - len(complete):
@@ -232,4 +235,9 @@ def collect(files: Sequence[Path]) -> list[Path]:
     return [file for file in files if file.suffix.lower() == ".skeleton"]
 
 
-READER = Reader("ntu", (".skeleton",), read_ntu, collect=collect, read_many=read_ntu_folder)
+def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Every file alone, without those that the benchmarks leave out."""
+    return ([file] for file in files if file.stem not in incomplete())
+
+
+READER = Reader("ntu", (".skeleton",), read_ntu, collect=collect, read_many=read_ntu_folder, divide=divide)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,11 +12,13 @@ from skelrep.io.matlab import read_mat_array
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.npy import opened
 from skelrep.persons import ever_seen
-from skelrep.poses import Poses
+from skelrep.poses import Poses, npz
 from skelrep.skeletons import resolve
 
+_PART = 2000  # clips of a CTR-GCN file in memory at a time, some 400 MB
 
-def read_numpy(path: Path, options: ReadOptions) -> Poses:
+
+def read_numpy(path: Path, options: ReadOptions) -> Poses | Iterator[Poses]:
     """Reads `.npy` and `.npz` without ever executing a pickle.
 
     - `.npy`, or a `.npz` of a single array: (T, V, C) or (M, T, V, C) one clip, (N, M, T, V, C) a batch, anything
@@ -42,10 +44,10 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses:
             if said is not None:
                 raise ValueError(f"{name}= describes a single array, but {path} holds {', '.join(content.files)}")
         if "format_version" in content.files:
-            poses = Poses.load(path)
+            poses = Poses(**npz.load(path, options.clips))
             return poses if skeleton is None else replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
         if {"x_train", "x_test"} & set(content.files):
-            return _ctrgcn(content, skeleton, options.split)
+            return _ctrgcn(path, options)
         raise ValueError(
             f"{path} holds the arrays {', '.join(content.files) or 'none'}; expected a single array, skelrep's own "
             "(Poses.save) or CTR-GCN's (x_train, y_train, x_test, y_test)"
@@ -53,38 +55,71 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses:
 
 
 def _from_one(array: np.ndarray, path: Path, options: ReadOptions) -> Poses:
+    ids = None
+    if options.clips is not None:
+        array = array.take(range(*options.clips), axis=_axis_of_clips(array, options))
+        ids = [str(i) for i in range(*options.clips)]
     said = {"skeleton": options.skeleton, "layout": options.layout, "channels": options.channels}
-    poses = Poses.from_array(array, **said)
-    return replace(poses, ids=[path.stem]) if len(poses) == 1 else poses
+    poses = Poses.from_array(array, ids=ids, **said)
+    return replace(poses, ids=[path.stem]) if len(poses) == 1 and ids is None else poses
 
 
-def _ctrgcn(content: Any, skeleton: Any, split: str | None) -> Poses:
-    table = resolve("ntu-25" if skeleton is None else skeleton)
-    halves = [half for half in ("train", "test") if f"x_{half}" in content.files]
-    parts = []
-    for half in halves if split not in halves else [split]:
-        rows = content.padded(f"x_{half}")
-        if rows.ndim != 3 or rows.shape[2] % (3 * len(table)):
-            raise ValueError(
-                f"x_{half} has shape {rows.shape}; expected (clips, frames, persons x {len(table)} joints x 3) as "
-                "CTR-GCN writes it for NTU; pass skeleton= for other joints"
-            )
-        poses = Poses.from_array(
-            rows.reshape(*rows.shape[:2], -1, len(table), 3),
-            skeleton=table,
-            layout="NTMVC",
-            ids=[f"{half}-{i}" for i in range(len(rows))],
-        )
-        labels = content[f"y_{half}"] if f"y_{half}" in content.files else None
-        parts.append(
-            replace(
-                poses,
-                clips=[clip[ever_seen(clip)] for clip in poses.clips],
-                labels=labels.argmax(axis=1) if labels is not None and labels.ndim == 2 else labels,
-                info={"split": np.full(len(poses), half)},
-            )
-        )
-    return Poses.concatenate(parts)
+def _axis_of_clips(array: np.ndarray, options: ReadOptions) -> int | None:
+    """Which axis of an array counts clips; None where it is one clip, or all clips are needed to know its joints."""
+    if options.skeleton is None:
+        return None
+    layout = options.layout or ("NMTVC" if array.ndim == 5 else "")
+    return layout.index("N") if "N" in layout else None
+
+
+def _ctrgcn(path: Path, options: ReadOptions) -> Iterator[Poses]:
+    """The clips of a CTR-GCN file, `_PART` at a time."""
+    table = resolve("ntu-25" if options.skeleton is None else options.skeleton)
+    halves = ("train", "test")
+    with opened(path) as content:
+        assert not isinstance(content, np.ndarray)
+        before = 0
+        for half in (half for half in halves if f"x_{half}" in content.files):
+            array = content.mapped(f"x_{half}")
+            rows = content.padded(f"x_{half}") if array is None else array
+            if rows.ndim != 3 or rows.shape[2] % (3 * len(table)):
+                raise ValueError(
+                    f"x_{half} has shape {rows.shape}; expected (clips, frames, persons x {len(table)} joints x 3) as "
+                    "CTR-GCN writes it for NTU; pass skeleton= for other joints"
+                )
+            first, last = (0, len(rows)) if options.clips is None else (at - before for at in options.clips)
+            before += len(rows)
+            if options.split in halves and half != options.split and f"x_{options.split}" in content.files:
+                continue
+            labels = content[f"y_{half}"] if f"y_{half}" in content.files else None
+            labels = labels.argmax(axis=1) if labels is not None and labels.ndim == 2 else labels
+            for at in range(max(first, 0), min(last, len(rows)), _PART):
+                some = slice(at, min(at + _PART, last, len(rows)))
+                part = np.array(rows[some])
+                poses = Poses.from_array(
+                    part.reshape(*part.shape[:2], -1, len(table), 3),
+                    skeleton=table,
+                    layout="NTMVC",
+                    ids=[f"{half}-{i}" for i in range(some.start, some.stop)],
+                )
+                yield replace(
+                    poses,
+                    clips=[clip[ever_seen(clip)] for clip in poses.clips],
+                    labels=None if labels is None else labels[some],
+                    info={"split": np.full(len(poses), half)},
+                )
+
+
+def count(path: Path, options: ReadOptions) -> int | None:
+    """Number of clips in an array of known joints, or a `.npz` of skelrep's or CTR-GCN's that is not compressed."""
+    with opened(path) as content:
+        if isinstance(content, np.ndarray):
+            axis = _axis_of_clips(content, options)
+            return None if axis is None else content.shape[axis]
+        halves = [content.mapped(key) for key in ("x_train", "x_test") if key in content.files]
+        if halves:
+            return None if any(half is None for half in halves) else sum(map(len, halves))  # type: ignore[arg-type]
+    return npz.count(path)
 
 
 def read_mat(path: Path, options: ReadOptions) -> Poses:
@@ -97,7 +132,7 @@ def read_mat(path: Path, options: ReadOptions) -> Poses:
 
 
 READERS = (
-    Reader("npy", (".npy",), read_numpy),
-    Reader("npz", (".npz",), read_numpy),
+    Reader("npy", (".npy",), read_numpy, count=count),
+    Reader("npz", (".npz",), read_numpy, count=count),
     Reader("mat", (".mat",), read_mat),
 )

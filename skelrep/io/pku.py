@@ -70,7 +70,8 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
     if split in columns and not columns[split].any():
         raise ValueError(f"no clip of {folder} is in the split {split!r}")
     unseen = 0
-    for i, name in enumerate(tqdm(names, desc="read", unit="file", delay=1, disable=None)):
+    hidden = True if options.ids is not None else None  # of a corpus, whose shards are counted instead
+    for i, name in enumerate(tqdm(names, desc="read", unit="file", delay=1, disable=hidden)):
         if split in columns and not columns[split][i]:
             continue
         bodies = _bodies(skeletons[name])
@@ -106,6 +107,14 @@ def collect(files: Sequence[Path]) -> list[Path]:
     texts = [file for file in files if file.suffix.lower() == ".txt"]
     mine = [file for file in texts if sniff(file) or _SPLIT.fullmatch(file.stem)]
     return mine if any(map(sniff, mine)) else []
+
+
+def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
+    """Every recording alone: its skeletons, its labels and the lists of the splits."""
+    skeletons, labels = _by_kind(files)
+    lists = [file for file in files if _SPLIT.fullmatch(file.stem)]
+    for name in sorted(skeletons.keys() & labels.keys()):
+        yield [skeletons[name], labels[name], *lists]
 
 
 def _by_kind(files: Sequence[Path]) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -196,4 +205,4 @@ def _fault(path: Path) -> ValueError:
     return ValueError(f"{path} holds no frame")
 
 
-READER = Reader("pku", (".txt",), read_pku, sniff, collect, read_pku_folder)
+READER = Reader("pku", (".txt",), read_pku, sniff, collect, read_pku_folder, divide)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -35,6 +35,8 @@ class ReadOptions:
         channels: The meaning of the numbers of a joint in formats without names (see `skelrep.channels`).
         root_offset: What the position channels of a BVH root do to its OFFSET; None to judge by the height of the feet.
         pose_model: What detects persons in videos: a MediaPipe bundle, or a pose estimator.
+        clips: First and last clip (exclusive) to read, only for readers with `count`.
+        ids: What `read_many` calls the clips of a file, where it was decided before; None: the reader decides.
     """
 
     layout: str | None = None
@@ -47,6 +49,8 @@ class ReadOptions:
     channels: str | None = None
     root_offset: RootOffset | None = None
     pose_model: str | PathLike[str] | PoseEstimator | None = None
+    clips: tuple[int, int] | None = None
+    ids: Mapping[Path, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,10 @@ class Reader:
         read_many: Reads the files that `collect` chose: (the folder, its files, options).
         last_resort: Whether its files in a folder are read only if no other reader takes any file there. Videos beside
             files of poses are mostly what the poses were made from.
+        divide: The smallest lists of these files that `read_many` can read alone, in order, the file of the clips first
+            in each. None: all of them belong together.
+        count: Number of clips in a file, if some of them can be read alone (`ReadOptions.clips`) without reading the
+            others, else None.
 
     Examples:
         >>> from skelrep.io import Reader
@@ -81,3 +89,5 @@ class Reader:
     collect: Callable[[Sequence[Path]], list[Path]] | None = None
     read_many: Callable[[Path, Sequence[Path], ReadOptions], Iterator[Poses]] | None = None
     last_resort: bool = False
+    divide: Callable[[Sequence[Path]], Iterable[Sequence[Path]]] | None = None
+    count: Callable[[Path, ReadOptions], int | None] | None = None

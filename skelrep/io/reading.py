@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +12,9 @@ import numpy as np
 
 from skelrep.fractions import check_unit, fractions_postponed
 from skelrep.io.labelling import Column, splits_in_folders
+from skelrep.io.pieces import Piece, whole
 from skelrep.io.reader import Reader, ReadOptions, RootOffset
-from skelrep.io.registry import collected, reader_called, reader_for, readers, recognised, suffixes
+from skelrep.io.registry import reader_called, reader_for, recognised, suffixes
 from skelrep.io.report import ReadReport
 from skelrep.io.sources import Sources, sources
 from skelrep.io.video import PoseEstimator
@@ -142,25 +143,17 @@ def read_parts(
     """As `read`, but a data set of many files comes in parts, so that it need not fit into memory."""
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error must be 'stop' or 'skip', got {on_error!r}")
-    reader = None if format is None else reader_called(format)
     found = sources(path)
     counts = report if report is not None else ReadReport()
-    splits = [split] if isinstance(split, str) else list(split or ())
-    skip = counts.skip if on_error == "skip" else None
-    options = ReadOptions(
-        layout, skeleton, splits[0] if splits else None, fps, scale, skip, body_model, channels, root_offset, pose_model
+    declared = Declared(
+        format, layout, skeleton, split, fps, scale, min_score, zeros, body_model, channels, root_offset, pose_model
     )
     asked = [(labels, "label"), (subjects, "subject")]
-    columns = [Column(said, what, found) for said, what in asked if said is not None]
-    selection = _Splits(splits, found.said)
-    for poses, files in _undeclared(_no_lone_frames(_read_all(found, reader, options), found), zeros):
-        poses = splits_in_folders(poses, files)
-        for column in columns:
-            poses = column.add(poses, files)
-        counts.clips += len(poses)
-        poses = selection.of(poses)
-        if len(poses):
-            yield _declared(poses, found.said, fps, scale, min_score)
+    columns = [Column(each, what, found) for each, what in asked if each is not None]
+    selection = _Splits(declared.splits, found.said)
+    reader = None if format is None else reader_called(format)
+    options = declared.options(counts.skip if on_error == "skip" else None)
+    yield from _declared_parts(found, _read_all(found, reader, options), declared, columns, selection, counts)
     counts.files = len(found.files) - len(counts.skipped)
     for column in columns:
         column.finish()
@@ -169,6 +162,85 @@ def read_parts(
     if counts.skipped and report is None:
         warn(str(counts))
     selection.check()
+
+
+def read_pieces(
+    found: Sources,
+    some: Iterable[Piece],
+    declared: Declared,
+    columns: Sequence[Column] = (),
+    skip: Callable[[Path, Exception], None] | None = None,
+) -> Iterator[Poses]:
+    """Reads some pieces of what `found` lists, as `read_parts` reads all, and yields nothing where they hold nothing.
+
+    Args:
+        found: The files of the pieces at least; `ids` of it name their clips.
+        some: What to read.
+        declared: What the caller says about the poses.
+        columns: Labels and subjects that do not stand in the files.
+        skip: Called for a file that cannot be read; None: it raises.
+    """
+    reader = None if declared.format is None else reader_called(declared.format)
+    options = replace(declared.options(skip), ids=found.ids, split=None)  # of all splits some pieces may have no clip
+    parts = _read_pieces(found, some, reader, options)
+    yield from _declared_parts(found, parts, declared, columns, _Splits(declared.splits, found.said), ReadReport())
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the caller of `read` says about the poses; see there."""
+
+    format: str | None = None
+    layout: str | None = None
+    skeleton: Skeleton | str | Sequence[str] | None = None
+    split: str | Sequence[str] | None = None
+    fps: float | None = None
+    scale: float | Sequence[float] | None = None
+    min_score: float | None = None
+    zeros: Zeros | None = None
+    body_model: str | os.PathLike | None = None
+    channels: str | None = None
+    root_offset: RootOffset | None = None
+    pose_model: str | os.PathLike | PoseEstimator | None = None
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits to keep."""
+        return [self.split] if isinstance(self.split, str) else list(self.split or ())
+
+    def options(self, skip: Callable[[Path, Exception], None] | None) -> ReadOptions:
+        """What readers are told of it."""
+        return ReadOptions(
+            layout=self.layout,
+            skeleton=self.skeleton,
+            split=self.splits[0] if self.splits else None,
+            fps=self.fps,
+            scale=self.scale,
+            skip=skip,
+            body_model=self.body_model,
+            channels=self.channels,
+            root_offset=self.root_offset,
+            pose_model=self.pose_model,
+        )
+
+
+def _declared_parts(
+    found: Sources,
+    parts: Iterator[_Part],
+    declared: Declared,
+    columns: Sequence[Column],
+    selection: _Splits,
+    counts: ReadReport,
+) -> Iterator[Poses]:
+    """The clips of the splits, with the columns and with what the caller says about them."""
+    for poses, files in _undeclared(_no_lone_frames(parts, found), declared.zeros):
+        poses = splits_in_folders(poses, files)
+        for column in columns:
+            poses = column.add(poses, files)
+        counts.clips += len(poses)
+        poses = selection.of(poses)
+        if len(poses):
+            yield _declared(poses, found.said, declared)
 
 
 class _Splits:
@@ -216,10 +288,9 @@ def _undeclared(parts: Iterator[_Part], zeros: Zeros | None) -> Iterator[_Part]:
         yield poses, files
 
 
-def _declared(
-    poses: Poses, where: str, fps: float | None, scale: float | Sequence[float] | None, min_score: float | None
-) -> Poses:
+def _declared(poses: Poses, where: str, declared: Declared) -> Poses:
     """The poses with what the caller says about them."""
+    fps, scale, min_score = declared.fps, declared.scale, declared.min_score
     if fps is not None:
         poses = replace(poses, fps=fps)
     if scale is not None:
@@ -258,76 +329,54 @@ def _no_lone_frames(parts: Iterator[_Part], found: Sources) -> Iterator[_Part]:
 
 def _read_all(found: Sources, reader: Reader | None, options: ReadOptions) -> Iterator[_Part]:
     """The clips of all files, in parts, with the path of each clip's file below the root."""
-    if found.named and len(found.files) == 1:
-        (file,) = found.files
-        for poses in _guarded(_read_file(file, reader, options), file, options):
-            yield poses, [file.name] * len(poses)
-        return
-    if reader is None and not found.named:
-        found = _without_last_resorts(found)
-    groups, single = _grouped(found, reader)
     some = False
-    for several, mine in groups:
-        assert several.read_many is not None, f"the reader {several.name} has collect, but no read_many"
-        parts = counted(several.read_many(found.root, mine, options), sum(file.stat().st_size for file in mine))
-        for poses in _guarded(parts, found.root, options):
-            some = True
-            yield poses, list(poses.ids)
-    names, unknown = found.names(), []
-    for file in single:
-        try:
-            chosen = reader or (reader_for(file) if found.named else recognised(file))
-        except (ValueError, OSError) as error:
-            if options.skip is None:
-                raise
-            options.skip(file, error)
-            continue
-        where = file.relative_to(found.root).as_posix()
-        if chosen is None:
-            unknown.append(where)
-            continue
-        for poses in _guarded(_read_file(file, chosen, replace(options, split=None)), file, options):
-            some = True
-            ids = [names[file] if name == file.stem else f"{names[file]}/{name}" for name in poses.ids]
-            yield replace(poses, ids=ids), [where] * len(poses)
-    if not some and options.skip is None:
+    for part in _read_pieces(found, whole(found, reader), reader, options):
+        some = True
+        yield part
+    if not some and options.skip is None and not found.alone:
         raise ValueError(
             f"the folder {found.said} holds no file that can be read{f' as {reader.name}' if reader else ''} "
             f"(known suffixes: {', '.join(suffixes())})"
         )
+
+
+def _read_pieces(found: Sources, some: Iterable[Piece], reader: Reader | None, options: ReadOptions) -> Iterator[_Part]:
+    """The clips of some pieces, in parts, with the path of each clip's file below the root."""
+    names, unknown = found.names(), []
+    for piece in some:
+        chosen, files = replace(options, clips=piece.clips), piece.files
+        if piece.reader is not None:
+            several = reader_called(piece.reader)
+            assert several.read_many is not None, f"the reader {several.name} has collect, but no read_many"
+            parts = counted(several.read_many(found.root, files, chosen), sum(file.stat().st_size for file in files))
+            for poses in _guarded(parts, found.root if options.ids is None else files[0], options):
+                yield poses, list(poses.ids)
+            continue
+        [file] = files
+        where = file.relative_to(found.root).as_posix()
+        its_reader = reader
+        if reader is None and not found.named:
+            try:
+                its_reader = recognised(file)
+            except (ValueError, OSError) as error:
+                if options.skip is None:
+                    raise
+                options.skip(file, error)
+                continue
+            if its_reader is None:
+                unknown.append(where)
+                continue
+        if name := names[file]:
+            chosen = replace(chosen, split=None)
+        for poses in _guarded(_read_file(file, its_reader, chosen), file, options):
+            ids = [(name if each == file.stem else f"{name}/{each}") if name else each for each in poses.ids]
+            yield replace(poses, ids=ids), [where] * len(poses)
     if unknown:
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         warn(
             f"left out of {found.said}: {len(unknown)} of {len(found.files)} files that no reader recognises as poses "
             f"({shown})"
         )
-
-
-def _without_last_resorts(found: Sources) -> Sources:
-    """The files, without those of readers that are a last resort if another reader takes any."""
-    known = {suffix for reader in readers() if reader.last_resort for suffix in reader.suffixes}
-    others = [file for file in found.files if file.suffix.lower() not in known]
-    left_out = len(found.files) - len(others)
-    if not left_out or not (any(collected(others)) or any(map(recognised, others))):
-        return found
-    warn(f"left out of {found.said}: {left_out} videos beside files of poses; name the videos themselves to read them")
-    return found._replace(files=others)
-
-
-def _grouped(found: Sources, reader: Reader | None) -> tuple[list[tuple[Reader, list[Path]]], list[Path]]:
-    """Files that belong together, by the format that takes them, and those that are read one by one."""
-    if reader is None:
-        groups = list(collected(found.files))
-        taken = {file for _, mine in groups for file in mine}
-        known = suffixes()
-        left = [file for file in found.files if file not in taken]
-        return groups, [file for file in left if found.named or file.suffix.lower() in known]
-    mine = [file for file in found.files if found.named or file.suffix.lower() in reader.suffixes]
-    if reader.collect is not None and mine:
-        chosen = {*(reader.collect(mine) or mine)}
-        rest = [file for file in mine if file not in chosen and reader.sniff is not None and reader.sniff(file)]
-        return [(reader, [file for file in mine if file in chosen])], rest
-    return [], mine
 
 
 def _guarded(parts: Iterator[Poses], path: Path, options: ReadOptions) -> Iterator[Poses]:

@@ -23,15 +23,27 @@ class Sources(NamedTuple):
         files: In the order of their names within a folder, and in the given order between what was named.
         named: Whether each of the files was named by the caller; others may be passed over if they hold no poses.
         said: What the caller gave, for messages.
+        ids: What clips of each file are called, where it was decided before; empty for a file whose clips have the ids
+            that the file gives them.
     """
 
     root: Path
     files: list[Path]
     named: bool
     said: str
+    ids: dict[Path, str] | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether the caller named one file."""
+        return self.named and len(self.files) == 1
 
     def names(self) -> dict[Path, str]:
         """The path of each file below the root without its suffix, with it where two were called alike otherwise."""
+        if self.ids is not None:
+            return self.ids
+        if self.alone:
+            return {self.files[0]: ""}
         bare = {file: file.relative_to(self.root).with_suffix("").as_posix() for file in self.files}
         count: dict[str, int] = {}
         for name in bare.values():

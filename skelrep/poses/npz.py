@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skelrep.files import replacing
-from skelrep.npy import opened
+from skelrep.npy import Archive, opened
 from skelrep.skeletons import Skeleton
 
 if TYPE_CHECKING:
     from skelrep.poses.poses import Poses
 
 POSES_VERSION = 1  # raised only when the meaning of a stored array changes
+_BY_POSE = ("poses", "scores")  # the large arrays
+_NOT_BY_CLIP = ("joints", "parents", "person_ids")  # which may be as many as clips by chance
 _NEEDED = {"format_version", "poses", "persons", "frames", "skeleton", "joints", "parents", "ids"}
 
 
@@ -53,13 +55,17 @@ def save(poses: Poses, path: str | os.PathLike) -> None:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
-def load(path: str | os.PathLike) -> dict[str, Any]:
+def load(path: str | os.PathLike, clips: tuple[int, int] | None = None) -> dict[str, Any]:
     """What `save` wrote, as the arguments of `Poses`.
+
+    Args:
+        path: The file.
+        clips: First and last clip (exclusive); the coordinates of others are not read.
 
     Raises:
         ValueError: if the file is not of this format, of a newer version, or inconsistent.
     """
-    arrays = _arrays(path)
+    arrays = _arrays(path, clips)
     try:
         version = int(arrays.get("format_version", 0))
     except (ValueError, TypeError, OverflowError):
@@ -74,14 +80,36 @@ def load(path: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
-def _arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def count(path: str | os.PathLike) -> int | None:
+    """Number of clips of what `save` wrote; None if it is another file, or clips of it cannot be read alone."""
+    with opened(path) as file:
+        if isinstance(file, np.ndarray) or not set(file.files) >= _NEEDED:
+            return None
+        large = [file.mapped(key) for key in _BY_POSE if key in file.files]
+        return None if any(array is None for array in large) else len(file["persons"])
+
+
+def _arrays(path: str | os.PathLike, clips: tuple[int, int] | None) -> dict[str, np.ndarray]:
     try:
         with opened(path) as file:
             if isinstance(file, np.ndarray):
                 raise ValueError("it is a single array; skelrep.read takes it")
-            return {key: file[key] for key in file.files}
+            return {key: file[key] for key in file.files} if clips is None else _some(file, *clips)
     except ValueError as error:
         raise ValueError(f"{path} is no skelrep .npz, or damaged ({error})") from error
+
+
+def _some(file: Archive, first: int, last: int) -> dict[str, np.ndarray]:
+    """The arrays of some of the clips."""
+    small = {key: file[key] for key in file.files if key not in _BY_POSE}
+    persons, frames = small["persons"], small["frames"]
+    poses_until, persons_until = (np.concatenate([[0], np.cumsum(a)]) for a in (persons * frames, persons))
+    rows = slice(poses_until[first], poses_until[last])
+    by_clip = {key for key, array in small.items() if array.shape[:1] == persons.shape and key not in _NOT_BY_CLIP}
+    arrays = {key: array[first:last] if key in by_clip else array for key, array in small.items()}
+    if "person_ids" in small:
+        arrays["person_ids"] = small["person_ids"][persons_until[first] : persons_until[last]]
+    return arrays | {key: np.array(file.mapped(key)[rows]) for key in _BY_POSE if key in file.files}  # type: ignore[index]
 
 
 def _parts(arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -27,9 +27,9 @@ def test_embed_writes_beside_its_input(files, model, capsys):
     assert captured.out == "" and "clip.embeddings.npz" in captured.err
 
 
-def test_embed_many_into_a_folder_and_into_one_file(files, model, tiny_encoder, capsys):
-    assert main(["embed", "train.npz", "test.npz", "-m", model, "-o", "out/", "-q"]) == 0
-    parts = [np.load(f"out/{name}.embeddings.npz")["embeddings"] for name in ("train", "test")]
+def test_embed_many_beside_each_and_into_one_file(files, model, tiny_encoder, capsys):
+    assert main(["embed", "train.npz", "test.npz", "-m", model, "-q"]) == 0
+    parts = [np.load(f"{name}.embeddings.npz")["embeddings"] for name in ("train", "test")]
     assert main(["embed", "train.npz", "test.npz", "-m", model, "-o", "all.npz", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["outputs"] == [{"path": "all.npz", "rows": 24, "dim": tiny_encoder.dim}]
@@ -92,11 +92,10 @@ def test_embed_to_a_pipe(files, model):
 
 
 def test_two_inputs_are_never_written_to_one_file(files, model, capsys):
-    (files / "one").mkdir()
-    (files / "one" / "train.npz").write_bytes((files / "train.npz").read_bytes())
-    assert main(["embed", "train.npz", "one/train.npz", "-m", model, "-o", "out/"]) == 2
+    (files / "train.npy").write_bytes((files / "clip.npy").read_bytes())
+    assert main(["embed", "train.npz", "train.npy", "-m", model]) == 2
     assert "several inputs would be written to" in capsys.readouterr().err
-    assert not (files / "out").exists()
+    assert not (files / "train.embeddings.npz").exists()
 
 
 def test_a_folder_is_named_after_itself_and_embedded_twice(files, model, monkeypatch):

@@ -1,0 +1,177 @@
+"""`embed -o FOLDER`: a corpus of any size to shards, with progress for terminals, logs and programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skelrep.cli.command import UsageError, one_of, whole
+from skelrep.cli.errors import shortened
+from skelrep.cli.options import embedding_options, reading_options
+from skelrep.cli.output import report, say
+from skelrep.cli.skipping import new_report
+
+if TYPE_CHECKING:
+    from skelrep.corpus import Progress
+
+_EVERY = 30.0  # seconds between lines of progress, where there is no terminal
+
+
+def add_corpus(parser: ArgumentParser) -> None:
+    """How a folder of shards is made; see `embed_corpus`."""
+    group = parser.add_argument_group("a corpus: -o FOLDER (the extra parquet)")
+    group.add_argument(
+        "--workers",
+        type=whole,
+        metavar="N",
+        help="processes that read and embed (default: one per core; with a GPU at most 8)",
+    )
+    group.add_argument(
+        "--refresh",
+        action="store_true",
+        help="make shards again whose inputs have changed, and all where the encoder or the options have",
+    )
+    group.add_argument("--shard", type=_shard, metavar="I/N", help="make every N-th shard from shard I on (job arrays)")
+    group.add_argument(
+        "--shard-size", type=whole, metavar="N", help="files of a shard, or clips of a large file (default: 2048)"
+    )
+    group.add_argument("--engine", **one_of("local", "ray"), help="ray needs the extra ray (default: local)")
+    group.add_argument("--address", metavar="HOST:PORT", help="of the Ray cluster (default: RAY_ADDRESS, or a new one)")
+    group.add_argument("--log", metavar="FILE", help="add a line of JSON for each shard")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    if not slash or not index.isdecimal() or not count.isdecimal() or not int(index) < int(count):
+        raise ArgumentTypeError(f"must be I/N with I from 0 to N-1, such as 0/16, got {text!r}")
+    return int(index), int(count)
+
+
+def is_folder(output: str | None) -> bool:
+    """Whether an output is a folder of shards: a URL, or a path that ends in / or has no suffix."""
+    if output is None or output == "-":
+        return False
+    return "://" in output or output.endswith(("/", os.sep)) or not Path(output).suffix or Path(output).is_dir()
+
+
+def check_no_corpus_options(arguments: Namespace) -> None:
+    """Refuses options of a corpus where the output is no folder."""
+    names = ("workers", "refresh", "shard", "shard_size", "engine", "address", "log")
+    if given := [name for name in names if getattr(arguments, name)]:
+        option = f"--{given[0].replace('_', '-')}"
+        raise UsageError(f"{option} is for a corpus, whose output is a folder: give -o FOLDER/")
+
+
+def embed_corpus(inputs: list[str], arguments: Namespace) -> None:
+    """Runs `skelrep.corpus.embed` and says what it does."""
+    from skelrep import corpus
+    from skelrep.hub import load_pretrained
+
+    if arguments.overwrite:
+        raise UsageError("--overwrite is for an output file; a corpus takes --refresh")
+    if arguments.address and arguments.engine != "ray":
+        raise UsageError("--address is of a Ray cluster; it needs --engine ray")
+    reading = reading_options(arguments)
+    del reading["report"]
+    embedding = embedding_options(arguments)
+    del embedding["show_progress"]
+    shown = _Shown(arguments)
+    summary = corpus.embed(
+        inputs[0] if len(inputs) == 1 else inputs,
+        arguments.output,
+        load_pretrained(arguments.model, revision=arguments.revision, device="cpu"),
+        split=arguments.split,
+        normalize=arguments.normalize,
+        window=arguments.window,
+        stride=arguments.stride,
+        device=arguments.device,
+        refresh=arguments.refresh,
+        engine=arguments.engine or "local",
+        workers=arguments.workers,
+        address=arguments.address,
+        shard=arguments.shard,
+        **({} if arguments.shard_size is None else {"shard_size": arguments.shard_size}),
+        on_shard=shown.show,
+        **embedding,
+        **reading,
+    )
+    shown.close()
+    new_report(arguments).skipped.extend(summary.skipped)
+    document = {key: value for key, value in vars(summary).items() if key != "skipped"}
+    done = f"{summary.rows} rows x {summary.dim} -> {summary.folder}"
+    shards = f"{summary.finished} of {summary.shards} shards" if summary.finished < summary.shards else ""
+    made = f"{summary.made} shards made in {_duration(summary.seconds)}" if summary.made else "nothing was to be made"
+    report(arguments, document, f"{done} ({'; '.join(filter(None, (shards, made)))})")
+
+
+class _Shown:
+    """Progress on stderr, warnings, and the log file."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        self.quiet, self.log = arguments.quiet, arguments.log
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.said: set[str] = set()
+        self.last = time.monotonic()
+        if self.log is not None and not Path(self.log).absolute().parent.is_dir():
+            raise ValueError(f"cannot write {self.log}: the folder {Path(self.log).parent} does not exist")
+
+    def show(self, progress: Progress) -> None:
+        """Says how far the run is: always the last line of a terminal, else a line every half minute."""
+        if self.log is not None:
+            with Path(self.log).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(_line(progress)) + "\n")
+        for warning in progress.done.warnings:
+            if warning not in self.said and len(self.said) < 20:  # a million files may each have their own
+                self.said.add(warning)
+                self.clear()
+                say(f"warning: {shortened(warning, 500)}")
+        if self.quiet:
+            return
+        if self.terminal:
+            print(f"\r{_text(progress)}\x1b[K", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self.last > _EVERY:
+            self.last = time.monotonic()
+            say(_text(progress), prefix="")
+
+    def clear(self) -> None:
+        """Clears the last line of a terminal."""
+        if self.terminal and not self.quiet:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+    close = clear
+
+
+def _text(progress: Progress) -> str:
+    left = progress.seconds * (1 / progress.fraction - 1) if progress.fraction else 0.0
+    speed = progress.rows / progress.seconds if progress.seconds else 0.0
+    return (
+        f"embed: {100 * progress.fraction:.1f} %, shard {progress.made} of {progress.to_make}, {progress.rows} rows, "
+        f"{speed:.0f} rows/s, {_duration(left)} left, {progress.skipped} skipped"
+    )
+
+
+def _line(progress: Progress) -> dict[str, Any]:
+    done = progress.done
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "shard": done.number,
+        "rows": done.rows,
+        "seconds": round(done.seconds, 3),
+        "skipped": [each._asdict() for each in done.skipped],
+        "warnings": done.warnings,
+        "made": progress.made,
+        "to_make": progress.to_make,
+        "fraction": round(progress.fraction, 6),
+        "elapsed": round(progress.seconds, 3),
+    }
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,297 @@
+"""`embed`: a corpus to a folder of shards."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from skelrep.corpus import local
+from skelrep.corpus.folder import Folder, LocalFolder, folder_at
+from skelrep.corpus.manifest import NAME, Manifest, part_name
+from skelrep.corpus.parts import finished, write_errors
+from skelrep.corpus.plan import SHARD_FILES, planned
+from skelrep.corpus.shards import Done, Job, Task
+from skelrep.embedding import maker
+from skelrep.encoder import Encoder
+from skelrep.encoder.inference import check_precision, chosen_streams
+from skelrep.hub import load_pretrained
+from skelrep.io.labelling import Column
+from skelrep.io.reading import Declared
+from skelrep.io.report import Skipped
+from skelrep.io.sources import Sources, sources
+from skelrep.messages import optional
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run has done.
+
+    Attributes:
+        folder: Path or URL of the output.
+        model: Name of the encoder.
+        commit: Of the encoder on the Hub, or None.
+        dim: D of the embeddings.
+        shards: Number of shards of the corpus.
+        finished: Number of them that are finished by now.
+        made: Number of them that this run has made.
+        rows: Rows of all finished shards.
+        rows_made: Rows that this run has made.
+        skipped: What all finished shards leave out.
+        seconds: Time of the run, without loading the encoder.
+    """
+
+    folder: str
+    model: str
+    commit: str | None
+    dim: int
+    shards: int
+    finished: int
+    made: int
+    rows: int
+    rows_made: int
+    skipped: list[Skipped]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, after each of its shards.
+
+    Attributes:
+        done: The shard that was just made.
+        made: Number of shards that this run has made.
+        to_make: Number of shards that it makes in all.
+        rows: Rows that it has made.
+        skipped: Number of inputs and clips that it has left out.
+        fraction: Of its inputs that it has read.
+        seconds: Time since it began.
+    """
+
+    done: Done
+    made: int
+    to_make: int
+    rows: int
+    skipped: int
+    fraction: float
+    seconds: float
+
+
+def embed(
+    inputs: str | os.PathLike | Sequence[str | os.PathLike],
+    folder: str | os.PathLike,
+    model: Encoder | str | os.PathLike = "i2md-small",
+    *,
+    streams: str | Sequence[str] | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    precision: str = "float32",
+    normalize: bool = False,
+    window: float | None = None,
+    stride: float | None = None,
+    labels: str | None = None,
+    subjects: str | None = None,
+    on_error: Literal["stop", "skip"] = "stop",
+    refresh: bool = False,
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = 1,
+    address: str | None = None,
+    shard: tuple[int, int] | None = None,
+    shard_size: int = SHARD_FILES,
+    on_shard: Callable[[Progress], object] | None = None,
+    **declared: Any,
+) -> Summary:
+    """Embeds a corpus of any size into a folder of shards; the same call resumes after any stop.
+
+    Memory holds one shard per worker at most, whatever the size of the corpus. A shard is finished if its part file is
+    there and whole, so a run may be killed at any moment, and several runs may work on one folder, in turn or at once.
+    Inputs that are new since the last run become new shards.
+
+    Args:
+        inputs: What `skelrep.read` takes as `path`.
+        folder: The output: a folder, new or of the same corpus, on a disk or at a URL that fsspec knows, such as
+            `s3://bucket/name`. It must not lie within the inputs.
+        model: An `Encoder`, or what `load_pretrained` takes.
+        streams: As in `skelrep.embed`.
+        batch_size: As in `skelrep.embed`.
+        device: Name of the device; by default the best one of each machine.
+        precision: As in `skelrep.embed`.
+        normalize: As in `skelrep.embed`.
+        window: As in `skelrep.embed`; the columns `start` and `end` hold the times.
+        stride: As in `skelrep.embed`.
+        labels: As in `skelrep.read`, but no dict. Names of folders stay text.
+        subjects: Likewise.
+        on_error: "stop" at the first input that cannot be read or embedded, or "skip" it; what is skipped is listed in
+            `errors.parquet`.
+        refresh: Whether to make shards again whose inputs have changed, and all if the encoder or the options have;
+            without it, that is an error.
+        engine: "local", or "ray" (the extra `ray`).
+        workers: Number of processes on this machine, or of actors of Ray; None: one per core, of Ray one per GPU if it
+            has any. A script that starts processes must guard its start by `if __name__ == "__main__":`.
+        address: Of a Ray cluster; by default the one that `RAY_ADDRESS` names, else one is started here.
+        shard: (I, N): make only the shards whose number is I modulo N, as tasks of a job array do.
+        shard_size: Number of files of new shards, or of clips of a divided file.
+        on_shard: Called after each shard.
+        **declared: What is said about the poses: `format`, `layout`, `skeleton`, `split`, `fps`, `scale`, `min_score`,
+            `zeros`, `body_model`, `channels`, `root_offset` and `pose_model`, as in `skelrep.read`.
+
+    Returns:
+        What was done.
+
+    Raises:
+        ValueError: if the folder holds embeddings of another encoder, with other options or of inputs that have
+            changed (the message says what differs), or other files; and as `skelrep.read` and `skelrep.embed`. Finished
+            shards are kept.
+        OSError: if an input cannot be read or the output not be written, or a worker process was killed.
+        ModuleNotFoundError: without pyarrow (the extra `parquet`), or what the engine or the URL needs.
+
+    Examples:
+        >>> from skelrep import corpus
+        >>> corpus.embed("recordings", "embeddings", workers=8).rows
+        56578
+    """
+    optional("pyarrow", "parquet")
+    if engine not in ("local", "ray"):
+        raise ValueError(f"engine must be 'local' or 'ray', got {engine!r}")
+    if on_error not in ("stop", "skip"):
+        raise ValueError(f"on_error must be 'stop' or 'skip', got {on_error!r}")
+    if stride is not None and window is None:
+        raise ValueError("stride needs window: the seconds that one row covers")
+    if shard is not None and not 0 <= shard[0] < shard[1]:
+        raise ValueError(f"shard must be (I, N) with 0 <= I < N, got {shard}")
+    target = folder_at(folder)
+    encoder = model if isinstance(model, Encoder) else load_pretrained(model, device="cpu")
+    names = None if streams is None else chosen_streams(encoder, streams)
+    check_precision(precision)
+    started = time.monotonic()
+    made_by = maker(encoder, names)
+    found = _inputs(inputs, target)
+    about = Declared(**declared)
+    columns = {what: Column(each, what, found) for each, what in ((labels, "label"), (subjects, "subject")) if each}
+    options = _described(
+        about=about,
+        columns=columns,
+        labels=labels,
+        subjects=subjects,
+        streams=names,
+        precision=precision,
+        normalize=normalize or None,
+        window=window,
+        stride=stride,
+    )
+    identity = {
+        "name": encoder.source.name,
+        "commit": encoder.source.commit,
+        "fingerprint": encoder.fingerprint(),
+        "dim": _dim(encoder, names),
+        "made_by": made_by,
+    }
+    old = Manifest.read(target) if NAME in _names(target) else None
+    manifest = planned(
+        found, old, identity, options, about.options(None), most=shard_size, refresh=refresh, where=str(target)
+    )
+    if manifest != old:
+        manifest.write(target)
+    before = finished(target, manifest)
+    for number, each in enumerate(manifest.shards):
+        if not each.inputs:
+            target.remove(part_name(number))
+    tasks = [
+        Task(number, manifest.digest(number), each)
+        for number, each in enumerate(manifest.shards)
+        if each.inputs and number not in before and (shard is None or number % shard[1] == shard[0])
+    ]
+    job = Job(
+        encoder=copy.deepcopy(encoder).cpu(),  # the caller's stays where it is
+        device=device,
+        folder=str(target),
+        found=found._replace(root=Path(manifest.root), files=[], named=manifest.named),
+        declared=about,
+        columns=columns,
+        window=None if window is None else (window, stride),
+        options={"streams": names, "batch_size": batch_size, "precision": precision, "normalize": normalize},
+        made_by=made_by,
+        skip=on_error == "skip",
+    )
+    made = rows = skipped = read = 0
+    total = sum(len(task.shard.inputs) for task in tasks)
+    for done in _engine(engine, job, tasks, workers, address):
+        made, rows, skipped = made + 1, rows + done.rows, skipped + len(done.skipped)
+        read += done.inputs
+        if on_shard is not None:
+            on_shard(Progress(done, made, len(tasks), rows, skipped, read / total, time.monotonic() - started))
+    parts = finished(target, manifest)
+    return Summary(
+        folder=str(target),
+        model=encoder.source.name,
+        commit=encoder.source.commit,
+        dim=identity["dim"],
+        shards=sum(bool(each.inputs) for each in manifest.shards),
+        finished=len(parts),
+        made=made,
+        rows=sum(part.rows for part in parts.values()),
+        rows_made=rows,
+        skipped=write_errors(target, parts),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _engine(engine: str, job: Job, tasks: Sequence[Task], workers: int | None, address: str | None) -> Iterator[Done]:
+    if engine == "ray":
+        from skelrep.corpus import ray
+
+        return ray.make_shards(job, tasks, workers, address)
+    return local.make_shards(job, tasks, local.default_workers(job.device) if workers is None else workers)
+
+
+def _inputs(inputs: str | os.PathLike | Sequence[str | os.PathLike], target: Folder) -> Sources:
+    """The inputs by absolute paths, none of which is below the output."""
+    found = sources(inputs)
+    found = found._replace(root=found.root.absolute(), files=[file.absolute() for file in found.files])
+    if isinstance(target, LocalFolder):
+        output = target.path.absolute()
+        if any(file.is_relative_to(output) for file in found.files) or output == found.root:
+            raise ValueError(f"the output {target} holds inputs, or files that would be taken for inputs: give another")
+    return found
+
+
+def _names(target: Folder) -> set[str]:
+    """Files in the output; raises a ValueError if they are of something else."""
+    names = {name for name in target.names() if not name.startswith(".")}
+    if names and NAME not in names:
+        shown = ", ".join(sorted(names)[:3])
+        raise ValueError(f"{target} holds other files ({shown}) and no {NAME}; give a new or an empty folder")
+    return names
+
+
+def _dim(encoder: Encoder, names: Sequence[str] | None) -> int:
+    """Length of a row of these streams."""
+    sizes = [encoder.network(name).dim for name in names or encoder.config.modalities]
+    return sum(sizes) if encoder.config.fusion == "concatenate" else sizes[0]
+
+
+def _described(about: Declared, columns: dict[str, Column], **others: Any) -> dict[str, Any]:
+    """All that decides the rows beside the inputs and the encoder, without what was not given."""
+    found = vars(about) | others
+    for what, column in columns.items():
+        if column.level is not None:  # which may have been chosen by the names of the folders that there were
+            found[f"{what}s"] = f"folder:{column.level + (column.level >= 0)}"
+        if column.table is not None:
+            found[f"{what}_table"] = hashlib.sha256(column.table.read_bytes()).hexdigest()
+    return {key: value for key, value in _plain(found).items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value

@@ -1,0 +1,107 @@
+"""The folder that a corpus is written into: on a local disk, or wherever fsspec reaches (`s3://bucket/name`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from skelrep.files import replacing
+from skelrep.messages import optional
+
+
+class LocalFolder:
+    """A folder on a disk."""
+
+    def __init__(self, path: str) -> None:
+        """Takes its path; nothing is created yet."""
+        self.path = Path(path)
+
+    def names(self) -> set[str]:
+        """Names of the files in it; none if it does not exist.
+
+        Raises:
+            NotADirectoryError: if it is a file.
+        """
+        return {file.name for file in self.path.iterdir()} if self.path.exists() else set()
+
+    def open(self, name: str) -> BinaryIO:
+        """A file to read."""
+        return (self.path / name).open("rb")
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """A file to write, which appears under its name when all is written and on the disk."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path / name) as file:
+            yield file
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
+    def __str__(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+
+class RemoteFolder:
+    """A folder of a file system that fsspec knows by its protocol."""
+
+    def __init__(self, url: str) -> None:
+        """Connects to the file system.
+
+        Raises:
+            ModuleNotFoundError: without fsspec, or the package of the protocol.
+            ValueError: for an unknown protocol.
+        """
+        optional("fsspec", "remote")
+        from fsspec.core import url_to_fs
+
+        self.url = url.rstrip("/")
+        try:
+            self.files, self.root = url_to_fs(self.url)
+        except ImportError as error:  # fsspec says which package the protocol needs
+            raise ModuleNotFoundError(f"{url} cannot be reached: {error}") from error
+
+    def names(self) -> set[str]:
+        """Names of the files in it."""
+        self.files.invalidate_cache()
+        with contextlib.suppress(FileNotFoundError):
+            return {str(path).rpartition("/")[2] for path in self.files.ls(self.root, detail=False)}
+        return set()
+
+    def open(self, name: str) -> Any:
+        """A file to read."""
+        return self.files.open(f"{self.root}/{name}", "rb")
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """A file to write here, which is sent as a whole: an object store shows it when it is complete."""
+        with tempfile.TemporaryDirectory() as scratch:
+            local = Path(scratch) / name
+            with local.open("wb") as file:
+                yield file
+            self.files.makedirs(self.root, exist_ok=True)
+            self.files.put_file(str(local), f"{self.root}/{name}")
+
+    def remove(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self.files.rm_file(f"{self.root}/{name}")
+
+    def __str__(self) -> str:
+        """Its URL."""
+        return self.url
+
+
+Folder = LocalFolder | RemoteFolder
+
+
+def folder_at(path: str | os.PathLike) -> Folder:
+    """The folder of a path or a URL."""
+    text = os.fspath(path)
+    return RemoteFolder(text) if "://" in text else LocalFolder(os.path.expanduser(text))  # noqa: PTH111

@@ -1,0 +1,98 @@
+"""The engine on this machine: shards in this process, or in several."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import Any
+
+import torch
+
+from skelrep.corpus.shards import Done, Job, ShardEmbedder, Task
+from skelrep.encoder.device import as_device
+
+_embedder: ShardEmbedder | None = None  # of a worker process
+
+
+def default_workers(device: str | None) -> int:
+    """One process per core that this one may use; on a GPU at most 8, each of which has a context of its own there."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if as_device(device).type == "cpu" else min(8, cores)
+
+
+def make_shards(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Done]:
+    """Makes shards, and yields each when it is made.
+
+    Args:
+        job: What they have in common.
+        tasks: The shards.
+        workers: Number of processes; with one, the work is done in this process.
+
+    Raises:
+        ValueError: as `ShardEmbedder.make`; shards that other processes have begun are finished first.
+        OSError: likewise, and if a process was killed.
+    """
+    if workers == 1 or len(tasks) < 2:
+        embedder = ShardEmbedder(job)
+        yield from map(embedder.make, tasks)
+        return
+    workers = min(workers, len(tasks))
+    threads = max(1, torch.get_num_threads() // workers)
+    # A fork would copy locks that other threads hold, and a CUDA context that cannot be used.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, _start, (job, threads))
+    waiting = iter(tasks)
+    running = {pool.submit(_make, task) for task in itertools.islice(waiting, 2 * workers)}
+    try:
+        while running:
+            done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            running |= {pool.submit(_make, task) for task in itertools.islice(waiting, len(done))}
+            for future in done:
+                yield future.result()
+        pool.shutdown()
+    except BrokenProcessPool as error:
+        raise OSError(
+            "a worker process ended without a word: it was killed, perhaps because memory was short (use fewer workers "
+            "then); what is finished is kept, and the same call resumes"
+        ) from error
+    except (ValueError, OSError, ModuleNotFoundError):
+        pool.shutdown(cancel_futures=True)
+        raise
+    except BaseException:  # Ctrl-C: nobody wants to wait for the shards that were begun
+        _kill(pool)
+        raise
+
+
+def _start(job: Job, threads: int) -> None:
+    """Prepares a worker process."""
+    global _embedder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    _embedder = ShardEmbedder(job)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent has ended, even by SIGKILL: it would wait for tasks forever."""
+    parent: Any = multiprocessing.parent_process()
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _make(task: Task) -> Done:
+    assert _embedder is not None
+    return _embedder.make(task)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for process in list((getattr(pool, "_processes", None) or {}).values()):  # `kill_workers` comes with Python 3.14
+        process.kill()
+    pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,146 @@
+"""Which inputs make which shard: a new corpus, or one that has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skelrep.corpus.manifest import Input, Manifest, Shard
+from skelrep.io.pieces import Piece, pieces
+from skelrep.io.reader import ReadOptions
+from skelrep.io.registry import reader_called
+from skelrep.io.sources import Sources
+
+SHARD_FILES = 2048  # a minute's work at most for formats that are read from text
+SHARD_BYTES = 2**29
+
+
+def planned(
+    found: Sources,
+    old: Manifest | None,
+    encoder: dict[str, Any],
+    options: dict[str, Any],
+    read_options: ReadOptions,
+    *,
+    most: int = SHARD_FILES,
+    refresh: bool = False,
+    where: str = "",
+) -> Manifest:
+    """The manifest of a corpus as its inputs are now.
+
+    Args:
+        found: The inputs, by absolute paths.
+        old: What the folder was made of before, if it was.
+        encoder: The manifest's `encoder`.
+        options: The manifest's `options`.
+        read_options: How inputs are read.
+        most: Number of files of a shard, or of clips of a divided file.
+        refresh: Whether inputs, options and encoder may differ from the old ones.
+        where: The folder, for messages.
+
+    Returns:
+        The old shards, up to date, and new ones for inputs that are new.
+
+    Raises:
+        ValueError: if there is nothing to read; without `refresh` if what was there before differs.
+    """
+    root = Path(old.root) if old is not None and _below(found.files, Path(old.root)) else found.root
+    shards: list[Shard] = []
+    if old is not None:
+        present = {_relative(file, root): file for file in found.files}
+        differences = _differences(old, encoder, options, present)
+        if differences and not refresh:
+            raise ValueError(
+                f"{where} was made otherwise: {'; '.join(differences)}. Give another folder, or pass refresh=True to "
+                "make again what differs"
+            )
+        shards = [_current(shard, present) for shard in old.shards]
+    known = {item.path for shard in shards for item in shard.inputs}
+    ids = _ids(found, root, {item.id for shard in shards for item in shard.inputs})
+    reader = None if options.get("format") is None else reader_called(options["format"])
+    new = [piece for piece in pieces(found, reader, read_options, most) if _relative(piece.files[0], root) not in known]
+    shards += _shards(new, root, ids, most)
+    if not any(shard.inputs for shard in shards):
+        raise ValueError(f"{found.said} holds no file that can be read")
+    return Manifest(encoder, options, str(root), found.named, tuple(shards))
+
+
+def as_pieces(shard: Shard, root: Path) -> tuple[list[Piece], dict[Path, str]]:
+    """What to read for a shard, and what the clips of each file are called."""
+    files = [root / item.path for item in shard.inputs]
+    ids = {file: item.id for file, item in zip(files, shard.inputs)}
+    if shard.reader is not None:
+        return [Piece(tuple(files), shard.reader, shard.clips)], ids
+    return [Piece((file,), clips=shard.clips) for file in files], ids
+
+
+def _below(files: Iterable[Path], root: Path) -> bool:
+    return all(file.is_relative_to(root) for file in files)
+
+
+def _relative(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _ids(found: Sources, root: Path, taken: set[str]) -> dict[Path, str]:
+    """What the clips of each file are called: those of new files never as those of old ones."""
+    names = found._replace(root=root).names()
+    return {file: _relative(file, root) if name in taken else name for file, name in names.items()}
+
+
+def _differences(
+    old: Manifest, encoder: Mapping[str, Any], options: Mapping[str, Any], present: Mapping[str, Path]
+) -> list[str]:
+    """What is not as it was, a sentence each."""
+    found = []
+    if old.encoder["fingerprint"] != encoder["fingerprint"]:
+        before, now = (f"{each['made_by']} (fingerprint {each['fingerprint'][:8]})" for each in (old.encoder, encoder))
+        found.append(f"its encoder is {before}, not {now}")
+    for key in sorted({*old.options, *options}):
+        before, now = old.options.get(key), options.get(key)
+        if before != now:
+            found.append(f"{key}={before!r} is now {key}={now!r}")
+    inputs = {item.path: item for shard in old.shards for item in shard.inputs}
+    gone = [path for path in inputs if path not in present]
+    changed = [path for path, item in inputs.items() if path in present and _input(present[path], item) != item]
+    for what, paths in (("gone", gone), ("changed", changed)):
+        if paths:
+            shown = ", ".join(paths[:3]) + (", ..." if len(paths) > 3 else "")
+            found.append(f"{len(paths)} of its {len(inputs)} inputs are {what} ({shown})")
+    return found
+
+
+def _current(shard: Shard, present: Mapping[str, Path]) -> Shard:
+    """The shard with its inputs as they are now. A divided file that has changed is divided anew."""
+    inputs = tuple(_input(present[item.path], item) for item in shard.inputs if item.path in present)
+    if shard.clips is not None and inputs != shard.inputs:
+        inputs = ()
+    return shard._replace(inputs=inputs)
+
+
+def _input(file: Path, item: Input) -> Input:
+    about = file.stat()
+    return item._replace(size=about.st_size, modified=about.st_mtime_ns)
+
+
+def _shards(new: Sequence[Piece], root: Path, ids: Mapping[Path, str], most: int) -> Iterator[Shard]:
+    """Pieces of one format put together, up to `most` files or `SHARD_BYTES`."""
+    waiting: list[Piece] = []
+    size = 0
+
+    def shard() -> Shard:
+        files = dict.fromkeys(file for piece in waiting for file in piece.files)
+        inputs = tuple(_input(file, Input(_relative(file, root), 0, 0, ids[file])) for file in files)
+        return Shard(inputs, waiting[0].reader, waiting[0].clips)
+
+    for piece in new:
+        alone = piece.clips is not None or (waiting and waiting[0].clips is not None)
+        full = len(waiting) >= most or size >= SHARD_BYTES
+        if waiting and (alone or full or piece.reader != waiting[0].reader):
+            yield shard()
+            waiting, size = [], 0
+        waiting.append(piece)
+        size += piece.files[0].stat().st_size
+    if waiting:
+        yield shard()

@@ -1,0 +1,101 @@
+"""What of several files can be read alone: a corpus is read piece by piece, in any order and in several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from skelrep.io.reader import Reader, ReadOptions
+from skelrep.io.registry import collected, readers, recognised, suffixes
+from skelrep.io.sources import Sources
+from skelrep.messages import warn
+
+PIECE_BYTES = 2**26  # of a file that is read in ranges of clips: 64 MB, some 300 MB of memory while it is read
+
+
+class Piece(NamedTuple):
+    """Files, or clips of one file, that are read alone.
+
+    Attributes:
+        files: The files.
+        reader: Name of the format, where files of it belong together (`Reader.collect`).
+        clips: First and last clip (exclusive) of a file that is read in ranges; None for all of it.
+    """
+
+    files: tuple[Path, ...]
+    reader: str | None = None
+    clips: tuple[int, int] | None = None
+
+
+def whole(found: Sources, reader: Reader | None) -> Iterator[Piece]:
+    """The files in as few pieces as possible: those of a format that belong together, and each of the others."""
+    groups, single = _grouped(found, reader)
+    yield from (Piece(tuple(mine), several.name) for several, mine in groups)
+    yield from (Piece((file,)) for file in single)
+
+
+def pieces(
+    found: Sources, reader: Reader | None, options: ReadOptions, most: int, piece_bytes: int | None = None
+) -> Iterator[Piece]:
+    """The files in the smallest pieces, in order. Only large files are opened, to count their clips.
+
+    Args:
+        found: The files.
+        reader: The format, where the caller named one.
+        options: As they are read.
+        most: Number of clips in a range.
+        piece_bytes: Size of a range; smaller files are one piece. By default `PIECE_BYTES`.
+    """
+    piece_bytes = PIECE_BYTES if piece_bytes is None else piece_bytes
+    groups, single = _grouped(found, reader)
+    for several, mine in groups:
+        for files in [mine] if several.divide is None else several.divide(mine):
+            for clips in _ranges(several, files[0], options, most, piece_bytes):
+                yield Piece(tuple(files), several.name, clips)
+    for file in single:
+        for clips in _ranges(reader, file, options, most, piece_bytes):
+            yield Piece((file,), clips=clips)
+
+
+def _ranges(
+    reader: Reader | None, file: Path, options: ReadOptions, most: int, piece_bytes: int
+) -> list[tuple[int, int] | None]:
+    size = file.stat().st_size
+    if size > piece_bytes and reader is None:
+        reader = recognised(file)
+    count = None if size <= piece_bytes or reader is None or reader.count is None else reader.count(file, options)
+    if not count:
+        return [None]
+    step = max(1, min(most, count * piece_bytes // size))
+    return [(first, min(first + step, count)) for first in range(0, count, step)]
+
+
+def _grouped(found: Sources, reader: Reader | None) -> tuple[list[tuple[Reader, list[Path]]], list[Path]]:
+    """Files that belong together, by the format that takes them, and those that are read one by one."""
+    if found.alone:
+        return [], found.files
+    if reader is None:
+        found = found if found.named else _without_last_resorts(found)
+        groups = list(collected(found.files))
+        taken = {file for _, mine in groups for file in mine}
+        known = suffixes()
+        left = [file for file in found.files if file not in taken]
+        return groups, [file for file in left if found.named or file.suffix.lower() in known]
+    mine = [file for file in found.files if found.named or file.suffix.lower() in reader.suffixes]
+    if reader.collect is not None and mine:
+        chosen = {*(reader.collect(mine) or mine)}
+        rest = [file for file in mine if file not in chosen and reader.sniff is not None and reader.sniff(file)]
+        return [(reader, [file for file in mine if file in chosen])], rest
+    return [], mine
+
+
+def _without_last_resorts(found: Sources) -> Sources:
+    """The files, without those of readers that are a last resort if another reader takes any."""
+    known = {suffix for reader in readers() if reader.last_resort for suffix in reader.suffixes}
+    others = [file for file in found.files if file.suffix.lower() not in known]
+    left_out = len(found.files) - len(others)
+    if not left_out or not (any(collected(others)) or any(map(recognised, others))):
+        return found
+    warn(f"left out of {found.said}: {left_out} videos beside files of poses; name the videos themselves to read them")
+    return found._replace(files=others)
