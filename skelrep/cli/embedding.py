@@ -34,8 +34,8 @@ def _add_embed(parser: ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="OUT",
-        help="OUT.npz or OUT.parquet (with ids, labels and times), OUT.npy (embeddings only), - for .npy on stdout, or a "
-        "folder or URL for a corpus of any size, see below (default: POSES.embeddings.npz beside each input)",
+        help="OUT.npz or OUT.parquet (with ids, labels and times), OUT.npy (embeddings only), - for .npy on stdout, or "
+        "a folder or URL for a corpus of any size, see below (default: POSES.embeddings.npz beside each input)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an output file that has other rows")
     parser.add_argument("--split", help="only this split of a file that has several")

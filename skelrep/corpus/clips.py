@@ -19,7 +19,7 @@ def merged(parts: Iterable[Poses]) -> Iterator[Poses]:
     """Poses of many files; small files are joined, because batches of single clips are slow."""
 
     def kind(poses: Poses) -> tuple:
-        columns = (poses.labels is None, *poses.info)
+        columns = (poses.labels is None, poses.scores is None, poses.person_ids is None, *poses.info)
         return (poses.skeleton.joints, poses.channels, poses.fps, columns)
 
     waiting: list[Poses] = []

@@ -21,6 +21,11 @@ def recording(seed: int, frames: int = 9, name: str = "clip") -> Poses:
     return Poses([clip], SKELETONS["kinect-20"], [name], labels=[seed % 2], fps=30.0, info=info)
 
 
+def parts(folder: Path) -> dict[str, bytes]:
+    """The content of the part files of a corpus."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("part-*.parquet"))}
+
+
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
     """Twelve files of a clip each, in the folders of their class."""

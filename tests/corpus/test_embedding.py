@@ -18,7 +18,7 @@ from skelrep.corpus.manifest import Manifest
 from skelrep.io import pieces
 from skelrep.poses import Poses
 from tests.conftest import untrained
-from tests.corpus.conftest import recording
+from tests.corpus.conftest import parts, recording
 
 
 @pytest.fixture
@@ -44,10 +44,6 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(shards.ShardEmbedder, "make", counting)
     return made
-
-
-def parts(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("part-*.parquet"))}
 
 
 def test_shards_hold_what_embed_gives(embed, inputs, model, tmp_path):
