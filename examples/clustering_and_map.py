@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Clusters and a map
 #
-# Group clips by their movements without labels, and show them on a map. `pip install '.[examples]'`, then
-# `python examples/clustering_and_map.py`. Append FILE for your own clips, at least 20, in any format that
-# `skelrep.read` supports.
+# This example groups clips by their movements, without labels, and shows them on a map. To run it, use
+# `pip install '.[examples]'` and `python examples/clustering_and_map.py`. To use your own clips, append a file with at
+# least 20 clips in any format that `skelrep.read` supports.
 
 # %%
 import sys
@@ -22,7 +22,7 @@ from skelrep import load_pretrained, read
 from skelrep.plot import draw
 from skelrep.plot.explore import page
 
-files = [] if hasattr(sys, "ps1") else sys.argv[1:]  # the arguments in a notebook are its kernel's
+files = [] if hasattr(sys, "ps1") else sys.argv[1:]  # in a notebook, the arguments belong to the kernel
 clips = read(files[0]) if files else make_clips(240)
 folder = Path(tempfile.mkdtemp())
 print(clips)
@@ -30,7 +30,8 @@ print(clips)
 # %% [markdown]
 # ## Clusters
 # Embeddings are scaled to length 1, so that Euclidean distances correspond to cosines. k-means needs the number of
-# clusters; the silhouette (how much closer clips are to their own cluster than to the next) is a common, rough guide.
+# clusters. The silhouette score, which compares the distance of clips to their own cluster and to the nearest other
+# one, is a rough guide.
 
 # %%
 encoder = load_pretrained()
@@ -42,8 +43,8 @@ k = max(silhouettes, key=silhouettes.get)
 fit = fits[k]
 
 # %% [markdown]
-# Labels were not used, but are known here: they show which actions each cluster contains. The adjusted Rand index
-# compares clusters with labels: 1 is the same partition, 0 is chance.
+# Labels were not used for clustering, but they are known and show which actions each cluster contains. The adjusted
+# Rand index compares clusters and labels: 1 means identical, 0 means chance level.
 
 # %%
 for cluster in range(k):
@@ -57,9 +58,9 @@ if clips.labels is not None:
 
 # %% [markdown]
 # ## Left and right
-# Why are there two clusters of drinking? The encoder distinguishes left from right, and some persons use the left hand:
-# a mirrored clip of drinking changes its cluster. If the side does not matter, use the mean of the embeddings of a clip
-# and of its mirror image.
+# There are two clusters of drinking, because the encoder distinguishes left from right and some persons use the left
+# hand. If a clip of drinking is mirrored, it changes its cluster. If the side does not matter, use the mean of the
+# embeddings of a clip and its mirror image.
 
 # %%
 if not files:
@@ -73,7 +74,7 @@ if not files:
 
 # %% [markdown]
 # ## A representative clip of each cluster
-# The medoid is the clip closest to the centre of its cluster. This is the medoid of the largest cluster:
+# The medoid of a cluster is the clip closest to its centre. The figure shows the medoid of the largest cluster.
 
 # %%
 medoids = fit.transform(embeddings).argmin(axis=0)  # the clip closest to the centre of each cluster
@@ -84,7 +85,8 @@ print("drawn:", folder / "medoid.png")
 
 # %% [markdown]
 # ## The map
-# t-SNE keeps neighbours together; distances between groups, and their sizes, mean little. Crosses are the medoids.
+# t-SNE preserves neighbourhoods, but the sizes of groups and the distances between them mean little. Crosses mark the
+# medoids.
 
 # %%
 tsne = TSNE(metric="cosine", init="random", random_state=0, perplexity=min(30, len(clips) // 4))
@@ -101,8 +103,8 @@ print("drawn:", folder / "map.png")
 
 # %% [markdown]
 # ## An interactive page
-# One HTML file that needs no network: point at a clip, and its skeleton plays beside its nearest neighbours.
-# (`skelrep explore clips.npz -o explorer.html` writes the same, coloured by label.)
+# The page is a single HTML file that needs no network. Hover over a clip to play it and to list its nearest neighbours.
+# `skelrep explore clips.npz -o explorer.html` writes the same page, coloured by label.
 
 # %%
 explorer = folder / "explorer.html"

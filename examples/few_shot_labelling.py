@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A few labels for many clips
 #
-# Labelling is slow. Which clips should be labelled first, and how accurate are one, three or five labels per class?
-# Each unlabelled clip gets the label of its nearest labelled neighbour. `pip install '.[examples]'`, then
-# `python examples/few_shot_labelling.py`.
+# Labelling is slow. This example compares ways to select the clips to label, and measures the accuracy with one, three
+# and five labels per class. Each unlabelled clip is assigned the label of its nearest labelled neighbour. To run it,
+# use `pip install '.[examples]'` and `python examples/few_shot_labelling.py`.
 
 # %%
 import tempfile
@@ -17,8 +17,8 @@ from sklearn.cluster import KMeans
 from skelrep import load_pretrained, retrieve
 
 # %% [markdown]
-# The clips to label show some persons; accuracy is measured on clips of other persons, which are never labelled. The
-# baseline is the prepared poses, that is, the input of the encoder: upright, facing forward and of equal size.
+# Accuracy is measured on clips of other persons than those in the clips to label. The baseline uses the prepared poses,
+# which are the input of the encoder: upright, facing forward and of equal size.
 
 # %%
 clips = make_clips(480, noise=0.02)
@@ -32,10 +32,10 @@ print(f"{len(pool)} clips to label, {len(test)} to test, {len(classes)} classes"
 # %% [markdown]
 # ## Which clips to label
 # - `random`: clips drawn at random. Some classes may get no label.
-# - `balanced`: equally many clips of each class, drawn at random. Papers report this, although it needs to know the
-#   labels before labelling.
-# - `medoids`: k-means with as many clusters as there are labels to give, and the clip closest to the centre of each
-#   cluster. This uses no labels.
+# - `balanced`: the same number of clips of each class, drawn at random. Papers report this, although it requires the
+#   labels to be known in advance.
+# - `medoids`: the clip closest to the centre of each k-means cluster, with as many clusters as clips to label. This
+#   uses no labels.
 
 
 # %%
@@ -57,7 +57,8 @@ print("with twelve labels to give, label:", ", ".join(pool.ids[row] for row in m
 
 # %% [markdown]
 # ## Accuracy
-# With few labels, accuracy depends on the draw; the table shows the mean and the standard deviation over ten seeds.
+# With few labels, the accuracy depends on the selected clips. The table shows mean and standard deviation over ten
+# seeds.
 
 
 # %%
@@ -99,7 +100,8 @@ print("drawn:", picture)
 
 # %% [markdown]
 # ## Labels to check
-# The cosine indicates how reliable a propagated label is. Check the least similar clips by hand, and label these next.
+# The cosine similarity indicates how reliable an assigned label is. Check the least similar clips by hand, and label
+# them next.
 
 # %%
 labels, cosines = propagated(embeddings, medoids(embeddings[0], 3, 0))

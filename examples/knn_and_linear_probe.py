@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Nearest neighbours and a linear probe
 #
-# Two common evaluations of self-supervised representations: nearest neighbours, which use the distances between
-# embeddings directly, and a linear probe, which learns a weight for each dimension. Both are trained on some persons
-# and tested on others. `pip install '.[examples]'`, then `python examples/knn_and_linear_probe.py`, or cell by cell in
-# Jupyter.
+# This example shows two common evaluations of self-supervised representations: nearest neighbours, which use the
+# distances between embeddings directly, and a linear probe, which learns a weight for each dimension. Both are trained
+# on some persons and tested on others. To run it, use `pip install '.[examples]'` and
+# `python examples/knn_and_linear_probe.py`, or run it cell by cell in Jupyter.
 
 # %%
 # %matplotlib inline
@@ -23,9 +23,8 @@ encoder = load_pretrained()
 
 # %% [markdown]
 # ## Baselines
-# Raw poses: gaps interpolated, 32 frames, the pelvis at the origin, flattened. Prepared poses, the input of the
-# encoder: upright, facing forward and of equal size. The difference from prepared poses to embeddings is what the
-# encoder has learned.
+# There are two baselines. Raw poses are interpolated, resampled to 32 frames, centred at the pelvis and flattened.
+# Prepared poses are the input of the encoder: upright, facing forward and of equal size.
 
 
 # %%
@@ -45,7 +44,7 @@ def prepared(poses):
 
 # %% [markdown]
 # ## Nearest neighbours
-# Brackets are 95 % intervals: with so few clips, differences of a few points are not significant.
+# The brackets contain 95 % confidence intervals. With so few clips, differences of a few points are not significant.
 
 # %%
 results = {}
@@ -55,7 +54,7 @@ for name, rows_of in {"poses": flattened, "poses, prepared": prepared, "embeddin
 
 # %% [markdown]
 # ## A linear probe
-# Its regularisation is chosen by cross-validation on the training clips; `groups` keeps all clips of a person in one
+# The regularisation is chosen by cross-validation on the training clips; `groups` keeps all clips of a person in one
 # fold.
 
 # %%
@@ -74,9 +73,9 @@ for stream in encoder.config.modalities:
 
 # %% [markdown]
 # ## Confusion matrix
-# Prepared poses with one neighbour, which make more errors than embeddings. Rows are true classes, in per cent. (For
-# embeddings, use `results["embeddings"]`; `scikit_learn_pipeline.py` shows how to tune a pipeline without using test
-# labels.)
+# This is the confusion matrix of prepared poses with one neighbour, which cause more errors than embeddings. Rows are
+# true classes, in per cent. For embeddings, use `results["embeddings"]`. `scikit_learn_pipeline.py` shows how to tune a
+# pipeline without using test labels.
 
 # %%
 figure = confusion(results["poses, prepared"])

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Live recognition
 #
-# Two methods to recognise the current action at any moment: windows over the last seconds, with any encoder, and a
-# stream, with a causal encoder. The example also trains a small encoder, which takes about a quarter of a minute.
-# `pip install '.[examples]'`, then `python examples/live_streaming.py`.
+# This example compares two methods to recognise the current action at any time: windows over the last few seconds, with
+# any encoder, and a stream, with a causal encoder. It also trains a small encoder, which takes about 15 seconds. To run
+# it, use `pip install '.[examples]'` and `python examples/live_streaming.py`.
 
 # %%
 import tempfile
@@ -27,8 +27,8 @@ from skelrep.train.recipes import i2md_small
 folder = Path(tempfile.mkdtemp())
 
 # %% [markdown]
-# Eight new persons perform eight actions in turn in front of a sensor with 30 frames per second. Labelled clips of
-# other persons, cut to two seconds, serve as references: each moment gets the label of the most similar reference.
+# Eight new persons perform eight actions in turn, recorded at 30 frames per second. Labelled clips of other persons,
+# cut to two seconds, are the references: each moment is assigned the label of the most similar reference.
 
 # %%
 actions = ["walk", "wave", "squat", "raise arms", "kick", "bow", "punch", "drink"]
@@ -56,8 +56,8 @@ def report(what, accuracies):
 
 # %% [markdown]
 # ## Windows
-# The bundled encoder needs whole clips, so embed the last two seconds repeatedly. The result describes the middle of
-# the window, one second ago.
+# The bundled encoder needs whole clips, so the last two seconds are embedded repeatedly. The result describes the
+# middle of the window, which is one second in the past.
 
 # %%
 bundled = load_pretrained()
@@ -76,9 +76,9 @@ report("windows, what was done a second ago:", middles)
 
 # %% [markdown]
 # ## A causal encoder
-# A recurrent encoder that rotates all frames by the first one does not need future frames. No such encoder is bundled,
-# so train a small one without labels on other synthetic persons: with the recipe `i2md_small`, but with 12 frames in
-# two seconds, two layers of two GRUs of 48 units, and 150 small steps.
+# A recurrent encoder that takes the rotation from the first frame does not need future frames. No such encoder is
+# bundled, so a small one is trained without labels on other synthetic persons. It uses the recipe `i2md_small`, but
+# with 12 frames per two seconds, two layers of two GRUs of 48 units, and 150 small steps.
 
 # %%
 make_clips(480, seed=1).save(folder / "people.npz")
@@ -108,8 +108,8 @@ print(f"trained for {time.perf_counter() - begin:.0f} s")
 
 # %% [markdown]
 # ## The stream
-# One call per frame, at constant cost. A stream is not resampled, so frames must have the rate with which the encoder
-# was trained, six per second: here every fifth frame of the sensor.
+# `step` is called once per frame, at constant cost. A stream is not resampled, so frames must have the rate at which
+# the encoder was trained: six per second, which is every fifth frame of the sensor.
 
 # %%
 known, by_stream, spent = causal.embed(examples), [], []
@@ -117,7 +117,7 @@ for recording, _ in recordings:
     stream, rows = causal.stream(skeleton=recording.skeleton), []
     for frame in recording.clips[0][0, ::5]:  # for frame in camera
         begin = time.perf_counter()
-        rows.append(stream.step(frame))  # None until a person is visible, here from the first frame on
+        rows.append(stream.step(frame))  # None until a person is visible; here there is one in the first frame
         spent.append(time.perf_counter() - begin)
     by_stream.append((named(np.array(rows), known), np.arange(len(rows)) / 6))
 print(f"{1000 * np.median(spent):.0f} ms per frame")
@@ -125,10 +125,10 @@ clip = embed(recording.clips[0][:, ::5][:, :12], causal, skeleton=recording.skel
 print("after 12 frames the same as embedding these as a clip:", np.allclose(rows[11], clip[0], atol=1e-5))
 
 # %% [markdown]
-# The state of a stream depends mostly on the latest frames; a window weights its beginning and its end equally. On
-# average, this small network therefore recognises the current action better than windows with a much better encoder; if
-# a second of delay is acceptable, windows are better. A stream is rotated by its first frame: begin a new one for each
-# person.
+# The state of a stream depends mostly on the latest frames, whereas a window weights its beginning and its end equally.
+# On average, this small network therefore recognises the current action better than windows with a much better encoder.
+# If a delay of one second is acceptable, windows are better. The first frame determines the rotation of a stream, so
+# create a new stream for each person.
 
 # %%
 later = [(names[seconds >= 2], seconds[seconds >= 2]) for names, seconds in by_stream]  # the first window ends there

@@ -1,14 +1,14 @@
 # %% [markdown]
 # # From a camera to embeddings, with MediaPipe
 #
-# MediaPipe Pose finds 33 landmarks of a person in each image, and skelrep accepts its results directly. This example
-# needs neither a camera nor MediaPipe: it uses synthetic results with the same structure. `pip install '.[examples]'`,
-# then `python examples/mediapipe_landmarks.py`. Append a JSON file of your own landmarks, written as below, to use it
-# instead.
+# MediaPipe Pose detects 33 landmarks of a person in each image, and skelrep accepts its results directly. This example
+# needs neither a camera nor MediaPipe, because it uses synthetic results with the same structure. To run it, use
+# `pip install '.[examples]'` and `python examples/mediapipe_landmarks.py`. To use your own landmarks, append a JSON
+# file that was written as below.
 #
 # ## With a camera
-# These lines fill `results` for ten seconds. They need `pip install mediapipe` and its
-# [model file](https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker).
+# This code records `results` for ten seconds. It needs `pip install mediapipe` and its [model
+# file](https://ai.google.dev/edge/mediapipe/solutions/vision/pose_landmarker).
 #
 # ```python
 # import cv2, mediapipe, time
@@ -41,7 +41,7 @@ from skelrep import Poses, knn_eval, load_pretrained, read, retrieve
 from skelrep.io import from_mediapipe
 from skelrep.plot import draw
 
-files = [] if hasattr(sys, "ps1") else sys.argv[1:]  # the arguments in a notebook are its kernel's
+files = [] if hasattr(sys, "ps1") else sys.argv[1:]  # in a notebook, the arguments belong to the kernel
 folder = Path(tempfile.mkdtemp())
 encoder = load_pretrained()
 
@@ -92,7 +92,7 @@ def filmed(clip):
 
 # %% [markdown]
 # ## Results, poses, embeddings
-# A list of results is a clip. World landmarks are used if there are any.
+# A list of results becomes a clip. World landmarks are used if there are any.
 
 # %%
 clips = make_clips(120)
@@ -110,10 +110,10 @@ strip  # noqa: B018 - a notebook shows it
 
 # %% [markdown]
 # ## Accuracy
-# The archive was recorded by a depth sensor. Clips of new persons get the label of their nearest neighbour in it:
-# recorded by the depth sensor, for comparison; as world landmarks; and as image landmarks in pixels, without their
-# depth, which is less accurate. The synthetic world landmarks have the errors of a depth sensor; MediaPipe's depth,
-# estimated from one camera, has larger errors.
+# The archive contains clips of a depth sensor. Clips of new persons are assigned the label of their nearest neighbour
+# in the archive. Three versions of these clips are compared: recorded by the depth sensor, as world landmarks, and as
+# image landmarks in pixels without their inaccurate depth. The synthetic world landmarks have the errors of a depth
+# sensor; the depth of MediaPipe, which is estimated from a single camera, has larger errors.
 
 # %%
 pixels = [from_mediapipe([r.pose_landmarks for r in results], fps=30, scale=(WIDTH, HEIGHT, 0)) for results in films]
@@ -124,8 +124,8 @@ for name, seen in {"depth sensor": new, "world": poses, "picture": Poses.concate
 
 # %% [markdown]
 # ## A file
-# A JSON list of frames of landmarks can be read by `skelrep.read` and by all commands: `skelrep embed landmarks.json`.
-# `min_score` leaves out landmarks of low visibility, which MediaPipe only estimates.
+# `skelrep.read` and all commands can read landmarks as JSON: `skelrep embed landmarks.json`. `min_score` discards
+# landmarks of low visibility, which MediaPipe only guesses.
 
 # %%
 file = folder / "landmarks.json"
@@ -136,8 +136,8 @@ print("the file gives the same row:", np.allclose(encoder.embed(again), encoder.
 
 # %% [markdown]
 # ## A longer recording
-# Windows of two seconds get the label of the most similar clip of the archive. For live recognition, embed the last two
-# seconds repeatedly: `encoder.embed(from_mediapipe(results[-60:]))`.
+# Windows of two seconds are assigned the label of the most similar clip of the archive. For live recognition, embed the
+# last two seconds repeatedly: `encoder.embed(from_mediapipe(results[-60:]))`.
 
 # %%
 if files:

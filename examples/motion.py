@@ -1,8 +1,8 @@
 """Synthetic motion: labelled clips for the examples, because no data set is included.
 
 Bodies of different size and proportions perform twelve actions. Each action is a loop of key poses (joint angles in
-degrees); the angles between them follow smooth curves, forward kinematics computes the joints, the lower foot stays on
-the floor, and a simulated depth sensor records them: from a random side, with noise, and sometimes missing a joint.
+degrees) that are connected by smooth curves. Forward kinematics computes the joints, with the lower foot on the floor.
+A simulated depth sensor records the joints from a random direction, with noise and occasional missing joints.
 
     python examples/motion.py clips.npz
 """
@@ -19,19 +19,19 @@ import numpy as np
 from skelrep import SKELETONS, Poses, Skeleton
 from skelrep.skeletons import mapping, resolve
 
-# The parts of a pose and their columns in a row of angles. All zeros is a person standing at attention.
+# The parts of a pose and their columns in an array of angles. If all angles are zero, the person stands at attention.
 PARTS = {
-    "arm": slice(0, 4),  # raised forwards, raised sideways, upper arm turned outwards, elbow bent
+    "arm": slice(0, 4),  # raised forwards, raised sideways, upper arm rotated outwards, elbow bent
     "other_arm": slice(4, 8),
-    "leg": slice(8, 12),  # likewise forwards, sideways, then knee bent, toes pointed
+    "leg": slice(8, 12),  # raised forwards, raised sideways, knee bent, toes pointed
     "other_leg": slice(12, 16),
-    "trunk": slice(16, 20),  # bent forwards, leant to the leading side, its shoulder brought forwards, head nodded
+    "trunk": slice(16, 20),  # bent forwards, leant to the leading side, leading shoulder forwards, head nodded
     "lift": slice(20, 21),  # metres above the floor
 }
-BENDING_ONE_WAY = [3, 7, 10, 14]  # elbows and knees
-# How freely each angle varies between people and moments: legs and trunk carry weight, and the floor stays where it is.
-FREEDOM = np.repeat([1.0, 0.4, 0.4, 0.0], [8, 8, 4, 1])
-BOTH_SIDES = np.r_[0:4, 0:4, 8:12, 8:12, 16:21]  # where a row says for both sides what it says for the leading one
+ONE_DIRECTION = [3, 7, 10, 14]  # elbows and knees bend in one direction only
+# How much each angle varies between people and over time: legs and trunk vary less than arms, and `lift` not at all.
+VARIABILITY = np.repeat([1.0, 0.4, 0.4, 0.0], [8, 8, 4, 1])
+BOTH_SIDES = np.r_[0:4, 0:4, 8:12, 8:12, 16:21]  # columns of the leading side, used for both sides
 
 Parts = dict[str, tuple[float, ...]]  # "arms" and "legs" stand for both sides
 Key = tuple[float, Parts]
@@ -43,7 +43,7 @@ def _key(seconds: float, **parts: tuple[float, ...]) -> Key:
 
 
 def _both_steps(*keys: Key) -> list[Key]:
-    """A step and the same with the other leg."""
+    """The key poses of a step, followed by those of a step with the other leg."""
     twins = {"arm": "other_arm", "other_arm": "arm", "leg": "other_leg", "other_leg": "leg"}
     mirrored = []
     for seconds, parts in keys:
@@ -53,7 +53,7 @@ def _both_steps(*keys: Key) -> list[Key]:
     return [*keys, *mirrored]
 
 
-# For each action its loop: seconds to reach a key pose, and the parts that differ from the performer's rest.
+# The loop of each action: seconds to reach a key pose, and the parts that differ from the resting pose.
 ACTIONS: dict[str, list[Key]] = {
     "wave": [_key(0.3, arm=(20, 85, 80, 55)), _key(0.3, arm=(20, 85, 80, 120))],
     "clap": [_key(0.25, arms=(35, 15, 20, 80)), _key(0.25, arms=(42, 8, -60, 85))],
@@ -123,7 +123,7 @@ ACTIONS: dict[str, list[Key]] = {
     ),
 }
 
-# How people stand while a limb has nothing to do.
+# Resting poses.
 HANGING: Parts = {"arms": (0, 9, 0, 14), "legs": (0, 4, 3, 0), "trunk": (2, 0, 0, 0)}
 RESTS: list[Parts] = [
     HANGING,
@@ -131,11 +131,11 @@ RESTS: list[Parts] = [
     HANGING | {"arms": (-22, 38, -62, 95)},  # hands on the hips
     HANGING | {"other_arm": (12, 8, -20, 95)},  # holding something
 ]
-REST_SHARES = [0.55, 0.15, 0.15, 0.15]
+REST_PROBABILITIES = [0.55, 0.15, 0.15, 0.15]
 
 BODY = SKELETONS["kinect-20"]
-# From each joint's parent to the joint (to the left, up, ahead) at attention, as fractions of a person's height:
-# Winter, Biomechanics and Motor Control of Human Movement, after Drillis and Contini 1966. The head joint lies at eye
+# Vectors (left, up, forward) from each joint's parent to the joint at attention, as fractions of the body height, from
+# Winter, Biomechanics and Motor Control of Human Movement, after Drillis and Contini 1966. The head joint is at eye
 # level.
 BONES = {
     "pelvis": (0, 0, 0),
@@ -155,11 +155,11 @@ TRAIN_EVERY, PERFORMERS = 2, 10  # performers 0, 2, 4 ... are for training
 
 
 class _Performer(NamedTuple):
-    """What stays the same over all clips of one person."""
+    """The properties of a person that are the same in all clips."""
 
     bones: np.ndarray  # (V, 3) metres
-    habits: np.ndarray  # (21,) degrees off the table's rest
-    manners: dict[str, np.ndarray]  # for each action (21,) degrees off the table's key poses
+    habits: np.ndarray  # (21,) deviation from the resting pose in degrees
+    manners: dict[str, np.ndarray]  # for each action, (21,) deviation from the key poses in degrees
     pace: float
     vigour: float
     left_handed: bool
@@ -175,11 +175,11 @@ def _performer(rng: np.random.Generator) -> _Performer:
         bones.append(np.array(BONES[name]) * (outwards, 1, 1) * height * stretch[name])
     return _Performer(
         bones=np.array(bones),
-        habits=FREEDOM * rng.normal(0, 3, 21),
-        manners={action: (FREEDOM * rng.normal(0, 12, 21))[BOTH_SIDES] for action in ACTIONS},
+        habits=VARIABILITY * rng.normal(0, 3, 21),
+        manners={action: (VARIABILITY * rng.normal(0, 12, 21))[BOTH_SIDES] for action in ACTIONS},
         pace=rng.uniform(0.75, 1.3),
         vigour=rng.uniform(0.75, 1.1),
-        left_handed=rng.random() < 0.3,  # more than among people, so that the left has its examples
+        left_handed=rng.random() < 0.3,  # more than in reality, so that there are enough examples
     )
 
 
@@ -194,8 +194,8 @@ def _pose(rest: np.ndarray, parts: Parts) -> np.ndarray:
 def _act(
     performer: _Performer, actions: Sequence[str], fps: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, Spans]:
-    """Angles (T, 21) of actions done one after the other, and for each of them its first and last second."""
-    rest = _pose(np.zeros(21), RESTS[rng.choice(len(RESTS), p=REST_SHARES)]) + performer.habits
+    """Angles (T, 21) of consecutive actions, and the time in seconds when each begins and ends."""
+    rest = _pose(np.zeros(21), RESTS[rng.choice(len(RESTS), p=REST_PROBABILITIES)]) + performer.habits
     pace, vigour = performer.pace * rng.uniform(0.85, 1.15), performer.vigour * rng.uniform(0.9, 1.1)
     time, times, poses, spans = 0.0, [0.0], [rest], []
     for action in actions:
@@ -206,21 +206,21 @@ def _act(
             change = (pose - rest) + np.where(pose != rest, performer.manners[action], 0)
             time += (max(seconds, 0.4) if i == 0 else seconds) / pace * rng.uniform(0.85, 1.15)
             times.append(time)
-            poses.append(rest + vigour * change + FREEDOM * rng.normal(0, 3, 21))
+            poses.append(rest + vigour * change + VARIABILITY * rng.normal(0, 3, 21))
         spans.append((begin, time))
-        for seconds in (0.5 / pace, rng.uniform(0.1, 0.6)):  # back to rest, and a moment of it
+        for seconds in (0.5 / pace, rng.uniform(0.1, 0.6)):  # return to the resting pose and stay there
             time += seconds
             times.append(time)
             poses.append(rest)
     frames = np.arange(0, time, 1 / fps)
     angles = np.stack([np.interp(frames, times, column) for column in np.transpose(poses)], axis=1)
-    angles = _smooth(angles, 0.22 * fps) + FREEDOM * 2.5 * _wander(len(frames), 21, fps, rng)
-    angles[:, BENDING_ONE_WAY] = np.maximum(angles[:, BENDING_ONE_WAY], 0)
+    angles = _smooth(angles, 0.22 * fps) + VARIABILITY * 2.5 * _wander(len(frames), 21, fps, rng)
+    angles[:, ONE_DIRECTION] = np.maximum(angles[:, ONE_DIRECTION], 0)
     return angles, spans
 
 
 def _smooth(curves: np.ndarray, width: float) -> np.ndarray:
-    """(T, D) curves averaged over a window of so many frames."""
+    """(T, D) curves, averaged over a window of `width` frames."""
     half = max(1, round(width / 2))
     kernel = np.hanning(2 * half + 3)[1:-1]
     padded = np.pad(curves, ((half, half), (0, 0)), mode="edge")
@@ -228,7 +228,7 @@ def _smooth(curves: np.ndarray, width: float) -> np.ndarray:
 
 
 def _wander(frames: int, columns: int, fps: float, rng: np.random.Generator) -> np.ndarray:
-    """(T, D) slow random curves about zero that turn about once a second."""
+    """(T, D) slow random curves around zero, with about one random value per second."""
     knots = np.arange(int(frames / fps) + 2) * fps
     values = rng.normal(size=(columns, len(knots)))
     return _smooth(np.stack([np.interp(np.arange(frames), knots, row) for row in values], axis=1), fps)
@@ -245,13 +245,13 @@ def _rotations(degrees: np.ndarray) -> np.ndarray:
 
 
 def _joints(angles: np.ndarray, bones: np.ndarray) -> np.ndarray:
-    """Forward kinematics: angles (T, 21) of a right-hander to joints (T, V, 3), x to the left, y up, z ahead."""
+    """Forward kinematics: angles (T, 21) of a right-hander to joints (T, V, 3), with x left, y up and z forward."""
     still = np.zeros(len(angles))
     part = {name: angles[:, where].T for name, where in PARTS.items()}
     bend, lean, turn, nod = part["trunk"]
-    # How the bone that ends at a joint turns against the bone before it: first about its own length, then over.
+    # Rotation of the bone that ends at a joint relative to the bone before it: a twist, then a swing.
     swings = {"spine": (0.6 * bend, still, lean), "neck": (0.4 * bend, still, still), "head": (nod, still, still)}
-    twists = {"spine": 0.4 * turn, "neck": 0.6 * turn, "head": -0.7 * turn}  # the eyes stay on what is ahead
+    twists = {"spine": 0.4 * turn, "neck": 0.6 * turn, "head": -0.7 * turn}  # the head faces forward
     for side, outwards, arm, leg in (("right", -1, "arm", "leg"), ("left", 1, "other_arm", "other_leg")):
         ahead, aside, turned, elbow = part[arm]
         swings[f"{side}_elbow"], twists[f"{side}_elbow"] = (-ahead, still, outwards * aside), outwards * turned
@@ -274,7 +274,7 @@ def _joints(angles: np.ndarray, bones: np.ndarray) -> np.ndarray:
 
 
 def _ground(position: np.ndarray, lift: np.ndarray) -> np.ndarray:
-    """Where the pelvis must be (T, 3) for the lower foot to stand still on the floor."""
+    """Positions of the pelvis (T, 3) for which the lower foot stays in place on the floor."""
     feet = position[:, [BODY.joints.index("left_foot"), BODY.joints.index("right_foot")]]
     load = np.exp(-(feet[..., 1] - feet[..., 1].min(axis=1, keepdims=True)) / 0.02)  # 2 cm: heels lift gradually
     load = (load / load.sum(axis=1, keepdims=True))[..., None]
@@ -285,15 +285,15 @@ def _ground(position: np.ndarray, lift: np.ndarray) -> np.ndarray:
 
 
 def _seen(body: np.ndarray, skeleton: Skeleton, fps: float, noise: float, rng: np.random.Generator) -> np.ndarray:
-    """What a sensor at the origin, about a metre above the floor, reports of (T, V, 3) joints: (1, T, W, 3)."""
+    """A recording (1, T, W, 3) of joints (T, V, 3) by a sensor at the origin, about a metre above the floor."""
     body = body - body[:, :1].mean(axis=0) * (1, 0, 1)
-    yaw = 180 + rng.uniform(-60, 60)  # towards the sensor, more or less; beyond that arms hide each other
+    yaw = 180 + rng.uniform(-60, 60)  # roughly towards the sensor; at larger angles, arms would hide each other
     camera = _rotations(np.array([[rng.normal(0, 5), 0, rng.normal(0, 2)]]))[0]
     position = np.array([rng.uniform(-0.5, 0.5), rng.uniform(-1.2, -0.7), rng.uniform(2.2, 3.8)])
     body = (body @ _rotations(np.array([[0, yaw, 0]]))[0].T + position) @ camera.T
     joints = mapping(BODY, skeleton) @ body
     frames, count = joints.shape[:2]
-    drift = _wander(frames, 3 * count, fps, rng).reshape(joints.shape)  # trackers err slowly more than at random
+    drift = _wander(frames, 3 * count, fps, rng).reshape(joints.shape)  # trackers drift more than they jitter
     joints = joints + noise * (2 * drift + rng.uniform(0.5, 1.5) * rng.normal(size=joints.shape))
     for _ in range(rng.choice(3, p=[0.7, 0.2, 0.1]) if noise else 0):
         begin, length = rng.integers(frames), rng.integers(fps / 3, fps)
@@ -307,18 +307,18 @@ def make_clips(
     """Labelled clips of twelve actions by up to ten performers.
 
     Args:
-        clips: How many; actions and performers take turns, so that multiples of 12 are balanced.
-        seed: Everything random follows from it.
-        skeleton: Any known one that kinect-20 can be mapped to.
-        fps: Frames a second.
-        noise: Metres of the sensor's error; 0 also keeps it from losing joints. 0.01 is about a Kinect's.
+        clips: Number of clips. Actions and performers alternate, so multiples of 12 are balanced.
+        seed: Random seed.
+        skeleton: Name of a known skeleton that kinect-20 can be mapped to.
+        fps: Frames per second.
+        noise: Error of the sensor in metres; about 0.01 for a Kinect. If it is 0, no joint is missing either.
 
     Returns:
-        The clips, 1 to 6 seconds each, in metres with y up; `info` has the columns `subject` (integers) and the splits
-        `train` and `test` (no performer is in both).
+        Clips of 1 to 6 seconds, in metres with y up. `info` has the columns `subject` (integers), `train` and `test`
+        (splits without common performers).
 
     Raises:
-        ValueError: for fewer than 24 clips, which would not show every action in both splits.
+        ValueError: for fewer than 24 clips, which would not contain every action in both splits.
     """
     actions = list(ACTIONS)
     if clips < 2 * len(actions):
@@ -331,9 +331,9 @@ def make_clips(
     for i, (label, subject) in enumerate(zip(labels, subjects)):
         rng = np.random.default_rng((seed, 1, i))
         angles, _ = _act(performers[subject], [label], fps, rng)
-        cut = (rng.uniform(0, 0.25, 2) * len(angles)).astype(int)  # recordings begin and end inaccurately
+        cut = (rng.uniform(0, 0.25, 2) * len(angles)).astype(int)  # recordings are not cut exactly at actions
         body = _joints(angles[cut[0] : len(angles) - cut[1]], performers[subject].bones)
-        if performers[subject].left_handed ^ (rng.random() < 0.15):  # and some use either hand
+        if performers[subject].left_handed ^ (rng.random() < 0.15):  # some people use either hand
             body = body[:, BODY.mirror] * (-1, 1, 1)
         seen.append(_seen(body, target, fps, noise, rng))
     train = subjects % TRAIN_EVERY == 0
@@ -346,7 +346,7 @@ def make_clips(
 def make_recording(
     actions: Sequence[str], *, seed: int = 0, skeleton: str = "kinect-20", fps: float = 30.0, noise: float = 0.01
 ) -> tuple[Poses, Spans]:
-    """One long clip of a new person who performs several actions in turn, and when each begins and ends in seconds."""
+    """One long clip of a new person who performs several actions, and the time in seconds when each begins and ends."""
     rng = np.random.default_rng((seed, 2))
     performer = _performer(rng)
     angles, spans = _act(performer, actions, fps, rng)
@@ -355,25 +355,25 @@ def make_recording(
     return Poses([_seen(body, target, fps, noise, rng)], target, ids=["recording"], fps=fps), spans
 
 
-# Landmarks that a head, a hand and a foot have in MediaPipe Pose: metres to the person's left, up and ahead of the head
-# joint, or the joint that they are put on. The right side of a face is the left one mirrored.
+# Landmarks of MediaPipe Pose on the face, as offsets in metres (left, up, forward) from the head joint; the right side
+# is mirrored. Landmarks on hands and feet are placed at the given joint.
 ON_FACE = {"nose": (0, -0.04, 0.1), "mouth": (0.03, -0.07, 0.08), "ear": (0.075, -0.02, 0)}
 ON_FACE |= {"eye_inner": (0.015, 0, 0.085), "eye": (0.03, 0, 0.08), "eye_outer": (0.045, 0, 0.075)}
 ON_LIMBS = {"pinky": "hand", "index": "hand", "thumb": "hand", "heel": "ankle", "toe": "foot"}
 
 
 def mediapipe_landmarks(clip: np.ndarray, size: tuple[int, int], focal: float = 600.0) -> tuple[np.ndarray, ...]:
-    """What MediaPipe Pose would report of a clip if a camera replaced the sensor.
+    """Landmarks as MediaPipe Pose would estimate them if a camera replaced the sensor.
 
     Args:
         clip: (1, T, 20, 3) on kinect-20.
-        size: Width and height of the picture in pixels.
-        focal: Focal length in pixels; 600 sees all of a person at three metres in a picture of 720 lines.
+        size: Width and height of the image in pixels.
+        focal: Focal length in pixels; with 600, a person at three metres fits into an image of 720 lines.
 
     Returns:
-        World landmarks (T, 33, 3), in metres from the middle of the hips, and landmarks in the picture (T, 33, 3),
-        fractions of its width, height and width; both with x to the right of the picture, y down, z away from the
-        camera. NaN where a joint was lost.
+        World landmarks (T, 33, 3), in metres relative to the middle of the hips, and image landmarks (T, 33, 3), as
+        fractions of the width, height and width of the image. In both, x points to the right of the image, y down and
+        z away from the camera. Missing joints are NaN.
     """
     joints = dict(zip(BODY.joints, clip[0].swapaxes(0, 1)))
     left, up = joints["left_shoulder"] - joints["right_shoulder"], joints["head"] - joints["neck"]
@@ -388,7 +388,7 @@ def mediapipe_landmarks(clip: np.ndarray, size: tuple[int, int], focal: float = 
             points.append(joints["head"] + offset @ axes)
         else:
             points.append(joints[f"{side}_{ON_LIMBS.get(part, part)}"])
-    space = np.stack(points, axis=1) * (-1, -1, 1)  # the sensor has x to the left and y up
+    space = np.stack(points, axis=1) * (-1, -1, 1)  # in the coordinates of the sensor, x is left and y up
     hips = space[:, 23:25].mean(axis=1, keepdims=True)
     across = space[..., :2] / space[..., 2:]
     depth = (space[..., 2:] - hips[..., 2:]) / hips[..., 2:]
@@ -398,11 +398,11 @@ def mediapipe_landmarks(clip: np.ndarray, size: tuple[int, int], focal: float = 
 
 def main() -> None:
     """Writes clips to a file."""
-    parser = argparse.ArgumentParser(description="Make labelled clips of people in motion.")
-    parser.add_argument("output", help="an .npz file, as `skelrep` reads it")
-    parser.add_argument("--clips", type=int, default=120, help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="another one, other people (default: %(default)s)")
-    parser.add_argument("--skeleton", default="kinect-20", help="whose joints to write (default: %(default)s)")
+    parser = argparse.ArgumentParser(description="Generate labelled clips of synthetic motion.")
+    parser.add_argument("output", help=".npz file to write")
+    parser.add_argument("--clips", type=int, default=120, help="number of clips (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+    parser.add_argument("--skeleton", default="kinect-20", help="skeleton of the clips (default: %(default)s)")
     arguments = parser.parse_args()
     try:
         clips = make_clips(arguments.clips, seed=arguments.seed, skeleton=arguments.skeleton)

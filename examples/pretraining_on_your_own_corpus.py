@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Pretraining on your own corpus
 #
-# Train an encoder on your own movements, without labels: from files of poses to a folder for `load_pretrained`.
-# `pip install '.[examples]'`, then `python examples/pretraining_on_your_own_corpus.py`, which generates synthetic
-# clips. To use your own corpus, append its files, in any format that `skelrep.read` supports.
+# This example trains an encoder without labels, from files of poses to a folder for `load_pretrained`. To run it, use
+# `pip install '.[examples]'` and `python examples/pretraining_on_your_own_corpus.py`. It uses synthetic clips; to use
+# your own corpus, append its files, in any format that `skelrep.read` supports.
 #
 # It takes about ten minutes on one core of a CPU. The environment variable `SKELREP_STEPS` sets the number of steps; 20
 # steps only test that everything runs.
@@ -23,18 +23,18 @@ from skelrep import Encoder, knn_eval, load_pretrained
 from skelrep.train.prepare import prepare
 from skelrep.train.run import export, run
 
-files = [] if hasattr(sys, "ps1") else sys.argv[1:]  # the arguments in a notebook are its kernel's
+files = [] if hasattr(sys, "ps1") else sys.argv[1:]  # in a notebook, the arguments belong to the kernel
 steps = int(os.environ.get("SKELREP_STEPS", "1000"))
 folder = Path(tempfile.mkdtemp())
 
 # %% [markdown]
 # ## A corpus
-# All poses are mapped to the encoder's skeleton and stored in a folder that training maps into memory. More hours and
-# more kinds of movement are better; here are 1200 clips of ten persons. On the command line:
+# All poses are mapped to the encoder's skeleton and stored in a folder that training maps into memory. Use as many
+# hours and kinds of movement as you can; here, there are 1200 clips of ten persons. On the command line:
 # `skelrep prepare FILE ... --to common-15 -o corpus`.
 
 # %%
-licence = None  # of your data and the encoder, as the Hub spells it; it is written into the model card
+licence = None  # of your data and the encoder, in the Hub's spelling, for the model card
 if not files:
     make_clips(1200, seed=1).save(folder / "people.npz")
     files, licence = [folder / "people.npz"], "cc0-1.0"
@@ -44,13 +44,13 @@ for source in corpus["sources"]:
 
 # %% [markdown]
 # ## A run
-# The recipe `i2md_small`, shortened: fewer and smaller steps, and float32, because not all processors are fast with
-# bfloat16. `monitor` is a file of labelled clips on which the encoder is evaluated during the run; it does not select a
-# model. A run that was stopped is resumed by the same call. On the command line:
-# `skelrep pretrain i2md_small --data corpus -o run --monitor labelled.npz --set steps=1000 batch=128 ...`.
+# The recipe is `i2md_small` with fewer and smaller steps, and with float32, because bfloat16 is slow on some
+# processors. The encoder is evaluated during the run on the labelled clips of `monitor`, which does not affect
+# training. To resume a run that was stopped, repeat the call. On the command line: `skelrep pretrain i2md_small --data
+# corpus -o run --monitor labelled.npz --set steps=1000 batch=128 ...`.
 
 # %%
-labelled = make_clips(120).windows(1.0)  # other persons, and one second only, so some movements are incomplete
+labelled = make_clips(120).windows(1.0)  # other persons; clips are cut to one second, so some movements are incomplete
 labelled.save(folder / "labelled.npz")
 changes = [f"steps={steps}", f"warmup={steps // 10}", "batch=128", "precision=float32"]
 every = max(1, steps // 5)
@@ -74,10 +74,10 @@ print("written:", ", ".join(sorted(path.name for path in (folder / "my-encoder")
 
 # %% [markdown]
 # ## What has it learned?
-# The baseline is the same network with random weights, which is not weak: it averages poses over spans of time. The
-# bundled encoder was trained on eleven hours of real motion and no synthetic clips; the synthetic corpus contains the
-# actions of the test, performed by other persons. Brackets are 95 % intervals, which are wide because the clips are
-# few.
+# The baseline is the same network with random weights, which is a strong baseline because the network averages poses
+# over time. The bundled encoder was trained on eleven hours of real motion and no synthetic clips, whereas the
+# synthetic corpus contains the actions of the test, performed by other persons. The brackets contain 95 % confidence
+# intervals, which are wide because there are few clips.
 
 # %%
 train, test = labelled.select(split="train"), labelled.select(split="test")

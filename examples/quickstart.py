@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Quickstart
 #
-# From skeletons to embeddings, and what embeddings are used for. Runs on a CPU in seconds:
-# `pip install '.[examples]'`, then `python examples/quickstart.py`, or cell by cell in Jupyter.
+# This example embeds skeleton sequences and shows how embeddings are used. It runs on a CPU in a few seconds. To run
+# it, use `pip install '.[examples]'` and `python examples/quickstart.py`, or run it cell by cell in Jupyter.
 
 # %%
 # %matplotlib inline
@@ -17,12 +17,12 @@ from sklearn.decomposition import PCA
 from skelrep import knn_eval, load_pretrained, retrieve
 from skelrep.plot import draw
 
-folder = Path(tempfile.mkdtemp())  # for pictures
+folder = Path(tempfile.mkdtemp())  # for images
 
 # %% [markdown]
 # ## Poses
-# Twelve actions performed by ten synthetic persons. Each clip is an array (persons, frames, joints, xyz); lengths
-# differ. `skelrep.read` returns the same for files of many formats.
+# Ten synthetic persons perform twelve actions. Each clip is an array (persons, frames, joints, xyz) of any length.
+# `skelrep.read` returns such clips for files of many formats.
 
 # %%
 clips = make_clips(120)
@@ -37,16 +37,16 @@ strip  # noqa: B018 - a notebook shows it
 
 # %% [markdown]
 # ## Embeddings
-# One row per clip. The encoder was trained without labels, on other persons and other sensors.
+# Each clip becomes one row. The encoder was trained without labels, on other persons and other sensors.
 
 # %%
-encoder = load_pretrained()  # or an encoder of your own: a folder, or organisation/name on the Hub
+encoder = load_pretrained()  # or your own encoder: a folder, or organisation/name on the Hub
 print(encoder)
 embeddings = encoder.embed(clips)
 print("embeddings:", embeddings.shape, embeddings.dtype)
 
 # %% [markdown]
-# For an array, give the names of its joints in order; any common spelling is accepted. For a known skeleton, its name
+# For an array, pass the names of its joints in order; common spellings are understood. For a known skeleton, its name
 # is enough: `skeleton="kinect-20"`.
 
 # %%
@@ -59,8 +59,8 @@ print("the first clip as an array gives the same row:", np.allclose(row[0], embe
 
 # %% [markdown]
 # ## Nearest-neighbour accuracy
-# Each clip in `test` gets the label of the most similar clip in `train`, which shows other persons. Brackets are a 95 %
-# interval; chance is 8 %.
+# Each clip of `test` is assigned the label of the most similar clip of `train`, which shows other persons. The brackets
+# contain a 95 % confidence interval; chance level is 8 %.
 
 # %%
 train, test = clips.info["train"], clips.info["test"]
@@ -68,7 +68,7 @@ print(knn_eval(embeddings[train], clips.labels[train], embeddings[test], clips.l
 
 # %% [markdown]
 # ## Search by example
-# The clips that are most similar to the first one. Its performer uses one hand; others may use the other hand.
+# These clips are most similar to the first one. Its performer uses one hand; others may use the other hand.
 
 # %%
 found = retrieve(embeddings[:1], embeddings[1:], k=5)
@@ -78,9 +78,9 @@ for row, similarity in zip(found.indices[0], found.similarities[0]):
 
 # %% [markdown]
 # ## A long recording
-# A new person performs five actions in turn. Windows of two seconds, one every half second, are embedded and get the
-# label of the most similar clip. A window that contains the end of one action and the beginning of the next may get the
-# label of a third.
+# A new person performs five actions in turn. Windows of two seconds, one every half second, are embedded and assigned
+# the label of the most similar clip. A window that contains the end of one action and the beginning of the next may be
+# assigned the label of a third.
 
 # %%
 actions = ["walk", "wave", "squat", "raise arms", "kick"]
@@ -94,8 +94,8 @@ for row, start, end in zip(nearest, windows.info["start"], windows.info["end"]):
 
 # %% [markdown]
 # ## A map
-# The first two principal components of the embeddings. Clips of one action are close together; actions that overlap
-# here are separated by the other components.
+# The map shows the first two principal components of the embeddings. Clips of one action are close together; actions
+# that overlap here are separated by other components.
 
 # %%
 pca = PCA(2)

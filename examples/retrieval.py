@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Search by example
 #
-# Find clips that are similar to an example: among clips, across sensors, and within a long recording.
-# `pip install '.[examples]'`, then `python examples/retrieval.py`.
+# This example finds clips that are similar to a query: among other clips, across sensors, and within a long recording.
+# To run it, use `pip install '.[examples]'` and `python examples/retrieval.py`.
 
 # %%
 import tempfile
@@ -19,7 +19,8 @@ folder = Path(tempfile.mkdtemp())
 
 # %% [markdown]
 # ## A bank
-# Embed once and search often. The bank is an array; stored in a file, it need not fit into memory.
+# Embed the clips once to search them often. The bank is an array. If it is stored in a file, it does not need to fit
+# into memory.
 
 # %%
 clips = make_clips(240)
@@ -37,8 +38,8 @@ for row, similarity in zip(found.indices[0], found.similarities[0]):
 
 # %% [markdown]
 # ## Queries from another sensor
-# The bank was recorded with Kinect's 20 joints. The queries have the 17 joints of COCO, as provided by pose estimators,
-# in 3-D and in 2-D. Precision@k is the fraction of correct labels among the first k; the mean average precision
+# The bank was recorded with Kinect's 20 joints. The queries have the 17 joints of COCO, which pose estimators provide,
+# in 3-D and in 2-D. Precision@k is the fraction of correct labels among the first k results. The mean average precision
 # evaluates the ranking of the whole bank, in which one clip in twelve is correct.
 
 # %%
@@ -53,9 +54,9 @@ for name, query in {"kinect-20": queries, "coco-17": coco, "coco-17, 2-D": flat}
 
 # %% [markdown]
 # ## Search within a recording
-# Another person is recorded for a while. The bank consists of windows of two seconds, five per second; the query is a
-# clip of the archive, and the best window is the result. To detect events, use a threshold instead; the curves show a
-# suitable value.
+# The bank consists of windows of a long recording of another person: two seconds each, five per second. The query is a
+# clip of the archive, and the most similar window is the result. To detect events, compare the similarity with a
+# threshold instead; the curves show a suitable value.
 
 # %%
 actions = ["walk", "squat", "wave", "walk", "kick", "bow"]

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # In a scikit-learn pipeline
 #
-# `SkeletonEmbedder` is a transformer from clips to embeddings, so all tools of scikit-learn can be used, among them
-# cross-validation in which no person is in both training and test.
-# `pip install '.[examples]'`, then `python examples/scikit_learn_pipeline.py`.
+# `SkeletonEmbedder` is a transformer that maps clips to embeddings, so all tools of scikit-learn can be used, for
+# example cross-validation in which no person is in both training and test. To run it, use `pip install '.[examples]'`
+# and `python examples/scikit_learn_pipeline.py`.
 
 # %%
 import tempfile
@@ -25,9 +25,9 @@ print(clips)
 
 # %% [markdown]
 # ## Cross-validation by subject
-# The encoder is frozen and was trained without labels, so it leaks nothing. The classifier may: in shuffled folds it is
-# trained on other clips of the persons on which it is tested. `Poses` are indexed like an array; lists of clips work
-# too, with `SkeletonEmbedder(skeleton=...)`.
+# The encoder is frozen and was trained without these clips, so no information leaks through it. With shuffled folds,
+# however, the classifier is trained on other clips of the persons on which it is tested, which inflates the scores.
+# `Poses` can be indexed like an array; lists of clips work too, with `SkeletonEmbedder(skeleton=...)`.
 
 # %%
 pipeline = make_pipeline(SkeletonEmbedder(), StandardScaler(), LogisticRegression(C=0.01))
@@ -39,9 +39,9 @@ print(f"folds of clips:  {shuffled.mean():.1%}, sd {shuffled.std(ddof=1):.1%}")
 # %% [markdown]
 # ## A grid search, tested on new persons
 # The streams and the regularisation are chosen by cross-validation over the training persons; the test persons are used
-# once, at the end. `memory=` caches the outputs of the first steps for the training folds: they are embedded once for
-# each choice of streams, held-out clips for every candidate. (If only the classifier varies, embed once and search on
-# the embeddings.)
+# once, at the end. `memory=` caches the outputs of the first steps for the training folds, which are therefore embedded
+# once for each choice of streams; held-out clips are embedded for every candidate. If only the classifier varies, embed
+# once and search on the embeddings.
 
 # %%
 train, test = clips.select(split="train"), clips.select(split="test")
@@ -70,7 +70,7 @@ print("drawn:", folder / "confusion.png")
 
 # %% [markdown]
 # ## New clips
-# The best pipeline, fitted on all training persons, accepts the same inputs as `embed`.
+# The best pipeline, which was fitted on all training persons, accepts the same inputs as `embed`.
 
 # %%
 recording, spans = make_recording(["squat"], seed=2)

@@ -302,7 +302,7 @@ def test_search_keyboard_and_legend(tab):
     assert tab.evaluate("state.kept") == wanted
     tab.locator("#map").focus()
     tab.keyboard.press("Escape")
-    assert tab.inner_text("#name") == "No clip chosen"
+    assert tab.inner_text("#name") == "No clip selected"
     button = tab.locator("#classes button", has_text="bow")
     button.click()
     bow = tab.evaluate("data.codes.findIndex((code) => data.classes[code] === 'bow')")
