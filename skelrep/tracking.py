@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelrep.memory_budget import bounded
+
 # Lengths in bodies: the diagonal of the box around a person's joints.
 # Nearer than a third a detection is hardly another person.
 _SAME_BODY = 0.33
@@ -28,6 +30,8 @@ _SHAPE, _SHAPE_PER_ABSENT_FRAME = 0.2, 0.05
 _SCALE = 1.8  # nobody becomes so many times larger or smaller from one frame to the next
 _NEW = 0.2  # weight of the last step in a velocity: detections tremble
 _PREDICTED_FRAMES = 5  # a velocity says little about a longer absence
+_BLOCK = 2**18  # coordinates that are compared at a time
+_NUMBERS_OF_A_PAIR = 3  # two distances and a cost of 8 bytes each beside booleans, of float32 with their copies
 
 
 class Tracks(NamedTuple):
@@ -253,6 +257,23 @@ def _apart(detections: _Detections, some: Any, others: Any) -> np.ndarray:
     return _distances(bodies[some], size[some], bodies[others], size[others])
 
 
+def _compared(
+    bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, other_sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(K, L) distances of K poses (K, V, C) from L others, those of their shapes, and whether they are as large.
+
+    Some of the K at a time, so that a crowd does not fill the memory.
+    """
+    step = max(1, _BLOCK // others.size)
+    found = []
+    for begin in range(0, len(bodies), step):
+        some, size = bodies[begin : begin + step, None], sizes[begin : begin + step, None]
+        apart, shape = _distances(some, size, others, other_sizes), _shape_apart(some, size, others, other_sizes)
+        found.append((apart, shape, _same_scale(some, others)))
+    apart, shape, alike = zip(*found)
+    return np.concatenate(apart), np.concatenate(shape), np.concatenate(alike)
+
+
 def _distances(bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, other_sizes: np.ndarray) -> np.ndarray:
     """(...) distances of poses (..., V, C), in body lengths.
 
@@ -307,7 +328,7 @@ def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[l
     track_of: dict[str, int] = {}
     _, joints, channels = detections.poses.shape
     last, speed = np.empty((0, joints, channels)), np.empty((0, channels))
-    size, when = np.empty(0), np.empty(0)
+    size, when, most = np.empty(0), np.empty(0), 0
     for t, frame in enumerate(trusted):
         rows = np.arange(detections.bounds[t], detections.bounds[t + 1])
         bodies, lengths, now = detections.poses[rows], detections.size[rows], detections.when[t]
@@ -318,10 +339,11 @@ def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[l
             absent = now - when[free]
             ahead = np.where(absent <= _PREDICTED_FRAMES, absent, 0)[:, None] * speed[free]
             expected = last[free] + ahead[:, None]
-            apart = _distances(expected[:, None], size[free][:, None], bodies[open_], lengths[open_])
-            shape = _shape_apart(expected[:, None], size[free][:, None], bodies[open_], lengths[open_])
+            if (pairs := len(free) * len(open_)) > most:  # freed after each frame: the largest counts
+                bounded(pairs - most, _NUMBERS_OF_A_PAIR)
+                most = pairs
+            apart, shape, alike = _compared(expected, size[free], bodies[open_], lengths[open_])
             reach = np.minimum(_REACH + _REACH_PER_ABSENT_FRAME * (absent - 1), _FURTHEST)[:, None]
-            alike = _same_scale(expected[:, None], bodies[open_])
             alike &= shape <= np.minimum(_SHAPE + _SHAPE_PER_ABSENT_FRAME * (absent - 1), 2 * _SHAPE)[:, None]
             # A tracker that begins a new id may name somebody who had none, but not somebody who has another.
             named = np.array([[isinstance(keys[k], str) and frame[i] is not None for i in open_] for k in free])

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skelrep import tracking
 from skelrep.io.key_names import tracker_id
+from skelrep.memory_budget import counted
 from skelrep.tracking import identify, plain_id
 
 BODY = np.random.default_rng(5).normal(size=(17, 2)) * 30  # pixels; about 150 long
@@ -204,3 +206,20 @@ def test_crossing_with_missed_and_false_detections(seed):
         own = [k for p, k in pairs if p == person]
         most = max(set(own), key=own.count)
         assert own.count(most) > 0.95 * len(own) and pairs.count((1 - person, most)) == 0
+
+
+def test_a_crowd_is_compared_in_blocks_with_the_same_result(monkeypatch):
+    rng = np.random.default_rng(0)
+    first = rng.uniform(0, 5000, size=(30, 1, 2)) + rng.normal(0, 40, size=(30, 17, 2))
+    frames = [first[rng.permutation(30)] + t for t in range(4)]
+    whole = identify([[None] * 30 for _ in frames], frames)
+    monkeypatch.setattr(tracking, "_BLOCK", 1)
+    assert identify([[None] * 30 for _ in frames], frames) == whole
+
+
+def test_a_crowd_that_would_fill_the_memory_is_refused():
+    def parts():
+        yield identify([[None] * 2000] * 2, [np.zeros((2000, 2, 2)) + np.arange(2000)[:, None, None]] * 2)
+
+    with pytest.raises(ValueError, match="SKELREP_MAX_GIGABYTES"):
+        list(counted(parts(), 10**5))
