@@ -11,8 +11,8 @@ from skelrep.io import registry
 from tests.fuzz.run import Worker, fuzz
 from tests.fuzz.seeds import SEEDS
 
-NEEDS = {"c3d": "ezc3d", "parquet": "pyarrow", "embeddings_parquet": "pyarrow", "pose": "pose_format"}
-NEEDS |= dict.fromkeys(("sleap", "slp", "deeplabcut_h5"), "h5py")
+NEEDS = {"c3d": "ezc3d", "pose": "pose_format"} | dict.fromkeys(("sleap", "slp", "deeplabcut_h5"), "h5py")
+NEEDS |= dict.fromkeys(("parquet", "embeddings_parquet", "events_parquet"), "pyarrow")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 
 

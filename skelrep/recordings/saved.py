@@ -22,6 +22,7 @@ from skelrep.encoder.config import read_object
 from skelrep.files import replacing
 from skelrep.hub import bundled, load_pretrained, save_pretrained
 from skelrep.hub.load import CARD, CONFIG, WEIGHTS, find, read_strict_json, read_tensors
+from skelrep.messages import one_line
 from skelrep.recordings.heads import Head
 from skelrep.recordings.report import FitReport
 from skelrep.version import __version__
@@ -157,7 +158,7 @@ def read_config(folder: Path) -> _Config:
         if not (config.temperature > 0 and -1 <= config.threshold <= 1):
             raise ValueError(f"got the temperature {config.temperature} and the threshold {config.threshold}")
     except ValueError as error:
-        raise ValueError(f"{folder / HEAD}: {error}") from error
+        raise ValueError(f"{folder / HEAD}: {one_line(error, 1000)}") from error
     return config
 
 

@@ -47,6 +47,14 @@ def read(kind: str, path: str, options: dict[str, Any]) -> object:
         from skelrep.hub import convert_cmd
 
         return repr(convert_cmd(path))
+    if kind == "classifier":
+        from skelrep.recordings import Classifier
+
+        return Classifier.load(path).report_
+    if kind == "events":
+        from skelrep.recordings import Events
+
+        return repr(Events.load(path))
     if kind == "run":
         return read_run(path, **options)
     if kind == "info":

@@ -18,7 +18,8 @@ class Seed:
     """A valid input.
 
     Attributes:
-        kind: What reads it: "poses", "embeddings", "model", "corpus", "run", "info" (of a run) or "checkpoint".
+        kind: What reads it: "poses", "embeddings", "model", "corpus", "run", "info" (of a run),
+            "classifier", "events" or "checkpoint".
         path: The file or folder that is read.
         damaged: The files of it that are mutated.
         options: Arguments of the reader.

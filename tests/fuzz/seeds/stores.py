@@ -98,3 +98,40 @@ def results(folder: Path) -> Seed:
     entries = [{"dataset": "d", "protocol": "1-NN", "metric": "accuracy (%)", "value": 61.5, "sd": 0.4}]
     (folder / "results.json").write_text(json.dumps(entries))
     return Seed("run", made.path, (folder / "results.json",), {"results": str(folder / "results.json")})
+
+
+def classifier(folder: Path) -> Seed:
+    import torch
+
+    from skelrep import Encoder
+    from skelrep.recordings import Classifier
+
+    torch.manual_seed(0)
+    encoder = Encoder(RECIPE.encoder)
+    rows = np.random.default_rng(0).normal(size=(8, encoder.dim)).astype(np.float32)
+    Classifier(encoder).fit(rows, np.arange(8) % 2).save(folder / "head")
+    files = tuple(file for file in sorted((folder / "head").iterdir()) if file.suffix in (".json", ".safetensors"))
+    return Seed("classifier", folder / "head", files, {})
+
+
+def events_csv(folder: Path) -> Seed:
+    return _events(folder / "a.csv")
+
+
+def events_json(folder: Path) -> Seed:
+    return _events(folder / "a.json")
+
+
+def events_lines(folder: Path) -> Seed:
+    return _events(folder / "a.jsonl")
+
+
+def events_parquet(folder: Path) -> Seed:
+    return _events(folder / "a.parquet")
+
+
+def _events(path: Path) -> Seed:
+    from skelrep.recordings import Event, Events
+
+    Events.of([Event("a", i, i + 0.5, f"action {i}", 0.9, "Anna") for i in range(4)]).save(path)
+    return single(path, kind="events")
