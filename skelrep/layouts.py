@@ -32,7 +32,6 @@ def clips_from_array(
     *,
     channels: str | None = None,
     known: Skeleton | None = None,
-    listed: bool = False,
 ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
     """The clips (M, T, V, C) of an array, and scores (M, T, V) if a channel is one; see `Poses.from_array`.
 
@@ -42,7 +41,6 @@ def clips_from_array(
         zeros: What exact zeros mean.
         channels: The meaning of the channels, or None to judge by the numbers (see `skelrep.channels`).
         known: The skeleton that the caller names, or None.
-        listed: Whether the array is one of a list, each of which holds a clip.
     """
     joints = None if known is None else len(known)
     numbers = as_array(array)
@@ -53,7 +51,6 @@ def clips_from_array(
         raise ValueError(f"an array of shape {array.shape} holds no pose")
     if layout is None and array.ndim == 2:
         array = _rows_of_joints(array, joints, channels)
-    said = layout is not None
     layout = layout.upper() if layout is not None else _by_number_of_axes(array, joints)
     if len(set(layout)) != len(layout) or not set("TVC") <= set(layout) <= set("NMTVC"):
         raise ValueError(f"layout {layout!r} must name each of T, V, C once, and N and M at most once")
@@ -70,11 +67,6 @@ def clips_from_array(
         raise ValueError(f"the array {array.shape} read as {layout}: {error}") from None
     if note is not None:
         warn(f"the channels of the array {array.shape} {note}")
-    if layout == "MTVC" and array.shape[0] == 2 and not said and not listed and not _are_apart(batch[0], zeros):
-        warn(
-            f"the array {array.shape} is taken for one clip of 2 persons (persons, frames, joints, channels); pass "
-            'layout="NTVC" if it is 2 clips of one person, or layout="MTVC" to say that it is not'
-        )
     clips, kept = [], []
     for i, clip in enumerate(batch):
         if is_counted():  # only then: an array that the caller has is no file's
@@ -221,25 +213,6 @@ def _rows_of_joints(array: np.ndarray, joints: int | None, channels: str | None)
         + (f" may be {', '.join(known[:6])}" if known else "")
         + "), or an array (T, V, C)"
     )
-
-
-def _are_apart(clip: np.ndarray, zeros: Zeros | None) -> bool:
-    """Whether two bodies of a clip (2, T, V, C) never stand where the other one does, as two persons do in a room.
-
-    Two clips of one person are usually at the same place. One body alone is a person beside padding.
-    """
-    clip = np.asarray(clip, dtype=np.float32)
-    clip = clip if zeros == "coordinates" else absent_as_nan(clip)
-    seen = np.logical_not(np.isnan(clip).any(axis=-1))
-    present = seen.any(axis=2)
-    both = present.all(axis=0)
-    if not both.any():
-        return not present.any(axis=1).all()
-    points = np.where(seen[..., None], clip, np.nan)[:, both]
-    low, high = np.nanmin(points, axis=2), np.nanmax(points, axis=2)
-    middle = (low + high) / 2
-    size = np.median(np.linalg.norm(high - low, axis=-1))
-    return bool(np.linalg.norm(middle[0] - middle[1], axis=-1).min() > 0.25 * size)
 
 
 def _is_nested(poses: Any) -> bool:

@@ -121,6 +121,18 @@ def opened(path: str | os.PathLike) -> Iterator[np.ndarray | Archive]:
             yield Archive(path, zipped)
 
 
+def holds_one_object(path: Path) -> bool:
+    """Whether a file is a `.npy` of a single Python object, such as a dict of arrays."""
+    try:
+        with path.open("rb") as stream:
+            major, _ = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+            return shape == () and bool(dtype.hasobject)
+    except Exception:  # numpy parses headers as Python's literals, which fail in many ways; `opened` says what is wrong
+        return False
+
+
 def npz_members(path: Path) -> set[str]:
     """The names of the arrays in a `.npz`, without reading one.
 
@@ -160,7 +172,10 @@ def _check_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, 
     else:
         raise ValueError(f"its format version is {version}")
     if dtype.hasobject:
-        raise ValueError("it holds Python objects, but only arrays of numbers and text are read")
+        raise ValueError(
+            "it holds Python objects, but only arrays of numbers and text are read; clips of different lengths can be "
+            "saved with np.savez(path, walk=walk, run=run)"
+        )
     count = math.prod(shape)  # of Python's integers, which do not overflow
     if len(shape) > 32 or any(axis < 0 for axis in shape):
         raise ValueError(f"its shape {str(shape)[:100]} is impossible")

@@ -6,7 +6,12 @@ from typing import Literal
 
 import numpy as np
 
+from skelrep.missing import absent_as_nan
+from skelrep.skeletons import Skeleton
+
 PersonRule = Literal["energy", "movement"]
+
+_FACING = 0.7  # cosine of the angle between where somebody looks and where the other one is
 
 
 def most_active(clip: np.ndarray, persons: int, rule: PersonRule = "energy") -> np.ndarray:
@@ -77,6 +82,29 @@ def motion_energy(clip: np.ndarray) -> np.ndarray:
     radius = np.sqrt(squares.sum(axis=1) / np.maximum(seen.any(axis=2).sum(axis=1), 1))
     moved = np.sqrt(moved) / np.where(radius > 0, radius, np.inf)
     return np.where(seen.any(axis=(1, 2)), moved, -1.0)
+
+
+def are_together(clip: np.ndarray, skeleton: Skeleton) -> bool:
+    """Whether a clip (2, T, V, C) shows that its two bodies are persons in one room, rather than one person twice.
+
+    They are if one comes or goes while the other is there, or is never there, or, in space, if they face each other.
+    """
+    points = absent_as_nan(clip)
+    present = np.logical_not(np.isnan(points).all(axis=(2, 3)))  # (2, T)
+    alone = np.flatnonzero(present[0] != present[1])
+    if not present.any(axis=1).all() or (len(alone) and alone[0] < np.flatnonzero(present.all(axis=0)).max(initial=-1)):
+        return True
+    index = {joint: i for i, joint in enumerate(skeleton.joints)}
+    names = [f"{side}_{joint}" for joint in ("hip", "shoulder") for side in ("left", "right")]
+    if clip.shape[3] == 2 or not {*names} <= {*index}:
+        return False
+    hips, shoulders = np.split(points[:, :, [index[name] for name in names]], 2, axis=2)  # (2, T, 2, 3)
+    ahead = np.cross((hips + shoulders)[:, :, 0] - (hips + shoulders)[:, :, 1], (shoulders - hips).mean(axis=2))
+    towards = (hips[::-1] - hips).mean(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = (ahead * towards).sum(axis=-1) / np.linalg.norm(ahead, axis=-1) / np.linalg.norm(towards, axis=-1)
+    seen = np.logical_not(np.isnan(cosine).any(axis=0))
+    return bool(seen.any() and (np.median(cosine[:, seen], axis=1) > _FACING).all())
 
 
 def sightings(seen: np.ndarray, starts: np.ndarray, clip_of: np.ndarray) -> np.ndarray:

@@ -46,16 +46,30 @@ def test_layouts_that_fit_sizes():
     assert likely_layouts((7, 8), 25) == []
 
 
-def test_two_persons_that_stand_apart_are_two_persons(recwarn):
-    Poses.from_array(np.stack([BODY, BODY + [1.5, 0, 0]]), skeleton=NTU)
-    Poses.from_array(np.stack([BODY, 0 * BODY]), skeleton=NTU)  # a second person that is never there
+def turned(clip: np.ndarray, degrees: float) -> np.ndarray:
+    """About the vertical axis through the middle."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    middle = clip.mean(axis=(0, 1))
+    return (clip - middle) @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]]) + middle
+
+
+def test_two_persons_in_one_room(recwarn):
+    """Who face each other, or of whom one comes and goes, or is never there."""
+    late = np.where(np.arange(40)[:, None, None] < 9, 0, BODY)
+    ahead = BODY + [0, 0, 1.2]
+    for other in (turned(ahead, 180), turned(ahead, 160), late, 0 * BODY, np.full_like(BODY, np.nan)):
+        Poses.from_array(np.stack([BODY, other]), skeleton=NTU, zeros="missing")
+    Poses.from_array(np.stack([BODY, BODY]), skeleton=NTU, layout="MTVC")
     assert not recwarn.list
 
 
-def test_two_bodies_at_one_place_may_be_two_clips():
-    for other in (BODY, BODY[::-1] + np.float32(0.1), BODY - BODY[:, :1] + BODY[:1, :1]):
+def test_two_bodies_may_be_two_clips():
+    early = np.where(np.arange(40)[:, None, None] > 30, 0, BODY)  # the shorter clip, padded
+    for other in (BODY, BODY[::-1] + np.float32(0.1), BODY + [3, 0, 0], turned(BODY + [1, 0, 0], 90), early):
         with pytest.warns(UserWarning, match="one clip of 2 persons"):
             Poses.from_array(np.stack([BODY, other]), skeleton=NTU)
+    with pytest.warns(UserWarning, match="one clip of 2 persons"):
+        as_poses(np.stack([BODY, BODY + [3, 0, 0]])[..., :2], skeleton="ntu-25")
 
 
 def test_rows_of_all_joints():

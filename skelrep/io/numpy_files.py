@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from skelrep.io.matlab import read_mat_array
 from skelrep.io.reader import Reader, ReadOptions
-from skelrep.npy import opened
+from skelrep.io.safe_pickle import load_numpy_object
+from skelrep.layouts import as_array
+from skelrep.npy import holds_one_object, opened
 from skelrep.persons import ever_seen
 from skelrep.poses import Poses, npz
 from skelrep.skeletons import resolve
@@ -25,6 +28,8 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses | Iterator[Poses]:
       else with `layout` (see `Poses.from_array`).
     - skelrep's own `.npz` (`Poses.save`).
     - CTR-GCN's `.npz`: `x_train`, `x_test` (N, T, M·V·C) with `y_train`, `y_test` one-hot (N, classes) or (N,).
+    - A `.npz` of several clips, or of an array of clips with `labels` (N,) and perhaps `fps` (see `poses_of_arrays`);
+      the same as a dict or list of arrays in a `.npy`.
 
     Args:
         path: The file.
@@ -35,23 +40,25 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses | Iterator[Poses]:
         ValueError: if the file is something else or damaged, or the array's shape does not fit.
     """
     layout, skeleton = options.layout, options.skeleton
+    if holds_one_object(path):
+        with path.open("rb") as stream:
+            return poses_of_arrays(load_numpy_object(stream, path.stat().st_size, path), path, options)
     with opened(path) as content:
         if isinstance(content, np.ndarray):
             return _from_one(content, path, options)
         if len(content.files) == 1:
             return _from_one(content.padded(content.files[0]), path, options)
-        for name, said in (("layout", layout), ("channels", options.channels)):
-            if said is not None:
-                raise ValueError(f"{name}= describes a single array, but {path} holds {', '.join(content.files)}")
         if "format_version" in content.files:
+            for name, said in (("layout", layout), ("channels", options.channels)):
+                if said is not None:
+                    raise ValueError(f"{name}= is for bare arrays, but {path} says what its axes are")
             poses = Poses(**npz.load(path, options.clips))
             return poses if skeleton is None else replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
         if {"x_train", "x_test"} & set(content.files):
             return _ctrgcn(path, options)
-        raise ValueError(
-            f"{path} holds the arrays {', '.join(content.files) or 'none'}; expected a single array, skelrep's own "
-            "(Poses.save) or CTR-GCN's (x_train, y_train, x_test, y_test)"
-        )
+        if content.files:
+            return poses_of_arrays({name: content[name] for name in content.files}, path, options)
+        raise ValueError(f"{path} holds no array")
 
 
 def _from_one(array: np.ndarray, path: Path, options: ReadOptions) -> Poses:
@@ -62,6 +69,43 @@ def _from_one(array: np.ndarray, path: Path, options: ReadOptions) -> Poses:
     said = {"skeleton": options.skeleton, "layout": options.layout, "channels": options.channels}
     poses = Poses.from_array(array, ids=ids, **said)
     return replace(poses, ids=[path.stem]) if len(poses) == 1 and ids is None else poses
+
+
+def poses_of_arrays(content: Any, path: Path, options: ReadOptions) -> Poses:
+    """Poses of an array, a list or a dict of arrays, as files hold them that hold nothing else.
+
+    Args:
+        content: An array; a list of clips; or a dict of clips by their names. A dict may have `labels` (or `label`,
+            `y`), one for each clip, and `fps`.
+        path: For messages and ids.
+        options: `layout`, `channels` and `skeleton`.
+
+    Raises:
+        ValueError: if it is something else (the names are listed), or a shape does not fit.
+    """
+    if isinstance(content, np.ndarray):
+        return _from_one(content, path, options)
+    named = {str(i): item for i, item in enumerate(content)} if isinstance(content, (list, tuple)) else content
+    known = dict(named) if isinstance(named, dict) else {}
+    labels = next((known.pop(name) for name in ("labels", "label", "y") if name in known), None)
+    fps = known.pop("fps", None)
+    clips = {str(name): array for name, item in known.items() if (array := as_array(item)) is not None}
+    are_clips = all(array.ndim > 2 and array.dtype.kind in "fiu" for array in clips.values())
+    if not clips or len(clips) < len(known) or not are_clips:
+        held = ", ".join(map(str, named))[:300] if isinstance(named, dict) else type(content).__name__
+        raise ValueError(
+            f"{path} holds {held or 'nothing'}; expected an array of poses, a list or names of clips (T, V, C), with "
+            "labels and fps or without, skelrep's own (Poses.save) or CTR-GCN's (x_train, y_train, x_test, y_test)"
+        )
+    if len(clips) == 1:
+        poses = _from_one(next(iter(clips.values())), path, options)
+    else:
+        said: dict[str, Any] = {"skeleton": options.skeleton, "layout": options.layout, "channels": options.channels}
+        one_each = all(array.ndim < 5 for array in clips.values()) and "N" not in (options.layout or "")
+        poses = Poses.from_clips(list(clips.values()), ids=list(clips) if one_each else None, **said)
+    if fps is not None:
+        poses = replace(poses, fps=float(np.asarray(fps, dtype=float).reshape(-1)[0]))
+    return poses if labels is None else poses.with_labels(np.asarray(labels).reshape(-1))
 
 
 def _axis_of_clips(array: np.ndarray, options: ReadOptions) -> int | None:
@@ -112,10 +156,14 @@ def _ctrgcn(path: Path, options: ReadOptions) -> Iterator[Poses]:
 
 def count(path: Path, options: ReadOptions) -> int | None:
     """Number of clips in an array of known joints, or a `.npz` of skelrep's or CTR-GCN's that is not compressed."""
+    if holds_one_object(path):
+        return None
     with opened(path) as content:
         if isinstance(content, np.ndarray):
             axis = _axis_of_clips(content, options)
             return None if axis is None else content.shape[axis]
+        if "format_version" not in content.files and not {"x_train", "x_test"} & {*content.files}:
+            return None
         halves = [content.mapped(key) for key in ("x_train", "x_test") if key in content.files]
         if halves:
             return None if any(half is None for half in halves) else sum(map(len, halves))  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skelrep.io.ntu import columns_of
+from skelrep.io.numpy_files import poses_of_arrays
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
 from skelrep.missing import absent_as_nan
@@ -20,11 +21,12 @@ _KNOWN = {(17, 2): "coco-17", (25, 3): "ntu-25"}
 
 
 def read_pyskl(path: Path, options: ReadOptions) -> Poses:
-    """Reads `{"split": {name: [frame_dir, ...]}, "annotations": [...]}`, a list of annotations, or a single one.
+    """Reads `{"split": {name: [frame_dir, ...]}, "annotations": [...]}`, a list of annotations, one, or arrays.
 
     An annotation is a dict with `keypoint` (M, T, V, C), and perhaps `keypoint_score` (M, T, V), `frame_dir` (or
     `filename`), `label`, `total_frames`. A joint of score zero and a person's frame of zeros were not seen and become
-    NaN; persons that are never seen are padding and are left out.
+    NaN; persons that are never seen are padding and are left out. Pickles of arrays alone are read as `.npz` of several
+    are (see `poses_of_arrays`).
 
     Args:
         path: The file.
@@ -40,6 +42,8 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
     """
     skeleton, split = options.skeleton, options.split
     data = load_pickle(path)
+    if _are_arrays(data):
+        return poses_of_arrays(data, path, options)
     splits: Any = {}
     if isinstance(data, dict) and "annotations" in data:
         data, splits = data["annotations"], data.get("split") or {}
@@ -76,6 +80,15 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
         labels=np.array(labels) if all(np.isscalar(label) for label in labels) else None,
         scores=scores if all(score is not None for score in scores) else None,
         info=columns_of(names) | {key: np.array([name in those for name in names]) for key, those in members.items()},
+    )
+
+
+def _are_arrays(data: Any) -> bool:
+    """Whether there are arrays rather than annotations: one, a list of them, or names of them."""
+    if isinstance(data, dict) and "keypoint" not in data and "annotations" not in data:
+        return any(isinstance(value, np.ndarray) and value.ndim > 2 for value in data.values())
+    return isinstance(data, np.ndarray) or (
+        isinstance(data, (list, tuple)) and bool(data) and all(isinstance(item, np.ndarray) for item in data)
     )
 
 

@@ -14,6 +14,7 @@ from skelrep.fractions import check_unit
 from skelrep.layouts import as_array, channels_of_all, clips_from_array, is_certainly_finite
 from skelrep.messages import nearest, warn
 from skelrep.missing import Zeros, unscored_as_nan, zeros_as_nan
+from skelrep.persons import are_together
 from skelrep.poses import npz, xarrays
 from skelrep.poses.columns import plain_column
 from skelrep.poses.concatenation import concatenated
@@ -347,6 +348,12 @@ class Poses:
         clips, scores = clips_from_array(array, layout, zeros, channels=channels, known=known)
         seen = clips if scores is None else unscored_as_nan(clips, scores)
         table = known or skeleton_of(None, seen, zeros)
+        if layout is None and len(clips) == 1 and len(clips[0]) == 2 and not are_together(clips[0], table):
+            shape = (2, *clips[0].shape[1:])
+            warn(
+                f"the array {shape} is taken for one clip of 2 persons (persons, frames, joints, channels); pass "
+                'layout="NTVC" if it is 2 clips of one person, or layout="MTVC" to say that it is not'
+            )
         made = cls(clips, table, [] if ids is None else list(ids), labels, fps, scores, zeros=zeros)
         check_unit(made)
         return made
@@ -392,7 +399,7 @@ class Poses:
         for i, array in enumerate(arrays):
             if array is None:
                 raise ValueError(f"clip {i} is a {type(clips[i]).__name__}, not an array (T, V, C) or (M, T, V, C)")
-            parts.append(clips_from_array(array, layout, zeros, channels=channels, known=known, listed=True))
+            parts.append(clips_from_array(array, layout, zeros, channels=channels, known=known))
         found = [clip for part, _ in parts for clip in part]
         if ids is None:
             sizes = [len(part) for part, _ in parts]

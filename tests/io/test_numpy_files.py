@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis.extra import numpy as npst
 
 from skelrep.io import read, write
 from skelrep.poses import Poses
+from tests.bodies import walking
 from tests.pose_files import (
     THREE,
     assert_same,
@@ -119,13 +121,14 @@ def test_arrays_that_are_none(tmp_path):
     complaint("header.npy")
     complaint("short.npz")
     assert "is empty" in complaint("empty.npy")
-    assert "holds the arrays a, b; expected a single array" in complaint("several.npz")
+    assert "holds a, b; expected an array of poses" in complaint("several.npz")
     assert "(4, 75)" in complaint("flat.npy")
     assert 'pass layout="NMTVC" or layout="NCTVM"' in complaint("five.npy")
     assert "array of numbers" in complaint("text.npy")
     assert 'layout="NTVC"' in complaint("many.npy")
     assert "must name each of T, V, C once" in complaint("good.npy", layout="XYZ")
-    assert "layout= describes a single array" in complaint("several.npz", layout="NTVC")
+    Poses([np.ones((1, 2, 3, 3))], THREE).save(tmp_path / "own.npz")
+    assert "layout= is for bare arrays" in complaint("own.npz", layout="NTVC")
     assert "has no splits" in complaint("good.npy", skeleton=THREE, split="train")
     assert len(read(tmp_path / "five.npy", layout="NMTVC", skeleton="ntu-25")) == 7
 
@@ -158,3 +161,49 @@ def test_ctrgcn(tmp_path):
 
 
 # -- NTU --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["npz", "npy", "pkl", "pkl of a list"])
+def test_several_clips_in_one_file(tmp_path, form):
+    walk, run = walking("ntu-25", 9)[0], walking("ntu-25", 7, seed=1)
+    path = tmp_path / f"a.{form[:3]}"
+    clips = {"walk": walk, "run": run}
+    if form == "npz":
+        np.savez(path, **clips)
+    elif form == "npy":
+        np.save(path, clips, allow_pickle=True)  # type: ignore[arg-type]
+    else:
+        path.write_bytes(pickle.dumps(clips if form == "pkl" else [walk, run]))
+    poses = read(path, skeleton="ntu-25", fps=30)
+    assert poses.ids == (["0", "1"] if form.endswith("list") else ["walk", "run"])
+    np.testing.assert_array_equal(poses.clips[0][0], walk)
+    np.testing.assert_array_equal(poses.clips[1], run)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".pkl"])
+def test_clips_with_labels_and_a_rate(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    content = {
+        "x": np.stack([walking("ntu-25", 9, seed=i) for i in range(3)]),
+        "y": np.array(["a", "b", "a"]),
+        "fps": 25,
+    }
+    if suffix == ".npz":
+        np.savez(path, **content)
+    elif suffix == ".npy":
+        np.save(path, content, allow_pickle=True)  # type: ignore[arg-type]
+    else:
+        path.write_bytes(pickle.dumps(content))
+    poses = read(path, skeleton="ntu-25")
+    assert poses.labels is not None and poses.labels.tolist() == ["a", "b", "a"]
+    assert (poses.fps, len(poses)) == (25, 3)
+    np.testing.assert_array_equal(poses.clips[2], content["x"][2])
+
+
+def test_arrays_that_are_no_clips_are_listed(tmp_path):
+    np.savez(tmp_path / "a.npz", speed=np.ones(3), names=np.array(["a"]), x=np.ones((3, 25, 3)))
+    with pytest.raises(ValueError, match="a.npz holds speed, names, x; expected an array of poses"):
+        read(tmp_path / "a.npz", skeleton="ntu-25")
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(np.ones(3)))
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        read(tmp_path / "a.pkl", skeleton="ntu-25")
