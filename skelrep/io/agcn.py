@@ -172,4 +172,4 @@ def _true_length(clip: np.ndarray) -> int:
     return int(filled[-1]) + 1 if len(filled) else 1
 
 
-READER = Reader("agcn", (".npy",), read_agcn, sniff, collect, read_agcn_folder, divide, count)
+READER = Reader("agcn", (".npy",), read_agcn, sniff, collect, read_agcn_folder, divide=divide, count=count)

@@ -205,4 +205,4 @@ def _fault(path: Path) -> ValueError:
     return ValueError(f"{path} holds no frame")
 
 
-READER = Reader("pku", (".txt",), read_pku, sniff, collect, read_pku_folder, divide)
+READER = Reader("pku", (".txt",), read_pku, sniff, collect, read_pku_folder, divide=divide)

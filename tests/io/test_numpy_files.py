@@ -70,7 +70,7 @@ def test_write_says_what_it_cannot(tmp_path):
     ragged = Poses([np.ones((1, 2, 3, 3)), np.ones((1, 4, 3, 3))], THREE)
     with pytest.raises(ValueError, match=r"2 clips have 2 shapes.*write a\.npz"):
         write(ragged, tmp_path / "a.npy")
-    with pytest.raises(ValueError, match=r"\.npz, \.npy, \.csv, \.parquet or \.jsonl, but .*a\.mat ends in \.mat"):
+    with pytest.raises(ValueError, match=r"\.npz, \.npy, \.csv, \.parquet.* \.jsonl, but .*a\.mat ends in \.mat"):
         write(ragged, tmp_path / "a.mat")
     with pytest.raises(FileNotFoundError, match="the folder .*none does not exist"):
         write(ragged, tmp_path / "none" / "a.npz")
