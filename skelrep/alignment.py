@@ -1,7 +1,7 @@
-"""Poses on the encoder's skeleton, centred in every frame, turned upright and to the front, and scaled.
+"""Alignment: maps poses to the encoder's skeleton, centres every frame, rotates bodies to a standard view, and scales.
 
-`normalise` reads in these steps: map joints by name, find the landmarks, centre, rotate and scale. A joint that is
-missing is NaN in all frames of a track on the way in, and zero on the way out.
+The steps of `normalise` are: map joints by name, find the landmarks, centre, rotate and scale. A missing joint is NaN
+in all frames of a track in the input, and zero in the output.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from skelrep.skeletons import Skeleton
 if TYPE_CHECKING:
     from skelrep.preprocess import Joints, PreprocessConfig
 
-SHORTEST = 1e-6  # metres or pixels: below this a direction means nothing
+SHORTEST = 1e-6  # metres or pixels; a shorter vector has no direction
 
 
 class Landmarks(NamedTuple):
-    """The directions and points that a track is moved by; as weights of joints, (R, W), or as positions, (R, T, C)."""
+    """The directions and points that define the alignment: as weights of joints, (R, W), or as values, (R, T, C)."""
 
     up: Tensor  # becomes +z
-    right: Tensor  # becomes +x, or as near as z allows
-    scale: Tensor  # has length 1 afterwards
+    right: Tensor  # becomes +x, or as near to it as z allows
+    scale: Tensor  # gets length 1
     origin: Tensor
 
 
@@ -41,16 +41,16 @@ def normalise(
     leaders: Tensor | None = None,
     unseen: Tensor | None = None,
 ) -> Tensor:
-    """Maps tracks to the encoder's skeleton, centres, turns and scales them.
+    """Maps tracks to the encoder's skeleton, and centres, rotates and scales them.
 
     Args:
-        poses: (R, T, V, C) resampled tracks; NaN where missing, which a joint is in all frames of a track or in none.
-        matrix: (W, V) from their skeleton to the encoder's; see `map_joints`.
-        skeleton: The encoder's.
+        poses: (R, T, V, C) resampled tracks; a missing joint is NaN in all frames of its track.
+        matrix: (W, V) from the skeleton of the tracks to the encoder's; see `map_joints`.
+        skeleton: The encoder's skeleton.
         config: See `PreprocessConfig`.
-        first: (R, V, C) each track's first frame before resampling; what `align="first"` goes by.
-        leaders: (R,) index of the track in whose frame each is put; by default its own.
-        unseen: (R, W) joints of the encoder's skeleton to treat as missing, though they are there: for training.
+        first: (R, V, C) the first frame of each track before resampling, which `align="first"` uses.
+        leaders: (R,) index of the track whose alignment each track gets; by default its own.
+        unseen: (R, W) joints of the encoder's skeleton to treat as missing although they are seen, for training.
 
     Returns:
         (R, T, W, 3), zero where missing.
@@ -84,7 +84,7 @@ def normalise(
 
 
 def map_joints(poses: Tensor, matrix: Tensor) -> Tensor:
-    """Poses (..., V, C) on another skeleton: (..., W, C). A joint made from a missing one is missing."""
+    """Maps poses (..., V, C) to another skeleton: (..., W, C). A joint derived from a missing one is missing."""
     missing = poses.isnan().any(dim=-1)
     mapped = torch.einsum("wv,...vc->...wc", matrix, poses.nan_to_num(nan=0.0))
     if _any(missing):
@@ -94,17 +94,17 @@ def map_joints(poses: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _known(pose: Tensor, matrix: Tensor) -> Tensor:
-    """Which joints of another skeleton (R, V, C) poses show, (R, W): those that no missing joint is part of."""
+    """Which joints of another skeleton are known from (R, V, C) poses, (R, W): those derived from no missing joint."""
     missing = pose.isnan().any(dim=-1).to(matrix.dtype)
     return missing @ (matrix != 0).to(matrix.dtype).mT == 0
 
 
 def landmarks(known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> Landmarks:
-    """The landmarks that a config names, as weights of the joints: (R, W), or (1, W) where nothing is missing.
+    """The landmarks of a config as weights of the joints: (R, W), or (1, W) if nothing is missing.
 
     Args:
-        known: (R, W) which joints each track shows; the others are left out of every mean.
-        skeleton: The encoder's.
+        known: (R, W) which joints are known in each track; the others are left out of every mean.
+        skeleton: The encoder's skeleton.
         config: See `PreprocessConfig`.
     """
     shown = (known if _any(~known) else known[:1]).to(torch.float32)
@@ -112,7 +112,7 @@ def landmarks(known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> La
     def mean_of(names: Joints) -> tuple[Tensor, Tensor]:
         """Weights of the joints that are known, and (R, 1) whether any is."""
         chosen = torch.tensor([joint in names for joint in skeleton.joints], dtype=torch.float32)
-        named = shown * chosen.to(shown, non_blocking=True)  # no accelerator is waited for
+        named = shown * chosen.to(shown, non_blocking=True)  # avoids a synchronisation with an accelerator
         count = named.sum(dim=1, keepdim=True)
         return named / count.clamp(min=1), count > 0
 
@@ -126,14 +126,14 @@ def landmarks(known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> La
     right = between(config.right)[0]
     scale = up if config.scale is None else between(config.scale)[0]
     origin, centred = mean_of(config.center)
-    origin = torch.where(centred, origin, mean_of(skeleton.joints)[0])  # the middle of what is seen, rather than nobody
+    origin = torch.where(centred, origin, mean_of(skeleton.joints)[0])  # else the mean of all known joints
     return Landmarks(up, right, scale, origin)
 
 
 def _centred(poses: Tensor, matrix: Tensor, known: Tensor, weights: Landmarks) -> tuple[Tensor, Landmarks]:
-    """Tracks (R, T, V, C) on another skeleton less their origin, (R, T, W, C), zero where missing; and the landmarks.
+    """Tracks (R, T, V, C) mapped and centred, (R, T, W, C), zero where missing; and the landmarks' positions.
 
-    All of it is one product, for each is a weighted sum of joints.
+    Both are weighted sums of joints, so one product computes them.
     """
     if _any(poses[:, 0].isnan()):
         poses = poses.nan_to_num(nan=0.0)
@@ -146,10 +146,10 @@ def _centred(poses: Tensor, matrix: Tensor, known: Tensor, weights: Landmarks) -
 
 
 def _combined(weights: Tensor, points: Tensor) -> Tensor:
-    """Weighted sums (R, L, W) of (R, T, W, C) points, (R, T, L, C); one set of weights may serve all tracks."""
+    """Weighted sums (R, T, L, C) of (R, T, W, C) points by (R, L, W) or (1, L, W) weights."""
     channels = points.shape[-1]
     unit = torch.eye(channels, dtype=weights.dtype, device=weights.device)
-    # As a product of rows with all coordinates, for one of matrices with three columns takes several times as long.
+    # A product of whole rows, because products of matrices with three columns take several times as long.
     wide = torch.einsum("rlw,cd->rlcwd", weights, unit).flatten(3).flatten(1, 2)
     rows = points.flatten(2)
     summed = product(rows, wide[0]) if len(wide) == 1 else rows @ wide.mT
@@ -165,7 +165,7 @@ def _over_time(values: Tensor, config: PreprocessConfig) -> Tensor:
 
 
 def _size(centred: Tensor, known: Tensor, marks: Landmarks, skeleton: Skeleton, config: PreprocessConfig) -> Tensor:
-    """The length that becomes 1: (R, 1), or (R, T) where the alignment runs."""
+    """The length that is scaled to 1: (R, 1), or (R, T) for `align="running"`."""
     if config.scale is None:
         return centred.new_ones(len(centred), 1)
     size = _over_time(torch.linalg.vector_norm(marks.scale, dim=-1), config)
@@ -176,15 +176,15 @@ def _size(centred: Tensor, known: Tensor, marks: Landmarks, skeleton: Skeleton, 
         bone = centred[:, :, pair[1]] - centred[:, :, pair[0]]
         other = _over_time(torch.linalg.vector_norm(bone, dim=-1), config) / expected
         size = torch.where((size <= SHORTEST) & known[:, pair].all(dim=1, keepdim=True), other, size)
-    # The root mean square distance from the origin stands in, so that pixels do not stay pixels.
+    # As a fallback, the root mean square distance from the origin, so that the result has no unit such as pixels.
     squares = centred.square().sum(dim=(2, 3)) / known.sum(dim=1, keepdim=True).clamp(min=1)
     other = _over_time(squares, config).sqrt()
     size = torch.where(size > SHORTEST, size, other)
-    return torch.where(size > SHORTEST, size, 1.0)  # a person of no size keeps its unit
+    return torch.where(size > SHORTEST, size, 1.0)  # a person of size 0 is not scaled
 
 
 def _apply(turn: Tensor, points: Tensor) -> Tensor:
-    """Matrices (R, 1 or T, 3, C) times (R, T, W, C) points: (R, T, W, 3)."""
+    """Applies matrices (R, 1 or T, 3, C) to (R, T, W, C) points: (R, T, W, 3)."""
     if turn.shape[1] > 1:
         return points @ turn.mT
     matrices = turn.mT.expand(-1, points.shape[2], -1, -1)
@@ -192,10 +192,10 @@ def _apply(turn: Tensor, points: Tensor) -> Tensor:
 
 
 def _completed(placed: Tensor, known: Tensor, origin: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> Tensor:
-    """Normalised (R, T, W, 3) tracks with what they never show filled in, by a body at ease and by the ground.
+    """Normalised (R, T, W, 3) tracks, whose missing joints are those of a person who stands at ease on the ground.
 
-    Bodies at ease stand in the room: so joints are taken back to where they were seen, but for turn and scale, and
-    centred again with those that were filled in.
+    The ground is the same in all frames, so centring is undone first and repeated with the joints that were filled in;
+    rotation and scale are kept.
     """
     lost = torch.nonzero(~known.all(dim=1))[:, 0]
     joints, known = complete(placed[lost] + origin[lost], known[lost], skeleton)
@@ -208,9 +208,9 @@ def _completed(placed: Tensor, known: Tensor, origin: Tensor, skeleton: Skeleton
 
 
 def block_diagonal(matrices: Tensor) -> Tensor:
-    """What rows (T, V C) are multiplied by so that each joint is by its own matrix: (R, V, C, D) to (R, V C, V D).
+    """Block-diagonal matrices (R, V C, V D) from (R, V, C, D), so that one product applies each joint's own matrix.
 
-    Mostly zeros, and yet several times as fast as products with three columns.
+    They are mostly zeros, but several times as fast as products with three columns.
     """
     tracks, joints, rows, columns = matrices.shape
     blocks = matrices.new_zeros(tracks, joints, rows, joints, columns)
@@ -223,18 +223,18 @@ def select_joints(poses: Tensor, joints: Sequence[int]) -> Tensor:
     channels = poses.shape[-1]
     columns = (torch.tensor(joints)[:, None] * channels + torch.arange(channels)).flatten()
     rows = poses.flatten(-2)
-    # A list for an index would make the host wait for an accelerator until the copy of it is made.
+    # Indexing with a list would synchronise the host with an accelerator.
     columns = columns.to(poses.device, non_blocking=True).expand(*rows.shape[:-1], -1)
     return rows.gather(-1, columns).unflatten(-1, (len(joints), channels))
 
 
 def _any(mask: Tensor) -> bool:
-    """Whether anything is set; on an accelerator always True, since doing the work costs less than synchronising."""
+    """Whether any element is true; always True on an accelerator, where the work costs less than a synchronisation."""
     return mask.device.type != "cpu" or bool(mask.any())
 
 
 def _rotation(up: Tensor, right: Tensor, config: PreprocessConfig) -> Tensor:
-    """Matrices (R, 1 or T, 3, C) that take the directions up and right (R, 1 or T, C) to +z and +x."""
+    """Matrices (R, 1 or T, 3, C) that map the directions up and right (R, 1 or T, C) to +z and +x."""
     tracks, frames, channels = up.shape
     up, right = up.flatten(0, 1), right.flatten(0, 1)
     turn = _facing_camera(up, right) if channels == 2 else _upright(up, right, config.align != "first")
@@ -242,7 +242,7 @@ def _rotation(up: Tensor, right: Tensor, config: PreprocessConfig) -> Tensor:
 
 
 def _upright(up: Tensor, right: Tensor, keep_up: bool) -> Tensor:
-    """Rotations (R, 3, 3) that take `up` (R, 3) to +z and then `right` (R, 3) to +x, or as near as z allows."""
+    """Rotations (R, 3, 3) of `up` (R, 3) to +z, and then of `right` (R, 3) to +x, or as near to it as z allows."""
     x, _, z = torch.eye(3, dtype=up.dtype, device=up.device)
     first = _rotation_between(up, z)
     across = (first @ right[:, :, None])[:, :, 0]
@@ -252,27 +252,27 @@ def _upright(up: Tensor, right: Tensor, keep_up: bool) -> Tensor:
 
 
 def _rotation_between(directions: Tensor, goal: Tensor) -> Tensor:
-    """The smallest rotations that take (R, 3) directions to one unit vector along an axis: (R, 3, 3).
+    """The smallest rotations of (R, 3) directions to a unit vector along an axis: (R, 3, 3).
 
-    By Rodrigues' formula. A direction that is missing or has no length turns nothing.
+    By Rodrigues' formula. A direction that is missing or has length 0 gives the identity.
     """
     length = torch.linalg.vector_norm(directions, dim=-1, keepdim=True)
     unit = torch.where(length > SHORTEST, directions / length, goal)  # a comparison with NaN is False
     x, y, z = torch.linalg.cross(unit, goal.expand_as(unit)).unbind(-1)  # the axis, as long as the angle's sine
-    # 1 + cosine, in a form that keeps its digits near opposite directions: |unit + goal|^2 / 2.
+    # 1 + cosine, computed as |unit + goal|^2 / 2, which stays precise for nearly opposite directions.
     above = ((unit + goal).square().sum(dim=-1) / 2)[:, None, None]
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).view(-1, 3, 3)
     rotation = torch.eye(3, dtype=unit.dtype, device=unit.device) + cross + cross @ cross / above.clamp(min=1e-12)
-    # Opposite directions leave the axis open: half a turn, about y for z and about z for x, which keeps up what is up.
+    # For opposite directions the axis is arbitrary: half a turn about y for z, and about z for x, which keeps z.
     return torch.where(above < 1e-12, torch.diag(2 * goal.roll(-1) - 1), rotation)
 
 
 def _facing_camera(up: Tensor, right: Tensor) -> Tensor:
-    """For two-dimensional tracks the maps (R, 3, 2) from image x, y to left-right, depth and height.
+    """For two-dimensional tracks, the maps (R, 3, 2) from image x, y to left-right, depth and height.
 
-    Signs are such that the person stands upright (image y usually points down) and has its right on +x: a view from
-    behind and the mirror image of one from the front cast the same shadow.
+    Signs are chosen such that the person is upright (image y usually points down) and the right side is at +x: in two
+    dimensions, a view from behind equals the mirror image of a view from the front.
     """
     turn = up.new_zeros(len(up), 3, 2)
     turn[:, 0, 0] = torch.where(right[:, 0] < 0, -1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Whether poses look like recordings of people: what files say wrongly, and readers cannot know."""
+"""Checks whether poses look like recordings of people, to find errors in files that readers cannot detect."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from skelrep.cleaning import find_spikes, find_swaps
 from skelrep.poses import Poses
 from skelrep.skeletons import DERIVATIONS, Skeleton, combination
 
-#: Frames that are looked at, of clips spread evenly over all: the quantities below are medians and fractions.
+#: Number of frames that are checked, from clips spread evenly over all; the quantities below are medians and fractions.
 MOST_FRAMES = 100_000
-#: Hips to shoulders of people, from children to tall adults, in metres.
+#: Distance from hips to shoulders in metres, from children to tall adults.
 TORSO = (0.25, 0.75)
 UNITS = {"metres": 1.0, "centimetres": 100.0, "millimetres": 1000.0, "inches": 39.37}
 #: Frames per second of cameras and motion capture.
 RATES = (5.0, 1000.0)
-#: Fast hands of people reach some 10 metres per second; fighters and pitchers twice as much.
+#: Largest speed of hands in metres per second: fast hands reach about 10, those of fighters and pitchers twice as much.
 FASTEST = 25.0
 # Fractions above which a finding is a warning.
 _MISSING, _SWAPPED, _SPIKES, _REPEATED = 0.3, 0.01, 0.002, 0.2
@@ -28,8 +28,8 @@ _LIMBS = (
     *(("hip", "knee"), ("knee", "ankle"), ("knee", "foot")),
 )
 _LONG_BONE = 0.3  # of the torso
-# A knee nearer to the line from hip to ankle points nowhere: depth sensors see straight legs bent by 0.1, either
-# forwards or backwards.
+# A knee that is nearer than this to the line from hip to ankle has no direction: with depth sensors, straight legs
+# appear bent by 0.1, forwards or backwards.
 _BENT = 0.2
 
 
@@ -38,7 +38,7 @@ class Finding:
     """One line of a `Report`.
 
     Attributes:
-        subject: What was looked at: "bones", "sides", "missing" ...
+        subject: What was checked: "bones", "sides", "missing" ...
         ok: False if it is unlikely for recordings of people.
         text: One sentence or less, with the numbers.
         values: The numbers by name, as JSON takes them.
@@ -52,7 +52,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found; `str(report)` is one line per finding.
+    """The result of `check`; `str(report)` has one line per finding.
 
     Attributes:
         findings: In a fixed order; those that do not apply, such as bones in 2-D, are left out.
@@ -62,7 +62,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is unlikely."""
+        """Whether all findings are likely for recordings of people."""
         return all(finding.ok for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,10 +77,11 @@ class Report:
 
 
 def check(poses: Poses) -> Report:
-    """Looks for what is unlikely in recordings of people.
+    """Checks poses for properties that are unlikely in recordings of people.
 
-    Coordinates are compared with the sizes, speeds and symmetry of human bodies: a warning is a reason to look, not a
-    proof. Long data sets are judged by `MOST_FRAMES` frames of clips that are spread evenly over them.
+    Coordinates are compared with the sizes, speeds and symmetry of human bodies. An unlikely finding is a reason to
+    look at the data, not a proof of an error. Large data sets are judged by `MOST_FRAMES` frames, from clips that are
+    spread evenly over them.
 
     Args:
         poses: At least one clip.
@@ -106,7 +107,7 @@ def check(poses: Poses) -> Report:
 
 @dataclass(frozen=True)
 class _Body:
-    """Tracks of the persons of some clips end to end, without the frames in which nothing of a person is seen."""
+    """Concatenated tracks of the persons of some clips, without the frames in which a person is not seen."""
 
     rows: np.ndarray  # (F, V, C) float64, NaN where missing
     starts: np.ndarray  # (R,) first row of each track
@@ -128,7 +129,7 @@ class _Body:
         return cls(rows, np.cumsum(lengths) - lengths, lengths, poses.skeleton)
 
     def point(self, *joints: str) -> np.ndarray | None:
-        """(F, C) the first of these joints that the skeleton has, or that follows from its joints."""
+        """(F, C) the first of these joints that the skeleton has, or that can be derived from its joints."""
         index = {joint: i for i, joint in enumerate(self.skeleton.joints)}
         for joint in joints:
             weights = combination(joint, index, len(index), DERIVATIONS)
@@ -138,10 +139,10 @@ class _Body:
         return None
 
     def bones(self) -> list[tuple[str, np.ndarray]]:
-        """Name and length in every frame, (F,), of each bone; by the names of joints whose tree nobody gave."""
+        """Name and length in every frame, (F,), of each bone; without a tree, bones follow from the joint names."""
         names = self.skeleton.joints
         pairs = [(v, p) for v, p in enumerate(self.skeleton.parents) if v != p]
-        if len({p for _, p in pairs}) == 1:  # every joint hangs on the first
+        if len({p for _, p in pairs}) == 1:  # no tree was given: the first joint is the parent of all others
             index = {joint: i for i, joint in enumerate(names)}
             limbs = [(f"{side}_{end}", f"{side}_{start}") for side in ("left", "right") for start, end in _LIMBS]
             pairs = [(index[end], index[start]) for end, start in limbs if end in index and start in index]
@@ -249,14 +250,14 @@ def _axes(body: _Body) -> Finding | None:
     facing = float(cosines.mean()) if len(cosines) > len(body.rows) // 20 else None
     values["facing"] = facing
     if facing is not None and facing < _FACING:
-        text = f"{name}; knees and toes point backwards: left and right are exchanged, or coordinates left-handed"
+        text = f"{name}; knees and toes point backwards: left and right are swapped, or coordinates are left-handed"
         return Finding("axes", False, text, values)
     known = "" if facing is None else ", right-handed" if facing > -_FACING else ", handedness unclear"
     return Finding("axes", True, name + known, values)
 
 
 def _bones(body: _Body) -> Finding | None:
-    """How much bones change their length within a track; of 2-D bones nothing can be said."""
+    """How much the lengths of bones change within a track; None in 2-D, where lengths change with every movement."""
     if body.rows.shape[2] == 2:
         return None
     changes = {}
@@ -274,7 +275,7 @@ def _bones(body: _Body) -> Finding | None:
 
 
 def _sides(body: _Body) -> Finding | None:
-    """Frames in which left and right are exchanged, and left bones that are longer than right ones."""
+    """Frames in which left and right are swapped, and bones whose lengths differ between left and right."""
     joints = np.arange(len(body.skeleton))
     if not any(joint.startswith("left_") for joint in body.skeleton.joints):
         return None
@@ -286,11 +287,11 @@ def _sides(body: _Body) -> Finding | None:
         least = _LONG_BONE * (body.torso() or 0.0)
         for name, length in lengths.items():
             other = lengths.get(name.replace("left_", "right_"), np.nan)
-            # Sensors err by centimetres, which is much of a hand or a foot and little of an arm or a leg.
+            # Sensors have errors of centimetres: large relative to a hand or a foot, small relative to an arm or a leg.
             if name.startswith("left_") and min(length, other) > 0 and max(length, other) > least:
                 difference = abs(length - other) / max(length, other)
                 uneven, worst = max((uneven, worst), (difference, name.replace("left_", "")))
-    text = f"exchanged in {_percent(swapped)} of the frames"
+    text = f"swapped in {_percent(swapped)} of the frames"
     if uneven > _ASYMMETRY:
         text += f"; {worst} differs by {_percent(uneven)} between left and right"
     values = {"swapped": swapped, "asymmetry": uneven, "worst": worst or None}
@@ -320,7 +321,7 @@ def _median(values: np.ndarray) -> float:
 
 
 def _change(lengths: np.ndarray) -> float:
-    """Half the range of the middle 80 % of the frames, relative to the median: two bad frames are jumps, not bones."""
+    """Half the range of the middle 80 % of the frames, relative to the median: a few bad frames do not count."""
     seen = lengths[~np.isnan(lengths)]
     if len(seen) < 5 or not np.median(seen):
         return np.nan

@@ -1,7 +1,7 @@
-"""Faults in single frames: left and right exchanged, joints that jump away and back, a T-pose before the motion.
+"""Errors in single frames: left and right swapped, joints that jump away and back, a T-pose before the motion.
 
-The first two are searched in tracks laid end to end (see `skelrep.preprocess`), before gaps in time are bridged. A fast
-look at all rows at once finds the few that need a closer one.
+The first two are searched in concatenated tracks (see `skelrep.preprocess`), before gaps in time are interpolated. A
+fast test of all rows finds the few that need a closer one.
 """
 
 from __future__ import annotations
@@ -12,47 +12,47 @@ from skelrep.messages import warn
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton
 
-#: How far the vectors from right to left must be from where they pointed in the frame before, for sides to have been
-#: exchanged: their inner product, in mean squares, is 1 in a body that keeps its pose and -1 in one that is mirrored.
-#: Legs that cross in a side view pass through 0; at 15 frames per second they reach -0.2.
+#: Sides count as swapped if the inner product of the vectors from right to left with those of the previous frame is
+#: below this, relative to their mean square. It is 1 for a body that keeps its pose and -1 for one that is mirrored.
+#: For legs that cross in a side view it is near 0; at 15 frames per second it reaches -0.2.
 REVERSED = -0.5
-#: What an exchanged frame costs beside a reversal's 1 to 2. So exchanges of up to 100 frames are undone if both their
-#: ends are clear; a single reversal in the middle of a clip exchanges nothing that is longer than 50.
+#: Cost of a swapped frame, where a reversal costs 1 to 2. Swaps of up to 100 frames are therefore undone if both their
+#: ends are clear; after a single reversal in the middle of a clip, at most 50 frames count as swapped.
 COST = 0.02
-#: Jump between two frames that deserves a closer look, in radii of the body: 0.25 m of an adult.
+#: Jump between two frames that is tested more closely, in radii of the body: 0.25 m for an adult.
 JUMP = 0.5
-#: Frames around a jump that a joint is compared with (Hampel's filter), and how many times their median distance from
-#: their median it must be away: three standard deviations of normally distributed noise.
+#: Number of frames around a jump that a joint is compared with (Hampel filter), and the least distance from their
+#: median, in median distances: three standard deviations of normally distributed noise.
 NEIGHBOURHOOD, OUTLIER = 5, 3 * 1.4826
-#: Frames of a track from which the radius of the body is taken.
+#: Number of frames of a track from which the radius of the body is computed.
 SAMPLE = 5
 
 
 def find_swaps(
     rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, skeleton: Skeleton, joints: np.ndarray
 ) -> np.ndarray:
-    """Frames in which left and right are exchanged, by the continuity of each person's movement.
+    """Finds frames in which left and right are swapped, by the continuity of each person's movement.
 
-    The vectors from right to left of all pairs of joints hardly change from frame to frame, and are reversed where
-    sides were exchanged. Of the two states of a frame that leaves, the sequence is taken that explains the reversals
-    with the fewest exchanged frames (Viterbi).
+    The vectors from right to left of all pairs of joints change little from frame to frame, and are reversed at a swap.
+    Every frame is either swapped or not; the sequence that explains the reversals with the fewest swapped frames is
+    found by the Viterbi algorithm.
 
     Args:
-        rows: (F, V, C) tracks end to end, NaN where missing.
+        rows: (F, V, C) concatenated tracks, NaN where missing.
         starts: (R,) first row of each track.
         lengths: (R,) rows of each track.
-        skeleton: Of the rows.
-        joints: The joints to judge by.
+        skeleton: The skeleton of the rows.
+        joints: The joints to consider.
 
     Returns:
-        (F,) whether left and right are exchanged.
+        (F,) whether left and right are swapped.
     """
     swapped = np.zeros(len(rows), dtype=bool)
     pairs = [(left, skeleton.mirror[left]) for left in joints.tolist() if skeleton.joints[left].startswith("left_")]
     pairs = [(left, right) for left, right in pairs if left != right]
     if not pairs:
         return swapped
-    # The trunk's two pairs tell whether anything is wrong, and all pairs what.
+    # The two pairs of the trunk show whether there is a swap; all pairs then decide which frames are swapped.
     trunk = [pair for pair in pairs if skeleton.joints[pair[0]] in ("left_shoulder", "left_hip")]
     suspect = _agreement(rows, starts, lengths, trunk or pairs) < REVERSED
     for track in np.unique(np.searchsorted(starts, np.flatnonzero(suspect), side="right") - 1):
@@ -63,7 +63,7 @@ def find_swaps(
 
 
 def _agreement(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, pairs: list[tuple[int, int]]) -> np.ndarray:
-    """Inner product of the vectors from right to left with those of the frame before, in mean squares: (F,)."""
+    """Inner product of the vectors from right to left with those of the previous frame, per mean square: (F,)."""
     product, square = np.zeros(len(rows), rows.dtype), np.zeros(len(rows), rows.dtype)
     for left, right in pairs:
         across = rows[:, left] - rows[:, right]
@@ -79,11 +79,11 @@ def _agreement(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, pairs:
 
 
 def _fewest_exchanges(agreement: np.ndarray) -> np.ndarray:
-    """The sequence of exchanged frames (T,) with the greatest sum of agreement, less `COST` for each of them."""
-    # What is unclear speaks neither for an exchange nor against one.
+    """The sequence of swapped frames (T,) with the largest sum of agreement minus `COST` for each of them."""
+    # An unclear frame is evidence neither for a swap nor against one.
     gain = np.where((agreement < 0) & (agreement > REVERSED), 0.0, np.clip(agreement, -1, 1))
     as_seen, exchanged = 0.0, -COST
-    stayed = np.empty((len(gain), 2), dtype=bool)  # whether the best way to each state comes from the same state
+    stayed = np.empty((len(gain), 2), dtype=bool)  # whether the best path to each state comes from the same state
     for frame in range(1, len(gain)):
         same, other = gain[frame], -gain[frame]
         stayed[frame] = as_seen + same >= exchanged + other, exchanged + same >= as_seen + other

@@ -1,9 +1,9 @@
-"""Joints that a clip never shows, derived from those that it does.
+"""Derives joints that are never seen in a clip from those that are.
 
-Two steps. `derive` works on raw poses, in any unit and orientation: a joint is a weighted sum of others, by the rules
-of `skelrep.skeletons` and those below. What then is still missing has nothing near it that was seen, such as both legs;
-`complete` puts it where it is of somebody who stands at ease on the ground, after the pose was turned upright and
-scaled.
+There are two steps. `derive` works on raw poses, in any unit and orientation: a joint is a weighted sum of others, by
+the rules of `skelrep.skeletons` and those below. Joints that are then still missing have no seen neighbours, such as
+both legs. After the pose has been rotated upright and scaled, `complete` places them as for a person who stands at ease
+on the ground.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 
 from skelrep.skeletons import DERIVATIONS, Skeleton, combination, other_side
 
-SHORTEST = 1e-6  # lengths of the trunk: below this a bone has no direction
+SHORTEST = 1e-6  # lengths of the trunk; a shorter bone has no direction
 
-#: Rules in the notation of `DERIVATIONS`, tried after those. They suppose symmetry, which a skeleton that lacks the
-#: joint altogether must not be taken to have, but a person whose joint a clip happens not to show has.
+#: Rules in the notation of `DERIVATIONS`, which are tried after those. They assume symmetry. That is valid for a person
+#: whose joint is not seen in a clip, but not for a skeleton that lacks the joint.
 BY_SYMMETRY: dict[str, tuple[str, ...]] = {
     # Shoulders are 1.5 (motion capture) to 2.2 times (Kinect v1) as far apart as hips, and about parallel to them. The
     # neck is not between them: Kinect v1's is a tenth of a metre higher.
@@ -38,7 +38,7 @@ _RULES = {joint: DERIVATIONS.get(joint, ()) + BY_SYMMETRY.get(joint, ()) for joi
 
 
 class Rigid(NamedTuple):
-    """A joint keeps an offset from another, in (right, front, up)."""
+    """A joint at a constant offset (right, front, up) from another."""
 
     joint: str
     other: str
@@ -46,7 +46,7 @@ class Rigid(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A joint is below another horizontally, and keeps a height: `drop` below the highest that the other reaches."""
+    """A joint vertically below another, at a constant height: `drop` below the highest position of the other."""
 
     joint: str
     other: str
@@ -54,7 +54,7 @@ class Standing(NamedTuple):
 
 
 class Bent(NamedTuple):
-    """A joint between two others, at the ends of two bones of given lengths at most, bent to one side."""
+    """A joint between two others, connected to them by bones of at most the given lengths, and bent to one side."""
 
     joint: str
     upper: str
@@ -63,7 +63,8 @@ class Bent(NamedTuple):
     side: tuple[float, float, float]
 
 
-# In lengths of the trunk, between those of Kinect v1 and of motion capture, which set hips, shoulders and head apart.
+# In lengths of the trunk: values between those of Kinect v1 and of motion capture, which place hips, shoulders and head
+# differently.
 _TRUNK, _HEAD, _SHOULDER, _HIP = 1.0, 0.5, 0.35, 0.18
 _UPPER_ARM, _FOREARM, _THIGH, _SHIN = 0.65, 0.57, 1.1, 0.95
 _DOWN, _FRONT = (0.0, 0.0, -1.0), (0.0, 1.0, 0.0)
@@ -76,18 +77,18 @@ def _limbs(side: str, sign: float) -> tuple[Rigid | Standing | Bent, ...]:
     return (
         Rigid(shoulder, "mid_shoulders", (sign * _SHOULDER, 0.0, 0.0)),
         Bent(elbow, shoulder, wrist, (_UPPER_ARM, _FOREARM), _DOWN),
-        # An arm that was not seen may be anywhere: the middle of the trunk is equally far from all that it may do.
+        # An arm that is not seen may be anywhere; the middle of the trunk is about equally far from all its positions.
         Rigid(elbow, shoulder, (-sign * _SHOULDER, 0.0, -_TRUNK / 2)),
         Rigid(wrist, elbow, (0.0, 0.0, 0.0)),
         Rigid(hip, "mid_hips", (sign * _HIP, 0.0, 0.0)),
-        # Feet that were not seen stand on the ground, so that whoever sits down or crouches comes nearer to them.
+        # Feet that are not seen stay on the ground, so a person who sits down or crouches comes nearer to them.
         Standing(ankle, knee, _SHIN),
         Standing(ankle, hip, _THIGH + _SHIN),
         Bent(knee, hip, ankle, (_THIGH, _SHIN), _FRONT),
     )
 
 
-#: How joints stand that were not seen: the first rule for a joint whose other joints are known by then holds.
+#: Positions of joints that are not seen: for each joint, the first rule applies whose other joints are known by then.
 AT_EASE: tuple[Rigid | Standing | Bent, ...] = (
     Rigid("mid_shoulders", "left_shoulder", (_SHOULDER, 0.0, 0.0)),
     Rigid("mid_shoulders", "right_shoulder", (-_SHOULDER, 0.0, 0.0)),
@@ -103,14 +104,14 @@ AT_EASE: tuple[Rigid | Standing | Bent, ...] = (
 
 
 def derive(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, seen: np.ndarray, skeleton: Skeleton) -> None:
-    """Writes joints that a track never shows into it, where a rule makes them of others.
+    """Writes joints that are never seen in a track into it, if a rule derives them from others.
 
     Args:
-        rows: (F, V, C) tracks end to end, without gaps in time; NaN where a joint is never seen.
+        rows: (F, V, C) concatenated tracks without gaps in time; NaN where a joint is never seen.
         starts: (R,) first row of each track.
         lengths: (R,) rows of each track.
-        seen: (R, V) which joints each track shows.
-        skeleton: Of the rows.
+        seen: (R, V) which joints are seen in each track.
+        skeleton: The skeleton of the rows.
     """
     for track in np.flatnonzero(seen.any(axis=1) & ~seen.all(axis=1)):
         joints, weights = _derivable(skeleton, seen[track].tobytes())
@@ -121,7 +122,7 @@ def derive(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, seen: np.n
 
 @functools.lru_cache(maxsize=4096)
 def _derivable(skeleton: Skeleton, seen: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """The joints that follow from those seen, (K,), and their weights, (K, V)."""
+    """The joints that can be derived from those seen, (K,), and their weights, (K, V)."""
     shown = np.frombuffer(seen, dtype=bool)
     index = {joint: i for i, joint in enumerate(skeleton.joints) if shown[i]}
     lost = {i: combination(skeleton.joints[i], index, len(skeleton), _RULES) for i in np.flatnonzero(~shown)}
@@ -131,12 +132,12 @@ def _derivable(skeleton: Skeleton, seen: bytes) -> tuple[np.ndarray, np.ndarray]
 
 
 def complete(poses: Tensor, known: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
-    """Joints that a track never shows, as those of somebody who stands at ease.
+    """Places joints that are never seen in a track as for a person who stands at ease.
 
     Args:
-        poses: (R, T, W, 3) in the room, but turned upright and to the front, in lengths of the trunk.
-        known: (R, W) which joints each track shows.
-        skeleton: Of the poses.
+        poses: (R, T, W, 3) rotated upright and to the front, in lengths of the trunk, but not centred per frame.
+        known: (R, W) which joints of each track are known.
+        skeleton: The skeleton of the poses.
 
     Returns:
         The poses with these joints, and (R, W) which joints are known now.
@@ -160,7 +161,7 @@ def _names(rule: Rigid | Standing | Bent) -> tuple[str, ...]:
 
 
 def _position(rule: Rigid | Standing | Bent, *others: Tensor) -> Tensor:
-    """Where a rule puts its joint, (R, T, 3), by the positions of the others."""
+    """The position (R, T, 3) of a rule's joint, from the positions of the others."""
     if isinstance(rule, Rigid):
         return others[0] + others[0].new_tensor(rule.offset)
     if isinstance(rule, Standing):
@@ -170,10 +171,10 @@ def _position(rule: Rigid | Standing | Bent, *others: Tensor) -> Tensor:
     line = lower - upper
     length = torch.linalg.vector_norm(line, dim=-1, keepdim=True).clamp(min=SHORTEST)
     line = line / length
-    # A limb is taken to be straight where its ends are furthest apart, so that nobody's straight legs are bent.
+    # A limb counts as straight when its ends are furthest apart, so that straight legs are not bent.
     furthest = length.amax(dim=1, keepdim=True)
     one, two = (bone / sum(rule.bones) * furthest.clamp(max=sum(rule.bones)) for bone in rule.bones)
-    # By the cosine rule; bones that are too short for the distance are stretched, too long ones fold up.
+    # By the law of cosines; bones that are too short for the distance are stretched, too long ones fold.
     along = (length.square() + one.square() - two.square()) / (2 * length)
     along = torch.where(length < one + two, along.clamp(-one, one), length * one / (one + two))
     aside = (one.square() - along.square()).clamp(min=0).sqrt() * (length < one + two)

@@ -1,8 +1,8 @@
 """Joint names: one vocabulary for the names of motion capture, game engines, cameras and pose estimators.
 
-`canonical_name` understands one name. `canonical_names` understands all names of a file together: what they share (an
-exporter's prefix, a suffix, a number) is no part of a joint's name, and some words mean one joint beside others and
-another one alone.
+`canonical_name` translates one name. `canonical_names` translates all names of a file together: parts that the names
+share (an exporter's prefix, a suffix, a number) do not belong to a joint's name, and some words mean different joints
+depending on the other names.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import os
 import re
 from collections.abc import Sequence
 
-# Names by the vocabulary's own, in snake case and without their side; each is understood without its underscores as
-# well. Of several in one skeleton the one that stands first here has the name.
+# Spellings of each name of the vocabulary, in snake case and without the side; underscores are optional. If a skeleton
+# has several of them, the one that is listed first here gets the name.
 _SPELLINGS = {
     "pelvis": "hips hip_center hip_centre spine_base root mid_hip hip_mid center_hip centre_hip hip waist_center",
     "spine": (
@@ -67,16 +67,16 @@ _FROM_SPELLING = {
     for written in (name, *spellings.split())
     for spelling in (written, written.replace("_", ""))
 }
-# Without a side "hip" can only be the middle one; with a side it is the joint of that leg.
+# Without a side, "hip" means the pelvis; with a side, it is the joint of that leg.
 _FROM_SPELLING["hip"] = "hip"
 _RANK = {spelling: rank for rank, spelling in enumerate(_FROM_SPELLING)}
 SIDES = {"left": "left_", "l": "left_", "right": "right_", "r": "right_", "lt": "left_", "rt": "right_"}
 
 _OTHER = {"l": "r", "r": "l"}
 
-# Words of exporters and rigs before and behind a joint's name: "mixamorig_Hips", "Character1_LeftUpLeg",
+# Words of exporters and rigs before and after a joint's name: "mixamorig_Hips", "Character1_LeftUpLeg",
 # "DEF-forearm.L", "Bip01 L Thigh", "CC_Base_L_Calf", "J_Bip_C_Hips", "body_left_hip", "left_arm_joint", "lShldrBend",
-# "RHJC_study". They are taken off only where a known name is left.
+# "RHJC_study". They are removed only if a known name is left.
 _BEFORE = frozenset(
     (
         *("mixamorig", "character", "def", "org", "mch", "bip", "biped", "valve", "cc", "base", "joint", "jnt", "skel"),
@@ -88,8 +88,8 @@ _BEHIND = frozenset(
     ("joint", "jnt", "bone", "bend", "study", "bind", "bn", "geo", "marker", "mark", "pos", "position", "loc", "j")
 )
 
-# Words that mean another joint where certain others stand beside them: in NVIDIA's SOMA rigs and some game rigs
-# "LeftLeg" is the thigh, above a "LeftShin".
+# Words whose meaning depends on the other names: in NVIDIA's SOMA rigs and some game rigs, "LeftLeg" is the thigh if
+# there is a "LeftShin".
 _THIGHS = frozenset(spelling for spelling, name in _FROM_SPELLING.items() if name == "hip")
 _BELOW_LEG = ("shin", "calf", "lower_leg", "low_leg", "knee", "tibia")
 
@@ -98,8 +98,8 @@ _BELOW_LEG = ("shin", "calf", "lower_leg", "low_leg", "knee", "tibia")
 def canonical_name(joint: str) -> str:
     """The vocabulary's name for a joint name in any common spelling.
 
-    CamelCase, separators, "l"/"left"/"_L" in front or behind, and the prefixes and suffixes of exporters
-    ("mixamorig:", "_joint") are understood; an unknown name is returned in snake case, so that equal names still match.
+    CamelCase, separators, "l"/"left"/"_L" before or after the name, and prefixes and suffixes of exporters
+    ("mixamorig:", "_joint") are handled. An unknown name is returned in snake case, so that equal names still match.
 
     Examples:
         >>> canonical_name("mixamorig:LeftForeArm"), canonical_name("rShldr")
@@ -109,7 +109,7 @@ def canonical_name(joint: str) -> str:
 
 
 def side_and_rest(joint: str) -> tuple[str, str]:
-    """("left_", "right_" or "", the rest in snake case without what exporters add)."""
+    """Splits a name into ("left_", "right_" or "", the rest in snake case without the words of exporters)."""
     words = _words(joint)
     plain = _split_side(words)
     if plain[1] in _FROM_SPELLING:
@@ -120,7 +120,7 @@ def side_and_rest(joint: str) -> tuple[str, str]:
                 return side
             if words[end - 1] not in _BEHIND:
                 break
-        # "upper_arm_joint.L": the side stands behind the suffix.
+        # "upper_arm_joint.L": the side comes after the suffix.
         if len(words) - start > 2 and words[-1] in SIDES and words[-2] in _BEHIND:
             side = _split_side([*words[start:-2], words[-1]])
             if side[1] in _FROM_SPELLING:
@@ -131,15 +131,15 @@ def side_and_rest(joint: str) -> tuple[str, str]:
 def canonical_names(joints: Sequence[str]) -> list[str]:
     """The vocabulary's names for all joint names of a file.
 
-    A prefix or suffix that most names share is taken off if more of them are then known; so is a number behind every
-    name. Where two names mean the same joint ("Spine" and "Spine1", "LHipJoint" and "LeftUpLeg"), the plainer one has
-    the vocabulary's name and the other keeps its own, in snake case.
+    A prefix or suffix that most names share is removed if more of them are known without it; so is a number at the end
+    of every name. If two names mean the same joint ("Spine" and "Spine1", "LHipJoint" and "LeftUpLeg"), the more common
+    one gets the vocabulary's name, and the other keeps its own, in snake case.
 
     Args:
         joints: The names in any spelling.
 
     Returns:
-        As many names; equal ones only where equal names were given.
+        As many names; two are equal only if the given names are.
     """
     joints = _without_common_parts([str(joint) for joint in joints])
     spelled = _with_glued_sides([side_and_rest(joint) for joint in joints])
@@ -167,7 +167,7 @@ def _name(side: str, rest: str) -> str:
 
 
 def _with_glued_sides(spelled: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Takes an "l" or "r" that is glued to a word ("kneel", "LMTP5") for a side where the file has the twin as well."""
+    """Treats an "l" or "r" at either end of a word ("kneel", "LMTP5") as a side if the file has the other side too."""
     rests = {rest for side, rest in spelled if not side}
     found = []
     for side, rest in spelled:
@@ -187,7 +187,7 @@ def _words(joint: str) -> list[str]:
 
 
 def _starts(words: Sequence[str]) -> list[int]:
-    """Where a name may begin: after each of the exporters' words (and their numbers) in front."""
+    """The positions where a name may begin: 0, and after each leading word of exporters or number."""
     starts = [0]
     for i, word in enumerate(words[:-1]):
         if word not in _BEFORE and not word.isdecimal():
@@ -214,7 +214,7 @@ def _split_side(words: Sequence[str]) -> tuple[str, str]:
 
 
 def _without_common_parts(joints: list[str]) -> list[str]:
-    """The names without the prefix, the suffix or the number that most of them have, where more are then known."""
+    """The names without the prefix, suffix or number that most of them share, if more names are known without it."""
     plain = [re.sub(r"^.*[:|]", "", joint) for joint in joints]
     best, known = plain, _known(plain)
     if len(joints) < 3:
@@ -222,7 +222,8 @@ def _without_common_parts(joints: list[str]) -> list[str]:
     for prefix in _common_prefixes(plain):
         for suffix in ("", *_common_suffixes(plain)):
             stripped = [name.removeprefix(prefix).removesuffix(suffix) or name for name in plain]
-            # Without a gain only an exporter's own word is taken off: "left_" before all joints of an arm means a side.
+            # If no more names are known, only a word of an exporter is removed: "left_" before all joints of an arm is
+            # a side.
             added = set(_words(prefix + "_" + suffix))
             exporters = added and all(word in _BEFORE or word in _BEHIND or word.isdecimal() for word in added)
             found = _known(stripped)
@@ -240,7 +241,7 @@ def _known(names: Sequence[str]) -> int:
 
 
 def _common_prefixes(names: Sequence[str]) -> list[str]:
-    """Prefixes that most names share, the empty one first; they end where a word ends."""
+    """Prefixes that most names share, starting with the empty one; each ends at the end of a word."""
     candidates = {""}
     for name in names[:8]:
         alike = [other for other in names if other[:2] == name[:2]]

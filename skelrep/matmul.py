@@ -1,14 +1,14 @@
-"""Matrix products on a CPU by oneDNN: `Product` with constant weights, in three precisions, and `product` of any two.
+"""Matrix products on a CPU by oneDNN: `Product` with constant weights in three precisions, and `product` of any two.
 
-oneDNN multiplies faster than the library behind `torch.mm`: float32 twice as fast on AMD's processors, for which that
-library has no code of its own; and where weights stand in the order in which the processor reads them, faster yet;
-int8 is available in no other form. PyTorch's interface to it is private, so what it computes is compared with a plain
-product first; where the interface is missing or the numbers differ, the plain product is used. The environment variable
-`SKELREP_PLAIN_MATMUL=1`, set before skelrep is imported, uses plain products throughout.
+oneDNN is faster than the library behind `torch.mm`: twice as fast in float32 on AMD processors, for which that library
+is not optimised, and faster still with weights that are packed in the order in which they are read. int8 is available
+in no other way. PyTorch's interface to oneDNN is private, so its results are first compared with a plain product; if
+the interface is missing or the numbers differ, the plain product is used. With the environment variable
+`SKELREP_PLAIN_MATMUL=1`, set before skelrep is imported, all products are plain.
 
-oneDNN divides its work among as many threads as OpenMP says there may be. Where OpenMP delivers fewer (`OMP_DYNAMIC`,
-`OMP_THREAD_LIMIT`), parts of the result are never computed, without an error, and this holds for PyTorch's own bfloat16
-products, too. So products are compared anew whenever the number of threads has changed.
+oneDNN divides its work among the number of threads that OpenMP announces. If OpenMP starts fewer (`OMP_DYNAMIC`,
+`OMP_THREAD_LIMIT`), parts of the result are never computed, without an error; this is true for PyTorch's own bfloat16
+products as well. Products are therefore compared again whenever the number of threads has changed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 
 logger = logging.getLogger(__name__)
 
-# Largest difference to the plain product, relative to its root mean square: several times what rounding was seen to
-# do (1e-5, 2e-2, 0.24), and far below what a wrong order of the weights does.
+# Largest difference from the plain product, relative to its root mean square: several times the observed rounding
+# errors (1e-5, 2e-2, 0.24), and far below the effect of a wrong order of the weights.
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "int8": 0.5}
 
 
@@ -36,49 +36,49 @@ def _number(text: str) -> int | None:
     return int(text) if text.strip().isdecimal() else None
 
 
-# OpenMP reads its settings once, when it is loaded; a later change of the variables does nothing.
+# OpenMP reads its settings once, when it is loaded; changing the variables later has no effect.
 _PLAIN = os.environ.get("SKELREP_PLAIN_MATMUL", "0") not in ("", "0")
 _DYNAMIC_THREADS = os.environ.get("OMP_DYNAMIC", "").strip().lower() in ("1", "true")
 _THREAD_LIMIT = _number(os.environ.get("OMP_THREAD_LIMIT", ""))
 
 
 class Product:
-    """Rows times the transpose of a weight, plus a bias, and if wanted the positive part: relu(x Wᵀ + b)."""
+    """x Wᵀ + b with constant weights, or relu(x Wᵀ + b)."""
 
     def __init__(self, weight: Tensor, bias: Tensor, precision: str = "float32", *, relu: bool = False) -> None:
-        """Packs.
+        """Packs the weights.
 
         Args:
             weight: (out, in) float32; packed on a CPU only.
             bias: (out,).
-            precision: "float32"; "bfloat16": both factors and the result are rounded to it (8 bits), sums are not;
-                "int8": the weight has one scale for each output, the rows one scale for each call.
+            precision: "float32"; "bfloat16": factors and result are rounded to 8 bits, sums are not; "int8": weights
+                have one scale per output, rows one scale per call.
             relu: Whether negative results become zero.
 
         Raises:
-            ValueError: for int8 on another device than a CPU, or if the weights are so large that products overflow.
-            RuntimeError: if no product on this machine is right.
+            ValueError: for int8 on a device that is not a CPU, or if the weights are so large that products overflow.
+            RuntimeError: if no product is correct on this machine.
         """
         self._weight, self._bias = weight.detach().contiguous(), bias.detach().contiguous()
         self._precision, self._relu = precision, relu
-        self.packed = False  # whether it is more than the plain product
+        self.packed = False  # whether oneDNN's packed product is used
         self._threads = torch.get_num_threads()
         device = weight.device.type
         if device == "cpu":
             self._run = self._checked(self._threads)
         elif precision == "int8":
-            raise ValueError(f"int8 products are for CPUs; on {device} take float32 or bfloat16")
+            raise ValueError(f"int8 products are for CPUs; on {device} use float32 or bfloat16")
         else:
             self._run = _plain(self._weight, self._bias, precision, relu)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(..., in) rows to (..., out); bfloat16 where that is the precision, else float32."""
+        """(..., in) rows to (..., out); bfloat16 if that is the precision, else float32."""
         if (threads := torch.get_num_threads()) != self._threads and rows.device.type == "cpu":
             self._run, self._threads = self._checked(threads), threads
         return self._run(rows)
 
     def _checked(self, threads: int) -> Callable[[Tensor], Tensor]:
-        """The first of several products whose numbers are right with this number of threads."""
+        """The first of several products that is correct with this number of threads."""
         arguments = self._weight, self._bias, self._precision, self._relu
         right = _right(threads)
         candidates: list[Callable[..., Callable[[Tensor], Tensor]]] = [_plain if right.bfloat16 else _rounded]
@@ -86,11 +86,11 @@ class Product:
             candidates.insert(0, _packed)
         generator = torch.Generator().manual_seed(0)
         probe = torch.rand(8, self._weight.shape[1], generator=generator) * 2 - 1
-        # By numpy, whose threads are not PyTorch's.
+        # numpy does not use PyTorch's threads.
         expected = torch.from_numpy(probe.numpy() @ self._weight.float().numpy().T + self._bias.float().numpy())
         expected = expected.relu_() if self._relu else expected
         scale = expected.square().mean().sqrt().clamp(min=1e-12)
-        if not scale.isfinite():  # nothing can be compared then, and no embedding would be finite
+        if not scale.isfinite():  # no comparison is possible, and no embedding would be finite
             largest = float(max(self._weight.abs().max(), self._bias.abs().max()))
             raise ValueError(f"weights of up to {largest:.1e} are too large for products in float32")
         for candidate in candidates:
@@ -102,7 +102,7 @@ class Product:
             except (AttributeError, RuntimeError, TypeError) as error:
                 logger.info("no packed %s products here (%s): plain ones instead", self._precision, error)
                 continue
-            # A user may have allowed PyTorch to round float32 factors; what is never computed differs by far more.
+            # PyTorch may be set to round float32 factors; parts that were never computed differ by far more.
             if difference <= max(_TOLERANCE[self._precision], _TOLERANCE["bfloat16"] * (candidate is not _packed)):
                 self.packed = candidate is _packed
                 return run
@@ -111,7 +111,7 @@ class Product:
 
 
 def product(rows: Annotated[Tensor, "... M D"], others: Annotated[Tensor, "... N D"]) -> Annotated[Tensor, "... M N"]:
-    """(..., M, D) times the transpose of (..., N, D), strided as they may be: (..., M, N)."""
+    """(..., M, D) times the transpose of (..., N, D), with any strides: (..., M, N)."""
     if rows.device.type != "cpu" or torch.compiler.is_compiling() or not rows.numel() or not others.numel():
         return rows @ others.mT
     if torch.is_grad_enabled() and (rows.requires_grad or others.requires_grad):
@@ -129,7 +129,7 @@ def product(rows: Annotated[Tensor, "... M D"], others: Annotated[Tensor, "... N
 def check_products() -> None:
     """Raises a RuntimeError if PyTorch's own bfloat16 products on the CPU are wrong with its number of threads.
 
-    Inference and `product` go around them; training under autocast cannot.
+    Inference and `product` avoid them; training under autocast cannot.
     """
     threads = torch.get_num_threads()
     if not _right(threads).bfloat16:
@@ -137,25 +137,25 @@ def check_products() -> None:
 
 
 def _dense(matrix: Tensor) -> Tensor:
-    """Without gaps between rows or columns, with which oneDNN takes up to a thousand times as long."""
+    """The matrix without gaps between rows or columns, which make oneDNN up to a thousand times slower."""
     if matrix.is_contiguous() or matrix.mT.is_contiguous():
         return matrix
     return matrix.contiguous() if matrix.stride(-1) == 1 else matrix.mT.contiguous().mT
 
 
 class _Right(NamedTuple):
-    """What is right with a number of threads."""
+    """Which products are correct with a given number of threads."""
 
     onednn: bool  # products by oneDNN
-    bfloat16: bool  # PyTorch's own bfloat16 products, which are oneDNN's where the processor has them
-    direct: Callable[..., Tensor] | None  # the float32 product of plain matrices by oneDNN, if it exists and is right
+    bfloat16: bool  # PyTorch's own bfloat16 products, which use oneDNN if the processor supports bfloat16
+    direct: Callable[..., Tensor] | None  # oneDNN's float32 product of two matrices, if it exists and is correct
 
 
 @functools.cache
 def _right(threads: int) -> _Right:
     """Compares products with numpy's; PyTorch must be set to this number of threads."""
     if threads > 1 and (_DYNAMIC_THREADS or (_THREAD_LIMIT or threads) < threads):
-        # How many threads OpenMP delivers may change from call to call, so that no comparison would settle it.
+        # The number of threads that OpenMP starts may change from call to call, so a comparison would prove nothing.
         logger.warning(
             "OMP_DYNAMIC or OMP_THREAD_LIMIT lets OpenMP start fewer than PyTorch's %d threads, with which oneDNN's "
             "products are wrong: slower ones instead; unset both, or set OMP_NUM_THREADS=1",
@@ -179,7 +179,7 @@ def _case(threads: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _difference(got: Tensor, expected: Tensor) -> float:
-    """The largest, relative to the root mean square; NaN is never small."""
+    """The largest difference relative to the root mean square; NaN compares as too large."""
     return float((got - expected).abs().max() / expected.square().mean().sqrt())
 
 
@@ -198,7 +198,7 @@ def _no_right_product(threads: int) -> RuntimeError:
 
 
 def _direct(threads: int) -> Callable[..., Tensor] | None:
-    """The float32 product of plain matrices by oneDNN, if it exists and is right."""
+    """The float32 product of two matrices by oneDNN, if it exists and is correct."""
     rows, others, expected = _case(threads)
     pairs = (rows, others, expected), (rows.mT.contiguous().mT, others.mT.contiguous().mT, expected)
     try:
@@ -225,7 +225,7 @@ def _plain(weight: Tensor, bias: Tensor, precision: str, relu: bool) -> Callable
 
 
 def _rounded(weight: Tensor, bias: Tensor, precision: str, relu: bool) -> Callable[[Tensor], Tensor]:
-    """`_plain`, with bfloat16 factors multiplied in float32: slower, and by another library."""
+    """`_plain`, but bfloat16 factors are multiplied in float32, which is slower and uses another library."""
     if precision != "bfloat16":
         return _plain(weight, bias, precision, relu)
     weight, bias = weight.bfloat16().float(), bias.bfloat16().float()

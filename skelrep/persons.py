@@ -1,4 +1,4 @@
-"""Which persons a clip keeps, and how much each of them counts."""
+"""Which persons a clip keeps, and the weight of each of them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def most_active(clip: np.ndarray, persons: int, rule: PersonRule = "energy") -> 
 
     Args:
         clip: NaN where a joint was not seen.
-        persons: How many to keep. If there are no more, all are kept in their own order, otherwise the most active
-            ones in the order of their activity.
+        persons: How many to keep. If the clip has no more, all are kept in their order; otherwise the most active ones,
+            in the order of their activity.
         rule: "energy": `coordinate_energy`. "movement": `motion_energy`.
     """
     if len(clip) <= persons:
@@ -42,8 +42,9 @@ def ever_seen(clip: np.ndarray) -> np.ndarray:
 def coordinate_energy(clip: np.ndarray) -> np.ndarray:
     """The sum over axes of the standard deviation of all coordinates of each person of a (M, T, V, C) clip, (M,).
 
-    As in 2s-AGCN's NTU reader (Shi et al., CVPR 2019): over all seen frames and joints at once. It measures the size of
-    a person more than movement, which matters little for NTU's persons, all of one size; see `motion_energy`.
+    As in 2s-AGCN's NTU reader (Shi et al., CVPR 2019), over all seen frames and joints at once. It depends on the size
+    of a person more than on movement, which matters little for NTU's persons, who are about equally large; see
+    `motion_energy`.
     """
     energy = np.zeros(len(clip))
     for person, track in enumerate(clip):
@@ -53,12 +54,12 @@ def coordinate_energy(clip: np.ndarray) -> np.ndarray:
 
 
 def motion_energy(clip: np.ndarray) -> np.ndarray:
-    """How much each person of a (M, T, V, C) clip moves, in radii of the own body, whatever their size and noise: (M,).
+    """How much each person of a (M, T, V, C) clip moves, in radii of their body, independent of size and noise: (M,).
 
-    The root mean square, over joints and frames, of a joint's distance from its mean position over time, less what
-    white noise contributes to it: second differences of noise of variance s have the variance 6 s, those of movement
-    hardly any. Joints and frames that were not seen count as still, so that somebody who is hardly seen hardly moves.
-    Nobody seen at all is -1.
+    The root mean square, over joints and frames, of the distance of a joint from its mean position over time, minus the
+    contribution of white noise: second differences of noise of variance s have variance 6 s, those of movement nearly
+    none. Joints and frames that are not seen count as still, so a person who is hardly seen hardly moves. A person who
+    is never seen gets -1.
 
     Examples:
         >>> still, moving = np.zeros((2, 20, 15, 3)) + np.arange(15)[:, None]
@@ -108,10 +109,10 @@ def are_together(clip: np.ndarray, skeleton: Skeleton) -> bool:
 
 
 def sightings(seen: np.ndarray, starts: np.ndarray, clip_of: np.ndarray) -> np.ndarray:
-    """How often each track was seen, beside the track of its clip that was seen most: (R,), 0..1.
+    """How often each track is seen, relative to the track of its clip that is seen most: (R,), 0..1.
 
     Args:
-        seen: (F, V) whether a joint was seen, of tracks end to end.
+        seen: (F, V) whether a joint is seen, for concatenated tracks.
         starts: (R,) first row of each track.
         clip_of: (R,) the clip of each track, in order.
     """

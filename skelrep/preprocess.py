@@ -1,7 +1,7 @@
-"""From raw clips of any length to the tensor that an encoder takes, as its checkpoint's config says.
+"""Preprocessing: from raw clips of any length to the input of an encoder, as the config of its checkpoint specifies.
 
-All clips of a batch are laid end to end as *tracks* (one person of one clip, frame after frame), so that every step
-is one operation over all of them. A *missing* value is NaN until the very last step.
+The *tracks* of a batch (a track is one person of one clip) are concatenated along time, so that every step is one
+operation over all of them. A *missing* value is NaN until the last step.
 """
 
 from __future__ import annotations
@@ -19,52 +19,53 @@ from skelrep.completion import derive
 from skelrep.persons import PersonRule, most_active, sightings
 from skelrep.skeletons import Skeleton, mapping
 
-PARTNER = 0.5  # of the sightings of the one who was seen more
-Joints = tuple[str, ...]  # where several are named, their mean position is meant, of those that were seen
+PARTNER = 0.5  # least number of sightings of a partner, relative to the person who is seen more often
+Joints = tuple[str, ...]  # several joints mean the mean position of those that are seen
 
 
 def _added(default: Any) -> Any:
-    """A key that configs of encoders published before it lack; its default changes nothing for them."""
+    """A key that older configs lack; its default leaves their encoders unchanged."""
     return field(default=default, metadata={"when_missing": default})
 
 
 @dataclass(frozen=True)
 class PreprocessConfig:
-    """What happens between raw poses and the encoder's input; part of every checkpoint.
+    """The processing of raw poses into the encoder's input; part of every checkpoint.
 
     Attributes:
-        frames: T that every clip is resampled to.
-        crop: Fraction of the clip that is kept, in its middle; the CMD line embeds 0.95.
-        persons: M; of more persons the most active are kept, absent ones are zero.
-        per_person: Whether every person is centred, turned and scaled by its own joints (True), or all by the first
-            person's, so that their relative position is kept (False, the CMD line).
+        frames: T, the number of frames that every clip is resampled to.
+        crop: Fraction of the clip that is kept, from its middle; CMD embeds 0.95.
+        persons: M. If there are more persons, the most active are kept; absent persons are zero.
+        per_person: True: every person is centred, rotated and scaled by its own joints. False: all persons by the
+            joints of the first one, so that their relative position is kept, as in CMD.
         center: The origin of every frame.
-        up: The direction from the one to the other is turned to +z.
-        up_else: What stands in where that direction was never seen, as of people behind a desk; None: they are not
-            turned.
-        right: Then the direction from the one to the other (left to right shoulder) is turned to +x.
-        align: What these two directions are taken from. "first": the first frame, and the second turn is the smallest
-            one even if it tilts +z again (2s-AGCN's `pre_normalization`, which the CMD line uses). "mean": their mean
-            over the clip, and the second turn is about z alone; on raw poses one frame's noise costs 2 to 6 points of
-            1-NN. "running": in each frame their mean over the frames so far, and so for the scale: no frame needs a
-            later one.
-        scale: The mean distance of the two becomes 1; None keeps the unit.
-        scale_else: Bones (joint, joint, length) that stand in, in order, where the two were never seen: the bone's mean
-            length becomes the one given. After these, or without any, the root of the joints' mean squared distance
-            from the origin becomes 1.
-        trim: Whether frames at both ends in which nobody is seen are cut off; otherwise the nearest pose fills them.
-        undo_swaps: Whether left and right are put right where they are exchanged for some frames (`find_swaps`).
-        remove_spikes: Whether single sightings far from where a joint is before and after are bridged (`find_spikes`).
-        derive_missing: Whether a joint that a clip never shows is derived from others (`skelrep.completion`); otherwise
-            it is zero.
-        keep: What "most active" means. "energy": `coordinate_energy`, as in the NTU readers. "movement":
+        up: (from, to): the direction from the first joints to the second ones is rotated to +z.
+        up_else: Replaces `up` if that direction is never seen, as with people behind a desk; None: they are not
+            rotated.
+        right: (from, to): then the direction from the first joints to the second ones (left to right shoulder) is
+            rotated to +x.
+        align: How these two directions are measured. "first": in the first frame; the second rotation is the smallest
+            one, even if it tilts +z again (`pre_normalization` of 2s-AGCN, which CMD uses). "mean": their mean over the
+            clip; the second rotation is about z. (With a single frame, noise costs 2 to 6 points of 1-NN accuracy on
+            raw poses.) "running": in each frame, their mean over the frames so far, and the same for the scale, so that
+            no frame needs a later one.
+        scale: (from, to): the mean distance between the two is scaled to 1; None keeps the unit.
+        scale_else: Bones (joint, joint, length) that replace `scale`, in order, if its joints are never seen: the mean
+            length of the bone is scaled to the given length. If none is seen, or none is given, the root mean square
+            distance of the joints from the origin is scaled to 1.
+        trim: Whether frames in which nobody is seen are cut off at both ends; otherwise the nearest pose fills them.
+        undo_swaps: Whether swaps of left and right in some frames are undone (`find_swaps`).
+        remove_spikes: Whether positions far from where a joint is before and after are interpolated (`find_spikes`).
+        derive_missing: Whether a joint that is never seen in a clip is derived from others (`skelrep.completion`);
+            otherwise it is zero.
+        keep: The measure of activity. "energy": `coordinate_energy`, as in the NTU readers. "movement":
             `motion_energy`.
-        weigh: What each person's feature counts in the clip's. "equal": all the same. "sightings": as often as the
-            person's joints were seen, so that a false detection in a few frames hardly counts.
-        pairs: How two persons are normalised of whom neither is seen less than half as often as the other. "apart": as
-            a single person is. "partner": each in the frame of the other, which is centred at the other, scaled by the
-            other, and turned so that the direction from the other to the person is +x. So the embedding tells how they
-            stand and move to each other, whoever comes first.
+        weigh: Weights of the persons' features in that of the clip. "equal": all the same. "sightings": proportional to
+            how often the person's joints are seen, so that a false detection in a few frames hardly counts.
+        pairs: How two persons are normalised if neither is seen less than half as often as the other. "apart": like
+            single persons. "partner": each in the coordinate system of the other: centred at the other, scaled by the
+            other, and rotated so that the direction from the other to the person is +x. The embedding then contains
+            their positions and movements relative to each other, in either order of the persons.
     """
 
     frames: int = 64
@@ -72,7 +73,7 @@ class PreprocessConfig:
     persons: int = 2
     per_person: bool = True
     center: Joints = ("mid_hips", "mid_shoulders")
-    # Legs seldom lean as the trunk does; where they were not seen the hips stand in for them.
+    # Legs lean less often than the trunk. If they are not seen, the mean is that of the hips alone.
     up: tuple[Joints, Joints] = (
         ("mid_hips", "left_knee", "right_knee", "left_ankle", "right_ankle"),
         ("mid_shoulders",),
@@ -91,7 +92,7 @@ class PreprocessConfig:
     pairs: Literal["apart", "partner"] = _added("apart")
 
 
-#: For encoders to come: every repair, at no measurable cost on clean data.
+#: For new encoders: with all repairs, which have no measurable effect on clean data.
 ROBUST = PreprocessConfig(
     trim=True,
     undo_swaps=True,
@@ -100,7 +101,8 @@ ROBUST = PreprocessConfig(
     keep="movement",
     weigh="sightings",
     pairs="partner",
-    # Arms and shins are as long beside the trunk for Kinect as for motion capture; shoulders and necks are not.
+    # Relative to the trunk, arms and shins have the same length in Kinect and motion-capture data; shoulders and necks
+    # do not.
     scale_else=(
         ("left_shoulder", "left_elbow", 0.65),
         ("right_shoulder", "right_elbow", 0.65),
@@ -109,7 +111,7 @@ ROBUST = PreprocessConfig(
     ),
 )
 
-#: What CMD's public feeder and the AGCN reader before it do, on the "ntu-25" skeleton.
+#: The preprocessing of CMD's public feeder and of the AGCN reader before it, on the "ntu-25" skeleton.
 CMD_LINE = PreprocessConfig(
     frames=64,
     crop=0.95,
@@ -125,11 +127,11 @@ CMD_LINE = PreprocessConfig(
 
 
 class Prepared(NamedTuple):
-    """Clips as an encoder takes them.
+    """Prepared clips, the input of an encoder.
 
     Attributes:
         poses: (N, M, T, V, 3) float32; absent persons are zero.
-        weights: (N, M) float32, what each person's feature counts; 0 for absent persons.
+        weights: (N, M) float32 weights of the persons' features; 0 for absent persons.
     """
 
     poses: Tensor
@@ -154,18 +156,18 @@ def prepare_weighted(
     config: PreprocessConfig,
     device: torch.device | str = "cpu",
 ) -> Prepared:
-    """Raw clips as an encoder's input.
+    """Prepares raw clips as the input of an encoder.
 
     Args:
         clips: N float arrays (M, T, V, C) on `source`, NaN where a joint was not seen; C is 2 or 3.
         source: The skeleton of the clips.
         target: The encoder's skeleton, of W joints.
         config: See `PreprocessConfig`.
-        device: Where to work and where the result lies.
+        device: Where to compute; the result is on this device.
 
     Returns:
-        Poses (N, config.persons, config.frames, W, 3), and weights. Two-dimensional poses are taken for what a camera
-        facing the person sees: image x becomes the left-right axis, image y the height, and the depth is 0.
+        Poses (N, config.persons, config.frames, W, 3), and weights. Two-dimensional poses are treated as the view of a
+        camera in front of the person: image x becomes the left-right axis, image y the height, and the depth is 0.
 
     Raises:
         ValueError: if `source` cannot be mapped to `target` (both lists of names are given).
@@ -181,7 +183,7 @@ def prepare_weighted(
     partial = first[:, used].isnan().any(dim=-1).any(dim=-1)
     alone = bool((tracks.leaders == np.arange(len(tracks.leaders))).all())
     if alone and poses.device.type == "cpu" and 0 < partial.sum() < len(partial):
-        # Landmarks of the few tracks that lack joints are not those of the others.
+        # Tracks without some joints need other landmark weights than the rest.
         placed = poses.new_empty(*poses.shape[:2], len(target), 3)
         for some in (partial, ~partial):
             placed[some] = normalise(poses[some], matrix, target, config, first=first[some])
@@ -196,18 +198,18 @@ def prepare_weighted(
 
 
 class _Tracks(NamedTuple):
-    """The persons of all clips end to end, repaired as the config says, gaps in time bridged."""
+    """The persons of all clips, concatenated, repaired as the config says, with gaps in time interpolated."""
 
     rows: np.ndarray  # (sum of lengths, V, C)
-    starts: np.ndarray  # (R,) where a track begins in rows
+    starts: np.ndarray  # (R,) first row of each track
     lengths: np.ndarray  # (R,)
-    slots: np.ndarray  # (R,) clip * persons + person: where it goes in the result
-    leaders: np.ndarray  # (R,) the track in whose frame it is put
-    weights: np.ndarray  # (R,) what it counts among the persons of its clip
+    slots: np.ndarray  # (R,) clip * persons + person: the index in the result
+    leaders: np.ndarray  # (R,) the track whose alignment each track gets
+    weights: np.ndarray  # (R,) weight among the persons of the clip
 
     @classmethod
     def of(cls, clips: list[np.ndarray], source: Skeleton, used: np.ndarray, config: PreprocessConfig) -> _Tracks:
-        """Of N clips (M, T, V, C); repairs go by the joints that are used."""
+        """The tracks of N clips (M, T, V, C); repairs consider only the joints that are used."""
         chosen = [clip[most_active(clip, config.persons, config.keep)] for clip in clips]
         counts = np.array([len(clip) for clip in chosen])
         rows = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in chosen]).astype(np.float32, copy=False)
@@ -228,7 +230,7 @@ class _Tracks(NamedTuple):
         rows = fill_gaps(rows, starts, lengths)
         if config.derive_missing:
             derive(rows, starts, lengths, ~_missing(rows[starts]), source)
-        # A person who was never seen is no track: its slot stays zero. One row tells, since gaps are bridged.
+        # A person who is never seen has no track, and its slot stays zero. Without gaps, the first row shows this.
         seen = np.asarray(~_missing(rows[starts]).all(axis=-1))
         firsts = np.cumsum(counts) - counts
         slots = clip_of * config.persons + np.arange(len(lengths)) - np.repeat(firsts, counts)
@@ -244,28 +246,28 @@ class _Tracks(NamedTuple):
 
 
 def _leaders(clip_of: np.ndarray, share: np.ndarray, config: PreprocessConfig) -> np.ndarray:
-    """The track (R,) in whose frame each is put: its own, the first of its clip, or the partner's."""
+    """The track whose alignment each of (R,) tracks gets: its own, the first of its clip, or the partner's."""
     tracks = np.arange(len(clip_of))
     if not config.per_person:
         return np.searchsorted(clip_of, clip_of)
     if config.pairs == "apart":
         return tracks
     first, last = np.searchsorted(clip_of, clip_of), np.searchsorted(clip_of, clip_of, side="right") - 1
-    # Somebody who was seen less than half as often as the other is no partner.
+    # A person who is seen less than half as often as the other is not a partner.
     paired = (last - first == 1) & (np.minimum(share[first], share[last]) >= PARTNER)
     return np.where(paired, first + last - tracks, tracks)
 
 
 def trim(rows: np.ndarray, lengths: np.ndarray, clip_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tracks without the frames at both ends of their clip in which nobody is seen.
+    """Cuts off the frames at both ends of each clip in which nobody is seen.
 
     Args:
-        rows: (sum of lengths, V, C) tracks end to end, NaN = missing.
+        rows: (sum of lengths, V, C) concatenated tracks, NaN = missing.
         lengths: (R,) rows of each track.
         clip_of: (R,) the clip of each track, in order.
 
     Returns:
-        The rows that stay and the new lengths. A clip in which nobody is ever seen keeps one frame.
+        The remaining rows and the new lengths. A clip in which nobody is ever seen keeps one frame.
     """
     if not _has_nan(rows):
         return rows, lengths
@@ -281,7 +283,7 @@ def trim(rows: np.ndarray, lengths: np.ndarray, clip_of: np.ndarray) -> tuple[np
 
 
 def kept_frames(clip: np.ndarray, config: PreprocessConfig) -> tuple[int, int]:
-    """The first frame of a (M, T, V, C) clip that trimming and cropping keep, and how many they keep."""
+    """The first frame of a (M, T, V, C) clip that remains after trimming and cropping, and the number of frames."""
     first, frames = 0, clip.shape[1]
     if config.trim:
         seen = np.flatnonzero(np.logical_not(np.isnan(clip).any(axis=-1)).any(axis=2).any(axis=0))
@@ -291,15 +293,15 @@ def kept_frames(clip: np.ndarray, config: PreprocessConfig) -> tuple[int, int]:
 
 
 def fill_gaps(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Bridges missing joints in time: linear between two sightings, the nearest before the first and after the last.
+    """Interpolates missing joints in time: linearly between positions, constant before the first and after the last.
 
     Args:
-        rows: (sum of lengths, V, C) tracks end to end, NaN = missing.
+        rows: (sum of lengths, V, C) concatenated tracks, NaN = missing.
         starts: (R,) first row of each track.
         lengths: (R,) rows of each track.
 
     Returns:
-        The same rows where nothing was missing, else a filled copy. A joint never seen in its track stays NaN.
+        The same array if nothing is missing, else a filled copy. A joint that is never seen in its track stays NaN.
     """
     if not _has_nan(rows):
         return rows
@@ -325,25 +327,25 @@ def fill_gaps(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.n
 
 
 def _has_nan(rows: np.ndarray) -> bool:
-    """Whether any number is NaN, of finite rows; a product with itself tells fastest."""
+    """Whether any number of otherwise finite rows is NaN; the product with itself is the fastest test."""
     flat = rows.reshape(-1)
     return bool(np.isnan(np.dot(flat, flat)))
 
 
 def _missing(rows: np.ndarray) -> np.ndarray:
     """Which joints of finite (F, V, C) rows have a coordinate that is NaN, (F, V)."""
-    return np.isnan(rows @ np.ones(rows.shape[-1], rows.dtype))  # a product, for a sum over three numbers takes longer
+    return np.isnan(rows @ np.ones(rows.shape[-1], rows.dtype))  # faster than a sum over three numbers
 
 
 def resample(rows: Tensor, starts: Tensor, lengths: Tensor, frames: int) -> Tensor:
-    """Stretches of tracks, linearly resampled in time.
+    """Resamples segments of tracks linearly in time.
 
-    Equal to `torch.nn.functional.interpolate(mode="linear", align_corners=False)` on each stretch alone.
+    Equal to `torch.nn.functional.interpolate(mode="linear", align_corners=False)` on each segment.
 
     Args:
-        rows: (F, V, C) poses of all tracks, one after the other.
-        starts: (R,) first row of every stretch.
-        lengths: (R,) its rows.
+        rows: (F, V, C) poses of all tracks, concatenated.
+        starts: (R,) first row of each segment.
+        lengths: (R,) number of rows of each segment.
         frames: T of the result.
 
     Returns:
@@ -356,7 +358,7 @@ def resample(rows: Tensor, starts: Tensor, lengths: Tensor, frames: int) -> Tens
     left = time // (2 * frames)
     right = torch.minimum(left + 1, last)
     share = (time % (2 * frames)).to(rows.dtype) / (2 * frames)
-    # Sums of two weighted rows each, which this function makes in one pass.
+    # `embedding_bag` computes the sums of two weighted rows in one pass.
     resampled = torch.nn.functional.embedding_bag(
         (starts[:, None, None] + torch.stack([left, right], dim=-1)).flatten(0, 1),
         rows.flatten(1),

@@ -1,8 +1,8 @@
-"""Named skeletons, and how poses of one become poses of another.
+"""Named skeletons, and the mapping of poses from one skeleton to another.
 
-Every table names its joints from one vocabulary (``left_wrist`` is ``left_wrist`` in all of them), so that mapping is
-a matter of names; `skelrep.joint_names` understands other spellings. A joint that a source lacks is derived from its
-neighbours by the rules in `DERIVATIONS`; where no rule applies the mapping is refused with both lists of names.
+All tables use one vocabulary of joint names (``left_wrist`` is ``left_wrist`` in all of them), so mapping is by name;
+`skelrep.joint_names` translates other spellings. A joint that the source lacks is derived from its neighbours by the
+rules in `DERIVATIONS`; if no rule applies, the mapping is refused with both lists of names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Skeleton:
     """Joint names and the tree that connects them.
 
     Attributes:
-        name: What to call it; one of `SKELETONS` or any name of the user's.
+        name: A name in `SKELETONS`, or any other name.
         joints: V joint names, in the order of the arrays' joint axis.
         parents: V indices into `joints`; the root is its own parent, so that its bone is zero.
     """
@@ -35,14 +35,14 @@ class Skeleton:
     parents: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Refuses tables that would only fail later, and less clearly."""
+        """Raises a ValueError if names or parents are invalid."""
         if not isinstance(self.name, str) or not all(isinstance(joint, str) for joint in self.joints):
             raise ValueError(f"a skeleton's name and joints must be strings, got {str((self.name, self.joints))[:200]}")
         if not all(hasattr(parent, "__index__") for parent in self.parents):
             raise ValueError(f"the parents of skeleton {self.name!r} must be whole numbers, got {self.parents}")
         if len(set(self.joints)) != len(self.joints):
             twice = sorted({joint for joint in self.joints if self.joints.count(joint) > 1})
-            raise ValueError(f"skeleton {self.name!r} names a joint twice: {', '.join(twice)}")
+            raise ValueError(f"skeleton {self.name!r} has the same joint twice: {', '.join(twice)}")
         if len(self.parents) != len(self.joints):
             raise ValueError(
                 f"skeleton {self.name!r} has {len(self.joints)} joints but {len(self.parents)} parents; give one each"
@@ -55,18 +55,18 @@ class Skeleton:
         return len(self.joints)
 
     def __repr__(self) -> str:
-        """Short: the table itself is in `joints`."""
+        """The name and the number of joints."""
         return f"Skeleton({self.name!r}, {len(self)} joints)"
 
     @property
     def mirror(self) -> tuple[int, ...]:
-        """For every joint the index of its left/right twin (itself where it has none)."""
+        """For every joint, the index of the same joint on the other side; its own index if it has no side."""
         index = {joint: i for i, joint in enumerate(self.joints)}
         return tuple(index.get(other_side(joint), i) for i, joint in enumerate(self.joints))
 
 
 def other_side(joint: str) -> str:
-    """The name of a joint's left/right twin, or its own where it has no side."""
+    """The name of the same joint on the other side, or the joint's own name if it has no side."""
     for side, other in (("left_", "right_"), ("right_", "left_")):
         if joint.startswith(side):
             return other + joint.removeprefix(side)
@@ -74,13 +74,13 @@ def other_side(joint: str) -> str:
 
 
 def custom(joints: Sequence[str], parents: Sequence[int] | None = None, name: str = "custom") -> Skeleton:
-    """A skeleton of the user's own.
+    """A skeleton from joint names.
 
     Args:
         joints: V names, in any common spelling (see `skelrep.joint_names.canonical_names`).
-        parents: V indices; -1 or its own index marks a root. Left out, every joint hangs on the first:
-            enough for embedding, since the bones are taken after mapping to the encoder's skeleton.
-        name: What to call it.
+        parents: V indices; -1 or the joint's own index marks a root. By default the first joint is the parent of all
+            others, which is enough for embedding, because bones are computed on the encoder's skeleton.
+        name: The name of the skeleton.
     """
     names = canonical_names(joints)
     if parents is None:
@@ -103,8 +103,8 @@ def _side(joint: str) -> str:
 #: Every known skeleton by name. Joint orders are those of the formats' own documentation.
 SKELETONS: dict[str, Skeleton] = {name: _table(name, text) for name, text in TABLES.items()}
 
-#: Rules for joints that a source lacks, tried in order: every term is "weight joint", and each joint named may itself
-#: be derived. Weights beyond 0..1 extrapolate along a bone, with proportions measured on Kinect v1 recordings.
+#: Rules for joints that a source lacks, tried in order. A rule consists of terms "weight joint", and each of its joints
+#: may itself be derived. Weights outside 0..1 extrapolate along a bone, with proportions measured on Kinect v1 data.
 DERIVATIONS: dict[str, tuple[str, ...]] = {
     "mid_hips": ("0.5 left_hip 0.5 right_hip", "1 pelvis"),
     "mid_shoulders": ("0.5 left_shoulder 0.5 right_shoulder", "1 neck"),
@@ -156,8 +156,8 @@ def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
     """The linear map from one skeleton to another, by joint name.
 
     Args:
-        source: The skeleton of the poses at hand, V joints.
-        target: The skeleton wanted, W joints.
+        source: The skeleton of the poses, V joints.
+        target: The skeleton to map to, W joints.
 
     Returns:
         A (W, V) float32 matrix whose rows sum to one: `target_pose = matrix @ source_pose` for a (V, C) pose.
@@ -186,17 +186,17 @@ def combination(
     rules: Mapping[str, tuple[str, ...]],
     pending: tuple[str, ...] = (),
 ) -> np.ndarray | None:
-    """The weights with which a joint is a sum of others, by the first rule that leads to joints at hand.
+    """The weights of a joint as a sum of available joints, by the first rule that applies.
 
     Args:
-        joint: Its name.
-        index: The joints at hand and their indices.
-        joints: V, how many weights there are.
-        rules: As `DERIVATIONS`.
-        pending: Joints that are being derived already: "hand from wrist" must not be answered by "wrist from hand".
+        joint: The name of the joint.
+        index: The available joints and their indices.
+        joints: V, the number of weights.
+        rules: Rules in the form of `DERIVATIONS`.
+        pending: Joints that are being derived already, which prevents circles such as "hand from wrist from hand".
 
     Returns:
-        (V,) float32, or None where no rule leads to joints at hand.
+        (V,) float32, or None if no rule leads to available joints.
     """
     if joint in index:
         weights = np.zeros(joints, dtype=np.float32)
@@ -213,13 +213,13 @@ def combination(
 
 
 def covering(source: Skeleton, target: Skeleton) -> Skeleton:
-    """The source, with the joints that `target` needs and the source neither has nor implies appended.
+    """The source skeleton, extended by the joints that `target` needs and that cannot be derived from the source.
 
-    For poses of part of a body, such as sign language without legs: the joints appended count as never seen.
+    For poses of a part of the body, such as sign language without legs; the added joints count as never seen.
 
     Raises:
-        ValueError: if the source has less than a third of the joints, or neither both shoulders nor both hips, by
-            which a body could be aligned: then its names mean something else. See `mapping`.
+        ValueError: if the source has less than a third of the joints, or neither both shoulders nor both hips, which
+            are needed to align a body: its joints are then probably not those of a body. See `mapping`.
     """
     try:
         mapping(source, target)
@@ -233,7 +233,7 @@ def covering(source: Skeleton, target: Skeleton) -> Skeleton:
         raise refused
     missing = [joint for joint in target.joints if joint not in known]
     extended = source
-    # Joints with a side first: the middle ones follow from them.
+    # Joints with a side first, because the middle ones can be derived from them.
     for joint in sorted(missing, key=lambda joint: other_side(joint) == joint):
         index = {joint: i for i, joint in enumerate(extended.joints)}
         if combination(joint, index, len(extended), DERIVATIONS) is None:
@@ -241,7 +241,7 @@ def covering(source: Skeleton, target: Skeleton) -> Skeleton:
     return extended
 
 
-#: Standards whose joint count no other layout in use shares; 21 joints, say, may also be a hand.
+#: Skeletons whose number of joints no other common skeleton has; 21 joints, for example, may also be a hand.
 TOLD_BY_COUNT = ("mediapipe-33", "smpl-24", "halpe-26", "coco-wholebody-133", "halpe-136")
 
 
@@ -256,15 +256,15 @@ def is_joint(name: str) -> bool:
 
 
 def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None = None) -> Skeleton:
-    """The skeleton meant by a name, a list of joint names, a `Skeleton`, or a bare joint count.
+    """The skeleton for a name, a list of joint names, a `Skeleton`, or a number of joints.
 
     Args:
-        skeleton: A `Skeleton`, a name in `SKELETONS`, V joint names, or None to go by the count.
-        joints: V of the array at hand; checked against the skeleton if both are given.
+        skeleton: A `Skeleton`, a name in `SKELETONS`, V joint names, or None to use the number of joints.
+        joints: V of the array; compared with the skeleton if both are given.
 
     Raises:
-        ValueError: for an unknown name (the nearest is offered), a wrong joint count, or a count that fits no known
-            skeleton or more than one (the candidates are listed).
+        ValueError: for an unknown name (the nearest is suggested), a wrong number of joints, or a number that fits no
+            known skeleton or more than one (the candidates are listed).
     """
     if skeleton is None:
         if joints is None:
@@ -274,7 +274,7 @@ def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None 
             return fitting[0]
         if fitting:
             names = " or ".join(known.name for known in fitting)
-            raise ValueError(f"an array of {joints} joints could be {names}; say which with skeleton=")
+            raise ValueError(f"an array of {joints} joints could be {names}; choose one with skeleton=")
         names = ", ".join(f"{known.name} ({len(known)})" for known in SKELETONS.values())
         raise ValueError(
             f"an array of {joints} joints fits no known skeleton (known: {names}); pass skeleton= a list of joint names"
@@ -282,7 +282,7 @@ def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None 
     if isinstance(skeleton, str):
         if skeleton not in SKELETONS:
             raise ValueError(
-                f"no skeleton is called {skeleton!r}{nearest(skeleton, SKELETONS)} (known: {', '.join(SKELETONS)})"
+                f"there is no skeleton {skeleton!r}{nearest(skeleton, SKELETONS)} (known: {', '.join(SKELETONS)})"
             )
         skeleton = SKELETONS[skeleton]
     elif not isinstance(skeleton, Skeleton):

@@ -1,4 +1,4 @@
-"""Named splits of a data set: the one rule that says which clips are in one."""
+"""Named splits of a data set: the rule for which clips are in a split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skelrep.messages import nearest
 
 
 def split_names(info: Mapping[str, np.ndarray]) -> list[str]:
-    """The splits that columns tell of: each boolean column is one, and so is each value of the column `split`."""
+    """The names of all splits: each boolean column is one, and so is each value of the column `split`."""
     flags = [key for key, column in info.items() if column.dtype == bool]
     return [*flags, *np.unique(np.asarray(info.get("split", ()), dtype=str)).tolist()]
 
@@ -20,8 +20,8 @@ def in_split(info: Mapping[str, np.ndarray], split: str, where: object) -> np.nd
 
     Args:
         info: Columns of N values.
-        split: A boolean column's name, or a value of the column `split`.
-        where: What the columns belong to, for the message.
+        split: The name of a boolean column, or a value of the column `split`.
+        where: What the columns belong to, for messages.
 
     Raises:
         ValueError: if there is no such split; those that exist are listed.
@@ -39,7 +39,7 @@ def in_split(info: Mapping[str, np.ndarray], split: str, where: object) -> np.nd
 
 
 def members(info: Mapping[str, np.ndarray], split: str, where: object) -> np.ndarray:
-    """As `in_split`, but a split without a clip is refused too.
+    """As `in_split`, but a split without clips is refused as well.
 
     Raises:
         ValueError: if there is no such split (those that exist are listed), or no clip in it.

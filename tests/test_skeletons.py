@@ -135,7 +135,7 @@ def test_mirror_of_a_joint_without_its_twin_is_itself():
 @pytest.mark.parametrize(
     ("joints", "parents", "message"),
     [
-        (("a", "b", "a"), (0, 0, 0), "names a joint twice: a"),
+        (("a", "b", "a"), (0, 0, 0), "has the same joint twice: a"),
         (("a", "b"), (0,), "2 joints but 1 parents"),
         (("a", "b"), (0, 2), "parent outside 0..1"),
         (("a", "b"), (0, -1), "parent outside 0..1"),
@@ -261,7 +261,7 @@ def test_of_two_names_for_one_joint_the_plainer_has_it(joints, expected):
 
 
 def test_the_same_name_twice_is_refused():
-    with pytest.raises(ValueError, match="names a joint twice: left_knee"):
+    with pytest.raises(ValueError, match="has the same joint twice: left_knee"):
         custom(["LeftKnee", "left_knee"])
 
 
@@ -462,7 +462,7 @@ def test_resolve_by_count(table):
         assert resolve(None, len(table)) is table
     else:
         with pytest.raises(
-            ValueError, match=f"an array of {len(table)} joints could be {' or '.join(same)}; say which"
+            ValueError, match=f"an array of {len(table)} joints could be {' or '.join(same)}; choose one with skeleton="
         ):
             resolve(None, len(table))
 
@@ -499,12 +499,12 @@ def test_resolve_by_name_object_or_joint_names():
     ],
 )
 def test_resolve_offers_the_nearest_name(typo, meant):
-    with pytest.raises(ValueError, match=f"no skeleton is called '{typo}'; did you mean '{meant}'"):
+    with pytest.raises(ValueError, match=f"there is no skeleton '{typo}'; did you mean '{meant}'"):
         resolve(typo)
 
 
 def test_resolve_of_a_wholly_unknown_name_lists_all():
-    with pytest.raises(ValueError, match=f"called 'xyzzy' .known: {', '.join(SKELETONS)}"):
+    with pytest.raises(ValueError, match=f"skeleton 'xyzzy' .known: {', '.join(SKELETONS)}"):
         resolve("xyzzy")
 
 

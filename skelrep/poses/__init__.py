@@ -1,4 +1,4 @@
-"""Poses: clips of one skeleton, and how arrays, lists and files become them."""
+"""Poses: clips of one skeleton, and their construction from arrays, lists and files."""
 
 from __future__ import annotations
 

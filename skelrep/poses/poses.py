@@ -1,4 +1,4 @@
-"""The class `Poses`: a set of clips of one skeleton, with what is known about them."""
+"""The class `Poses`: a set of clips of one skeleton, with labels and other columns."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from skelrep.splits import in_split, split_names
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Poses:
-    """Clips of one skeleton with what is known about them.
+    """Clips of one skeleton, with ids, labels and other columns.
 
     Attributes:
-        clips: N float32 arrays (M, T, V, C): persons, frames, joints, channels (x, y, z in metres where the source
-            says so, or x, y). M and T may differ from clip to clip. NaN marks what was not seen.
+        clips: N float32 arrays (M, T, V, C): persons, frames, joints, channels (x, y, z, in metres if the source gives
+            a unit; or x, y). M and T may differ from clip to clip. NaN marks what was not seen.
         skeleton: The meaning of the joint axis; a known skeleton's name or V joint names may be given.
         ids: N names, for messages and for output files.
         labels: (N,) integers or strings, or None.
@@ -39,11 +39,12 @@ class Poses:
         scores: N float32 arrays (M, T, V) of the estimator's confidence, or None. A joint of score 0 was not seen and
             becomes NaN, unless all scores are 0.
         info: Further columns, each (N,): subject, camera, membership of a split, start and end of a window ...
-        person_ids: For each clip a tuple of M names, such as a tracker's ids, None for a person without one; or None.
-        zeros: What coordinates mean that are exactly zero in all axes: "missing", "coordinates", or None to judge by
-            the data (see `skelrep.missing`): a person's frame of zeros was not seen, nor a joint at zero outside of
-            the body.
-        unit_is_checked: Whether a warning was given, or is not needed, about fractions of a picture's width and height.
+        person_ids: For each clip a tuple of M names, such as a tracker's ids, with None for a person without a name; or
+            None.
+        zeros: What coordinates of exactly zero in all axes mean: "missing", "coordinates", or None to decide from the
+            data (see `skelrep.missing`): a person's frame of zeros was not seen, and neither was a joint at zero
+            outside the body.
+        unit_is_checked: Whether a warning about fractions of a picture's width and height was given or is not needed.
 
     Examples:
         >>> poses = Poses([np.zeros((1, 40, 17, 3)) + 1], "coco-17", ids=["wave"], labels=["wave"], fps=30)
@@ -61,7 +62,7 @@ class Poses:
     unit_is_checked: bool = False
 
     def __post_init__(self) -> None:
-        """Brings the parts to their types and checks them against each other."""
+        """Converts the parts to their types and checks that they fit each other."""
         set_ = object.__setattr__
         if not isinstance(self.skeleton, Skeleton):
             set_(self, "skeleton", resolve(self.skeleton))
@@ -80,7 +81,7 @@ class Poses:
             if not is_certainly_finite(clip) and np.isinf(clip).any():
                 raise ValueError(f"clip {name!r} holds infinite coordinates; use NaN for joints that were not seen")
         if len({clip.shape[3] for clip in clips}) > 1:
-            raise ValueError("some clips are 2-D and some 3-D; keep them in two sets of poses and embed them apart")
+            raise ValueError("some clips are 2-D and some 3-D; put them into two sets of poses and embed each of them")
         set_(self, "clips", self._without_zeros(clips))
         set_(self, "ids", ids)
         set_(self, "info", {key: plain_column(column, key) for key, column in self.info.items()})
@@ -189,16 +190,17 @@ class Poses:
         return rows
 
     def __add__(self, other: Poses) -> Poses:
-        """Both sets in one, as `concatenate` makes it."""
+        """Both sets as one; see `concatenate`."""
         return Poses.concatenate([self, other]) if isinstance(other, Poses) else NotImplemented
 
     def select(self, **columns: Any) -> Poses:
         """The clips whose columns have the given values.
 
         Args:
-            **columns: For each column (`ids`, `labels` or a key of `info`) a value or a collection of values to keep:
+            **columns: For each column (`ids`, `labels` or a key of `info`), a value or a collection of values to keep:
                 `poses.select(subject=[1, 3, 5], camera=1)`. `split="xsub_train"` keeps the members of a named split: a
-                boolean column of `info`, or a value of its column `split`; of several, the members of any.
+                boolean column of `info`, or a value of its column `split`. With several names, members of any of these
+                splits are kept.
 
         Raises:
             ValueError: if there is no such column or split (the existing ones are listed).
@@ -224,10 +226,10 @@ class Poses:
 
         Args:
             labels: N labels in the order of the clips; a dict of labels by clip id; or the name of a column of `info`.
-                A dict's ids may have a file's suffix, or lack its folders where the rest is unique.
+                The ids of a dict may have a file's suffix, or lack its folders if the rest is unique.
 
         Raises:
-            ValueError: if there is not one label for each clip; clips without one are named.
+            ValueError: if there is not one label for each clip; the message names clips without one.
 
         Examples:
             >>> poses = poses.with_labels({"wave_01": "wave", "jump_01": "jump"})
@@ -249,10 +251,10 @@ class Poses:
         return replace(self, clips=[clip * factors for clip in self.clips], unit_is_checked=True)
 
     def with_info(self, **columns: Any) -> Poses:
-        """The same clips with further or other columns of `info`, each as `with_labels` takes labels.
+        """The same clips with added or replaced columns of `info`, each in the form that `with_labels` takes.
 
         Raises:
-            ValueError: if a column has not one value for each clip.
+            ValueError: if a column does not have one value for each clip.
         """
         return replace(self, info=self.info | {key: self._column(value, key) for key, value in columns.items()})
 
@@ -274,19 +276,19 @@ class Poses:
     def windows(self, window: float, stride: float | None = None) -> Poses:
         """Cuts long recordings into windows of equal duration.
 
-        Windows in which nobody is seen are left out; the times tell.
+        Windows in which nobody is seen are left out.
 
         Args:
-            window: Seconds of a window.
-            stride: Seconds from one window's start to the next; by default `window`, so that they do not overlap.
+            window: Length of a window in seconds.
+            stride: Seconds between the starts of windows; by default `window`, so that they do not overlap.
 
         Returns:
-            One clip a window, in order of time within each recording, with the columns `source` (the recording's id),
-            `start` and `end` (seconds) in `info`. A recording shorter than a window gives one row, the whole of it;
-            what is left over at an end that is not a whole window is covered by one more window that ends there.
+            One clip per window, in order of time within each recording, with the columns `source` (the id of the
+            recording), `start` and `end` (seconds) in `info`. A recording that is shorter than a window gives one clip,
+            the whole recording. If windows do not end with the recording, one more window does.
 
         Raises:
-            ValueError: without fps, or for a window or stride that is not positive.
+            ValueError: if the poses have no fps, or the window or stride is not positive.
         """
         return windows(self, window, stride)
 

@@ -225,7 +225,7 @@ def test_no_value_of_another_type_is_taken(kind):
         ("skeleton.parents", [-1] * 15, "parent outside 0..14"),
         ("skeleton.parents", [10**30] * 15, "parent outside 0..14"),
         ("skeleton.joints", list(range(15)), "skeleton.joints must be of type str, got 0"),
-        ("skeleton.joints", ["head"] * 15, "names a joint twice: head"),
+        ("skeleton.joints", ["head"] * 15, "has the same joint twice: head"),
     ],
 )  # fmt: skip
 def test_values_that_are_refused(key, value, message):

@@ -140,5 +140,5 @@ def test_the_modules_themselves_obey_the_autocast_around_them():
 
 def test_int8_is_for_cpus():
     encoder = Encoder(EncoderConfig()).to("meta")
-    with pytest.raises(ValueError, match="int8 products are for CPUs; on meta take"):
+    with pytest.raises(ValueError, match="int8 products are for CPUs; on meta use"):
         encoder.features(torch.empty(1, 1, 64, 15, 3, device="meta"), ["joint"], "int8")

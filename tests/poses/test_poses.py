@@ -656,7 +656,7 @@ def test_an_empty_list():
 
 
 def test_a_list_of_2d_and_3d():
-    with pytest.raises(ValueError, match="embed them apart"):
+    with pytest.raises(ValueError, match="some clips are 2-D and some 3-D"):
         as_poses([clip(), clip(channels=2)], skeleton=HAND)
 
 
