@@ -1,4 +1,4 @@
-"""A person made up for tests: any named skeleton, walking on the spot and waving, metres, y up, facing +z."""
+"""A generated person on any named skeleton, who walks on the spot and waves; metres, y up, facing +z."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all tests share: a Hub on the loopback interface, no way to any other, and small untrained encoders."""
+"""Set-up of all tests: a Hub on the loopback interface, no other network access, and small untrained encoders."""
 
 from __future__ import annotations
 

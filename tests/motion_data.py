@@ -1,4 +1,4 @@
-"""Real motion data for judging and training encoders, where a copy of it is at hand.
+"""Real motion data for evaluating and training encoders, if a copy is available.
 
 It is not ours to publish and not part of this repository. `FOLDER` (the environment variable SKELREP_MOTION_DATA, or
 `../shared/data`) holds a `read.py` with `load(name)` and `folds(name)`; where it does not exist, what needs it is

@@ -1,4 +1,4 @@
-"""Files of poses as data sets come, made up, and where real ones may be."""
+"""Generated files in the formats of data sets, and the paths of real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generated clips whose embeddings by the bundled encoders are stored, so that published numbers cannot change unseen.
+"""Generated clips with stored embeddings by the bundled encoders, so that a change of published numbers is noticed.
 
 python -m tests.reference_clips      rewrites the stored embeddings; only for encoders that were added
 """

@@ -1,4 +1,4 @@
-"""Distortions do what they say, to the clips that they say, and nothing else."""
+"""Distortions change the intended clips in the intended way, and nothing else."""
 
 from __future__ import annotations
 

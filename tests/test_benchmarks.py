@@ -1,4 +1,4 @@
-"""The benchmarks at tiny sizes: every figure is there, and every baseline computes what it is compared with.
+"""The benchmarks at tiny sizes: every figure is reported, and every baseline computes the same as skelrep.
 
 Nothing is asserted on time.
 """

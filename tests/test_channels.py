@@ -1,4 +1,4 @@
-"""Scores among the channels of bare arrays: recognised by the numbers, or as the caller says, by every way in."""
+"""Scores among the channels of bare arrays: recognised by the numbers, or given, for every way to create poses."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_as_the_caller_says(way, array, channels, points, scores, recwarn):
 
 
 @pytest.mark.parametrize("channels", ["xx", "xs", "xyq", "", "xyzss"])
-def test_letters_that_name_nothing(channels):
+def test_unknown_channel_letters_are_refused(channels):
     with pytest.raises(ValueError, match=f"channels must name x, y .*; got {channels!r}"):
         Poses.from_array(BODY, skeleton="coco-17", channels=channels)
 

@@ -1,4 +1,4 @@
-"""Checkpoints of torch from anybody."""
+"""Malicious and damaged PyTorch checkpoints."""
 
 from __future__ import annotations
 

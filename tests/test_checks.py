@@ -1,4 +1,4 @@
-"""What `check` says of good recordings, and of each fault that a file may have."""
+"""`check` on good recordings, and on each kind of error in a file."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_bones_that_change_their_length_are_noticed(good):
     assert "left and right" in unlikely(changed(good, longer))["sides"]
 
 
-def test_bones_of_joints_whose_tree_nobody_gave(good):
+def test_bones_without_a_tree_follow_from_joint_names(good):
     named = replace(good, skeleton=custom(good.skeleton.joints))
     bones = check(named).to_dict()["findings"]["bones"]
     assert bones["ok"]

@@ -1,4 +1,4 @@
-"""Exchanged sides and spikes: found where they were put, and nothing where none were."""
+"""Swapped sides and spikes are found where they were inserted, and nowhere else."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def tracks(seed: int, lengths: list[int]) -> tuple[np.ndarray, np.ndarray, np.nd
 
 @settings(deadline=None, max_examples=30)
 @given(SEEDS)
-def test_whoever_moves_is_left_alone(seed):
+def test_clean_motion_has_no_swaps_and_no_spikes(seed):
     rows, starts, lengths = tracks(seed, [40, 1, 2, 90])
     assert not find_swaps(rows, starts, lengths, KINECT, ALL).any()
     assert not len(find_spikes(rows, starts, lengths, ALL)[0])
@@ -87,7 +87,7 @@ def test_legs_that_cross_in_a_side_view_are_not_exchanged():
 
 @settings(deadline=None, max_examples=30)
 @given(SEEDS, st.sampled_from([0.005, 0.02]))
-def test_spikes_are_found_and_nothing_else(seed, share):
+def test_only_spikes_are_found(seed, share):
     rows, starts, lengths = tracks(seed, [70, 50])
     random = np.random.default_rng(seed)
     unit = np.repeat(np.abs(rows[starts]).max(axis=(1, 2)) > 20, lengths) * 99 + 1
@@ -113,7 +113,7 @@ def test_a_fast_punch_is_no_spike():
 
 
 @pytest.mark.parametrize("share", [0.2, 0.6, 1.0])
-def test_gaps_and_nobody(share):
+def test_gaps_and_clips_without_persons(share):
     rows, starts, lengths = tracks(2, [30, 20])
     rows[np.random.default_rng(0).random(rows.shape[:2]) < share] = np.nan
     assert not len(find_spikes(rows, starts, lengths, ALL)[0])

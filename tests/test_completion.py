@@ -1,4 +1,4 @@
-"""Joints that a clip never shows: where rules and a body at ease put them."""
+"""Joints that are never seen in a clip: their positions by rules and by a body at ease."""
 
 from dataclasses import replace
 
@@ -128,7 +128,7 @@ def test_bones_keep_their_lengths_or_stretch():
 
 
 @pytest.mark.parametrize("seen", [("mid_shoulders",), ("head",), ("left_shoulder",), ("right_hip",), ("mid_hips",)])
-def test_one_joint_of_trunk_or_head_makes_a_body(seen):
+def test_a_body_is_placed_from_one_joint_of_trunk_or_head(seen):
     hidden = [joint for joint in COMMON.joints if joint not in seen]
     got, known = complete(at_ease() * hide(*hidden)[:, None, :, None], hide(*hidden), COMMON)
     assert known.all() and got.isfinite().all()

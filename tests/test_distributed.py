@@ -1,4 +1,4 @@
-"""Several processes are one: a step on parts of a batch is the step on the whole, and `torchrun` ends in a model."""
+"""Training in several processes: steps on parts of a batch equal those on the whole, and `torchrun` writes a model.
 
 from __future__ import annotations
 

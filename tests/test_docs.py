@@ -1,4 +1,4 @@
-"""The documents: what they tell to type runs; what they link to is there; the site builds without a warning.
+"""The documentation: its code runs, its links exist, and the site builds without a warning.
 
 A block of a page is run if it is `sh` or `python`, in order, in one new folder a page; Python in one namespace. Blocks
 whose fence says `title="not run ..."` need what is absent here, and so do those with a benchmark; `pip` does nothing.

@@ -1,4 +1,4 @@
-"""embed(): the same rows whatever the batch, the order, the device; windows; streaming; the errors."""
+"""embed(): rows do not depend on batch size, order or device; windows, streaming, errors."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_streams_normalize_and_out(tiny_encoder, tmp_path):
         embed(poses, tiny_encoder, streams="bones")
 
 
-def test_windows_are_rows_of_their_own(tiny_encoder):
+def test_windows_give_one_row_each(tiny_encoder):
     poses = ragged()
     windows = poses.windows(1.0, 0.5)
     np.testing.assert_array_equal(embed(poses, tiny_encoder, window=1.0, stride=0.5), embed(windows, tiny_encoder))
@@ -75,7 +75,7 @@ def test_windows_are_rows_of_their_own(tiny_encoder):
         embed(dataclasses.replace(poses, fps=None), tiny_encoder, window=1.0)
 
 
-def test_training_mode_and_device_are_given_back(tiny_encoder):
+def test_training_mode_and_device_are_restored(tiny_encoder):
     tiny_encoder.train()
     before = {name: value.clone() for name, value in tiny_encoder.state_dict().items()}
     embed(ragged(), tiny_encoder, device="cpu")
@@ -96,7 +96,7 @@ def test_a_gpu_gives_the_same_rows(tiny_encoder):
     assert tiny_encoder.device.type == "cpu"
 
 
-def test_a_clip_that_shows_nobody_is_named(tiny_encoder):
+def test_a_clip_without_persons_is_named(tiny_encoder):
     poses = ragged()
     poses.clips[4][:] = np.nan
     with pytest.raises(ValueError, match="nobody is seen in 1 of 7 clips: clip4"):
@@ -113,7 +113,7 @@ def test_a_clip_without_a_joint_to_look_at_is_named_too(tiny_encoder):
         embed(poses, tiny_encoder)
 
 
-def test_windows_of_nobody_are_left_out(tiny_encoder):
+def test_windows_without_persons_are_left_out(tiny_encoder):
     clip = np.random.default_rng(0).normal(size=(1, 300, 20, 3))
     clip[:, 90:210] = np.nan
     windows = Poses([clip], KINECT, fps=30.0).windows(1.0)

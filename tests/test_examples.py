@@ -1,4 +1,4 @@
-"""The examples run as a newcomer runs them, and the people they make up move like people."""
+"""The examples run, and the generated people move like people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs are whole or not there, whatever interrupts them, and never take the place of what is no file."""
+"""Outputs are complete or absent, whatever interrupts writing, and never replace anything that is not a file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_failure_to_rename_leaves_no_temporary(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_missing_folder_is_told_at_once(tmp_path):
+def test_a_missing_folder_is_reported_before_the_work(tmp_path):
     with pytest.raises(FileNotFoundError, match="cannot write .*out.bin: the folder .*nowhere does not exist"):
         replacing(tmp_path / "nowhere" / "out.bin").__enter__()
     with pytest.raises(IsADirectoryError, match="cannot write .*: it is a folder; give the name of a file"):

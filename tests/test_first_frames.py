@@ -1,4 +1,4 @@
-"""A first frame that is no part of the motion is said, and other beginnings are not."""
+"""A first frame that is not part of the motion gives a warning; other beginnings do not."""
 
 import warnings
 
@@ -24,7 +24,7 @@ def with_t_pose(clip: np.ndarray, aside: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("aside", [0, 1.5])
-def test_a_t_pose_before_the_motion_is_said(aside):
+def test_a_t_pose_before_the_motion_gives_a_warning(aside):
     clip = walking("coco-17")
     assert first_frame_is_apart(with_t_pose(clip, aside)) and not first_frame_is_apart(clip)
     with pytest.warns(UserWarning, match=r"the first frame of 1 of 2 clips \(1\) .* T-pose"):

@@ -21,7 +21,7 @@ def picture(channels: int = 2, skeleton: str = "coco-17") -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
-def test_said_once_by_every_file_unless_it_is_scaled(tmp_path, suffix, recwarn):
+def test_one_warning_per_file_unless_it_is_scaled(tmp_path, suffix, recwarn):
     path = tmp_path / f"a{suffix}"
     write(Poses([picture()], COCO), path)
     skeleton = COCO if suffix == ".npy" else None
@@ -35,7 +35,7 @@ def test_said_once_by_every_file_unless_it_is_scaled(tmp_path, suffix, recwarn):
 
 
 @pytest.mark.parametrize("make", [lambda clip: clip, lambda clip: [clip], lambda clip: Poses([clip], COCO)])
-def test_said_once_of_what_is_embedded(make, recwarn):
+def test_one_warning_for_all_embedded_clips(make, recwarn):
     embed(make(picture()), skeleton="coco-17")
     assert [str(warning.message).count("fractions") > 0 for warning in recwarn] == [True]
 
@@ -46,7 +46,7 @@ def test_in_three_dimensions_only_where_y_points_down():
     assert not are_fractions([upright], SKELETONS["mediapipe-33"])
 
 
-def test_pixels_and_metres_and_centred_poses_are_none():
+def test_pixels_metres_and_centred_poses_are_not_fractions():
     assert not are_fractions([picture() * [1920, 1080]], COCO)
     assert not are_fractions([picture() - 0.5], COCO)
     assert not are_fractions([walking("coco-17")], COCO)

@@ -1,4 +1,4 @@
-"""Damaged inputs of every kind end in a documented error or in a result: never in a crash, a hang or a full memory."""
+"""Damaged inputs give a documented error or a result, never a crash, an endless loop or exhausted memory."""
 
 from __future__ import annotations
 

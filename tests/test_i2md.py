@@ -1,4 +1,4 @@
-"""The method: what a step moves, the losses against the naive reading of the formulas, and that it never waits."""
+"""The method: what a step changes, losses against naive implementations, and no synchronisation with the host."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_step_moves_the_encoder_the_keys_and_the_banks(make, corpora):
 
 
 @BACKBONES
-def test_keys_have_statistics_and_no_gradient_of_their_own(make, corpora):
+def test_keys_have_separate_statistics_and_no_gradient(make, corpora):
     recipe = make()
     method, (first, second, clip) = method_of(recipe), batch_of(recipe, corpora)
     method(first, second, clip)["total"].backward()

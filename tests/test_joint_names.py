@@ -307,7 +307,7 @@ PLAIN = [name.split(":")[1].rsplit("_", 1)[0] for name in MIXAMO]
     + ["Actor1:mixamorig:", "subject-3 "],
 )
 @pytest.mark.parametrize("suffix", ["", "_jnt", ".pos"])
-def test_what_all_names_of_a_file_share_is_no_part_of_them(prefix, suffix):
+def test_common_prefixes_and_suffixes_of_names_are_removed(prefix, suffix):
     assert canonical_names([f"{prefix}{name}{suffix}" for name in PLAIN]) == canonical_names(PLAIN)
 
 

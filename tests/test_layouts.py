@@ -1,4 +1,4 @@
-"""Axis orders of bare arrays: what an error offers, two persons or two clips, and arrays that are no plain ones."""
+"""Axis orders of bare arrays: suggestions in errors, two persons or two clips, tensors and nested lists."""
 
 from __future__ import annotations
 

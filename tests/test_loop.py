@@ -1,4 +1,4 @@
-"""Runs: schedules, and that however a run is stopped, it ends as if it had not been."""
+"""Training runs: schedules, and the same result however a run is interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products by oneDNN against the plain ones, with as many threads as OpenMP delivers."""
+"""Products by oneDNN against plain ones, with as many threads as OpenMP starts."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ def test_a_product_is_the_plain_one_but_for_rounding(precision, relu):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("fault", ["gone", "wrong"])
-def test_where_the_packed_product_is_gone_or_wrong_the_plain_one_does(monkeypatch, precision, fault):
+def test_plain_product_replaces_a_missing_or_wrong_packed_product(monkeypatch, precision, fault):
     def gone(*_):
         raise AttributeError("no such operator")
 
@@ -89,7 +89,7 @@ def compared_anew():
 
 @pytest.mark.usefixtures("compared_anew")
 @pytest.mark.parametrize("fault", ["gone", "wrong"])
-def test_where_the_direct_product_is_gone_or_wrong_the_plain_one_does(monkeypatch, fault):
+def test_plain_product_replaces_a_missing_or_wrong_onednn_product(monkeypatch, fault):
     class Operators:
         class _linear_pointwise:
             if fault == "wrong":
@@ -101,7 +101,7 @@ def test_where_the_direct_product_is_gone_or_wrong_the_plain_one_does(monkeypatc
 
 
 @pytest.mark.usefixtures("compared_anew")
-def test_where_even_plain_products_are_wrong_nothing_is_computed(monkeypatch):
+def test_wrong_plain_products_raise_an_error(monkeypatch):
     right = torch.nn.functional.linear
 
     def half(rows, weight, bias=None):

@@ -1,4 +1,4 @@
-"""Parts of messages: what to install."""
+"""Parts of messages: how to install a missing package."""
 
 from __future__ import annotations
 

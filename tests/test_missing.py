@@ -1,4 +1,4 @@
-"""Zeros that mean "not seen", in every way into poses."""
+"""Zeros that mean "not seen", for every way to create poses."""
 
 from __future__ import annotations
 

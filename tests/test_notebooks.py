@@ -1,4 +1,4 @@
-"""The notebooks are the scripts of the same name, and run to their end in a kernel."""
+"""The notebooks equal the scripts of the same name, and run completely in a kernel."""
 
 from __future__ import annotations
 

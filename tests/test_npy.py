@@ -1,4 +1,4 @@
-"""Archives of numpy that are small in the file and large in memory."""
+"""NumPy archives that are small on disk and large in memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_padding_counts_once(filled, tmp_path):
     assert all(clip.base is None or clip.base.size == clip.size for clip in poses.clips)
 
 
-def test_another_file_has_a_budget_of_its_own(tmp_path):
+def test_each_file_has_a_separate_memory_budget(tmp_path):
     """A body model is larger than the motion that is read with it."""
     (tmp_path / "a.npz").write_bytes(b"x")
 

@@ -1,4 +1,4 @@
-"""Who is kept, what each person counts, and two people in each other's frame."""
+"""Which persons are kept, their weights, and two people in each other's coordinate system."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def waving(frames: int = 60, size: float = 1.0) -> np.ndarray:
     return size * body
 
 
-def test_two_who_stand_still_do_not_beat_one_who_waves():
+def test_motion_energy_prefers_a_moving_person_to_still_ones():
     """Whatever their size in the picture and the noise of their detection."""
     random = np.random.default_rng(0)
     still = standing(KINECT)[None].repeat(60, axis=0)

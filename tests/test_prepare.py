@@ -1,4 +1,4 @@
-"""Training corpora on disk: what is in the folder is what was in the files, mapped, ordered and bridged."""
+"""Training corpora on disk: the content of the folder equals that of the files, mapped, sorted and without gaps."""
 
 import json
 from functools import partial

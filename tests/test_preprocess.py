@@ -1,4 +1,4 @@
-"""Preprocessing against one clip at a time in float64, and what it must not depend on."""
+"""Preprocessing against a naive form in float64, and its invariances."""
 
 from dataclasses import replace
 
@@ -54,7 +54,7 @@ def run(clips, config=CMD_LINE, source=NTU, target=None) -> np.ndarray:
     return prepared.numpy()
 
 
-# -- the naive way ----------------------------------------------------------------------------------------------------
+# -- the naive form ---------------------------------------------------------------------------------------------------
 
 
 def naive(clip: np.ndarray, source: Skeleton, target: Skeleton, config: PreprocessConfig) -> np.ndarray:
@@ -75,11 +75,11 @@ def naive(clip: np.ndarray, source: Skeleton, target: Skeleton, config: Preproce
     result = np.zeros((config.persons, config.frames, len(target), 3))
     for m in tracks:
         by = m if config.per_person else min(tracks)
-        turn, size = naive_turn(poses[by], firsts[by], target, config), naive_size(poses[by], target, config)
+        turn, size = naive_rotation(poses[by], firsts[by], target, config), naive_size(poses[by], target, config)
         for t in range(config.frames):
-            origin = place(poses[by][t], target, config.center)
+            origin = mean_position(poses[by][t], target, config.center)
             if np.isnan(origin).any():  # nothing to centre by
-                origin = place(poses[by][t], target, target.joints)
+                origin = mean_position(poses[by][t], target, target.joints)
             for v in range(len(target)):
                 moved = turn @ (poses[m][t, v] - origin) / size
                 result[m, t, v] = 0 if np.isnan(moved).any() else moved
@@ -108,29 +108,31 @@ def naive_resample(track, frames):
     return stretched[0].T.reshape(frames, *track.shape[1:]).numpy()
 
 
-def place(pose, skeleton, joints):
+def mean_position(pose, skeleton, joints):
     seen = [pose[skeleton.joints.index(joint)] for joint in joints]
     seen = [point for point in seen if not np.isnan(point).any()]
     return np.mean(seen, axis=0) if seen else np.full(pose.shape[-1], np.nan)
 
 
-def way(pose, skeleton, ends):
-    return place(pose, skeleton, ends[1]) - place(pose, skeleton, ends[0])
+def direction(pose, skeleton, ends):
+    return mean_position(pose, skeleton, ends[1]) - mean_position(pose, skeleton, ends[0])
 
 
-def naive_turn(poses, first, skeleton, config):
+def naive_rotation(poses, first, skeleton, config):
     if config.align == "first":
-        up, right = way(first, skeleton, config.up), way(first, skeleton, config.right)
+        up, right = direction(first, skeleton, config.up), direction(first, skeleton, config.right)
     else:
-        up, right = (np.mean([way(p, skeleton, ends) for p in poses], axis=0) for ends in (config.up, config.right))
-    upright = shortest_turn(up, (0, 0, 1))
+        up, right = (
+            np.mean([direction(p, skeleton, ends) for p in poses], axis=0) for ends in (config.up, config.right)
+        )
+    upright = smallest_rotation(up, (0, 0, 1))
     across = upright @ right
     if config.align == "mean":
         across[2] = 0
-    return shortest_turn(across, (1, 0, 0)) @ upright
+    return smallest_rotation(across, (1, 0, 0)) @ upright
 
 
-def shortest_turn(vector, goal):
+def smallest_rotation(vector, goal):
     if np.isnan(vector).any() or np.linalg.norm(vector) == 0:
         return np.eye(3)
     axis = np.cross(vector, goal)
@@ -141,13 +143,13 @@ def shortest_turn(vector, goal):
 def naive_size(poses, skeleton, config):
     if config.scale is None:
         return 1
-    size = np.mean([np.linalg.norm(way(pose, skeleton, config.scale)) for pose in poses])
+    size = np.mean([np.linalg.norm(direction(pose, skeleton, config.scale)) for pose in poses])
     return size if size > 0 else 1  # of one point, or of no known size
 
 
 @settings(max_examples=20, deadline=None)
 @given(SEEDS)
-def test_the_cmd_line_against_the_naive_way(seed):
+def test_cmd_preprocessing_equals_the_naive_form(seed):
     clips = ragged(seed)
     expected = [naive(clip, NTU, NTU, CMD_LINE) for clip in clips]
     np.testing.assert_allclose(run(clips), expected, atol=2e-4)
@@ -155,7 +157,7 @@ def test_the_cmd_line_against_the_naive_way(seed):
 
 @settings(max_examples=20, deadline=None)
 @given(SEEDS, st.sampled_from([1, 2]), st.booleans())
-def test_the_encoder_in_the_box_against_the_naive_way(seed, persons, per_person):
+def test_default_preprocessing_equals_the_naive_form(seed, persons, per_person):
     config = replace(DEFAULT, frames=16, persons=persons, per_person=per_person, crop=0.8)
     clips = [clip for clip in ragged(seed, KINECT) if not np.isnan(clip[:, :, [KINECT.joints.index("neck")]]).all()]
     # Where hips or shoulders are lost for good their kin stand in, and the naive way has no word for that.
@@ -231,7 +233,7 @@ def test_fill_gaps_by_hand():
     np.testing.assert_array_equal(got[:, 2, 0], np.arange(6))
 
 
-def test_fill_gaps_of_nothing_is_no_copy():
+def test_fill_gaps_without_gaps_makes_no_copy():
     rows = np.ones((4, 2, 3), np.float32)
     assert fill_gaps(rows, np.array([0]), np.array([4])) is rows
 
@@ -273,7 +275,7 @@ def test_a_batch_is_its_clips(source, config):
         np.testing.assert_allclose(run([clip], config, source)[0], got, atol=1e-5)
 
 
-def test_clips_are_left_as_they_are():
+def test_preprocessing_does_not_change_its_input():
     clips = ragged(1)
     before = [clip.copy() for clip in clips]
     run(clips)
@@ -320,7 +322,7 @@ def test_absent_persons_are_zero():
         assert (second[0] == 0).all()
 
 
-def test_nobody_at_all_is_zero():
+def test_clips_without_persons_are_zero():
     nobody, body = np.full((2, 5, 25, 3), np.nan, np.float32), moving(20)[None]
     for config in (CMD_LINE, DEFAULT):
         assert (run([nobody], config=config) == 0).all()
@@ -329,7 +331,7 @@ def test_nobody_at_all_is_zero():
         np.testing.assert_allclose(both[1], run([body], config=config)[0], atol=1e-6)
 
 
-def test_persons_keep_their_places_unless_each_goes_by_itself():
+def test_relative_positions_are_kept_unless_persons_are_normalised_separately():
     pair = np.stack([moving(40), moving(40, seed=1) @ np.diag([-1, -1, 1]) + [0, 1.5, 0]])
     resampled = np.stack([naive_resample(body[1:-1], 64) for body in pair])
     together = run([pair])[0]
@@ -363,7 +365,7 @@ def moved(clip, turn=None, shift=(0, 0, 0), size=1.0) -> np.ndarray:
 @pytest.mark.parametrize("per_person", [True, False])
 @settings(max_examples=30, deadline=None)
 @given(seed=SEEDS, shift=st.tuples(*[st.floats(-5, 5)] * 3), size=st.sampled_from([0.01, 1.0, 1.7, 1000.0]))
-def test_place_direction_and_size_of_the_world(per_person, seed, shift, size):
+def test_preprocessing_is_invariant_to_position_heading_and_scale(per_person, seed, shift, size):
     config = replace(DEFAULT, frames=16, per_person=per_person)
     clip = np.stack([moving(25, seed % 1000), moving(25, seed % 1000 + 1) + [1, 0, 0]])
     turn = Rotation.random(random_state=seed).as_matrix()
@@ -389,7 +391,7 @@ def test_half_turns(axis, degrees, config):
 @pytest.mark.parametrize(
     "config", [CMD_LINE, replace(DEFAULT, up=CMD_LINE.up, center=CMD_LINE.center, scale=None)], ids=["first", "mean"]
 )
-def test_who_stands_stays_upright(config):
+def test_standing_persons_stay_upright(config):
     """Whatever the heading, a turn by the shoulders alone leaves heights as they are."""
     height = standing(NTU)[:, 2] - STANDING["spine"][2]
     for degrees in range(0, 361, 15):
@@ -497,7 +499,7 @@ def test_never_a_nan(seed, share, channels, config):
 
 
 @pytest.mark.parametrize("front", [True, False])
-def test_frames_of_nobody_at_the_ends_change_nothing(front):
+def test_frames_without_persons_at_the_ends_change_nothing(front):
     clip = moving(20)[None].astype(np.float32)
     nobody = np.full((1, 13, 25, 3), np.nan, np.float32)
     longer = np.concatenate([nobody, clip] if front else [clip, nobody], axis=1)
@@ -563,7 +565,7 @@ def test_without_the_joint_that_is_centred_by():
     )
 
 
-def test_hips_stand_in_for_legs_never_seen():
+def test_hips_replace_legs_that_are_never_seen():
     """A webcam's upper body comes out as the whole body's upper half does, up to the legs' lean."""
     clip = standing(NTU)[None, None].repeat(6, axis=1).astype(np.float32)
     whole = run([clip], DEFAULT)[0, 0]

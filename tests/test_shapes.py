@@ -1,4 +1,4 @@
-"""The checks of shapes are on, and find what does not fit."""
+"""Shapes in annotations are checked during tests, and wrong shapes are found."""
 
 import numpy as np
 import pytest

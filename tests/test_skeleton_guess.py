@@ -1,4 +1,4 @@
-"""Which skeleton an array without names has: no wrong guess, and a question where the geometry leaves it open."""
+"""Which skeleton an array without names has: no wrong guess, and an error if the geometry is ambiguous."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_the_question_names_the_candidates_the_most_likely_first():
         Poses.from_array(walking("kinect-20") * [-1, 1, 1])
 
 
-def test_arrays_that_show_nothing_are_asked_about():
+def test_ambiguous_arrays_are_refused():
     for array in (
         np.ones((1, 5, 25, 3)),
         np.full((1, 5, 25, 3), np.nan),

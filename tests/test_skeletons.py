@@ -217,13 +217,13 @@ def test_tables_have_the_documented_order(name):
 
 
 @TABLES
-def test_own_names_stay_as_they_are(table):
-    """Whoever passes on the names that we gave gets the same skeleton, even where one is another's alias."""
+def test_known_joint_names_are_kept(table):
+    """The names of a known skeleton give the same skeleton, even if one of them is an alias of another."""
     assert custom(table.joints, table.parents, table.name) == table
 
 
 @pytest.mark.parametrize("name", RIGS)
-def test_rigs_have_the_joints_of_the_encoder_in_the_box(name):
+def test_rigs_have_the_joints_of_the_bundled_encoder(name):
     rig = custom(RIGS[name].split())
     matrix = mapping(rig, COMMON)
     used = {
@@ -277,7 +277,7 @@ def test_parents_of_a_custom_skeleton():
 
 
 @TABLES
-def test_every_table_maps_to_the_encoder_in_the_box(table):
+def test_every_skeleton_maps_to_that_of_the_bundled_encoder(table):
     matrix = mapping(table, COMMON)
     assert matrix.shape == (15, len(table))
     assert matrix.dtype == np.float32

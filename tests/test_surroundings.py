@@ -1,4 +1,4 @@
-"""The same bits whatever Python's switches, the locale, the home folder and torch's modes are."""
+"""Embeddings are bit-identical for all Python options, locales, home folders and modes of torch."""
 
 from __future__ import annotations
 

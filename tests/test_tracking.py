@@ -1,4 +1,4 @@
-"""Who is who: ids of trackers in any spelling, ids that do not hold, and persons matched from frame to frame."""
+"""Identity over time: ids of trackers in any spelling, ids that change persons, and matching from frame to frame."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_time_between_frames_counts():
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.lists(st.sampled_from([None, 0, 1, "x"]), max_size=3), max_size=6), st.integers(0, 99))
-def test_whatever_the_ids_nobody_is_twice_in_a_frame(ids, seed):
+def test_no_person_has_two_detections_in_a_frame(ids, seed):
     rng = np.random.default_rng(seed)
     poses = [[np.where(rng.random((5, 1)) < 0.3, np.nan, rng.normal(size=(5, 3))) for _ in frame] for frame in ids]
     tracks = identify(ids, poses)

@@ -1,8 +1,8 @@
-"""Embeddings with what is known of each row, and the files that `skelrep embed` keeps them in.
+"""Embeddings with ids, labels and other columns, and the files in which `skelrep embed` stores them.
 
-`.npy` holds the rows alone. `.npz` has `embeddings` (N, D), `model` (who made them), `ids` (N,) and where known
-`labels` (N,) and `info_<column>` (N,), start and end of a window among them. `.parquet` has the same as columns:
-`embedding`, a list of D float32, `id`, `label`, `info_<column>`, and `skelrep.model` in its metadata.
+`.npy` contains only the rows. `.npz` has `embeddings` (N, D), `model` (encoder, commit and streams), `ids` (N,) and, if
+known, `labels` (N,) and `info_<column>` (N,), such as start and end of a window. `.parquet` has the same as columns:
+`embedding`, a list of D float32, `id`, `label`, `info_<column>`; and `skelrep.model` in its metadata.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Embeddings:
         rows: (N, D).
         ids: (N,) names, or None.
         labels: (N,), or None.
-        info: Further columns, each (N,), as those of the poses.
+        info: Other columns, each (N,), from the poses.
         model: The encoder, its commit and its streams, as `skelrep embed` writes them; None if unknown.
     """
 
@@ -44,7 +44,7 @@ class Embeddings:
 
     @classmethod
     def of(cls, poses: Poses, rows: np.ndarray, model: str) -> Embeddings:
-        """Of clips that were just embedded."""
+        """The embeddings of clips that were just embedded."""
         return cls(rows, np.asarray(poses.ids), poses.labels, poses.info, model)
 
     @classmethod

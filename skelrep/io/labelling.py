@@ -1,4 +1,4 @@
-"""Labels and other columns of clips that do not stand in their files: in names of folders, or in a table."""
+"""Labels and other columns of clips that are not in their files but in names of folders or in a table."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _VALUES = {
 
 
 class Column:
-    """One column of all clips of a reading: `label`, or `subject`."""
+    """One column, `label` or `subject`, for all clips that are read."""
 
     def __init__(self, said: Any, what: str, found: Sources) -> None:
-        """Takes what the caller said (see `skelrep.read`), and the files that are read.
+        """Prepares a column from the argument of `skelrep.read` and the files that are read.
 
         Raises:
-            ValueError: if no folder, or no column of the table, holds what was asked for.
+            ValueError: if no folder, or no column of the table, contains the values.
         """
         self.what = what
         self.key = "labels" if what == "label" else what
@@ -84,7 +84,7 @@ class Column:
 
 
 def splits_in_folders(poses: Poses, files: Sequence[str]) -> Poses:
-    """With a column `split` where each clip lies below a folder that is called like one, such as "train"."""
+    """Adds a column `split` if every clip is below a folder with the name of a split, such as "train"."""
     found = [
         next((SPLITS[part.lower()] for part in PurePosixPath(file).parts[:-1] if part.lower() in SPLITS), "")
         for file in files
@@ -99,7 +99,7 @@ def _folder(file: str, level: int) -> str:
     try:
         return parents[level]
     except IndexError:
-        raise ValueError(f"{file} does not lie in a folder whose name could be its label") from None
+        raise ValueError(f"{file} is not in a folder whose name could be its label") from None
 
 
 def _level(found: Sources, asked: int | None, what: str) -> int:
@@ -109,7 +109,7 @@ def _level(found: Sources, asked: int | None, what: str) -> int:
         return asked - 1 if asked > 0 else asked
     deepest = max(map(len, parents), default=0)
     levels = [{names[i] for names in parents if len(names) > i} for i in range(deepest)]
-    # A level of a single folder, or of train and test, tells no classes apart.
+    # A level with a single folder, or with train and test, does not distinguish classes.
     useful = [i for i, names in enumerate(levels) if len(names) > 1 and not {n.lower() for n in names} <= SPLITS.keys()]
     if not useful and deepest:
         useful = [i for i in range(deepest) if not {n.lower() for n in levels[i]} <= SPLITS.keys()][-1:]
@@ -174,7 +174,7 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
 
 
 def _plain(values: list[str]) -> np.ndarray:
-    """Integers where all are such, else strings."""
+    """Integers if all values are integers, else strings."""
     return np.array(values, dtype=int if all(re.fullmatch(r"-?\d{1,18}", value) for value in values) else str)
 
 

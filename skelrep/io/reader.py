@@ -1,4 +1,4 @@
-"""What a reader of a file format is, and what one may be asked for."""
+"""The interface of readers of file formats, and their options."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ RootOffset = Literal["added", "replaced"]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What the caller of `skelrep.read` says about the poses; a reader uses what its format leaves open.
+    """Options of `skelrep.read` that describe the poses; a reader uses those that its format does not determine.
 
     Attributes:
-        layout: The axes of a bare array in its own order, such as "NCTVM".
-        skeleton: What the joints are, as `skelrep.skeletons.resolve` takes it; None if the file says it.
+        layout: The order of the axes of a bare array, such as "NCTVM".
+        skeleton: The joints, as `skelrep.skeletons.resolve` takes them; None if the file names them.
         split: A split that a reader may select while it reads, to save work; `skelrep.read` selects it in any case.
         fps: Frames per second. `skelrep.read` sets it on what a reader returns; a reader needs it only to turn frame
             numbers or times into frames.
         scale: Factor of all coordinates, or one per axis. `skelrep.read` applies it; a reader only needs to know
             whether coordinates will be scaled, before it warns about their unit.
-        skip: A reader of many files calls it for one that cannot be read, with the error, and goes on; None: it raises.
-        body_model: The body model, a file or a folder of them, of formats that hold rotations of SMPL's joints.
+        skip: A reader of many files calls it with a file that cannot be read and the error, and continues; None: the
+            error is raised.
+        body_model: The body model, a file or a folder of such files, for formats with rotations of SMPL's joints.
         channels: The meaning of the numbers of a joint in formats without names (see `skelrep.channels`).
-        root_offset: What the position channels of a BVH root do to its OFFSET; None to judge by the height of the feet.
-        pose_model: What detects persons in videos: a MediaPipe bundle, or a pose estimator.
+        root_offset: Whether the position channels of a BVH root are added to its OFFSET or replace it; None to decide
+            by the height of the feet.
+        pose_model: The model that detects persons in videos: a MediaPipe bundle, or a pose estimator.
         clips: First and last clip (exclusive) to read, only for readers with `count`.
         ids: What `read_many` calls the clips of a file, where it was decided before; None: the reader decides.
     """
@@ -58,18 +60,18 @@ class Reader:
     """One file format.
 
     Attributes:
-        name: What `skelrep.read(format=...)` calls it.
+        name: The name for `skelrep.read(format=...)`.
         suffixes: Suffixes of its files in lower case, each with its dot.
-        read: Reads one file: returns `Poses`, or yields them in parts where a file may not fit into memory. A single
-            clip is called by the file's stem. Raises ValueError for a file that is not of this format or is damaged.
-        sniff: Says by the content (or the name) whether a file with one of the suffixes is of this format. None: every
-            file with one of the suffixes is, unless another reader recognises it. A file of a folder that no reader
-            takes is left out.
-        collect: For formats in which several files belong together: which of these files, all those below one folder,
-            are of this format. They are read by one call of `read_many`.
+        read: Reads one file: returns `Poses`, or yields them in parts if a file may not fit into memory. The id of a
+            single clip is the file's stem. Raises ValueError for a file that is not of this format or is damaged.
+        sniff: Decides by the content (or the name) whether a file with one of the suffixes has this format. None: every
+            file with one of the suffixes has, unless another reader recognises it. A file of a folder that no reader
+            recognises is left out.
+        collect: For formats in which several files belong together: from all files below one folder, those of this
+            format. They are read by one call of `read_many`.
         read_many: Reads the files that `collect` chose: (the folder, its files, options).
-        last_resort: Whether its files in a folder are read only if no other reader takes any file there. Videos beside
-            files of poses are mostly what the poses were made from.
+        last_resort: Whether its files in a folder are read only if no other reader recognises any file there. Poses are
+            usually made from the videos beside them.
         divide: The smallest lists of these files that `read_many` can read alone, in order, the file of the clips first
             in each. None: all of them belong together.
         count: Number of clips in a file, if some of them can be read alone (`ReadOptions.clips`) without reading the

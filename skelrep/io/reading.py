@@ -1,4 +1,4 @@
-"""`read` and `read_parts`: poses out of a file or a folder of any known format."""
+"""`read` and `read_parts`: read poses from files and folders of any known format."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from skelrep.skeletons import Skeleton
 from skelrep.splits import in_split, split_names
 
 _ARRAYS = ("npy", "npz", "mat")  # readers of bare arrays
-_LONGEST = 1000  # characters of a message that repeats what a file holds
+_LONGEST = 1000  # characters of a message that quotes the content of a file
 # Clips, and the path of each clip's file below the folder that is read.
 _Part = tuple[Poses, list[str]]
 
@@ -54,43 +54,43 @@ def read(
     """Reads poses from a file, or from all files below a folder.
 
     Args:
-        path: A file of a known suffix; a folder, which is searched with the folders below it; a pattern such as
-            "train/*/*.json"; "@FILE" with a path on each line; or a list of these. Formats may be mixed. Of a folder,
-            files that begin with a dot, and the `.embeddings.*` that `skelrep embed` writes, are not read.
-        format: The name of a reader ("ntu", "csv" ...), where suffix and content do not say it.
-        layout: The axes of a bare array in its own order, such as "NCTVM" (see `Poses.from_array`).
-        skeleton: A `Skeleton`, a name of one or V joint names, where the file does not say it.
-        split: Keep the members of this split, where the file has splits ("xsub_train", "train", "test" ...); of
-            several, the clips that are members of all.
-        fps: Frames per second, where the file does not say it or says it wrong.
-        scale: Coordinates are multiplied by it, or each axis by its own: 0.001 for millimetres, (1920, 1080) for
-            fractions of a picture.
-        min_score: A joint of lower score (confidence, visibility) becomes missing.
-        zeros: What coordinates mean that are exactly zero: "missing", "coordinates", or None to judge by the data, with
-            a warning where single joints count as missing (see `skelrep.missing`).
+        path: A file of a known suffix; a folder, which is searched recursively; a pattern such as "train/*/*.json";
+            "@FILE" with one path per line; or a list of these. Formats may be mixed. In a folder, files that begin with
+            a dot, and the `.embeddings.*` files that `skelrep embed` writes, are not read.
+        format: The name of a reader ("ntu", "csv" ...), if suffix and content do not show the format.
+        layout: The order of the axes of a bare array, such as "NCTVM" (see `Poses.from_array`).
+        skeleton: A `Skeleton`, the name of one, or V joint names, if the file does not name its joints.
+        split: Keep the members of this split, if the file has splits ("xsub_train", "train", "test" ...); with several
+            names, keep the clips that are members of all these splits.
+        fps: Frames per second, if the file does not say it or says it wrong.
+        scale: Factor for all coordinates, or one factor per axis: 0.001 for millimetres, (1920, 1080) for fractions of
+            a picture.
+        min_score: Joints with a lower score (confidence, visibility) become missing.
+        zeros: What coordinates of exactly zero mean: "missing", "coordinates", or None to decide from the data, with a
+            warning if single joints count as missing (see `skelrep.missing`).
         channels: A letter for each number of a joint in a bare array or a table without names: x, y, z, s for a score,
-            _ for what is not used ("xys", "xyzs", "yxs"); by default judged by the numbers.
-        root_offset: For BVH, whether position channels of the root are "added" to its OFFSET or it is "replaced" by
-            them; by default judged by the height of the feet.
-        body_model: The body model, a file or a folder of them, for files of SMPL's rotations (AMASS).
-        pose_model: What detects persons in videos: a MediaPipe model bundle (a `.task` file), by default the one that
-            the environment variable SKELREP_POSE_MODEL names; or a `skelrep.io.PoseEstimator`. Of a folder, videos are
-            read only if it holds no files of poses.
-        labels: Where labels are that do not stand in the files: "folder", the names of the folders below `path` in
-            which files lie ("folder:2" for the second level, "folder:-1" for the last); a table with a line for each
-            clip or file, such as "labels.csv" or "labels.csv:action"; the name of a column of `info`; or a dict by id.
-        subjects: Likewise, for the column `subject`.
+            _ for an unused number ("xys", "xyzs", "yxs"); by default decided from the numbers.
+        root_offset: For BVH: "added" if position channels of the root are added to its OFFSET, "replaced" if they
+            replace it; by default decided from the height of the feet.
+        body_model: The body model, a file or a folder of such files, for files of SMPL rotations (AMASS).
+        pose_model: The model that detects persons in videos: a MediaPipe model bundle (a `.task` file), by default the
+            one in the environment variable SKELREP_POSE_MODEL; or a `skelrep.io.PoseEstimator`. Videos in a folder are
+            read only if it contains no files of poses.
+        labels: Where labels are, if not in the files: "folder", the names of the folders below `path` that contain the
+            files ("folder:2" for the second level, "folder:-1" for the last); a table with one line per clip or file,
+            such as "labels.csv" or "labels.csv:action"; the name of a column of `info`; or a dict by id.
+        subjects: As `labels`, for the column `subject`.
         on_error: "stop" at the first file that cannot be read, or "skip" it.
-        report: Takes counts, and what was skipped; without it a warning says so.
+        report: Receives counts and the list of skipped files; without it, a warning reports them.
 
     Returns:
-        The clips. A single clip of a file is called by the file's stem; clips of a folder by the path of their file
-        below it, without the suffix, followed by the clip's own id where the file holds several.
+        The clips. The id of a single clip of a file is the file's stem. The id of a clip of a folder is the path of its
+        file below the folder without the suffix, followed by the clip's own id if the file has several clips.
 
     Raises:
-        FileNotFoundError: if there is nothing at `path`.
+        FileNotFoundError: if there is no file or folder at `path`.
         ValueError: for an unknown format, an empty or malformed file, a folder without a readable file, an unknown
-            split, or `min_score` for poses without scores; the message names the path and says what was expected.
+            split, or `min_score` for poses without scores; the message names the path and what was expected.
         ModuleNotFoundError: if a format needs an extra that is not installed; the message says how to install it.
 
     Examples:
@@ -140,7 +140,7 @@ def read_parts(
     on_error: Literal["stop", "skip"] = "stop",
     report: ReadReport | None = None,
 ) -> Iterator[Poses]:
-    """As `read`, but a data set of many files comes in parts, so that it need not fit into memory."""
+    """As `read`, but yields a data set of many files in parts, so that it need not fit into memory."""
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error must be 'stop' or 'skip', got {on_error!r}")
     found = sources(path)
@@ -171,14 +171,14 @@ def read_pieces(
     columns: Sequence[Column] = (),
     skip: Callable[[Path, Exception], None] | None = None,
 ) -> Iterator[Poses]:
-    """Reads some pieces of what `found` lists, as `read_parts` reads all, and yields nothing where they hold nothing.
+    """Reads some pieces of the files in `found`, as `read_parts` reads all; yields nothing if they have no clips.
 
     Args:
-        found: The files of the pieces at least; `ids` of it name their clips.
-        some: What to read.
-        declared: What the caller says about the poses.
-        columns: Labels and subjects that do not stand in the files.
-        skip: Called for a file that cannot be read; None: it raises.
+        found: At least the files of the pieces; its `ids` name their clips.
+        some: The pieces to read.
+        declared: The options of `read` that describe the poses.
+        columns: Labels and subjects that are not in the files.
+        skip: Called for a file that cannot be read; None: the error is raised.
     """
     reader = None if declared.format is None else reader_called(declared.format)
     options = replace(declared.options(skip), ids=found.ids, split=None)  # of all splits some pieces may have no clip
@@ -188,7 +188,7 @@ def read_pieces(
 
 @dataclass(frozen=True)
 class Declared:
-    """What the caller of `read` says about the poses; see there."""
+    """The options of `read` that describe the poses; see there."""
 
     format: str | None = None
     layout: str | None = None
@@ -209,7 +209,7 @@ class Declared:
         return [self.split] if isinstance(self.split, str) else list(self.split or ())
 
     def options(self, skip: Callable[[Path, Exception], None] | None) -> ReadOptions:
-        """What readers are told of it."""
+        """The options for readers."""
         return ReadOptions(
             layout=self.layout,
             skeleton=self.skeleton,
@@ -232,7 +232,7 @@ def _declared_parts(
     selection: _Splits,
     counts: ReadReport,
 ) -> Iterator[Poses]:
-    """The clips of the splits, with the columns and with what the caller says about them."""
+    """The clips of the splits, with the columns and the declared options applied."""
     for poses, files in _undeclared(_no_lone_frames(parts, found), declared.zeros):
         poses = splits_in_folders(poses, files)
         for column in columns:
@@ -265,7 +265,7 @@ class _Splits:
         return poses if keep.all() else poses[keep]
 
     def check(self) -> None:
-        """Refuses a selection of nothing."""
+        """Raises a ValueError if no clip was selected."""
         if self.found:
             return
         for name in self.names:
@@ -277,7 +277,7 @@ class _Splits:
 
 
 def _undeclared(parts: Iterator[_Part], zeros: Zeros | None) -> Iterator[_Part]:
-    """The parts as readers make them, who need not know what the caller says of zeros and of the scale."""
+    """The parts from the readers, with `zeros` applied, so that readers need not handle it."""
     while True:
         with assumed_zeros(zeros), fractions_postponed():
             poses, files = next(parts, (None, []))
@@ -289,7 +289,7 @@ def _undeclared(parts: Iterator[_Part], zeros: Zeros | None) -> Iterator[_Part]:
 
 
 def _declared(poses: Poses, where: str, declared: Declared) -> Poses:
-    """The poses with what the caller says about them."""
+    """Applies fps, scale and min_score to the poses."""
     fps, scale, min_score = declared.fps, declared.scale, declared.min_score
     if fps is not None:
         poses = replace(poses, fps=fps)
@@ -297,7 +297,7 @@ def _declared(poses: Poses, where: str, declared: Declared) -> Poses:
         poses = poses.scaled(scale)
     if min_score is not None:
         if poses.scores is None:
-            raise ValueError(f"{where} holds no scores, so that min_score={min_score} cannot be asked of them")
+            raise ValueError(f"{where} has no scores, so min_score={min_score} cannot be applied")
         low = [np.isnan(score) | (score < min_score) for score in poses.scores]
         poses = replace(poses, clips=[np.where(bad[..., None], np.nan, clip) for bad, clip in zip(low, poses.clips)])
     check_unit(poses)
@@ -305,9 +305,9 @@ def _declared(poses: Poses, where: str, declared: Declared) -> Poses:
 
 
 def _no_lone_frames(parts: Iterator[_Part], found: Sources) -> Iterator[_Part]:
-    """The parts, unless all that a folder holds are several files of one frame each: they are hardly clips.
+    """Yields the parts; refuses a folder of several files of one frame each, which are probably not clips.
 
-    Readers join frames whose files are numbered. Files that the caller named are taken as they are.
+    Readers join frames whose files are numbered. Files that the caller named are accepted as they are.
     """
     held: list[_Part] = []
     for part in parts:
@@ -322,7 +322,7 @@ def _no_lone_frames(parts: Iterator[_Part], found: Sources) -> Iterator[_Part]:
         raise ValueError(
             f"{found.said} holds {len(files)} files of a single frame each ({', '.join(files[:3])} ...), whose names "
             "do not number the frames of a recording; number them (walk_000, walk_001 ...) to read them as one clip, "
-            "or name the files themselves (a pattern, a list) to take each as a clip of its own"
+            "or pass the files themselves (a pattern, a list) to read each of them as a clip"
         )
     yield from held
 
@@ -380,7 +380,7 @@ def _read_pieces(found: Sources, some: Iterable[Piece], reader: Reader | None, o
 
 
 def _guarded(parts: Iterator[Poses], path: Path, options: ReadOptions) -> Iterator[Poses]:
-    """The parts until one cannot be read, which is an error or is noted."""
+    """Yields the parts; an error is raised, or recorded if `options.skip` is given."""
     try:
         yield from parts
     except (ValueError, OSError, ModuleNotFoundError) as error:
@@ -413,6 +413,6 @@ def _read_file(path: Path, reader: Reader | None, options: ReadOptions) -> Itera
         said = f"{error}"
         if f"{path}" in said and "\n" not in said and len(said) < _LONGEST:
             raise
-        # So that readers need not say it themselves; and names in a file may hold anything, line ends among it.
+        # Readers need not name the path, and names in a file may contain anything, such as line ends.
         where = "" if f"{path}" in said else f"{path}: "
         raise ValueError(where + one_line(error, _LONGEST)) from error

@@ -1,4 +1,4 @@
-"""Which readers there are, and which of them reads a file: the only place that decides it."""
+"""The list of readers, and the choice of the reader of a file, which is made only here."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from skelrep.io import (
 from skelrep.io.reader import Reader
 from skelrep.messages import nearest, warn
 
-#: The readers of this package. Of those that share a suffix the first that recognises a file reads it; the last is the
-#: most common format, which reads what none recognises, to say what is wrong with it.
+#: The readers of this package. Of several readers with the same suffix, the first that recognises a file reads it. The
+#: last one is for the most common format; it also gets files that none recognises, and its error says what is wrong.
 READERS: tuple[Reader, ...] = (
     ntu.READER,
     *data_sets.READERS,
@@ -63,13 +63,13 @@ ENTRY_POINTS = "skelrep.readers"
 
 @functools.cache
 def readers() -> tuple[Reader, ...]:
-    """`READERS`, and those that installed packages add; a warning names a package whose readers cannot be loaded."""
+    """`READERS` and those of installed packages; a warning names a package whose readers cannot be loaded."""
     found = list(READERS)
     for entry in entry_points(group=ENTRY_POINTS):
         try:
             loaded = entry.load()
             added = [loaded] if isinstance(loaded, Reader) else list(loaded)
-        except Exception as error:  # whatever an installed package does wrong, other files can still be read
+        except Exception as error:  # an error in an installed package must not prevent reading other files
             warn(f"the readers that {entry.value} adds cannot be loaded ({type(error).__name__}: {error})")
             continue
         for reader in added:
@@ -85,11 +85,11 @@ def reader_called(name: str) -> Reader:
     """The reader of a format.
 
     Raises:
-        ValueError: if there is none of that name; the nearest name is offered.
+        ValueError: if there is none of that name; the nearest name is suggested.
     """
     known = {reader.name: reader for reader in readers()}
     if name not in known:
-        raise ValueError(f"no format is called {name!r}{nearest(name, known)} (known: {', '.join(known)})")
+        raise ValueError(f"there is no format {name!r}{nearest(name, known)} (known: {', '.join(known)})")
     return known[name]
 
 
@@ -108,7 +108,7 @@ def recognised(path: Path) -> Reader | None:
 
 
 def reader_for(path: Path) -> Reader:
-    """The reader of a file that the caller named, even where none recognises it: its message says what it expects.
+    """The reader of a file that the caller named. If none recognises it, a reader whose error says what it expects.
 
     Raises:
         ValueError: for an unknown suffix.
@@ -124,10 +124,7 @@ def reader_for(path: Path) -> Reader:
 
 
 def collected(files: Sequence[Path]) -> Iterator[tuple[Reader, list[Path]]]:
-    """The formats of several files each that are among the files below a folder, and which files are theirs.
-
-    A file goes to the first reader that takes it.
-    """
+    """Yields each format of several files with its files below a folder; the first reader that takes a file gets it."""
     left = list(files)
     for reader in readers():
         if reader.collect is not None and (mine := reader.collect(left)):

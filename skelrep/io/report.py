@@ -1,4 +1,4 @@
-"""What became of many files that were read with `on_error="skip"`."""
+"""The report of reading many files with `on_error="skip"`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Skipped(NamedTuple):
 
 @dataclass
 class ReadReport:
-    """Counts of a reading; give an empty one to `skelrep.read(report=...)`.
+    """Counts of files and clips; pass an empty one as `skelrep.read(report=...)`.
 
     Attributes:
-        files: Files that were read.
-        clips: Clips in them.
+        files: Number of files that were read.
+        clips: Number of clips in them.
         skipped: Files that could not be read.
 
     Examples:
@@ -35,11 +35,11 @@ class ReadReport:
     skipped: list[Skipped] = field(default_factory=list)
 
     def skip(self, path: Path, error: Exception) -> None:
-        """Notes a file that could not be read."""
+        """Records a file that could not be read."""
         self.skipped.append(Skipped(str(path), " ".join(str(error).split())))
 
     def __str__(self) -> str:
-        """One sentence, with the first reasons."""
+        """One sentence with the counts and the first reasons."""
         text = f"{self.files} files with {self.clips} clips read, {len(self.skipped)} skipped"
         if not self.skipped:
             return text

@@ -1,4 +1,4 @@
-"""Which files are meant: a file, a folder and all below it, a pattern, a list, or a list in a file."""
+"""The files to read: from a file, a folder, a pattern, a list, or a list in a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from skelrep.files import check_file
 
-#: Stands before the suffix of what `skelrep embed` writes beside its inputs.
+#: Comes before the suffix of the files that `skelrep embed` writes beside its inputs.
 EMBEDDINGS = ".embeddings"
 
 
@@ -19,10 +19,10 @@ class Sources(NamedTuple):
     """Files to read.
 
     Attributes:
-        root: What names of files are relative to: the folder, or the folder that all of several files have in common.
-        files: In the order of their names within a folder, and in the given order between what was named.
-        named: Whether each of the files was named by the caller; others may be passed over if they hold no poses.
-        said: What the caller gave, for messages.
+        root: The folder that names of files are relative to: the given folder, or the common folder of several files.
+        files: The files of a folder in the order of their names; several inputs in the given order.
+        named: Whether the caller named each of the files; other files are left out if they contain no poses.
+        said: The caller's input, for messages.
         ids: What clips of each file are called, where it was decided before; empty for a file whose clips have the ids
             that the file gives them.
     """
@@ -39,7 +39,7 @@ class Sources(NamedTuple):
         return self.named and len(self.files) == 1
 
     def names(self) -> dict[Path, str]:
-        """The path of each file below the root without its suffix, with it where two were called alike otherwise."""
+        """The path of each file below the root, with its suffix only if two names would be equal without it."""
         if self.ids is not None:
             return self.ids
         if self.alone:
@@ -54,15 +54,15 @@ class Sources(NamedTuple):
 
 
 def sources(path: str | os.PathLike | Sequence[str | os.PathLike]) -> Sources:
-    """The files that a path or several mean.
+    """The files for a path or several paths.
 
     Args:
-        path: A file; a folder; a pattern such as "train/*/*.json" ("**" for any depth), if no file is called so;
-            "@FILE", a text file with a path on each line, or "-" for such lines on standard input; or a list of these.
+        path: A file; a folder; a pattern such as "train/*/*.json" ("**" for any depth), if no file has this name;
+            "@FILE", a text file with one path per line, or "-" for such lines on standard input; or a list of these.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or a pattern matches none.
-        ValueError: for an empty list, or a pipe or device in place of a file.
+        ValueError: for an empty list, or a pipe or a device.
     """
     several = not isinstance(path, (str, os.PathLike))
     said = f"{len(path)} files" if several and len(path) != 1 else str(path[0] if several else path)  # type: ignore[arg-type,index]
@@ -103,7 +103,7 @@ def _expanded(path: str | os.PathLike) -> list[Path]:
 
 
 def _listed(lines: Iterable[str], folder: Path) -> list[Path]:
-    """Paths from lines, relative to the working folder or else to the folder of the list."""
+    """Paths from lines, relative to the working directory or, if there is no such file, to the folder of the list."""
     paths = [Path(line.strip()).expanduser() for line in lines if line.strip()]
     return [path if path.exists() or not (folder / path).exists() else folder / path for path in paths]
 

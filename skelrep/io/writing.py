@@ -1,4 +1,4 @@
-"""`write`: poses into files."""
+"""`write`: writes poses to files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".jsonl")
 
 
 def write(poses: Poses, path: str | os.PathLike) -> None:
-    """Writes poses to `.npz` or `.jsonl`, with everything known, or to `.npy`, `.csv` or `.parquet`, with less.
+    """Writes poses to `.npz` or `.jsonl`, which keep everything, or to `.npy`, `.csv` or `.parquet`, which keep less.
 
     Args:
-        poses: What to write.
-        path: Ends in `.npz` (see `Poses.save`); in `.jsonl`, an object of JSON for each clip (see
-            `skelrep.io.json_lines`); in `.npy`, the coordinates alone: one clip becomes (M, T, V, C), several of equal
-            shape (N, M, T, V, C); in `.csv` or `.parquet`, one row per person and frame (see `skelrep.io.tables`). A
-            file that exists is replaced only when all is written.
+        poses: The poses to write.
+        path: The file; its suffix decides the format. `.npz`: see `Poses.save`. `.jsonl`: one JSON object per clip, see
+            `skelrep.io.json_lines`. `.npy`: the coordinates alone, (M, T, V, C) for one clip and (N, M, T, V, C) for
+            several of equal shape. `.csv`, `.parquet`: one row per person and frame, see `skelrep.io.tables`. An
+            existing file is replaced only after everything has been written.
 
     Raises:
         FileNotFoundError: if the folder does not exist.
@@ -42,7 +42,7 @@ def write(poses: Poses, path: str | os.PathLike) -> None:
 
 
 def check_output(path: str | os.PathLike) -> None:
-    """Raises the errors of `write` that concern the path, for callers with long work before it."""
+    """Raises the errors of `write` that concern the path, for callers who compute something long before writing."""
     path = Path(path).expanduser()
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"poses are written as {', '.join(SUFFIXES)}, but {path} ends in {path.suffix or 'no suffix'}")

@@ -1,4 +1,4 @@
-"""All measurements of speed beside their goals, as one table.
+"""All measurements of speed and their targets as one table.
 
     python -m tests.benchmarks [--only NAME ...] [--threads N] [--json] [--quick] [--hidden N]
 

@@ -1,4 +1,4 @@
-"""What each part of the method adds: the same encoder, corpus, steps and seeds, one thing changed at a time.
+"""The effect of each part of the method: the same encoder, corpus, steps and seeds with one change at a time.
 
     python -m tests.benchmarks.ablation CORPUS -o docs/ablation.jsonl [--only parts] [--backbone convolution]
     python -m tests.benchmarks.ablation --table docs/ablation.jsonl

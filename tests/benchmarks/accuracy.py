@@ -1,4 +1,4 @@
-"""How good are an encoder's embeddings, beside everything simpler? Frozen 1-NN and linear probe on labelled sets.
+"""Accuracy of an encoder's embeddings and of simpler baselines: Frozen 1-NN and linear probe on labelled sets.
 
     python -m tests.benchmarks.accuracy [--model i2md-small] [--only utd_mhad ...] [--quick] [--streams] [--flat]
 

@@ -1,4 +1,4 @@
-"""Plain baselines, written from the description of the public code of this line of work."""
+"""Baselines, written from the description of the public code of CMD and related work."""
 
 from __future__ import annotations
 

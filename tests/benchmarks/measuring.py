@@ -1,4 +1,4 @@
-"""How time and memory are measured, and the rows of the table.
+"""Measuring time and memory, and the rows of the table.
 
 A ratio is the median over rounds of two times of the same round, after a warm-up, so that a busy moment of the machine
 affects both. The limit is the rate of the fastest matrix product that torch, numpy or `skelrep.matmul.Product` reaches

@@ -1,4 +1,4 @@
-"""How good do embeddings stay when poses are damaged? 1-NN of damaged queries among clean clips.
+"""Robustness of embeddings to damaged poses: 1-NN of damaged queries among clean clips.
 
     python -m tests.benchmarks.robustness [--model i2md-small] [--repaired] [--dataset utd_mhad] [--json]
 

@@ -1,4 +1,4 @@
-"""1-NN on people and activities held out of the pretraining sets: what a recipe is chosen by, never the judged sets.
+"""1-NN on people and activities held out of the pretraining sets, for choosing a recipe without the test sets.
 
     python -m tests.benchmarks.validation --corpus OUT            writes the corpus without the people held out
     python -m tests.benchmarks.validation MODEL [MODEL ...] [--json]

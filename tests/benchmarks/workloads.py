@@ -1,4 +1,4 @@
-"""What is measured: sizes, generated inputs, the paper's encoder, and the operations that it needs."""
+"""Workloads: sizes, generated inputs, the paper's encoder, and its number of operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An encoder and labelled poses as files in an own folder."""
+"""An encoder and labelled poses as files in a temporary folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bash offers after Tab."""
+"""Tab completion in bash."""
 
 from __future__ import annotations
 

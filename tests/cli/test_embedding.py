@@ -1,4 +1,4 @@
-"""`skelrep embed`: what is written where."""
+"""`skelrep embed`: its outputs and their names."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_folder_is_named_after_itself_and_embedded_twice(files, model, monkeyp
     ]
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(files, model):
+def test_a_closed_pipe_is_not_an_error(files, model):
     command = f"{sys.executable} -m skelrep embed train.npz -m {model} -o - | head -c 10; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True)
     assert done.returncode == 0 and len(done.stdout) == 10 and b"error" not in done.stderr

@@ -1,4 +1,4 @@
-"""Errors of the library in the words of the command line, and text that is safe to print."""
+"""Errors that name options instead of parameters, and text that is safe to print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as a whole: help, exit codes, and what an error says."""
+"""The command line as a whole: help, exit codes, and errors."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_options_may_be_shortened_and_end_at_two_dashes(files, model, capsys):
     ("typed", "meant"),
     [("embedd", "embed"), ("serach", "search"), ("export_onnx", "export-onnx"), ("Probe", "probe"), ("zzz", None)],
 )
-def test_a_mistyped_command_is_told_the_nearest(typed, meant, capsys):
+def test_a_mistyped_command_suggests_the_nearest(typed, meant, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([typed, "clips.npz"])
     assert stopped.value.code == 2
@@ -167,7 +167,7 @@ def test_a_pipe_is_refused_at_once(files, command, capsys):
 @pytest.mark.parametrize(
     "command", ["explore train.npz -o {0}", "convert train.npz {0}.npz", "plot train.npz -o {0}.png"]
 )
-def test_no_output_takes_the_place_of_a_device(files, model, command, capsys):
+def test_outputs_never_replace_a_device(files, model, command, capsys):
     for name in ("null", "null.npz", "null.png"):
         Path(name).symlink_to("/dev/null")
     assert main([*command.format("null").split(), *(["-m", model] if "explore" in command else [])]) == 1

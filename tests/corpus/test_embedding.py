@@ -58,7 +58,7 @@ def test_shards_hold_what_embed_gives(embed, inputs, model, tmp_path):
     ]
 
 
-def test_rows_are_read_as_they_are_asked_for(embed, tmp_path):
+def test_rows_are_read_on_demand(embed, tmp_path):
     embed()
     rows = corpus.open(tmp_path / "rows").rows
     whole = np.asarray(rows)

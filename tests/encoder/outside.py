@@ -1,4 +1,4 @@
-"""What another package would add to skelrep: a transformer and a modality."""
+"""A transformer backbone and a modality, as another package would add them."""
 
 from __future__ import annotations
 

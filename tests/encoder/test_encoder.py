@@ -145,7 +145,7 @@ def test_a_batch_of_ragged_clips_is_each_alone(tiny_encoder, tiny_recurrent_enco
                 torch.testing.assert_close(feature[0], together[name][i], atol=1e-5, rtol=1e-4)
 
 
-def test_clips_without_anybody_are_named(tiny_encoder):
+def test_clips_without_persons_are_named(tiny_encoder):
     nobody = np.full((2, 5, 15, 3), np.nan, np.float32)
     half = body(5)
     half[..., 2] = np.nan  # no joint has all its coordinates
@@ -193,7 +193,7 @@ def test_repr_is_one_line(tiny_encoder):
     assert "recurrent, joint, ntu-25" in repr(Encoder(CONFIGS["recurrent"]))
 
 
-def test_what_an_encoder_says_of_itself(tiny_encoder):
+def test_repr_of_an_encoder(tiny_encoder):
     assert tiny_encoder.skeleton is COMMON
     assert tiny_encoder.source == Source("untrained", None)
     assert tiny_encoder.device == torch.device("cpu")

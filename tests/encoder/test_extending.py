@@ -38,7 +38,7 @@ def encoder(backbone, velocity):
 
 
 @pytest.mark.parametrize("pooling", [None, 3, "mean"])
-def test_it_is_saved_loaded_and_embeds(encoder, pooling, tmp_path):
+def test_an_external_backbone_is_saved_loaded_and_embeds(encoder, pooling, tmp_path):
     encoder = Encoder(
         dataclasses.replace(encoder.config, backbone=dataclasses.replace(encoder.config.backbone, pooling=pooling))
     )
@@ -69,7 +69,7 @@ def test_precisions(encoder):
         embed(ragged(), encoder, precision="int8")
 
 
-def test_it_is_exported(encoder, tmp_path):
+def test_an_external_backbone_is_exported(encoder, tmp_path):
     pytest.importorskip("onnxruntime")
     assert export_onnx(encoder, tmp_path / "encoder.onnx") < 1e-5
 
@@ -82,7 +82,7 @@ def test_a_modality_without_an_onnx_form_is_not_exported(encoder, tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
-def test_it_is_trained(encoder):
+def test_an_external_backbone_is_trained(encoder):
     method = Method(encoder, MethodConfig(projection=8, slots=16, neighbours=4, aggregated=2)).train()
     poses = torch.randn(4, 2, 64, 15, 3)
     losses = method(poses, poses + 0.1 * torch.randn_like(poses), torch.arange(4))
@@ -90,7 +90,7 @@ def test_it_is_trained(encoder):
     assert all(parameter.grad is not None for parameter in encoder.parameters())
 
 
-def test_it_is_refused_as_a_stream(encoder):
+def test_an_external_backbone_cannot_be_streamed(encoder):
     with pytest.raises(ValueError, match="whole clips"):
         encoder.stream()
 
@@ -132,7 +132,7 @@ def test_values_are_checked(encoder):
             EncoderConfig.from_dict({**plain, "backbone": {**plain["backbone"], key: value}})
 
 
-def test_without_the_entry_it_is_refused_with_advice(encoder, monkeypatch):
+def test_a_backbone_without_an_entry_is_refused_with_advice(encoder, monkeypatch):
     plain = encoder.config.to_dict()
     monkeypatch.delitem(BACKBONES, "transformer")
     with pytest.raises(ValueError, match="'transformer', not one of convolution, recurrent.*import that package"):

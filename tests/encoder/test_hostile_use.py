@@ -1,4 +1,4 @@
-"""Embedding in threads that train, in forked processes, and of numbers that overflow."""
+"""Embedding in threads during training, in forked processes, and with numbers that overflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX files: the encoder's numbers for any number of clips, all that a consumer needs, and nothing half-written."""
+"""ONNX files: equal to the encoder for any number of clips, complete metadata, and no partial files."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_file_gives_the_encoders_numbers_for_any_number_of_clips(config, tmp
     assert all(torch.equal(state[name], tensor) for name, tensor in encoder.state_dict().items())
 
 
-def test_the_encoder_in_the_box_on_poses_of_one_and_two(tmp_path):
+def test_the_bundled_encoder_on_poses_of_one_and_two_persons(tmp_path):
     encoder = load_pretrained(device="cpu")
     export_onnx(encoder, tmp_path / "i2md-small.onnx")
     rng = np.random.default_rng(0)
@@ -126,7 +126,7 @@ def test_one_person_needs_no_weights(tmp_path):
     assert difference(encoder, run, prepared(encoder, 3)) < 1e-5
 
 
-def test_a_clip_of_nobody_spoils_no_other(tiny_encoder, tmp_path):
+def test_a_clip_without_persons_does_not_change_others(tiny_encoder, tmp_path):
     export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
     run = session(tmp_path / "encoder.onnx")
     joints = prepared(tiny_encoder, 3)

@@ -1,4 +1,4 @@
-"""Rows in time: equal to embeddings of shorter clips, and where they stand in their clips."""
+"""Rows per frame: equal to embeddings of shorter clips, and their positions in the clips."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def test_steps_equal_the_whole_sequence_at_every_frame(stack, poses, precision, 
 
 
 @torch.no_grad()
-def test_a_frame_that_is_only_looked_at_leaves_the_state_as_it_was(stack, poses):
+def test_a_lookahead_frame_does_not_change_the_state(stack, poses):
     stack, poses = stack.float(), poses.float()
     network = stack.packed("float32")
     _, before = network.step(poses[:, :, :1], network.start(4))

@@ -1,4 +1,4 @@
-"""Streams of frames: equal to whole sequences, gaps bridged, encoders that cannot stream."""
+"""Streams of frames: equal to whole sequences, gaps, and encoders that cannot stream."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_stream_equals_the_whole_sequence(causal_encoder, persons):
         np.testing.assert_allclose(got, expected[0].detach().numpy(), rtol=1e-5, atol=2e-6)
 
 
-def test_a_stream_waits_for_somebody_and_bridges_gaps(causal_encoder):
+def test_a_stream_starts_with_the_first_person_and_fills_gaps(causal_encoder):
     rng = np.random.default_rng(0)
     stream = causal_encoder.stream("ntu-25")
     assert stream.step(np.full((25, 3), np.nan)) is None

@@ -1,4 +1,4 @@
-"""Labels of any kind, and what is refused."""
+"""Labels of any type, and inputs that are refused."""
 
 from __future__ import annotations
 

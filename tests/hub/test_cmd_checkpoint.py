@@ -168,7 +168,7 @@ def test_from_raw_poses_to_the_feature(tmp_path, frames, persons):
     assert torch.allclose(fused.double(), torch.stack(list(expected.values())).mean(dim=0), rtol=0, atol=1e-5)
 
 
-def test_it_is_no_true_bidirectional_gru(tmp_path):
+def test_the_stack_differs_from_a_bidirectional_gru(tmp_path):
     _, originals = checkpoint(tmp_path / "checkpoint.pth.tar", ("joint",), hidden=16)
     original = originals["joint"]
     clips = np.float32(np.random.default_rng(0).normal(size=(2, 2, 64, 25, 3)))

@@ -1,4 +1,4 @@
-"""`skelrep download` and `push` in processes of their own, with a Hub on loopback."""
+"""`skelrep download` and `push` in separate processes, with a Hub on loopback."""
 
 import json
 import os
@@ -111,7 +111,9 @@ def test_push_and_download_in_this_process(hub: HubServer, tiny_encoder, tmp_pat
         (f"push mine {REPO} --private", "exists and is public"),
     ],
 )
-def test_errors_at_the_shell(hub: HubServer, files, tiny_encoder, command, message, tmp_path, monkeypatch, capsys):
+def test_errors_on_the_command_line(
+    hub: HubServer, files, tiny_encoder, command, message, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     hub.commit(REPO, files)
     hub.commit(REPO, files | {WEIGHTS: save({"weight": torch.zeros(1)})}, branch="broken")

@@ -229,7 +229,7 @@ def test_cold_then_warm(hub: HubServer, files, tiny_encoder):
     assert hub.requests == [f"GET /api/models/{REPO}/revision/main"]  # has the branch moved?
 
 
-def test_a_pinned_commit_in_the_cache_asks_nothing(hub: HubServer, files, tiny_encoder):
+def test_a_cached_commit_needs_no_request(hub: HubServer, files, tiny_encoder):
     sha = hub.commit(REPO, files)
     hub.commit(REPO, {CONFIG: b"{}"})
     assert same(load_pretrained(REPO, revision=sha), tiny_encoder)

@@ -93,7 +93,7 @@ def test_a_push_keeps_the_card(hub: HubServer, tiny_encoder):
 
 
 @pytest.mark.parametrize("failing", ["GET /api/models", "/preupload/"])
-def test_a_push_that_cannot_look_changes_nothing(hub: HubServer, tiny_encoder, failing, monkeypatch):
+def test_a_failed_listing_prevents_the_push(hub: HubServer, tiny_encoder, failing, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client's between its attempts
     hub.commit(REPO, {CARD: b"mine"})
     hub.failing = failing
@@ -153,7 +153,7 @@ def test_a_folder_is_pushed_with_its_card_if_people_edited_it(hub: HubServer, ti
     assert f'load_pretrained("{"lab/fourth"}")' in hub.files("lab/fourth")[CARD].decode()
 
 
-def test_what_must_be_private_is_not_pushed_where_all_can_see_it(hub: HubServer, tiny_encoder):
+def test_a_private_push_to_a_public_repository_is_refused(hub: HubServer, tiny_encoder):
     before = hub.commit(REPO, {"notes.txt": b""})
     with pytest.raises(ValueError, match="exists and is public: nothing was uploaded"):
         push_to_hub(tiny_encoder, REPO, private=True)

@@ -39,7 +39,7 @@ def test_amc_by_hand(tmp_path):
         ("a.asf", ":root", ":toor", r"a\.asf.*no skeleton"),
     ],
 )
-def test_an_amc_that_is_none(tmp_path, file, before, after, message):
+def test_invalid_amc_files_are_refused(tmp_path, file, before, after, message):
     (tmp_path / "a.asf").write_text(SKELETON)
     (tmp_path / "a.amc").write_text(MOTION)
     text = (tmp_path / file).read_text()

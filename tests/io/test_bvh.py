@@ -53,7 +53,7 @@ def test_positions_of_other_joints_replace_their_offset_or_add_to_it(tmp_path, p
         ("1 2 3 90", "1 2 inf 90", "line 15: got '1 2 inf"),
     ],
 )
-def test_a_bvh_that_is_none(tmp_path, before, after, message):
+def test_invalid_bvh_files_are_refused(tmp_path, before, after, message):
     assert before in LEG
     (tmp_path / "leg.bvh").write_text(LEG.replace(before, after))
     with pytest.raises(ValueError, match=rf"leg\.bvh.*{message}"):
@@ -136,7 +136,7 @@ def test_bvh_as_pybvh_reads_it():
     np.testing.assert_allclose(read(path).clips[0][0], theirs, atol=1e-4)
 
 
-def test_what_the_caller_says_of_the_offset(tmp_path, capsys):
+def test_root_offset_option_overrules_the_heuristic(tmp_path, capsys):
     from skelrep.cli.main import main
 
     path = tmp_path / "a.bvh"

@@ -194,7 +194,7 @@ def test_a_file_that_ends_early(tmp_path):
         read(tmp_path / "a.c3d")
 
 
-def test_damage_is_an_error_and_nothing_else():
+def test_damaged_files_raise_only_documented_errors():
     sound = by_hand(84, True)
     rng = np.random.default_rng(0)
     refused = 0

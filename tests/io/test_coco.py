@@ -59,7 +59,7 @@ def test_ids_that_do_not_hold(tmp_path, columns, reason):
     assert poses.clips[0].shape == (2, 6, 17, 2) and kept_apart(poses)
 
 
-def test_images_without_anybody_are_frames(tmp_path):
+def test_images_without_persons_count_as_frames(tmp_path):
     entries = [entry for entry in results(people=1) if entry["image_id"] not in ("2.jpg", "3.jpg")]
     assert (
         np.isnan(read(saved(tmp_path / "a.json", entries)).clips[0][0, :, 0, 0]).tolist()

@@ -63,14 +63,14 @@ def test_members_of_our_own_file_that_are_damaged(tmp_path, member, content):
         read(tmp_path / "a.npz")
 
 
-def test_an_array_of_ctrgcn_that_is_none(tmp_path):
+def test_invalid_ctrgcn_arrays_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", x_train=np.ones(3), y_train=np.ones(3))
     changed(tmp_path / "a.npz", "x_train.npy", b"no array")
     with pytest.raises(ValueError, match=r"a\.npz.*'x_train'"):
         read(tmp_path / "a.npz")
 
 
-def test_lists_that_stand_for_billions_of_items(tmp_path):
+def test_nested_lists_with_billions_of_items_are_refused(tmp_path):
     nested = ["ha"]
     for _ in range(40):
         nested = [nested, nested]

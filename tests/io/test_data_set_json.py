@@ -33,7 +33,7 @@ def test_azure_kinect(tmp_path):
     assert named.skeleton == poses.skeleton
 
 
-def test_azure_kinect_that_is_none(tmp_path):
+def test_invalid_azure_kinect_files_are_refused(tmp_path):
     content = {"frames": [{"bodies": [{"joint_positions": [[1, 2]] * 32}]}]}
     with pytest.raises(ValueError, match=r"a\.json.*\(32, 3\) numbers are expected"):
         read(saved(tmp_path / "a.json", content))

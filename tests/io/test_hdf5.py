@@ -1,4 +1,4 @@
-"""HDF5 of SLEAP and DeepLabCut: values, persons, scores, and files that are none."""
+"""HDF5 of SLEAP and DeepLabCut: values, persons, scores, and other files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_deeplabcut_as_pandas_writes_it(tmp_path, persons):
     np.testing.assert_allclose(poses.scores[0][:, [0, 1, 2, 4, 5]], expected[..., 2], rtol=1e-6)
 
 
-def test_files_that_are_none(tmp_path):
+def test_files_of_another_format_are_refused(tmp_path):
     h5py = pytest.importorskip("h5py", reason="h5py is not installed")
     (tmp_path / "a.h5").write_bytes(b"no hdf5 at all")
     with pytest.raises(ValueError, match=r"a\.h5 is damaged or no HDF5 file of a pose tracker"):
@@ -92,7 +92,7 @@ def test_slp(tmp_path):
     assert poses.scores[0][1, 5].tolist() == [1, 1, 1]
 
 
-def test_slp_that_is_none(tmp_path):
+def test_damaged_slp_files_are_refused(tmp_path):
     pytest.importorskip("h5py", reason="h5py is not installed")
     slp(tmp_path / "a.slp", PARTS, [])
     with pytest.raises(ValueError, match="a.slp holds no instance"):

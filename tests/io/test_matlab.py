@@ -1,4 +1,4 @@
-"""MATLAB files: arrays as SciPy writes and reads them, and damage that is an error and nothing else."""
+"""MATLAB files: arrays as SciPy writes and reads them, and damaged files, which raise only documented errors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_other_versions_and_contents(tmp_path):
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_damage_is_an_error_and_nothing_else(tmp_path, compressed):
+def test_damaged_files_raise_only_documented_errors(tmp_path, compressed):
     io = pytest.importorskip("scipy.io")
     io.savemat(tmp_path / "a.mat", {"d_skel": RNG.normal(size=(20, 3, 7))}, do_compression=compressed)
     sound = (tmp_path / "a.mat").read_bytes()

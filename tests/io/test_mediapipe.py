@@ -55,7 +55,7 @@ def test_world_landmarks(results):
     np.testing.assert_allclose(poses.scores[0][0], WORLD[..., 3], rtol=1e-6)
 
 
-def test_frames_without_anybody_and_with_two():
+def test_frames_without_persons_and_with_two():
     two = {"pose_world_landmarks": [points(WORLD[0]), points(WORLD[1])]}
     poses = from_mediapipe([None, legacy(None), two, {"pose_world_landmarks": []}])
     assert np.isfinite(poses.clips[0]).all(axis=(2, 3)).tolist() == [[False, False, True, False]] * 2
@@ -146,6 +146,6 @@ def test_files_of_one_frame_each(tmp_path):
         ([{"landmarks": [None] * 33}], "x, y, z"),
     ],
 )
-def test_landmarks_that_are_none(tmp_path, content, message):
+def test_invalid_landmarks_are_refused(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         read(saved(tmp_path / "a.json", content))

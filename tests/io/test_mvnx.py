@@ -1,4 +1,4 @@
-"""Xsens MVNX: segments, calibration frames, two subjects, and files that are none."""
+"""Xsens MVNX: segments, calibration frames, two subjects, and invalid files."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_two_subjects_and_a_gap(tmp_path):
         ),
     ],
 )
-def test_files_that_are_none(tmp_path, before, after, message):
+def test_files_of_another_format_are_refused(tmp_path, before, after, message):
     text = document(subject("Anna", POINTS[0]))
     assert before in text
     (tmp_path / "a.mvnx").write_text(text.replace(before, after))

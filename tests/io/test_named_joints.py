@@ -59,7 +59,7 @@ def test_freemocap_by_frame(tmp_path, wrap):
         ({"0": {}, "1": {}}, "nobody is seen in any of its 2 frames"),
     ],
 )
-def test_positions_that_are_none(tmp_path, positions, message):
+def test_invalid_positions_are_refused(tmp_path, positions, message):
     with pytest.raises(ValueError, match=message):
         read(saved(tmp_path / "a.json", {"positions": positions}))
 

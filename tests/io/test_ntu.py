@@ -1,4 +1,4 @@
-"""NTU RGB+D: bodies, names, splits, and what is left out."""
+"""NTU RGB+D: bodies, names, splits, and files that are left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""numpy's own files: what is written comes back, arrays of any order, CTR-GCN."""
+"""numpy's own files: round trips, axis orders, CTR-GCN."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_npy_round_trip(count, sizes, channels, data):
         assert_same(read(Path(folder) / "poses.npy", skeleton=THREE, layout=layout), poses)
 
 
-def test_write_says_what_it_cannot(tmp_path):
+def test_write_refuses_other_suffixes_and_unequal_shapes(tmp_path):
     ragged = Poses([np.ones((1, 2, 3, 3)), np.ones((1, 4, 3, 3))], THREE)
     with pytest.raises(ValueError, match=r"2 clips have 2 shapes.*write a\.npz"):
         write(ragged, tmp_path / "a.npy")
@@ -95,7 +95,7 @@ def test_array_shapes(tmp_path):
     assert_same(read(tmp_path / "archive.npy", skeleton=THREE, fps=25), batch)
 
 
-def test_arrays_that_are_none(tmp_path):
+def test_invalid_arrays_are_refused(tmp_path):
     def complaint(name: str, **options) -> str:
         with pytest.raises(ValueError, match=name) as caught:
             read(tmp_path / name, **options)

@@ -86,7 +86,7 @@ def test_people_keep_the_ids_of_a_tracker(tmp_path):
     np.testing.assert_allclose(first_joint(poses), [[500, 503], [900, 903]])
 
 
-def test_people_without_ids_are_matched_and_it_is_said(tmp_path):
+def test_people_without_ids_are_matched_with_a_warning(tmp_path):
     for number in range(6):
         people = [triples(walker(0, number)), triples(walker(1, number))]
         saved(tmp_path / f"{number}_keypoints.json", frame(*(people if number % 2 else people[::-1])))
@@ -133,7 +133,7 @@ def test_alphapose_in_the_format_of_cmu(tmp_path):
     assert poses.skeleton.name == "openpose-18" and first_joint(poses) == [[9, 10, 11]]
 
 
-def test_folders_that_are_none(tmp_path):
+def test_other_folders_are_refused(tmp_path):
     saved(tmp_path / "a_0_keypoints.json", {"bodies": []})
     with pytest.raises(ValueError, match=r"a_0_keypoints\.json"):
         read(tmp_path)
@@ -162,7 +162,7 @@ def test_numbers_that_follow_no_order_are_asked_about(tmp_path):
         read(tmp_path)
 
 
-def test_recordings_of_several_frames_are_clips_of_their_own(tmp_path):
+def test_recordings_of_several_frames_are_separate_clips(tmp_path):
     """Even where their names are numbered, and the format is said."""
     for number in (1, 2):
         saved(tmp_path / f"clip_{number}.json", [frame(triples(walker(0, t))) for t in range(3 + number)])

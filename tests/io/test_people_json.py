@@ -237,7 +237,7 @@ def test_frame_numbers_and_times_are_time(tmp_path):
     assert poses.fps == 25 and poses.clips[0].shape[1] == 8
 
 
-def test_a_variable_rate_is_resampled_and_said(tmp_path):
+def test_a_variable_rate_is_resampled_with_a_warning(tmp_path):
     times = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.06, 60))
     content = [{"time": time, "people": [mmpose(100 * time, 0)]} for time in times]
     with pytest.warns(UserWarning, match="resampled"):
@@ -261,7 +261,7 @@ def test_a_variable_rate_is_resampled_and_said(tmp_path):
         ([[{"x": 1, "y": 2, "z": 3}] * 5], "array of 5 joints"),
     ],
 )
-def test_json_that_is_none(tmp_path, content, message):
+def test_invalid_json_is_refused(tmp_path, content, message):
     path = saved(tmp_path / "a.json", content)
     with pytest.raises(ValueError, match=r"a\.json") as caught:
         read(path)

@@ -1,4 +1,4 @@
-"""PKU-MMD: what comes back from a folder as the downloads are, and what is said of one that is not."""
+"""PKU-MMD: folders as they are downloaded, and errors for other folders."""
 
 import warnings
 
@@ -86,7 +86,7 @@ def test_part_two_in_other_folders(tmp_path):
     assert poses.info["xsub_train"].tolist() == [True, True, False, False]
 
 
-def test_intervals_without_anybody(part_one):
+def test_intervals_without_persons_are_left_out(part_one):
     root, recordings = part_one
     labels = root / "Label" / "Train_Label_PKU_final" / "0002-L.txt"
     labels.write_text("3,2,12,2\n4,40,50,2\n5,9,9,2\n")

@@ -1,4 +1,4 @@
-"""`.pose` files by their library, and what is said where the library is missing or the file is none."""
+"""`.pose` files by their library, and the errors if the library is missing or the file is invalid."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_pose(tmp_path):
     assert read(tmp_path / "b.pose").clips[0][1, 0, 0].tolist() == [298, -299, -300]  # the second, y and z turned
 
 
-def test_pose_files_that_are_none(tmp_path):
+def test_other_pose_files_are_refused(tmp_path):
     write_pose(tmp_path / "a.pose", {"LEFT_HAND_LANDMARKS": ["WRIST", "THUMB"]})
     with pytest.raises(
         ValueError, match=r"a\.pose .*its components are LEFT_HAND_LANDMARKS, none of them a body's pose"

@@ -1,4 +1,4 @@
-"""`read` of any file and folder."""
+"""`read` for files and folders of any format."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_nothing_to_read(tmp_path):
     (tmp_path / "plain").write_text("1")
     with pytest.raises(ValueError, match=r"has no suffix.*pass format= one of .*npy"):
         read(tmp_path / "plain")
-    with pytest.raises(ValueError, match=r"no format is called 'piskl'; did you mean 'pyskl'\? \(known: .*npy, npz"):
+    with pytest.raises(ValueError, match=r"there is no format 'piskl'; did you mean 'pyskl'\? \(known: .*npy, npz"):
         read(tmp_path / "plain", format="piskl")
     for format in (reader.name for reader in READERS):
         with pytest.raises((ValueError, ModuleNotFoundError), match=r"plain|pip install 'skelrep\["):

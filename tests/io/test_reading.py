@@ -72,7 +72,7 @@ def test_labels_and_subjects_from_folders(tree):
     assert poses.labels.tolist() == ["jump", "jump", "wave", "wave"]
     assert poses.info["subject"].tolist() == ["s1", "s2", "s1", "s2"]
     assert read(tree, labels="folder:-1").labels.tolist() == ["s1", "s2", "s1", "s2"]
-    with pytest.raises(ValueError, match="a.npz does not lie in a folder"):
+    with pytest.raises(ValueError, match="a.npz is not in a folder"):
         read(tree / "wave" / "s1", labels="folder:1")
     with pytest.raises(ValueError, match="holds no folders whose names could be labels"):
         read(tree / "wave" / "s1", labels="folder")

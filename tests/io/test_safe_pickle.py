@@ -1,4 +1,4 @@
-"""The unpickler reads data of every protocol, and nothing that a file can say makes it do anything else."""
+"""The unpickler reads data of every protocol, and no content of a file makes it do anything else."""
 
 import collections
 import copyreg

@@ -143,7 +143,7 @@ def test_the_body_model_is_an_option_of_read_and_of_the_command_line(tmp_path, m
     assert main(["convert", "a_poses.npz", "joints.npz", "-q"]) == 1
 
 
-def test_a_tree_that_is_none(tmp_path):
+def test_invalid_trees_are_refused(tmp_path):
     model = body_model(tmp_path / "body.npz")
     model["kintree_table"][0, 5] = 9
     np.savez(tmp_path / "body.npz", **model)

@@ -132,7 +132,7 @@ def test_labels_of_persons_are_no_labels_of_clips(tmp_path):
         assert read(tmp_path / "a.csv").labels is None
 
 
-def test_what_columns_were_taken_for_is_said_where_they_may_be_something_else(tmp_path):
+def test_ambiguous_columns_give_a_warning(tmp_path):
     rows = [((5, i), body(i)) for i in range(4)]
     (tmp_path / "a.csv").write_text(wide(rows, ["id", "frame"]))
     with pytest.warns(UserWarning, match="'id' for the person, 'frame' for the frame"):

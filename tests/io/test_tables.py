@@ -1,4 +1,4 @@
-"""CSV and Parquet: what the columns' names mean, round trips, `skelrep convert`, and tables that are none."""
+"""CSV and Parquet: meanings of column names, round trips, `skelrep convert`, and tables that are refused."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_columns_without_names(tmp_path):
         ("a.x,a.y\n1," + "9" * 200_000 + "\n", "is no table of text"),
     ],
 )
-def test_tables_that_are_none(tmp_path, text, message):
+def test_other_tables_are_refused(tmp_path, text, message):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(ValueError, match=rf"a\.csv.*{message}|{message}.*a\.csv"):
         read(tmp_path / "a.csv")
@@ -185,7 +185,7 @@ def test_a_table_that_would_fill_the_memory(tmp_path):
         read(tmp_path / "a.csv")
 
 
-def test_parquet_files_that_are_none(tmp_path):
+def test_other_parquet_files_are_refused(tmp_path):
     arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     parquet = pytest.importorskip("pyarrow.parquet")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no table PAR1")
@@ -222,7 +222,7 @@ def test_what_is_declared(tmp_path):
         with pytest.raises(ValueError, match="scale must be a number, or one for each of the 3 axes"):
             read(tmp_path / "a.npz", scale=scale)
     Poses(poses.clips, COCO).save(tmp_path / "b.npz")
-    with pytest.raises(ValueError, match=r"b\.npz holds no scores, so that min_score=0.5 cannot be asked"):
+    with pytest.raises(ValueError, match=r"b\.npz has no scores, so min_score=0.5 cannot be applied"):
         read(tmp_path / "b.npz", min_score=0.5)
 
 
@@ -253,7 +253,7 @@ def test_a_real_csv():
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_ids_that_a_table_could_not_tell_apart_are_refused(tmp_path, suffix):
+def test_ambiguous_ids_are_refused(tmp_path, suffix):
     poses = Poses([np.ones((1, 3, 2, 3), np.float32)] * 3, custom(["a", "b"]), ["one", "two", "one"])
     with pytest.raises(ValueError, match=r"1 ids .*\(one\)"):
         write(poses, tmp_path / f"a{suffix}")

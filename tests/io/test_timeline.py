@@ -44,7 +44,7 @@ def test_the_rate_is_that_of_neighbours(fps, digits, gap):
 
 
 @pytest.mark.parametrize(("unit", "name"), [(1, "time"), (1e3, "time_ms"), (1e6, "timestamp_usec"), (1e9, "t (ns)")])
-def test_units_by_the_rate_that_they_give(unit, name):
+def test_time_units_are_decided_by_the_resulting_frame_rate(unit, name):
     times = 1.7e9 + np.arange(50) / 30
     times = np.round(times * unit) if unit > 1 else times
     assert timeline(times=times).fps == pytest.approx(30, rel=1e-3)
@@ -63,7 +63,7 @@ def test_file_numbers_that_are_timestamps():
 
 
 @pytest.mark.parametrize("fps", [29.97, 23.976, 12.5])
-def test_rates_that_are_no_whole_numbers_stay(fps):
+def test_fractional_frame_rates_are_kept(fps):
     assert timeline(times=np.arange(1000) / fps).fps == pytest.approx(fps, rel=1e-6)
 
 
@@ -127,7 +127,7 @@ def test_one_moment_and_none():
 
 
 @pytest.mark.parametrize("times", [[0, 1e300, 2e300, -1e308], [0, 5e-324, 1e-323, 1, 1e18]])
-def test_times_that_are_none(times):
+def test_invalid_times_are_refused(times):
     with pytest.raises(ValueError, match=r"row \d has no finite time|one of them may be wrong"):
         timeline(times=times)
     with pytest.raises(ValueError):

@@ -51,7 +51,7 @@ def test_joints_of_low_confidence_are_missing(tmp_path):
     assert missing[..., [3, 9]].all() and missing.sum() == 2 * 5
 
 
-def test_two_people_who_change_sides_keep_their_identities(tmp_path):
+def test_identities_are_kept_when_two_people_change_sides(tmp_path):
     images = [picture((30 + 3 * i, 30), (130 - 3 * i, 90)) for i in range(30)]
     poses = read(write_video(tmp_path / "pair.mp4", images), pose_model=Squares())
     assert len(poses.clips[0]) == 2 and poses.person_ids == [("0", "1")]

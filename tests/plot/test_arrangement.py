@@ -66,7 +66,7 @@ def test_persons_who_meet_for_a_moment_stay_where_they_were():
     assert (shifts(clip, TRUNK, "auto") == 0).all()
 
 
-def test_absent_persons_have_no_place():
+def test_absent_persons_have_no_row():
     clip = crowd((0, 0), (0, 0), (0, 0))
     clip[1] = np.nan
     moves = shifts(clip, TRUNK, "auto")

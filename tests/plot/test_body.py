@@ -1,4 +1,4 @@
-"""Which way is up, left and front, and which joints are joined."""
+"""Directions up, left and front, and the lines between joints."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_range_keeps_the_times_of_the_clip():
             np.testing.assert_allclose(path.vertices, expected.vertices)
 
 
-def test_a_range_in_which_nobody_is_seen_is_refused():
+def test_a_range_without_persons_is_refused():
     clip = walking(frames=60).clips[0].copy()
     clip[:, 30:] = np.nan
     poses = Poses([clip], COMMON, fps=30.0)

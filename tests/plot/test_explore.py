@@ -1,4 +1,4 @@
-"""The explorer page: what is in it always, and what it does where a Chromium and playwright are at hand."""
+"""The explorer page: its content, and its behaviour if Chromium and playwright are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels and further columns by id, and sets of poses out of others."""
+"""Labels and further columns by id, and concatenation of sets of poses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Poses: the door, the columns, windows and files."""
+"""Poses: construction, columns, windows and files."""
 
 import itertools
 import os
@@ -306,7 +306,7 @@ def test_concatenate_what_does_not_belong_together():
         Poses.concatenate([some(), Poses([clip()], other)])
 
 
-def test_concatenate_with_a_selection_of_nothing():
+def test_concatenate_with_an_empty_selection():
     flat = Poses([clip(channels=2)], HAND, labels=["a"])
     same(Poses.concatenate([flat, flat[:0]]), flat)
     same(Poses.concatenate([flat[:0], flat]), flat)

@@ -39,7 +39,7 @@ def test_unknown_clips_get_the_given_label():
     assert (classifier.is_known(rows) == (classifier.predict(rows, unknown="?") != "?")).all()
 
 
-def test_it_is_an_estimator(tiny_encoder):
+def test_the_classifier_is_a_scikit_learn_estimator(tiny_encoder):
     rows, labels = rows_of_classes(10)
     classifier = Classifier(tiny_encoder, C=0.1)
     copy = clone(classifier)

@@ -85,7 +85,7 @@ def test_a_table_of_ones_own_needs_only_start_and_end(tmp_path):
         ("a.txt", "", (".csv", "a.txt")),
     ],
 )
-def test_errors_name_the_file_and_the_place(tmp_path, name, text, facts):
+def test_errors_name_the_file_and_the_line(tmp_path, name, text, facts):
     (tmp_path / name).write_text(text)
     with pytest.raises(ValueError) as error:
         Events.load(tmp_path / name)

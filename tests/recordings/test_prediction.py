@@ -41,7 +41,7 @@ def test_parts_of_a_recording_make_the_same_segments(classifier, monkeypatch):
             np.testing.assert_array_equal(column, expected)
 
 
-def test_persons_have_segments_of_their_own(classifier):
+def test_each_person_has_separate_segments(classifier):
     squat, kick = session([("squat", 6.0)]), session([("kick", 6.0)])
     both = Poses([np.concatenate([squat.clips[0], kick.clips[0]])], squat.skeleton, fps=20, person_ids=[("ann", "bob")])
     found = classifier.segments(both, per="person", reject=False)

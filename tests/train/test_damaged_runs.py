@@ -1,4 +1,4 @@
-"""A run's folder that is damaged, or that another process trains in."""
+"""Damaged run folders, and a run folder in use by another process."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_damaged_description_is_refused(run, corpus, tmp_path, name, content):
 
 
 @pytest.mark.parametrize("sources", [{}, [1], [{"name": "a", "clips": 1}], [{"name": "a", "clips": 1, "hours": "2"}]])
-def test_sources_that_are_none_are_refused_by_export(run, tmp_path, sources):
+def test_invalid_sources_are_refused_by_export(run, tmp_path, sources):
     (run / "corpus.json").write_text(json.dumps({"sources": sources}))
     with pytest.raises(ValueError, match=r"corpus\.json is damaged: its sources"):
         export(run, tmp_path / "out")

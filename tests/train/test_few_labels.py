@@ -1,4 +1,4 @@
-"""Drawing few labels: sizes, classes, groups and chance."""
+"""Drawing few labels: sizes, classes, groups and randomness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A damaged training corpus is refused when it is opened, with what does not fit."""
+"""A damaged training corpus is refused when it is opened; the error names the fault."""
 
 from __future__ import annotations
 
