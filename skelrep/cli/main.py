@@ -25,6 +25,7 @@ from skelrep.cli.options import add_common
 from skelrep.cli.output import say
 from skelrep.cli.pictures import COMMANDS as pictures_commands
 from skelrep.cli.poses import COMMANDS as poses_commands
+from skelrep.cli.recordings import COMMANDS as recordings_commands
 from skelrep.cli.skipping import check_report, finish
 from skelrep.cli.training import COMMANDS as training_commands
 from skelrep.messages import nearest
@@ -37,6 +38,7 @@ EXIT_CODES = """exit codes:
 COMMANDS: tuple[Command, ...] = (
     *embedding_commands,
     *classification_commands,
+    *recordings_commands,
     *evaluation_commands,
     *info_commands,
     *poses_commands,

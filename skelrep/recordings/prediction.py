@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from skelrep.encoder import Encoder
 from skelrep.poses import Poses
 from skelrep.recordings.events import Event
 from skelrep.recordings.segments import Segmenter, SegmentRules
@@ -28,11 +29,10 @@ class Track(NamedTuple):
     rows: np.ndarray  # (n, D)
 
 
-def tracks(classifier: Classifier, poses: Poses, per: Per) -> list[Track]:
-    """Embeddings of clips, person by person or of all persons together."""
+def tracks_of(encoder: Encoder, poses: Poses, per: Per, options: dict[str, Any]) -> list[Track]:
+    """Embeddings of clips, person by person or of all persons together; `options` are those of `Encoder.embed`."""
     if per not in ("clip", "person"):
         raise ValueError(f"per must be 'clip' or 'person', got {per!r}")
-    encoder, options = classifier.loaded_encoder(), classifier.embedding_options()
     if per == "clip":
         return [Track("", np.arange(len(poses)), encoder.embed(poses, **options))]
     found = encoder.embed_persons(poses, **options)
@@ -55,7 +55,7 @@ def clip_events(classifier: Classifier, poses: Poses, *, per: Per = "clip", reje
         ValueError: as `embed`.
     """
     found: list[tuple[int, Event]] = []
-    for track in tracks(classifier, poses, per):
+    for track in tracks_of(classifier.loaded_encoder(), poses, per, classifier.embedding_options()):
         probabilities = classifier.predict_proba(track.rows)
         known = classifier.is_known(track.rows) | (not reject)
         for clip, row, is_known in zip(track.clips.tolist(), probabilities, known):
@@ -94,13 +94,14 @@ def segment_events(
     stride = window / 4 if stride is None else stride
     rules = SegmentRules(smooth=window / 2, shortest=window / 2) if rules is None else rules
     labels = [str(label) for label in classifier.classes_]
+    encoder, options = classifier.loaded_encoder(), classifier.embedding_options()
     for recording in poses:
         windows = recording.windows(window, stride)
         starts, ends = windows.info["start"].tolist(), windows.info["end"].tolist()
         open_tracks: dict[str, Segmenter] = {}
         for first in range(0, len(windows), _AT_ONCE):
             part = windows[first : first + _AT_ONCE]
-            for track in tracks(classifier, part, per):
+            for track in tracks_of(encoder, part, per, options):
                 known = classifier.is_known(track.rows) | (not reject)
                 probabilities = classifier.predict_proba(track.rows) * known[:, None]
                 if track.person not in open_tracks:
