@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from skelrep.io import azure_kinect, coco, mediapipe, named_joints, nw_ucla, openpose, panoptic, people_json
-from skelrep.io.json_files import Family, reader
-from skelrep.io.people import Recording
+from skelrep.io.json_clips import as_rows, clips_in
+from skelrep.io.json_files import Family, reader, recordings_in
+from skelrep.io.people import Recording, poses_of
+from skelrep.io.reader import ReadOptions
+from skelrep.io.tables.json_rows import read_table, table_in
+from skelrep.poses import Poses
 
 _MODULES = (openpose, coco, mediapipe, azure_kinect, panoptic, nw_ucla, named_joints)
 #: The more specific first: the last understands frames of persons in most structures.
@@ -15,8 +20,11 @@ FAMILIES: tuple[Family, ...] = (*(module.FAMILY for module in _MODULES), people_
 
 
 def recognises(content: Any) -> bool:
-    """Whether any family recognises the content."""
-    return any(family.recognises(content) for family in FAMILIES)
+    """Whether any family recognises the content, or the first of the clips in it."""
+    content = as_rows(content)
+    clips = clips_in(content)
+    content = content if clips is None else clips[0].content
+    return table_in(content) is not None or any(family.recognises(content) for family in FAMILIES)
 
 
 def recordings(content: Any) -> list[Recording]:
@@ -32,4 +40,18 @@ def recordings(content: Any) -> list[Recording]:
     )
 
 
-READERS = (*(module.READER for module in _MODULES), reader(Family("json", recognises, recordings, frame_files=True)))
+ANY = Family("json", recognises, recordings, frame_files=True)
+
+
+def poses_in(content: Any, path: Path, options: ReadOptions) -> Poses:
+    """The poses in a content of any kind, which was read at a path.
+
+    Raises:
+        ValueError: if it is of no known kind, or damaged.
+    """
+    if table_in(content) is not None:
+        return read_table(content, path, options)
+    return poses_of(recordings_in(ANY, content, f"{path}"), f"{path}", path.stem, options)
+
+
+READERS = (*(module.READER for module in _MODULES), reader(ANY))

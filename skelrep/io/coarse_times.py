@@ -116,7 +116,7 @@ def _frames_within(
         frame = np.zeros(len(moment), dtype=int)
         for at in range(int(moment.max()) + 1):
             rows = np.flatnonzero(moment == at)
-            frame[rows] = turns([str(ids[row]) for row in rows])
+            frame[rows] = turns([str(ids[int(row)]) for row in rows])
         return frame
     order = np.argsort(moment, kind="stable")
     found = frames_of_rows(None, [poses[int(row)] for row in order])

@@ -37,9 +37,9 @@ def read_hdf5(path: Path, options: ReadOptions) -> Poses:
     try:
         with h5py.File(path, "r") as file:
             if "tracks" in file and "node_names" in file:
-                names, clip, scores = _sleap(file)
+                names, persons, clip, scores = _sleap(file)
             elif (table := _table_of(file)) is not None:
-                names, clip, scores = _deeplabcut(table)
+                names, persons, clip, scores = _deeplabcut(table)
             else:
                 raise ValueError(
                     f"it holds {', '.join(list(file)[:8]) or 'nothing'}; expected the tracks and node_names of SLEAP's "
@@ -50,14 +50,14 @@ def read_hdf5(path: Path, options: ReadOptions) -> Poses:
     clip = absent_as_nan(clip)
     scores = None if scores is None else [np.nan_to_num(scores)]
     skeleton = resolve(names if options.skeleton is None else options.skeleton, len(names))
-    return Poses([clip], skeleton, [path.stem], scores=scores)
+    return Poses([clip], skeleton, [path.stem], scores=scores, person_ids=[tuple(persons)] if any(persons) else None)
 
 
 READER = Reader("hdf5", (".h5", ".hdf5"), read_hdf5)
 
 
-def _sleap(file: Any) -> tuple[list[str], np.ndarray, np.ndarray | None]:
-    """Tracks (tracks, 2, nodes, frames), as SLEAP writes them for MATLAB."""
+def _sleap(file: Any) -> tuple[list[str], list[str | None], np.ndarray, np.ndarray | None]:
+    """Tracks (tracks, 2, nodes, frames), as SLEAP writes them for MATLAB: nodes, tracks, poses, scores."""
     names = [_text(name) for name in file["node_names"][()]]
     tracks = file["tracks"]
     if tracks.ndim != 4 or tracks.shape[1] not in (2, 3) or tracks.shape[2] != len(names):
@@ -71,7 +71,9 @@ def _sleap(file: Any) -> tuple[list[str], np.ndarray, np.ndarray | None]:
         scores = np.where(np.isnan(scores) & ~np.isnan(clip).any(axis=-1), np.float32(1), scores)
     seen = ~np.isnan(clip).all(axis=(1, 2, 3))
     seen[0] |= not seen.any()
-    return names, clip[seen], None if scores is None else scores[seen]
+    tracked = [_text(name) for name in file["track_names"][()].ravel()] if "track_names" in file else []
+    persons = [name or None for name, kept in zip(tracked, seen) if kept] if len(tracked) == len(clip) else []
+    return names, persons or [None] * int(seen.sum()), clip[seen], None if scores is None else scores[seen]
 
 
 def _table_of(file: Any) -> Any:
@@ -79,7 +81,7 @@ def _table_of(file: Any) -> Any:
     return next((group["table"] for group in file.values() if hasattr(group, "keys") and "table" in group), None)
 
 
-def _deeplabcut(table: Any) -> tuple[list[str], np.ndarray, np.ndarray | None]:
+def _deeplabcut(table: Any) -> tuple[list[str], list[str | None], np.ndarray, np.ndarray | None]:
     """Rows of (index, values); the columns' levels (scorer, perhaps individual, body part, axis) lie in attributes."""
     blocks, labels = [], []
     bounded(len(table), sum(int(np.prod(table.dtype[name].shape)) for name in table.dtype.names))
@@ -115,7 +117,7 @@ def _deeplabcut(table: Any) -> tuple[list[str], np.ndarray, np.ndarray | None]:
         if len(line.position) == len(clip[0]):
             clip = line.place(clip[:, np.argsort(line.moment)], axis=1)
             scores = None if scores is None else line.place(scores[:, np.argsort(line.moment)], axis=1)
-    return parts, clip, scores
+    return parts, [person or None for person in persons], clip, scores
 
 
 def _parts_of_all(columns: dict[tuple[str, ...], int], persons: Sequence[str]) -> list[str]:

@@ -69,7 +69,7 @@ def read_content(family: Family, path: Path, options: ReadOptions) -> Poses:
     try:
         return poses_of(_recordings(family, path), f"{path}", path.stem, options)
     finally:
-        _loaded.cache_clear()  # a large file is not held after it was read
+        forget()
 
 
 def load(path: Path) -> Any:
@@ -85,13 +85,35 @@ def load(path: Path) -> Any:
     return content
 
 
+def forget() -> None:
+    """Lets go of the last file's content: a large one is not held after it was read."""
+    _loaded.cache_clear()
+
+
 @functools.lru_cache(maxsize=1)
 def _loaded(path: Path, changed: int, size: int) -> Any:
     """The content, or the error, so that a large file that is no JSON is looked at once as well."""
     try:
-        return json.loads(path.read_bytes())
+        return parsed(path.read_bytes())
     except (ValueError, RecursionError) as error:
         return ValueError(f"{path} is no JSON ({error})")
+
+
+def parsed(text: bytes) -> Any:
+    """The content of JSON, or the list of the contents of JSON lines.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data") or b"\n" not in text:
+            raise
+        try:
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError:
+            raise error from None
 
 
 def as_list(value: Any, what: str) -> list:

@@ -4,7 +4,8 @@
      "person_ids": [null], "zeros": "coordinates", "info": {"subject": 3}, "poses": [...], "scores": [...]}
 
 `poses` is persons x frames x joints x channels, `scores` persons x frames x joints; null is what was not seen. All but
-`poses` and `skeleton` or `joints` may be absent.
+`poses` and `skeleton` or `joints` may be absent. Lines of other JSON, as frames or detections of a tracker, are read as
+a list of them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from skelrep.files import replacing
+from skelrep.io import any_json
+from skelrep.io.json_files import parsed
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, resolve
@@ -56,7 +59,7 @@ def _as_lists(array: np.ndarray) -> list:
 
 
 def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
-    """Reads what `write_json_lines` writes, clip by clip.
+    """Reads what `write_json_lines` writes, clip by clip, or any other JSON that is cut into lines.
 
     Args:
         path: The file.
@@ -68,6 +71,9 @@ def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
     Raises:
         ValueError: for a line that is no such object; its number is given.
     """
+    if _are_rows(path):
+        yield any_json.poses_in(parsed(path.read_bytes()), path, options)
+        return
     with path.open(encoding="utf-8-sig") as file:
         first, last = options.clips or (0, None)
         for number, line in enumerate(itertools.islice(file, first, last), start=first + 1):
@@ -79,10 +85,25 @@ def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
                 raise ValueError(f"{path}, line {number}: no clip as an object of JSON ({error})") from error
 
 
-def count(path: Path, options: ReadOptions) -> int:
-    """Number of lines, each of which is a clip or empty."""
+def count(path: Path, options: ReadOptions) -> int | None:
+    """Number of lines, each of which is a clip or empty; None for other JSON in lines."""
+    if _are_rows(path):
+        return None
     with path.open("rb") as file:
         return sum(1 for _ in file)
+
+
+def _are_rows(path: Path) -> bool:
+    """Whether the first line is an object of JSON, but no clip as `write_json_lines` writes one."""
+    with path.open(encoding="utf-8-sig") as file:
+        first = next((line for line in file if line.strip()), "")
+    try:
+        content = parsed(first.encode())
+        if isinstance(content, dict) and "poses" in content:
+            return False
+        return any_json.recognises(content) or any_json.recognises([content])
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def _from_object(found: dict[str, Any], name: str, options: ReadOptions) -> Poses:
@@ -107,4 +128,4 @@ def _from_object(found: dict[str, Any], name: str, options: ReadOptions) -> Pose
     )
 
 
-READER = Reader("jsonl", (".jsonl",), read_json_lines, count=count)
+READER = Reader("jsonl", (".jsonl", ".ndjson"), read_json_lines, count=count)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.io.key_names import compact, of_role
 from skelrep.io.sources import Sources
 from skelrep.messages import nearest, warn
 from skelrep.poses import Poses
@@ -20,11 +21,11 @@ from skelrep.poses.joining import Join
 SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val", "valid": "val"}
 SPLITS |= {"validation": "val", "eval": "test"}
 _TABLES = (".csv", ".tsv", ".txt")
-_IDS = ("id", "clip", "name", "file", "filename", "path", "video", "sample")
-_VALUES = {
-    "label": ("label", "class", "action", "activity", "exercise", "category", "target"),
-    "subject": ("subject", "person", "actor", "participant", "performer"),
-}
+_DELIMITERS = ",;\t|"
+# Roles of the columns that may name a clip, and of those that may hold a value (see `skelrep.io.key_names`).
+_IDS = ("clip", "image", "joint name", "number")
+_VALUES = {"label": ("label",), "subject": ("subject", "person")}
+_FOLDERS = ("folder", "foldername", "directory", "dir", "subfolder")
 
 
 class Column:
@@ -48,7 +49,7 @@ class Column:
             self.level = _level(found, int(said[7:]) if ":" in said else None, what)
         elif (split := _table_and_column(str(said))) is not None:
             self.table = split[0]
-            self.join = Join(_read_table(*split, what, found), what)
+            self.join = Join(_read_table(*split, what, found), what, str(found.root.resolve()))
         elif isinstance(said, str):
             self.column = said
         else:
@@ -138,39 +139,54 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
         raise FileNotFoundError(f"there is no file {path} to take {what}s from")
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
+    delimiter = max(_DELIMITERS, key=first.count)
     if delimiter not in first:
         delimiter = " "
     rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
     if not rows:
         raise ValueError(f"{path} is empty")
     header, columns = [cell.lower() for cell in rows[0]], ", ".join(rows[0])[:500]
-    ids = next((header.index(name) for name in _IDS if name in header), None)
-    wanted = [column.lower()] if column else _VALUES.get(what, (what,))
-    at = next((header.index(name) for name in wanted if name in header), None)
+    stems = {file.stem for file in found.files} | {PurePosixPath(name).stem for name in found.names().values()}
+    wanted = [at for role in _VALUES.get(what, ()) for at in of_role(rows[0], role)]
+    if column or not wanted:
+        wanted = [header.index(name) for name in ((column or what).lower(),) if name in header]
+    at = wanted[0] if wanted else None
+    ids = _column_of_ids(rows, stems, at)
     if column and at is None:
         raise ValueError(f"{path} has no column {column!r}{nearest(column, rows[0])} (it has: {columns})")
     named = ids is not None or at is not None
     if at is None:
         if len(header) != 2:
             raise ValueError(
-                f"{path} has the columns {columns}, none of which is called {' or '.join(wanted[:3])}; "
-                f"name one as {path.name}:COLUMN"
+                f"{path} has the columns {columns}, none of which is called {what}; name one as {path.name}:COLUMN"
             )
         at = 1 - (ids or 0)
     ids = (1 if at == 0 else 0) if ids is None else ids
-    stems = {file.stem for file in found.files} | set(found.names().values())
     body = rows[1:] if named or PurePosixPath(rows[0][ids]).stem not in stems else rows
     if short := next(
         (i for i, row in enumerate(body, start=len(rows) - len(body) + 1) if len(row) <= max(ids, at)), None
     ):
         raise ValueError(f"{path}, line {short}: it has too few cells; expected {columns}")
+    folder = next((i for i, name in enumerate(rows[0]) if compact(name) in _FOLDERS and i not in (ids, at)), None)
+    if folder is not None and body is not rows and not any("/" in row[ids] for row in body):
+        body = [[*row[:ids], f"{row[folder]}/{row[ids]}", *row[ids + 1 :]] for row in body]
     values: dict[str, str] = {}
     for row in body:
         if values.setdefault(row[ids], row[at]) != row[at]:
             found = " and ".join(repr(value[:100]) for value in (values[row[ids]], row[at]))
             raise ValueError(f"{path} gives {row[ids][:100]!r} two {what}s, {found}")
     return dict(zip(values, _plain(list(values.values())).tolist()))
+
+
+def _column_of_ids(rows: Sequence[Sequence[str]], stems: set[str], value: int | None) -> int | None:
+    """The column that names a clip or file: of those called so, the one that names most of the files that are read."""
+    named = [at for at in dict.fromkeys(at for role in _IDS for at in of_role(rows[0], role)) if at != value]
+
+    def known(at: int) -> int:
+        cells = [row[at].replace("\\", "/") for row in rows[1:] if len(row) > at]
+        return sum(bool({PurePosixPath(cell).stem, PurePosixPath(cell).name} & stems) for cell in cells)
+
+    return max(named, key=known, default=None)
 
 
 def _plain(values: list[str]) -> np.ndarray:

@@ -119,6 +119,11 @@ def _rows(entries: list[Any]) -> tuple[list[Any], When] | None:
     return [rows[key] for key in keys], When(numbers, None, None)
 
 
+def _is_by_name(value: Any) -> bool:
+    """Whether a value is a person that stands under its id or name: {"frame": 0, "Anna": {"nose": [x, y], ...}}."""
+    return isinstance(value, Mapping) and is_person(value)
+
+
 def people_in(frame: Mapping[str, Any]) -> Any:
     """The list (or dict by id) of persons in a frame, or None."""
     keys = list(frame)
@@ -135,6 +140,8 @@ def _people(frame: Any, certain: bool = True) -> list[Named]:
             several = people_of(frame)
             return [one for one in [person_of(frame)] if one] if several is None else several
         inside = people_in(frame)
+        if inside is None:
+            inside = {key: value for key, value in frame.items() if _is_by_name(value)} or None
         if isinstance(inside, Mapping):  # by id
             found = [
                 person_of(inside[key], None if isinstance(inside[key], list) else key)

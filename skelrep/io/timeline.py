@@ -36,6 +36,8 @@ _TIMESTAMP = 1e9
 _JITTER = 0.3
 # A recording of which less than one frame in so many is there is none.
 _FEWEST_GIVEN = 1000
+# Numbers that step by less, as 1, 2, 1, count frames.
+_SHORTEST_STEP = 8
 # Times that fit no grid are interpolated, but not across a pause longer than this many periods.
 _PAUSE = 3.5
 # Nanoseconds since 1970 are 1e18; differences of larger numbers do not fit into 64 bits.
@@ -147,6 +149,10 @@ def timeline(
     if (frames != np.round(frames)).any():
         return _from_times(frames, unit) if times is None else _from_times(times, unit)
     numbers, first, moment = np.unique(frames, return_index=True, return_inverse=True)
+    if times is None and _are_times(numbers):
+        found = _from_times(frames, unit)
+        step = f"its frame numbers step by {np.diff(numbers).min():g} to {np.diff(numbers).max():g}"
+        return found._replace(note="; ".join(filter(None, [f"{step} and are taken for times", found.note])))
     gaps = np.diff(numbers).astype(np.int64)
     step = int(np.gcd.reduce(gaps)) if len(gaps) else 1
     position = (numbers - numbers[0]) / step if len(numbers) else numbers
@@ -217,6 +223,16 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
                 words[2 * frame + 1] = ""
             recordings[row] = re.sub(r"(?<=[\W_])[\W_]+", "", "".join(words)).strip("_-. ")
     return recordings, numbers
+
+
+def _are_times(numbers: np.ndarray) -> bool:
+    """Whether whole numbers step as milliseconds do (33, 34, 33), rather than by a number of frames."""
+    gaps = np.diff(numbers)
+    if len(gaps) < 4:
+        return False
+    typical = np.median(gaps)
+    uneven = np.gcd.reduce(gaps.astype(np.int64)) < typical / 4 and (gaps == typical).mean() < 0.8
+    return bool(typical >= _SHORTEST_STEP and uneven and (np.abs(gaps - typical) <= 0.2 * typical).mean() >= 0.8)
 
 
 def _finite(values: Any, what: str) -> np.ndarray:

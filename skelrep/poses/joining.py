@@ -16,16 +16,26 @@ class Join:
     """A table of values by id, and which of its rows belong to clips.
 
     An id of the table matches the clip that is called so, or the file that the clip is in; with or without a suffix
-    ("wave/a.json" and "wave/a"), and without folders ("a" and "wave/a") where that is clear.
+    ("wave/a.json" and "wave/a"), without folders ("a" and "wave/a") or with more of them ("/data/wave/a.json") where
+    that is clear.
     """
 
-    def __init__(self, values: Mapping[Any, Any], what: str) -> None:
-        """Takes the values by the table's ids, and what a value is, for messages."""
+    def __init__(self, values: Mapping[Any, Any], what: str, root: str = "") -> None:
+        """Takes the values by the table's ids, what a value is, for messages, and the folder that files are below."""
         self.what = what
+        self.root = PurePosixPath(root.replace("\\", "/")).parts
         self.values = {str(key).replace("\\", "/").removeprefix("./"): value for key, value in values.items()}
         self.bare = _unique({key: _without_suffix(key) for key in self.values})
         self.tails = _unique({key: PurePosixPath(key).name for key in self.values})
         self.stems = _unique({key: _without_suffix(PurePosixPath(key).name) for key in self.values})
+        self.ends: dict[str, set[str]] = {}  # ends of ids, and these without their suffixes
+        self.cut_ends: dict[str, set[str]] = {}
+        for key in self.values:
+            parts = PurePosixPath(key).parts
+            for i in range(len(parts)):
+                end = "/".join(parts[i:])
+                self.ends.setdefault(end, set()).add(key)
+                self.cut_ends.setdefault(_without_suffix(end), set()).add(key)
         self.used: dict[str, str] = {}
 
     def column(self, ids: Sequence[str], files: Sequence[str] | None = None) -> np.ndarray:
@@ -74,6 +84,22 @@ class Join:
                         "write the folders too"
                     )
                 return key
+        for candidate, may_match_cut in exact:
+            key = self._ending_in(candidate, self.ends) or (
+                self._ending_in(candidate, self.cut_ends) if may_match_cut else None
+            )
+            if key is not None:
+                self.used.setdefault(key, file)
+                return key
+        return None
+
+    def _ending_in(self, file: str, ends: Mapping[str, set[str]]) -> str | None:
+        """The only id that ends in a path, with as many folders above it as are needed to tell."""
+        parts = (*self.root, *PurePosixPath(file).parts)
+        for length in range(len(PurePosixPath(file).parts), len(parts) + 1):
+            found = ends.get("/".join(parts[-length:]), set())
+            if len(found) < 2:
+                return next(iter(found), None)
         return None
 
 

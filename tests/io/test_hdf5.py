@@ -32,7 +32,7 @@ def test_sleap(tmp_path):
         file["node_names"] = np.array(PARTS, dtype="S")
         file["track_names"] = np.array(["a", "b", "c"], dtype="S")
     poses = read(tmp_path / "a.analysis.h5")
-    assert poses.skeleton.joints == ("nose", "left_shoulder", "right_shoulder")
+    assert poses.skeleton.joints == ("nose", "left_shoulder", "right_shoulder") and poses.person_ids == [("a", "b")]
     np.testing.assert_allclose(poses.clips[0], tracks[:2].transpose(0, 3, 2, 1), rtol=1e-6)
     assert poses.scores is not None
     np.testing.assert_allclose(poses.scores[0], scores[:2].swapaxes(1, 2), rtol=1e-6)

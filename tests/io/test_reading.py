@@ -87,6 +87,33 @@ def test_folders_called_like_splits_are_splits(tmp_path):
     assert read(tmp_path, split="train", labels="folder").ids == ["train/jump/b", "train/wave/a"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{}.npz",
+        "./{}",
+        "data/{}.npz",
+        "/home/somebody/data/{}.mp4",
+        "C:\\videos\\{}.avi",
+    ],
+)
+def test_labels_by_paths_with_other_folders_and_suffixes(tree, tmp_path, path):
+    clips = ["wave/s1/a", "wave/s2/b", "jump/s1/a", "jump/s2/c"]
+    written = [path.format(clip.replace("/", "\\") if "\\" in path else clip) for clip in clips]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["id,file,label", *(f"{i},{name},{i + 5}" for i, name in enumerate(written))]))
+    assert read(tree, labels=table).labels.tolist() == [7, 8, 5, 6]
+    if path.endswith((".mp4", ".avi")):
+        with pytest.warns(UserWarning, match="2 of 4 ids in the table of labels are of no clip"):
+            assert read(tree / "wave", labels=table).labels.tolist() == [5, 6]
+
+
+def test_labels_by_folder_and_file(tree, tmp_path):
+    rows = ["wave/s1,a.npz,5", "wave/s2,b.npz,6", "jump/s1,a.npz,7", "jump/s2,c.npz,8"]
+    (tmp_path / "labels.csv").write_text("\n".join(["folder,filename,activity", *rows]))
+    assert read(tree, labels=tmp_path / "labels.csv").labels.tolist() == [7, 8, 5, 6]
+
+
 def test_labels_from_a_table(tree, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("file,action,subject\nwave/s1/a.npz,4,x\nwave/s2/b,4,y\njump/s1/a.npz,7,x\nc.csv,7,y\n")

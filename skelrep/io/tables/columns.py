@@ -191,6 +191,8 @@ def keys_of(names: Sequence[str]) -> dict[str, list[int]]:
     for role, other in (("frame", "image"), ("person", "number"), ("time", "time")):
         if role not in keys and (found := [at for at in of_role(names, other) if at not in keys.get("clip", ())]):
             keys[role] = found[:1]
+    if {"clip", "person", "person_id"} <= {*names}:  # as `write_table` writes them
+        keys |= {"person": [names.index("person")], "person_name": [names.index("person_id")]}
     times = of_role(names, "time")
     rest = [at for at in times if unit_of(names[at]) == 1e-9]
     if rest and rest != times[:1] and unit_of(names[times[0]]) == 1:  # ROS: secs and nsecs

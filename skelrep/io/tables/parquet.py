@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from skelrep.io.reader import ReadOptions
+from skelrep.io.tables.array_cells import read_array_cells
 from skelrep.io.tables.columns import columns_of
 from skelrep.io.tables.rows import Rows, clips_of
 from skelrep.memory_budget import bounded
@@ -23,7 +24,15 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
             names = [str(name) for name in file.schema_arrow.names]
             if twice := [name for name, count in Counter(names).items() if count > 1]:
                 raise ValueError(f"{path} has the column {twice[0]!r} more than once; remove or rename one of them")
-            columns = columns_of(names)
+            try:
+                columns = columns_of(names)
+            except ValueError:
+                kinds = [str(field.type) for field in file.schema_arrow]
+                if not any(kind.startswith(("list", "large_list", "fixed_size_list", "struct")) for kind in kinds):
+                    raise
+                bounded(file.metadata.num_rows, len(names), 100)
+                rows = [list(row.values()) for row in file.read().to_pylist()]
+                return read_array_cells(path, names, rows, options)
             picked = [names[at] for at in columns.picked]
             # Runs of one value take no room in the file, but do so in memory.
             bounded(file.metadata.num_rows, len(picked))

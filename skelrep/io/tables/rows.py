@@ -88,7 +88,7 @@ def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
         scores.append(np.nan_to_num(clip[..., -1]) if SCORE in kinds else None)
         clips.append(clip[..., : len(kinds) - (SCORE in kinds)])
         rates.append(line.fps if line is not None else rows.fps)
-        persons.append(track_names)
+        persons.append(_names_of(track_names, rows.texts, picked))
         for key in ("subject", "camera"):
             if key in rows.texts:
                 info[key].append(rows.texts[key][picked[0]])
@@ -108,8 +108,21 @@ def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
         _one_rate(path, rates),
         None if scores[0] is None else scores,
         {key: _numbers_or_texts(column) for key, column in info.items()},
-        person_ids=[tuple(names) for names in persons] if people > 1 or "person" in rows.texts else None,
+        person_ids=persons if people > 1 or ("person" in rows.texts and not _is_unnamed(rows)) else None,
     )
+
+
+def _names_of(persons: list[str], texts: dict[str, list[str]], picked: np.ndarray) -> tuple[str | None, ...]:
+    """What the persons of a clip are called, which a table of skelrep's own says beside their numbers."""
+    if "person_name" not in texts:
+        return tuple(persons)
+    called = {texts["person"][row]: texts["person_name"][row] or None for row in picked}
+    return tuple(called.get(person) for person in persons)
+
+
+def _is_unnamed(rows: Rows) -> bool:
+    """Whether the persons of a table of skelrep's own have numbers, but no names."""
+    return _is_own(rows) and "person_name" not in rows.texts and "frame" in rows.texts
 
 
 def _say_what_was_guessed(path: Path, rows: Rows) -> None:

@@ -11,6 +11,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from skelrep.io.reader import ReadOptions
+from skelrep.io.tables.array_cells import has_arrays, read_array_cells
 from skelrep.io.tables.bare import bare_poses
 from skelrep.io.tables.blocks import Header, header_of
 from skelrep.io.tables.columns import columns_of
@@ -60,7 +61,8 @@ def is_table(path: Path) -> bool:
         first, second = (head.rows + head.rows[:1])[:2]
         if all(map(_is_number, first)):
             return len(first) >= 10 and len(second) in (0, len(first))
-        columns_of(first)
+        if not has_arrays(second):
+            columns_of(first)
     except (ValueError, csv.Error):
         return False
     return True
@@ -110,6 +112,9 @@ def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
         try:
             header = Header(columns_of(lines.rows[0]), lines.skipped + 1, len(lines.rows[0]))
         except ValueError as error:
+            if len(lines.rows) > 1 and has_arrays(lines.rows[1]):
+                rows = lines.split(itertools.chain(head[lines.skipped + 1 :], file))
+                return read_array_cells(path, lines.rows[0], rows, options)
             raise ValueError(f"{path}: {error}") from None
     else:
         header = header._replace(rows=lines.skipped + header.rows)

@@ -16,7 +16,7 @@ from skelrep.poses import Poses
 
 
 def write_table(poses: Poses, path: Path) -> None:
-    """Writes ids, labels, coordinates and scores as `.csv` or `.parquet`, in the columns that `read_csv` reads.
+    """Writes ids, labels, persons, coordinates and scores as `.csv` or `.parquet`, in columns that `read_csv` reads.
 
     The skeleton's parents and the columns of `info` are not kept; skelrep's `.npz` keeps everything.
 
@@ -36,7 +36,11 @@ def write_table(poses: Poses, path: Path) -> None:
     columns: dict[str, np.ndarray] = {"clip": np.repeat(poses.ids, counts)}
     if poses.labels is not None:
         columns["label"] = np.repeat(poses.labels, counts)
-    columns |= {"person": person, "frame": frame}
+    columns["person"] = person
+    if poses.person_ids is not None:
+        named = [(name or "", clip.shape[1]) for names, clip in zip(poses.person_ids, poses.clips) for name in names]
+        columns["person_id"] = np.repeat([name for name, _ in named], [frames for _, frames in named])
+    columns["frame"] = frame
     if poses.fps is not None:
         columns["time"] = frame / poses.fps
     points = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in poses.clips])
