@@ -203,8 +203,8 @@ def _rows_of_joints(array: np.ndarray, joints: int | None, channels: str | None)
         return array.reshape(frames, joints, -1)
     if width in (2, 3, 4) and likely_layouts((frames + 1, *array.shape), joints):
         raise ValueError(
-            f"an array of shape {array.shape} is a single pose (V, C); a clip of it is array[None], and one of several "
-            "poses np.stack(poses)"
+            f"an array of shape {array.shape} is a single pose (joints, channels); expected a clip (frames, joints, "
+            "channels), such as np.stack makes of several poses"
         )
     known = [f"{known.name} x {n}" for known in SKELETONS.values() for n in (2, 3) if width == n * len(known)]
     raise ValueError(

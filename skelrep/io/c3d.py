@@ -30,8 +30,8 @@ _INTEL, _DEC, _MIPS = 84, 85, 86  # the processor that wrote the numbers
 def read_c3d(path: Path, options: ReadOptions) -> Poses:
     """Reads the points of a `.c3d`, if their labels are names of joints.
 
-    Labels beyond the 255 of `POINT:LABELS` stand in `LABELS2` and so on. An empty unit is guessed by the size of the
-    body, with a warning; with `scale=` coordinates of such a file are taken as they are.
+    Labels beyond the 255 of `POINT:LABELS` stand in `LABELS2` and so on. An empty or unknown unit is guessed by the
+    size of the body, with a warning; with `scale=` coordinates of such a file are taken as they are.
 
     Args:
         path: The file.
@@ -42,7 +42,7 @@ def read_c3d(path: Path, options: ReadOptions) -> Poses:
         One clip (1, T, V, 3) in metres by the file's unit, at its rate.
 
     Raises:
-        ValueError: if the file is damaged, its unit is unknown, or its labels are no joints (they are listed).
+        ValueError: if the file is damaged, or its labels are no joints (they are listed).
     """
     parameters, points, seen = _contents(path.read_bytes())
     labels = _labels(parameters, points.shape[1])
@@ -50,19 +50,15 @@ def read_c3d(path: Path, options: ReadOptions) -> Poses:
     points[~seen] = np.nan
     clip = absent_as_nan(points[None])
     unit = _text(parameters, "UNITS")
-    if unit:
-        if unit.lower() not in METRES:
-            raise ValueError(
-                f"the unit of {path} is {unit!r}; known are m, dm, cm, mm, in, ft and their names in words; "
-                "correct POINT:UNITS"
-            )
+    if unit.lower() in METRES:
         clip = clip * np.float32(METRES[unit.lower()])
     elif options.scale is None:
+        said = f"{path} names the unit {unit!r}, which is not known" if unit else f"{path} names no unit"
         name, factor = metres_by_body(clip, skeleton)
         if factor is None:
-            warn(f"{path} names no unit and its body is of no plausible size; coordinates are taken as they are")
+            warn(f"{said}, and its body is of no plausible size; coordinates are taken as they are (pass scale=)")
         else:
-            warn(f"{path} names no unit; by the size of the body it is {name} (pass scale= if it is another)")
+            warn(f"{said}; by the size of the body it is {name} (pass scale= if it is another)")
             clip = clip * np.float32(factor)
     fps = _number(parameters, "RATE")
     return Poses([clip], skeleton, [path.stem], fps=fps if fps and np.isfinite(fps) and fps > 0 else None)

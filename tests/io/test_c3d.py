@@ -112,8 +112,12 @@ def test_a_body_of_no_plausible_size(tmp_path):
 
 def test_an_unknown_unit(tmp_path):
     write_c3d(tmp_path / "b.c3d", LABELS, unit="furlong")
-    with pytest.raises(ValueError, match=r"the unit of .*b\.c3d is 'furlong'; known are m, dm, cm, mm, in"):
-        read(tmp_path / "b.c3d")
+    with pytest.warns(UserWarning, match=r"b\.c3d names the unit 'furlong'.*it is millimetres \(pass scale="):
+        poses = read(tmp_path / "b.c3d")
+    write_c3d(tmp_path / "a.c3d", LABELS)
+    np.testing.assert_allclose(poses.clips[0], read(tmp_path / "a.c3d").clips[0], rtol=1e-5)
+    raw = read(tmp_path / "b.c3d", scale=0.5).clips[0]
+    np.testing.assert_allclose(raw, 500 * poses.clips[0], rtol=1e-4)
 
 
 # -- files of other processors, and integers: made here, since no library writes them -------------------------------

@@ -67,7 +67,7 @@ def test_frames_without_persons_and_with_two():
 
 
 def test_landmarks_in_the_picture_have_to_be_scaled():
-    with pytest.warns(UserWarning, match=r"fractions of a picture.*scale=\(width, height\)"):
+    with pytest.warns(UserWarning, match=r"fractions of a picture.*scale=\(1920, 1080\)"):
         poses = from_mediapipe(PICTURE)
     np.testing.assert_array_equal(poses.clips[0][0], PICTURE[..., :3])
     with warnings.catch_warnings():

@@ -63,7 +63,8 @@ def test_npy_round_trip(count, sizes, channels, data):
         write(poses, Path(folder) / "poses.npy")
         # Three persons and more could be another order of axes, and need it said.
         layout = None if sizes[0] <= 2 else "MTVC" if count == 1 else "NMTVC"
-        assert_same(read(Path(folder) / "poses.npy", skeleton=THREE, layout=layout), poses)
+        again = read(Path(folder) / "poses.npy", skeleton=THREE, layout=layout, channels="xyz"[:channels])
+        assert_same(again, poses)
 
 
 def test_write_refuses_other_suffixes_and_unequal_shapes(tmp_path):

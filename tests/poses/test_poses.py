@@ -350,7 +350,7 @@ def test_from_array_knows_three_four_and_five_axes(shape, clips, inner):
     ("array", "options", "message"),
     [
         (np.ones((6, 11)), {}, r"shape \(6, 11\) has no axis of joints.* \(11 numbers\).* \(T, V, C\)"),
-        (np.ones((V, 3)), {}, r"shape \(4, 3\) is a single pose .* array\[None\]"),
+        (np.ones((V, 3)), {}, r"shape \(4, 3\) is a single pose .*expected a clip"),
         (np.ones((6, 75)), {"skeleton": None}, r"\(6, 75\) .* skeleton= .*\(75 numbers may be ntu-25 x 3"),
         (np.ones((1, 1, 1, 6, V, 3)), {}, "is no clip"),
         (np.ones((3, 6, V, 3)), {}, 'would hold 3 persons; pass layout="NTVC" .clips, frames, joints, channels.'),
