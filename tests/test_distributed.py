@@ -1,4 +1,4 @@
-"""Training in several processes: steps on parts of a batch equal those on the whole, and `torchrun` writes a model.
+"""Training in several processes: steps on parts of a batch equal those on the whole, and `torchrun` writes a model."""
 
 from __future__ import annotations
 
