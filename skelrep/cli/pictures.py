@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skelrep.cli.command import Command, number, one_of, positive
+from skelrep.cli.command import Command, UsageError, number, one_of, positive
 from skelrep.cli.options import add_embedding, add_reading, embedding_options, load_encoder, read_poses
 from skelrep.cli.output import report
 from skelrep.cli.stored import rows_of
@@ -44,10 +44,21 @@ def _add_plot(parser: ArgumentParser) -> None:
         help="where to draw several persons; auto keeps their positions unless they overlap or are far apart "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--overlay",
+        action="store_true",
+        help="CLIP is a video: draw the detected skeletons on it, as OUT.mp4",
+    )
+    parser.add_argument("--events", metavar="FILE", help="with --overlay: a table of labels with start and end times")
     add_reading(parser)
 
 
 def _plot(arguments: Namespace) -> None:
+    if arguments.overlay:
+        _overlay(arguments)
+        return
+    if arguments.events is not None:
+        raise UsageError("--events needs --overlay")
     from skelrep.plot import save
 
     poses = read_poses(arguments.poses, arguments)
@@ -68,6 +79,21 @@ def _plot(arguments: Namespace) -> None:
         {"output": arguments.output, "clip": clip.ids[0], "clips": len(poses)},
         f"{clip.ids[0]}{others} -> {arguments.output}",
     )
+
+
+def _overlay(arguments: Namespace) -> None:
+    from skelrep.plot import overlay
+    from skelrep.recordings import Events
+
+    events = None if arguments.events is None else Events.load(arguments.events)
+    overlay(
+        arguments.poses,
+        arguments.output,
+        pose_model=arguments.pose_model,
+        events=events,
+        show_progress=False if arguments.quiet else None,
+    )
+    report(arguments, {"output": arguments.output}, f"{arguments.poses} -> {arguments.output}")
 
 
 def _index(poses: Poses, clip: str | None) -> int:
@@ -123,6 +149,7 @@ COMMANDS = (
             "plot clips.npz --clip 3 -o clip.gif",
             "plot clips.npz -o strip.png --view 90",
             "plot long.npz --start 60 --end 80 -o part.mp4",
+            "plot squat.mp4 --overlay -o check.mp4  # the detected skeletons on the video",
         ),
         _add_plot,
         _plot,

@@ -5,4 +5,5 @@ from __future__ import annotations
 from skelrep.plot.animation import animate as animate
 from skelrep.plot.confusion_matrix import confusion as confusion
 from skelrep.plot.drawing import draw as draw
+from skelrep.plot.overlay import overlay as overlay
 from skelrep.plot.saving import save as save

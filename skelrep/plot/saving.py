@@ -79,7 +79,7 @@ def save(
         if av is None:
             _write_gif(file, film, pictures_shown)
         else:
-            _write_mp4(file, film, pictures_shown, av)
+            write_mp4(file, film.rate, pictures_shown, av)
 
 
 def _write_gif(file: IO[bytes], film: Film, pictures: Iterable[np.ndarray]) -> None:
@@ -133,11 +133,11 @@ def _changed(before: np.ndarray | None, now: np.ndarray) -> tuple[int, int, int,
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-def _write_mp4(file: IO[bytes], film: Film, pictures: Iterable[np.ndarray], av: Any) -> None:
+def write_mp4(file: IO[bytes], rate: float, pictures: Iterable[np.ndarray], av: Any) -> None:
     """Writes H.264 if PyAV was built with it, else MPEG-4; players on all systems support both."""
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream(codec, rate=Fraction(film.rate).limit_denominator(1000))
+        stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1000))
         stream.pix_fmt = "yuv420p"
         for i, picture in enumerate(pictures):
             height, width = (side // 2 * 2 for side in picture.shape[:2])  # yuv420p needs even sides
