@@ -114,7 +114,7 @@ def _placed(found: Detections) -> Iterable[list[Sighting]]:
     everybody = [sighting for frame in found.people for sighting in frame]
     if not several or everybody[0].points.shape[1] < 3:
         return found.people
-    metres = np.nanmedian([_extent(s, s.points[:, :2]) / max(_extent(s, s.picture), 1e-9) for s in everybody])
+    metres = float(np.nanmedian([_extent(s, s.points[:, :2]) / max(_extent(s, s.picture), 1e-9) for s in everybody]))
     return [[_moved(sighting, metres) for sighting in frame] for frame in found.people]
 
 

@@ -75,6 +75,7 @@ class MediaPipePose:
         """The persons in one frame; see `PoseEstimator`."""
         if self._landmarker is None:
             self.begin()
+        assert self._landmarker is not None
         if self.model is None:
             result = self._landmarker.process(image)
         else:
@@ -85,8 +86,9 @@ class MediaPipePose:
         picture = people_in({"pose_landmarks": result.pose_landmarks})  # fractions of the picture
         size = (image.shape[1], image.shape[0])
         return [
-            Sighting(deep.points * UPRIGHT, flat.points[:, :2] * size, np.nan_to_num(flat.scores, nan=1.0))
+            Sighting(deep.points * UPRIGHT, flat.points[:, :2] * size, flat.scores)
             for deep, flat in zip(world, picture)
+            if flat.scores is not None
         ]
 
     def _bundled(self) -> Any:
