@@ -24,6 +24,8 @@ from skelrep.train.prepare import prepare
 from skelrep.train.recipes import Recipe, paper
 
 COMMON, NTU = SKELETONS["common-15"], SKELETONS["ntu-25"]
+#: What lines of a log say about time, which no two runs share.
+TIMES = {"seconds": 0.0, "data_fraction": 0.0, "clips_per_second": 0.0}
 METHOD = MethodConfig(projection=8, slots=24, neighbours=12, momentum=0.9, aggregated=4, start=0.5)
 
 

@@ -31,6 +31,7 @@ from tests.corpus_data import (
     ENVIRONMENT,
     METHOD,
     PYTHON,
+    TIMES,
     another_process,
     corpus_of,
     pairs,
@@ -77,7 +78,8 @@ def test_a_run_leaves_its_recipe_its_log_and_a_checkpoint(corpus, tmp_path):
     assert not encoder.training
     lines = log_of(tmp_path / "run")
     assert [line["step"] for line in lines] == [3, 6, 8]
-    names = {"step", "instance", "cross_modal", "cluster", "intra_modal", "total", "clips_per_second", "seven"}
+    names = {"step", "instance", "cross_modal", "cluster", "intra_modal", "total", "epoch", "learning_rate", "seven"}
+    names |= TIMES.keys()
     assert all(set(line) == names and line["seven"] == 7 for line in lines)
     assert all(np.isfinite(list(line.values())).all() for line in lines)
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
@@ -269,7 +271,7 @@ def test_an_interrupted_run_resumes_bit_exactly(make, folders, tmp_path):
         log.write('{"step": 4, "total": 0}\n{"step": 6, "tot')  # as if killed between the log and the checkpoint
     assert_same(whole, pretrain(recipe, corpus, tmp_path / "parts", save_every=2))
     one, two = log_of(tmp_path / "whole"), log_of(tmp_path / "parts")
-    assert [line | {"clips_per_second": 0} for line in one] == [line | {"clips_per_second": 0} for line in two]
+    assert [line | TIMES for line in one] == [line | TIMES for line in two]
     before = (tmp_path / "parts" / "checkpoint.pt").read_bytes()
     assert_same(whole, pretrain(recipe, corpus, tmp_path / "parts", save_every=2))  # nothing is left to do
     assert (tmp_path / "parts" / "checkpoint.pt").read_bytes() == before and log_of(tmp_path / "parts") == two
@@ -316,23 +318,40 @@ def test_a_killed_run_resumes_bit_exactly(make, folders, tmp_path):
     assert [line["total"] for line in one] == [line["total"] for line in two]
 
 
-def test_sigterm_saves_a_checkpoint_and_raises_stopped(corpus, tmp_path):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_signal_saves_a_checkpoint_and_raises_stopped(name, corpus, tmp_path):
+    if not hasattr(signal, name):
+        pytest.skip(f"this system has no {name}")
+    number = getattr(signal, name)
     recipe = small()
     whole = pretrain(recipe, corpus, tmp_path / "whole")
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     calls = []
 
     def ask(encoder):
         calls.append(encoder)
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(number)
         return {}
 
     with pytest.raises(Stopped, match="stopped at step 4 of 8; the same command resumes it from"):
         pretrain(recipe, corpus, tmp_path / "run", save_every=3, monitor=ask)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 4
     assert_same(whole, pretrain(recipe, corpus, tmp_path / "run"))
     assert [line["step"] for line in log_of(tmp_path / "run")] == [3, 4, 8]
+
+
+def test_a_run_stops_at_a_time_and_says_how_far_it_is(corpus, tmp_path):
+    lines = []
+    with pytest.raises(Stopped, match="stopped at step 1 of 8"):
+        pretrain(small(), corpus, tmp_path / "run", until=0.0)
+    pretrain(small(), corpus, tmp_path / "run", save_every=4, on_line=lambda *each: lines.append(each))
+    assert [(line["step"], steps) for line, steps, _ in lines] == [(4, 8), (8, 8)]
+    assert [left > 0 for *_, left in lines] == [True, False]
+    assert [line["epoch"] for line in log_of(tmp_path / "run")] == [
+        round(step * 6 / len(corpus), 3) for step in (1, 4, 8)
+    ]
+    assert all(0 <= line["data_fraction"] <= 1 for line in log_of(tmp_path / "run"))
 
 
 def test_signal_handlers_are_not_set_outside_the_main_thread(corpus, tmp_path):

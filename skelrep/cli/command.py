@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -89,6 +91,21 @@ def positive(text: str) -> float:
     if not 0 < (number := _number(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
     return number
+
+
+def moment(text: str) -> float:
+    """A time of this day or the next ("06:30"), or a date and a time, as seconds since 1970."""
+    now = datetime.datetime.now()
+    try:
+        if re.fullmatch(r"\d\d:\d\d", text):
+            then = datetime.datetime.combine(now, datetime.time.fromisoformat(text))
+            return (then if then > now else then + datetime.timedelta(days=1)).timestamp()
+        then = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a time such as 06:30 or 2026-11-30T06:30, got {text!r}") from None
+    if then.timestamp() <= now.timestamp():
+        raise argparse.ArgumentTypeError(f"must be in the future, got {text}")
+    return then.timestamp()
 
 
 def fraction(text: str) -> float:

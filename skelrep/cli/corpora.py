@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skelrep.cli.command import UsageError, one_of, whole
 from skelrep.cli.errors import shortened
 from skelrep.cli.options import embedding_options, reading_options
-from skelrep.cli.output import report, say
+from skelrep.cli.output import duration, is_terminal, report, say
 from skelrep.cli.skipping import new_report
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def embed_corpus(inputs: list[str], arguments: Namespace) -> None:
     document = {key: value for key, value in vars(summary).items() if key != "skipped"}
     done = f"{summary.rows} rows x {summary.dim} -> {summary.folder}"
     shards = f"{summary.finished} of {summary.shards} shards" if summary.finished < summary.shards else ""
-    made = f"{summary.made} shards made in {_duration(summary.seconds)}" if summary.made else "nothing was to be made"
+    made = f"{summary.made} shards made in {duration(summary.seconds)}" if summary.made else "nothing was to be made"
     report(arguments, document, f"{done} ({'; '.join(filter(None, (shards, made)))})")
 
 
@@ -114,7 +114,7 @@ class _Shown:
 
     def __init__(self, arguments: Namespace) -> None:
         self.quiet, self.log = arguments.quiet, arguments.log
-        self.terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.terminal = is_terminal()
         self.said: set[str] = set()
         self.last = time.monotonic()
         if self.log is not None and not Path(self.log).absolute().parent.is_dir():
@@ -151,7 +151,7 @@ def _text(progress: Progress) -> str:
     speed = progress.rows / progress.seconds if progress.seconds else 0.0
     return (
         f"embed: {100 * progress.fraction:.1f} %, shard {progress.made} of {progress.to_make}, {progress.rows} rows, "
-        f"{speed:.0f} rows/s, {_duration(left)} left, {progress.skipped} skipped"
+        f"{speed:.0f} rows/s, {duration(left)} left, {progress.skipped} skipped"
     )
 
 
@@ -169,9 +169,3 @@ def _line(progress: Progress) -> dict[str, Any]:
         "fraction": round(progress.fraction, 6),
         "elapsed": round(progress.seconds, 3),
     }
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

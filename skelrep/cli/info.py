@@ -1,8 +1,9 @@
-"""Summaries of models, poses, embeddings, corpora and runs: `info`."""
+"""Summaries of models, poses, embeddings, corpora and runs: `info`, `runs`."""
 
 from __future__ import annotations
 
 import json
+import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,6 +234,42 @@ def _json(path: Path) -> dict[str, Any]:
     return read_object(path) if path.exists() else {}
 
 
+def _add_runs(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="a folder with runs of `skelrep pretrain` in it or below it")
+
+
+def _runs(arguments: Namespace) -> None:
+    root = Path(arguments.folder)
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root}")
+    found = [path.parent for path in sorted(root.rglob("recipe.json"))]
+    if not found:
+        raise ValueError(f"{root} contains no run; `skelrep pretrain` writes one")
+    rows = [_run_row(folder, root) for folder in found]
+    if arguments.json:
+        print_json({"runs": rows}, arguments)
+        return
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [keys, *([f"{row.get(key, '')}" for key in keys] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    for line in cells:
+        show("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+def _run_row(folder: Path, root: Path) -> dict[str, Any]:
+    """The main facts of a run."""
+    facts = _run(folder)[0]
+    recipe, last = facts["recipe"], facts["last"]
+    clips = sum(source.get("clips", 0) for source in _listed(facts["corpus"], "sources"))
+    steps = recipe.get("steps") or -(-recipe.get("epochs", 0) * clips // recipe.get("batch", 1))
+    row = {"run": folder.relative_to(root).as_posix(), "step": last.get("step", 0), "of": steps}
+    shown = {"epoch": 1, "learning_rate": 6, "total": 3, "knn/fused": 2, "clips_per_second": 1}
+    row |= {key: round(last[key], digits) for key, digits in shown.items() if isinstance(last.get(key), (int, float))}
+    log = folder / "log.jsonl"
+    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(log.stat().st_mtime)) if log.exists() else "never"
+    return row | {"logged": changed, "state": "finished" if facts["finished"] else "not finished"}
+
+
 COMMANDS = (
     Command(
         "info",
@@ -244,5 +281,12 @@ COMMANDS = (
         ),
         _add_info,
         _info,
+    ),
+    Command(
+        "runs",
+        "list training runs with their progress",
+        ("runs experiments                        # every run below a folder",),
+        _add_runs,
+        _runs,
     ),
 )

@@ -26,6 +26,11 @@ def say(text: str, prefix: str = "skelrep: ") -> None:
         print(f"{prefix}{printable(text)}", file=sys.stderr)
 
 
+def is_terminal() -> bool:
+    """Whether stderr is a terminal, which shows bars that move."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def show(text: object) -> None:
     """Writes text to stdout."""
     print(printable(str(text)))
@@ -63,6 +68,13 @@ def aligned(entries: Sequence[dict[str, Any]]) -> list[str]:
     cells = [(str(entry["id"]), str(entry.get("label", "")), time) for entry, time in zip(entries, times)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths) if width).rstrip() for line in cells]
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it: "2 h 5 min", "40 s"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 def outline(facts: dict[str, Any], indent: str = "") -> str:

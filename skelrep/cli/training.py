@@ -7,9 +7,9 @@ import signal
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from skelrep.cli.command import Command, one_of, whole
+from skelrep.cli.command import Command, moment, one_of, whole
 from skelrep.cli.options import add_reading, reading_options, skeleton
-from skelrep.cli.output import report, say
+from skelrep.cli.output import duration, is_terminal, report, say
 
 
 def _add_prepare(parser: ArgumentParser) -> None:
@@ -86,6 +86,12 @@ def _add_pretrain(parser: ArgumentParser) -> None:
         metavar="STEPS",
         help="steps between checkpoints (default: %(default)s)",
     )
+    parser.add_argument(
+        "--until",
+        type=moment,
+        metavar="TIME",
+        help="save a checkpoint and stop at this time (06:30, 2026-11-30T06:30), with exit code 143 as for a signal",
+    )
     parser.add_argument("--device", help="cpu or cuda (default: the best one available)")
     parser.add_argument("--threads", type=whole, metavar="N", help="number of CPU threads")
 
@@ -108,6 +114,8 @@ def _pretrain(arguments: Namespace) -> None:
             device=arguments.device,
             monitor=arguments.monitor,
             save_every=arguments.save_every,
+            until=arguments.until,
+            on_line=None if arguments.quiet or is_terminal() else _show_line,
             show_progress=False if arguments.quiet else None,
         )
     except Stopped as stopped:
@@ -119,6 +127,16 @@ def _pretrain(arguments: Namespace) -> None:
         arguments,
         {"output": str(Path(arguments.output, "encoder")), "dim": encoder.dim},
         f"{encoder!r} -> {Path(arguments.output, 'encoder')}",
+    )
+
+
+def _show_line(line: dict[str, float], steps: int, left: float) -> None:
+    """A line of progress at each checkpoint, where no terminal shows a bar."""
+    accuracy = f", 1-NN {line['knn/fused']} %" if "knn/fused" in line else ""
+    say(
+        f"pretrain: step {line['step']} of {steps}, epoch {line['epoch']:.1f}, loss {line['total']:.3f}{accuracy}, "
+        f"{line['clips_per_second']} clips/s, {duration(left)} left",
+        prefix="",
     )
 
 

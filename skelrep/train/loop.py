@@ -36,7 +36,7 @@ from skelrep.train.recipes import Recipe
 
 
 class Stopped(Exception):
-    """The run was stopped by SIGTERM after saving a checkpoint, from which the same call resumes."""
+    """The run was stopped by a signal or at the time given by `until`; the same call resumes it from its checkpoint."""
 
 
 def pretrain(
@@ -47,6 +47,8 @@ def pretrain(
     method: Callable[[Encoder, MethodConfig], Method] = Method,
     save_every: int = 200,
     monitor: Callable[[Encoder], dict[str, float]] | None = None,
+    until: float | None = None,
+    on_line: Callable[[dict[str, float], int, float], object] | None = None,
     show_progress: bool | None = None,
 ) -> Encoder:
     """Trains an encoder without labels.
@@ -62,6 +64,8 @@ def pretrain(
             weights.
         save_every: Steps between checkpoints, log lines and calls of `monitor`.
         monitor: Called with the encoder; the numbers that it returns are written into the log.
+        until: When to save a checkpoint and stop, in seconds since 1970.
+        on_line: Called with each line of the log, the number of steps of the run, and an estimate of the seconds left.
         show_progress: A bar on stderr; by default only in a terminal or notebook.
 
     Returns:
@@ -70,7 +74,7 @@ def pretrain(
     Raises:
         ValueError: if the folder has a run of another recipe or corpus, or a damaged checkpoint; or if losses or
             weights are no longer finite (the last good checkpoint is kept).
-        Stopped: after SIGTERM.
+        Stopped: after SIGTERM or SIGUSR1, or at `until`.
     """
     recipe.check()
     device, processes, writes = corpus.device, distributed.processes(), distributed.rank() == 0
@@ -107,13 +111,15 @@ def pretrain(
             disable=True if not writes else None if show_progress is None else not show_progress,
         )
         sums: dict[str, Tensor] = {}
-        since, started = begin, time.monotonic()
+        since, started, preparing = begin, time.monotonic(), 0.0
         for step in bar:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * _schedule(step, steps, recipe)
 
             torch.manual_seed((recipe.seed * 10_000_019 + step) * processes + distributed.rank())
+            before_views = time.monotonic()
             first, second, clip = _views(recipe, corpus, step)
+            preparing += time.monotonic() - before_views
             with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
                 losses = forward(first, second, clip, step / steps)
             optimizer.zero_grad(set_to_none=True)
@@ -129,19 +135,28 @@ def pretrain(
                 bar.set_postfix({name: f"{total.item() / (done - since):.3f}" for name, total in sums.items()})
             at_interval = done % save_every == 0 or done == steps
             # All processes must stop at the same step, so the flag is synchronised, but only at checkpoints.
-            stopping = distributed.any_process(asked.is_set(), device) if processes == 1 or at_interval else False
+            due = asked.is_set() or (until is not None and time.time() >= until)
+            stopping = distributed.any_process(due, device) if processes == 1 or at_interval else False
             if not (at_interval or stopping):
                 continue
             _check_finite(module, sums["total"], done, folder)
             if log is not None:
                 seconds = time.monotonic() - started
                 line = {"step": done, **{name: total.item() / (done - since) for name, total in sums.items()}}
-                line |= {"clips_per_second": round((done - since) * recipe.batch / seconds, 1)}
+                line |= {
+                    "epoch": round(done * recipe.batch / len(corpus), 3),
+                    "learning_rate": optimizer.param_groups[0]["lr"],
+                    "seconds": round(seconds, 3),
+                    "data_fraction": round(preparing / seconds, 3),
+                    "clips_per_second": round((done - since) * recipe.batch / seconds, 1),
+                }
                 if monitor is not None and not stopping:
                     line |= monitor(_finished(encoder, recipe))
                 log.write(line)
                 _save(folder / "checkpoint.pt", module, optimizer, done)
-            sums, since, started = {}, done, time.monotonic()
+                if on_line is not None:
+                    on_line(line, steps, (steps - done) * seconds / (done - since))
+            sums, since, started, preparing = {}, done, time.monotonic(), 0.0
             if stopping and done < steps:
                 raise Stopped(f"stopped at step {done} of {steps}; the same command resumes it from {folder}")
     return _finished(encoder, recipe)
@@ -252,16 +267,18 @@ def _check_finite(method: Method, total: Tensor, step: int, folder: Path) -> Non
 
 @contextlib.contextmanager
 def _asked_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets while the block runs."""
+    """An event that SIGTERM and SIGUSR1, which queues send before a time limit, set while the block runs."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
         yield asked
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    signals = [signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
+    before = [signal.signal(each, lambda *_: asked.set()) for each in signals]
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in zip(signals, before):
+            signal.signal(each, handler)
 
 
 class _Log:

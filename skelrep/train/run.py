@@ -37,6 +37,8 @@ def run(
     device: str | None = None,
     monitor: str | os.PathLike | None = None,
     save_every: int = 200,
+    until: float | None = None,
+    on_line: Callable[[dict[str, float], int, float], object] | None = None,
     show_progress: bool | None = None,
 ) -> Encoder:
     """Pretrains with a recipe and writes the encoder into `folder`/encoder; resumes a run that was stopped there.
@@ -52,11 +54,13 @@ def run(
         monitor: Labelled poses on which the frozen encoder is evaluated at every checkpoint with 1-NN: test against
             train if the file has these splits, else each clip against all others.
         save_every: Steps between checkpoints.
+        until: As in `pretrain`.
+        on_line: As in `pretrain`.
         show_progress: A bar on stderr; by default only in a terminal or notebook.
 
     Raises:
         ValueError: for an unknown recipe or field, and as `Corpus.load` and `pretrain`.
-        Stopped: after SIGTERM.
+        Stopped: as `pretrain`.
     """
     if name not in RECIPES:
         raise ValueError(f"there is no recipe {name!r}; known recipes: {', '.join(RECIPES)}{nearest(name, RECIPES)}")
@@ -69,7 +73,14 @@ def run(
         corpus = Corpus.load(data, recipe.encoder, device_of_process)
         evaluate, protocol = (None, "") if monitor is None else _monitor(monitor, recipe.encoder)
         encoder = pretrain(
-            recipe, corpus, folder, save_every=save_every, monitor=evaluate, show_progress=show_progress
+            recipe,
+            corpus,
+            folder,
+            save_every=save_every,
+            monitor=evaluate,
+            until=until,
+            on_line=on_line,
+            show_progress=show_progress,
         ).cpu()
         if distributed.rank() == 0:
             encoder.config.training.update(_training(name, changes, recipe, corpus, folder, monitor, protocol))

@@ -72,6 +72,25 @@ def test_a_corpus_and_a_run(files, capsys):
     assert "recipe.json holds a list" in capsys.readouterr().err
 
 
+def test_runs_are_listed(files, capsys):
+    corpus = {"sources": [{"name": "a", "clips": 12}, {"name": "b", "clips": 4}]}
+    line = {"step": 20, "total": 1.23456, "epoch": 10.0, "learning_rate": 0.01, "clips_per_second": 99.96, "seconds": 1}
+    for name, recipe in (("x/one", {"steps": 40, "batch": 8}), ("two", {"epochs": 20, "batch": 6})):
+        Path(f"runs/{name}/encoder").mkdir(parents=True)
+        Path(f"runs/{name}/recipe.json").write_text(json.dumps(recipe))
+        Path(f"runs/{name}/corpus.json").write_text(json.dumps(corpus))
+    Path("runs/two/log.jsonl").write_text(json.dumps(line) + "\n")
+    Path("runs/two/encoder/config.json").write_text("{}")
+    assert main(["runs", "runs", "--json"]) == 0
+    two, one = json.loads(capsys.readouterr().out)["runs"]
+    assert (one["run"], one["step"], one["of"], one["state"]) == ("x/one", 0, 40, "not finished")
+    assert (two["run"], two["step"], two["of"], two["state"]) == ("two", 20, 54, "finished")
+    assert (two["total"], two["clips_per_second"]) == (1.235, 100.0)
+    assert main(["runs", "runs"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["run", "two", "x/one"]
+    assert main(["runs", "data"]) == 1 and main(["runs", "runs/two/encoder"]) == 1
+
+
 def test_check_names_what_is_unlikely_and_the_options_that_mend_it(poses, files, capsys):
     replace(poses, clips=[clip * 1000 for clip in poses.clips], fps=None).save("odd.npz")
     text = told(capsys, "odd.npz", "--check")
