@@ -91,8 +91,8 @@ def channels_of_all(arrays: Sequence[np.ndarray | None]) -> str | None:
     sizes = {None if array is None or array.ndim < 3 else array.shape[-1] for array in arrays}
     if len(arrays) < 2 or not sizes <= {3, 4} or len(sizes) != 1:
         return None
-    size = sizes.pop()
-    letters, note = judged(np.concatenate([array.reshape(-1, size) for array in arrays if array is not None]))
+    cells = [array.reshape(-1, array.shape[-1]) for array in arrays if array is not None]
+    letters, note = judged(np.concatenate(cells))
     if note is not None:
         warn(f"the channels of {len(arrays)} clips {note}")
     return letters
@@ -108,7 +108,7 @@ def as_array(poses: Any) -> np.ndarray | None:
     if hasattr(poses, "detach"):  # a torch tensor, without importing torch to say so
         poses = poses.detach().cpu().float().numpy()  # numpy knows no bfloat16
     if isinstance(poses, np.ma.MaskedArray) and poses.dtype.kind in "fiu":
-        return poses.astype(np.result_type(poses.dtype, np.float32)).filled(np.nan)
+        return np.ma.filled(poses.astype(np.result_type(poses.dtype, np.float32)), np.nan)
     if isinstance(poses, np.ndarray) and poses.dtype != object:
         return poses
     return _numbers(poses) if _is_nested(poses) else None

@@ -89,7 +89,8 @@ def test_what_is_masked_or_none_is_missing():
     hidden[3:6, 7] = True
     expected = np.where(hidden, np.nan, BODY)
     masked = np.ma.masked_array(BODY, hidden)
-    nothing = np.where(hidden, None, BODY)
+    nothing = BODY.astype(object)
+    nothing[hidden] = None
     for array in (masked, nothing, nothing.tolist(), [masked], masked.filled(-1)):
         poses = as_poses(array, skeleton="ntu-25")
         np.testing.assert_allclose(poses.clips[0][0], expected, atol=1e-6)

@@ -254,9 +254,15 @@ def _assembled(recording: Recording) -> tuple[np.ndarray, np.ndarray | None, Tim
     if len(shapes) > 1 or len(next(iter(shapes))) != 2:
         raise ValueError(f"people have keypoints of several shapes: {', '.join(map(str, sorted(shapes)[:5]))}")
     has_scores = all(person.scores is not None for person in people)
-    if not has_scores and _third_is_score(people):
-        people_of = [[Person(p.track, p.points[:, :2], p.points[:, 2]) for p in frame] for frame in recording.frames]
-        return _assembled(recording._replace(frames=people_of))
+    if people[0].points.shape[1] == 3:
+        third = third_channel(np.stack([person.points for person in people]))
+        if third == "score" and not has_scores:
+            planar = [[Person(p.track, p.points[:, :2], p.points[:, 2]) for p in frame] for frame in recording.frames]
+            return _assembled(recording._replace(frames=planar))
+        if third == "flat":
+            planar = [[p._replace(points=p.points[:, :2]) for p in frame] for frame in recording.frames]
+            note = recording.note or "z is the same everywhere: poses are taken as two-dimensional"
+            return _assembled(recording._replace(frames=planar, note=note))
     if recording.numbers is None and recording.times is None:
         count = len(recording.frames)
         time = Timeline(np.arange(count), np.arange(count, dtype=float), recording.fps, None)
@@ -304,10 +310,3 @@ def _shown(person: Person) -> np.ndarray:
     if person.scores is None:
         return person.points
     return np.where((person.scores == 0)[:, None], np.float32(np.nan), person.points)
-
-
-def _third_is_score(people: list[Person]) -> bool:
-    """Whether x, y, z are x, y, score."""
-    if people[0].points.shape[1] != 3 or any(person.scores is not None for person in people):
-        return False
-    return third_channel(np.stack([person.points for person in people])) == "score"

@@ -280,3 +280,18 @@ def test_tracks_that_would_fill_the_memory(tmp_path):
     frames = [{"instances": [{"keypoints": body, "track_id": i // 2}]} for i in range(1500)]
     with pytest.raises(ValueError, match=r"a\.json.*SKELREP_MAX_GIGABYTES"):
         read(saved(tmp_path / "a.json", frames))
+
+
+def test_a_third_number_that_is_the_same_everywhere_is_no_depth(tmp_path):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(100, 500, size=(4, 17, 2))
+    scores = rng.uniform(0.2, 1, size=(4, 17))
+    for has_scores in (False, True):
+        frames = [{"keypoints": np.c_[pose, np.zeros(17)].tolist()} for pose in points]
+        if has_scores:
+            frames = [frame | {"keypoint_scores": row.tolist()} for frame, row in zip(frames, scores)]
+        saved(tmp_path / "a.json", {"frames": frames})
+        with pytest.warns(UserWarning, match="z is the same everywhere"):
+            poses = read(tmp_path / "a.json", skeleton="coco-17")
+        np.testing.assert_allclose(poses.clips[0][0], points, rtol=1e-6)
+        assert (poses.scores is not None) == has_scores

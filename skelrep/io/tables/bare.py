@@ -139,7 +139,9 @@ def _increase(lead: np.ndarray) -> bool:
 def _split(cells: np.ndarray, channels: str | None) -> tuple[np.ndarray, np.ndarray | None, str | None]:
     """Coordinates, scores and what was decided, of numbers of joints; the last four of seven are a quaternion."""
     if channels is not None:
-        return *split(cells, channels), None
+        points, scores = split(cells, channels)
+        return points, scores, None
     cells = cells[..., :3] if cells.shape[2] == 7 else cells
     letters, note = judged(cells)
-    return *split(cells, letters), note
+    points, scores = split(cells, letters)
+    return points, scores, note
