@@ -1,8 +1,8 @@
-"""What the last axis of a bare array holds: coordinates, and perhaps a score for each joint.
+"""The meaning of the last axis of a bare array: coordinates, and perhaps a score for each joint.
 
-Pose estimators save x, y, score; sensors x, y, z, state. What the numbers show decides, a message says what was
-decided, and `channels=` overrules it: a letter for each number of a joint, x, y, z, s for a score and _ for what is
-not used, such as "xys" or "xyzs".
+Pose estimators save x, y, score; sensors x, y, z, state. The meaning is decided from the numbers, a message reports the
+decision, and `channels=` overrules it: a letter for each number of a joint, x, y, z, s for a score and _ for an unused
+number, such as "xys" or "xyzs".
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-_PIXELS = 50.0  # no room is so many metres wide
+_PIXELS = 50.0  # larger coordinates are pixels: no room is that many metres wide
 _STATES, _PERCENT = 2.0, 100.0  # Kinect: 0 not tracked, 1 inferred, 2 tracked; COCO: 2 visible
-_TALLEST = 250.0  # centimetres of a person with raised arms; pictures are larger
+_TALLEST = 250.0  # centimetres, a person with raised arms; pictures are larger
 _LEAST_INSIDE = 0.8  # of the joints of a person in a picture
 
 
 class Cells(NamedTuple):
-    """The numbers of joints by their meaning.
+    """Coordinates and scores of joints.
 
     Attributes:
         points: (..., C) coordinates, C is 2 or 3.
@@ -37,7 +37,7 @@ def split(cells: np.ndarray, channels: str) -> Cells:
         channels: K letters.
 
     Raises:
-        ValueError: if the letters do not fit, or what they call scores are none.
+        ValueError: if the letters do not fit, or the numbers called scores are not scores.
     """
     letters = check_channels(channels, cells.shape[-1])
     axes = [letters.index(axis) for axis in "xyz" if axis in letters]
@@ -49,17 +49,17 @@ def split(cells: np.ndarray, channels: str) -> Cells:
     scores = as_scores(cells[..., letters.index("s")])
     if scores is None:
         raise ValueError(
-            f"channels={letters!r} calls number {letters.index('s') + 1} of each joint a score, but not all are "
+            f"channels={letters!r} makes number {letters.index('s') + 1} of each joint a score, but not all are "
             "between 0 and 1, or 0 and 100"
         )
     return Cells(points, scores)
 
 
 def judged(cells: np.ndarray) -> tuple[str, str | None]:
-    """A letter for each of (..., K) numbers of joints by what they show, and a note on what was decided, or None.
+    """Decides the letter of each of (..., K) numbers of joints; also returns a note on the decision, or None.
 
     Raises:
-        ValueError: if K numbers are no coordinates, or may be x, y, z as well as x, y and a percentage; the message
+        ValueError: if K numbers cannot be coordinates, or may be x, y, z as well as x, y and a percentage; the message
             gives the letters to choose from.
     """
     count = cells.shape[-1]
@@ -85,7 +85,7 @@ def check_channels(channels: str, count: int | None = None) -> str:
     named = letters.replace("_", "")
     if not set("xy") <= set(named) <= set("xyzs") or len(set(named)) != len(named):
         raise ValueError(
-            "channels must name x, y and perhaps z and s (a score) once each, and _ for what is not used; "
+            "channels must name x, y and perhaps z and s (a score) once each, and _ for unused numbers; "
             f"got {channels!r}"
         )
     if count is not None and len(letters) != count:
@@ -94,7 +94,7 @@ def check_channels(channels: str, count: int | None = None) -> str:
 
 
 def as_scores(values: np.ndarray) -> np.ndarray | None:
-    """Scores between 0 and 1 from these, from states 0, 1, 2, or from percentages; None if they are none of them."""
+    """Scores between 0 and 1, from scores, from states 0, 1, 2 or from percentages; None for other numbers."""
     least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
     if not (least >= 0 and most <= _PERCENT):
         return None
@@ -104,10 +104,11 @@ def as_scores(values: np.ndarray) -> np.ndarray | None:
 
 
 def third_channel(cells: np.ndarray) -> Literal["coordinate", "score", "percent", "flat"]:
-    """What the third of (..., 3) numbers is: a coordinate, a score, perhaps a percentage, or the same everywhere.
+    """The meaning of the third of (..., 3) numbers: a coordinate, a score, perhaps a percentage, or constant ("flat").
 
-    Beside pixels a number between 0 and 1 is a score: no room is 50 metres wide and within one metre deep. It is one
-    beside fractions of a picture, too, unless coordinates were scaled to fill the range from 0 to 1.
+    If the first two are pixels, a number between 0 and 1 is a score, because no room is 50 metres wide and at most one
+    metre deep. It is also a score if they are fractions of a picture, unless coordinates were scaled to fill the range
+    from 0 to 1.
     """
     first = cells[..., 2].flat[0]
     if not 0 <= first <= _PERCENT and not np.isnan(first):  # one number decides for most clips

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and files that can be read twice."""
+"""Atomic writing of files, and a check that a path is a regular file."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ try:
 except ImportError:  # Windows, where an open file cannot be removed anyway
     fcntl = None
 
-#: What the system says when a file cannot become longer.
+#: Error numbers of the system for a file that cannot become longer.
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_LITTLE = 1 << 16  # bytes left on a disk that is full: file systems keep some for themselves
+_LITTLE = 1 << 16  # bytes that may be left on a full disk, because file systems reserve some
 
 
 class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as temporary`
-    """Writes a file under a temporary name beside `path` and renames it when all went well.
+    """Writes a file under a temporary name in the same folder, and renames it if there was no error.
 
-    So a reader never sees half a file, and what stood there before survives a failure, even of the machine. A link is
-    followed, and a file that exists keeps its permissions. The temporary file that a killed process left is removed by
-    the next one that writes the same path.
+    A reader never sees a partial file, and an existing file survives a failure, even of the machine. A link is
+    followed, and an existing file keeps its permissions. The temporary file of a killed process is removed by the next
+    process that writes the same path.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
-        """Takes the final path; its folder must exist."""
+        """Stores the final path; its folder must exist."""
         self.path = Path(path)
 
     def __enter__(self) -> BinaryIO:
@@ -57,19 +57,19 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
         self.target = Path(os.path.realpath(self.path))
         try:
             self.file = _temporary(self.target)
-        except OSError as error:  # named after the file that the caller knows of
+        except OSError as error:  # the message names the caller's file, not the temporary one
             raise type(error)(error.errno, error.strerror, str(self.path)) from error
         if old is not None and os.name == "posix":
-            with contextlib.suppress(OSError):  # only root may give files away
+            with contextlib.suppress(OSError):  # only root may change the owner
                 os.fchown(self.file.fileno(), old.st_uid, old.st_gid)
             os.fchmod(self.file.fileno(), stat.S_IMODE(old.st_mode))
         return self.file
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: Any) -> None:
-        """Renames, or cleans up after an error.
+        """Renames the file, or removes it after an error.
 
         Raises:
-            OSError: if the disk is full, whatever the writer made of it.
+            OSError: if the disk is full, whichever exception the writer raised.
         """
         temporary, renamed = Path(self.file.name), False
         try:
@@ -77,7 +77,7 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
                 raise error
             self.file.flush()
             os.fsync(self.file.fileno())
-            if os.name == "nt":  # which renames no open file; elsewhere the lock holds until the end
+            if os.name == "nt":  # Windows cannot rename an open file; elsewhere the lock is held until the end
                 self.file.close()
             temporary.replace(self.target)
             renamed = True
@@ -89,29 +89,29 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
             if failure is not error:
                 raise
         finally:
-            if not renamed and os.name != "nt":  # while it is locked: another writer may use the name afterwards
+            if not renamed and os.name != "nt":  # before the lock is released: another writer may then use the name
                 temporary.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # closing writes what is left, where there may be no space for it
+            with contextlib.suppress(OSError):  # closing writes the rest of the buffer, which fails on a full disk
                 self.file.close()
             if not renamed and os.name == "nt":
                 temporary.unlink(missing_ok=True)
 
     def _full(self, failure: Exception) -> int | None:
-        """The system's number if the disk was full, whatever the writer made of it."""
+        """The system's error number if the disk was full, whichever exception the writer raised."""
         if isinstance(failure, OSError) and failure.filename is not None:
-            return None  # of another file, which has been named
+            return None  # the error is about another file, and names it
         refused = self.file.raw.refused
         if refused is None and isinstance(failure, OSError) and failure.errno is not None:
             refused = failure
         if refused is not None:
             return refused.errno if refused.errno in _FULL else None
-        # numpy and safetensors write past Python's file, and report it without the system's number.
+        # numpy and safetensors do not write through Python's file, and raise errors without the system's number.
         little = shutil.disk_usage(self.target.parent).free < _LITTLE
         return errno.ENOSPC if little and not isinstance(failure, ValueError) else None
 
 
 class _Raw(io.FileIO):
-    """Remembers that the system refused to write, which some writers report as an error of their own."""
+    """Stores the system's error when writing fails, because some writers raise an exception of their own."""
 
     refused: OSError | None = None
 
@@ -124,7 +124,7 @@ class _Raw(io.FileIO):
 
 
 def check_file(path: str | os.PathLike) -> None:
-    """Refuses what cannot be read twice, and what might block for ever.
+    """Refuses a path that cannot be read twice or could block forever.
 
     Raises:
         OSError: if `path` is a pipe, a device or a socket.
@@ -137,7 +137,7 @@ def check_file(path: str | os.PathLike) -> None:
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike) -> Iterator[None]:
-    """Names the output in errors of the system that name no file, such as that of a full disk.
+    """Adds the path of the output to errors of the system that name no file, such as that of a full disk.
 
     Raises:
         OSError: as within the block, with `path`.
@@ -155,17 +155,17 @@ def _kind(found: os.stat_result) -> str:
 
 
 def _temporary(target: Path) -> io.BufferedWriter[_Raw]:
-    """A new file beside the target, locked while it is written: who finds it unlocked may remove it."""
+    """A new file in the folder of the target, locked while it is written; an unlocked one may be removed."""
     stem = target.name if len(os.fsencode(target.name)) < 200 else hashlib.sha256(target.name.encode()).hexdigest()
     usual = target.with_name(f".{stem}.part")
     _remove_stale(usual)
     for path in (usual, target.with_name(f".{stem}.{secrets.token_hex(8)}.part")):
-        with contextlib.suppress(FileExistsError):  # somebody else writes the same target at this moment
+        with contextlib.suppress(FileExistsError):  # another process is writing the same target
             file = io.BufferedWriter(_Raw(path, "xb"))
             if fcntl is not None:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:  # somebody else took it for stale
+                except BlockingIOError:  # another process is about to remove it as stale
                     file.close()
                     continue
                 except OSError:  # a file system without locks
@@ -178,12 +178,12 @@ def _temporary(target: Path) -> io.BufferedWriter[_Raw]:
 
 
 def _remove_stale(path: Path) -> None:
-    """Removes a temporary file whose writer is gone."""
-    with contextlib.suppress(OSError):  # it is not there, or its writer is
+    """Removes a temporary file whose writer no longer exists."""
+    with contextlib.suppress(OSError):  # there is no such file, or its writer is still running
         if fcntl is None:
             path.unlink()
             return
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), path.lstat()):  # not renamed, and another begun, meanwhile
+            if os.path.samestat(os.fstat(file.fileno()), path.lstat()):  # not replaced by another file meanwhile
                 path.unlink()

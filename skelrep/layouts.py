@@ -14,15 +14,15 @@ from skelrep.messages import warn
 from skelrep.missing import Zeros, absent_as_nan
 from skelrep.skeletons import SKELETONS, Skeleton
 
-MOST_PERSONS = 2  # in a 4-D array whose layout is not said; more are taken for a batch of one-person clips
+MOST_PERSONS = 2  # in a 4-D array without a layout; a longer first axis may count clips, so it is refused
 
-# Orders of axes in use, the most frequent first; an error offers those that fit an array.
+# Orders of axes in use, the most frequent first; an error suggests those that fit an array.
 _IN_USE = (
     *("TVC", "CTV", "TCV", "VTC", "CVT", "VCT"),
     *("NTVC", "MTVC", "TMVC", "NCTV", "CTVM", "TVMC", "TVCM", "NTCV", "MTCV", "MCTV", "CTMV", "NVTC", "VTMC", "TCVM"),
     *("NMTVC", "NCTVM", "NTMVC", "NMCTV", "NTVMC", "NTVCM", "NMTCV", "NTCVM"),
 )
-_FEW_PERSONS = 6  # more are hardly stored for every frame of an array
+_FEW_PERSONS = 6  # arrays hardly ever have more persons in every frame
 
 
 def clips_from_array(
@@ -37,7 +37,7 @@ def clips_from_array(
 
     Args:
         array: The array.
-        layout: Its axes, or None to go by their number.
+        layout: The order of its axes, or None to decide by their number.
         zeros: What exact zeros mean.
         channels: The meaning of the channels, or None to judge by the numbers (see `skelrep.channels`).
         known: The skeleton that the caller names, or None.
@@ -84,9 +84,9 @@ def clips_from_array(
 
 
 def channels_of_all(arrays: Sequence[np.ndarray | None]) -> str | None:
-    """The meaning of the last axis of arrays (..., V, C), judged by all of them at once, with a warning of it.
+    """The meaning of the last axis of arrays (..., V, C), decided from all of them together, with a warning.
 
-    None where they have different sizes, or are no arrays of joints; what is wrong with each is said elsewhere.
+    None if their sizes differ or they are not arrays of joints; other functions report what is wrong with each.
     """
     sizes = {None if array is None or array.ndim < 3 else array.shape[-1] for array in arrays}
     if len(arrays) < 2 or not sizes <= {3, 4} or len(sizes) != 1:
@@ -104,7 +104,7 @@ def _filled_frames(clip: np.ndarray) -> int:
 
 
 def as_array(poses: Any) -> np.ndarray | None:
-    """An array, a tensor or nested lists of numbers as an array, NaN for None and what is masked; else None."""
+    """An array, a tensor or nested lists of numbers as an array, with NaN for None and masked values; else None."""
     if hasattr(poses, "detach"):  # a torch tensor, without importing torch to say so
         poses = poses.detach().cpu().float().numpy()  # numpy knows no bfloat16
     if isinstance(poses, np.ma.MaskedArray) and poses.dtype.kind in "fiu":
@@ -115,17 +115,17 @@ def as_array(poses: Any) -> np.ndarray | None:
 
 
 def is_certainly_finite(clip: np.ndarray) -> bool:
-    """Whether certainly no coordinate is NaN or infinite; the fastest look, which very large numbers mislead."""
+    """A fast test that no coordinate is NaN or infinite; False also for finite numbers that are very large."""
     flat = clip.reshape(-1)
     with np.errstate(over="ignore"):
         return math.isfinite(np.dot(flat, flat))
 
 
 def likely_layouts(shape: tuple[int, ...], joints: int | None = None) -> list[str]:
-    """Orders of axes in use that fit the sizes of an array, the most likely first.
+    """Orders of axes in use that fit the shape of an array, the most likely first.
 
     Args:
-        shape: Of the array.
+        shape: The shape of the array.
         joints: V, or None for the joints of any known skeleton.
     """
     known = {len(skeleton) for skeleton in SKELETONS.values()} if joints is None else {joints}

@@ -1,7 +1,7 @@
-"""How much memory the poses of a file may take: a small file must not fill it.
+"""A limit on the memory for the poses of a file, so that a small file cannot exhaust it.
 
-A file that says "a million frames" in ten bytes, or one person per line of a table, stands for arrays far larger than
-itself. Readers therefore say what they are about to allocate, by `bounded`, and all that one file asks for is added up.
+A file that states "a million frames" in ten bytes, or one person per line of a table, describes arrays far larger than
+itself. Readers therefore announce what they are about to allocate, by `bounded`, and all claims of a file are added up.
 A file may take 64 MB plus 20 times its own size; the environment variable `SKELREP_MAX_GIGABYTES` raises that limit.
 """
 
@@ -25,7 +25,7 @@ COPIES = 4
 
 
 class MemoryBudget:
-    """What one file may take; `claim` before allocating.
+    """The memory that one file may take; call `claim` before allocating.
 
     Args:
         size: Bytes of the file, or of the files that are read together.
@@ -33,16 +33,16 @@ class MemoryBudget:
     """
 
     def __init__(self, size: int, path: str | PathLike | None = None) -> None:
-        """Nothing is claimed yet."""
+        """Creates a budget of which nothing is claimed."""
         self.path = path
         self.limit = max(FREE_BYTES + TIMES * size, _asked())
         self.claimed = 0
 
     def claim(self, count: int) -> None:
-        """Adds bytes at the peak.
+        """Claims a number of bytes.
 
         Raises:
-            ValueError: if all that was claimed is more than the limit.
+            ValueError: if the sum of all claims exceeds the limit.
         """
         self.claimed += count
         if self.claimed > self.limit:
@@ -57,9 +57,9 @@ _CURRENT: ContextVar[MemoryBudget | None] = ContextVar("skelrep_memory_budget", 
 
 
 def bounded(*sizes: int) -> None:
-    """Claims an array of float32 of these sizes from the budget of the file that is read.
+    """Claims the memory of a float32 array of this shape from the budget of the file that is being read.
 
-    Outside of `counted`, 2^28 numbers, a gigabyte, are the limit of each array.
+    Outside `counted`, the limit for each array is 2^28 numbers, a gigabyte.
 
     Raises:
         ValueError: if the file's poses would take too much memory.

@@ -1,10 +1,10 @@
-"""Numbers that mean "not seen": the one rule that every reader and every way into `Poses` follows.
+"""Numbers that mean "not seen": the rule for all readers and all constructors of `Poses`.
 
-Sensors and pose estimators write zeros where they saw nothing. A zero may also be a coordinate: poses that are centred
-at the pelvis have it at the origin in every frame. What a clip shows decides:
+Sensors and pose estimators write zeros for joints that they did not see. A zero may also be a coordinate: poses that
+are centred at the pelvis have it at the origin in every frame. The decision depends on the clip:
 
 - A person's frame in which every coordinate is exactly zero was not seen.
-- A joint at exactly zero was not seen where the origin lies outside of the body, or where the joint is elsewhere right
+- A joint at exactly zero was not seen if the origin is outside the body, or if the joint is elsewhere in the frames
   before and after.
 - A joint of the trunk or head that is at zero all the time, in the middle of the body, is the origin of centred poses.
 - A joint at exactly -1 in all coordinates was not seen.
@@ -24,18 +24,18 @@ from skelrep.skeletons import Skeleton
 
 Zeros = Literal["missing", "coordinates"]
 
-# Poses are centred at one of these, or at the root of their skeleton; nobody centres them at a hand.
+# Poses are centred at one of these or at the root of their skeleton, but never at a hand.
 _CENTRES = ("pelvis", "mid_hips", "spine", "spine_2", "chest", "neck", "mid_shoulders", "head", "nose")
 _PLACEHOLDERS = (0, -1)
-_MARGIN = 0.25  # of the body's extent: a missing joint may be the outermost, so that the others do not reach the origin
-_STEP = 0.15  # of the body's extent: what moves on by more from one frame to the next was not seen in between
+_MARGIN = 0.25  # of the body's extent: without its outermost joint, a body may not reach the origin
+_STEP = 0.15  # of the body's extent: a joint that moves by more from one frame to the next was not seen in between
 
 _assumed: ContextVar[Zeros | None] = ContextVar("zeros", default=None)
 
 
 @contextmanager
 def assumed_zeros(zeros: Zeros | None) -> Iterator[None]:
-    """Within it, `Poses` that do not say what their zeros mean take this for an answer."""
+    """Within the block, this is the meaning of zeros for `Poses` that do not specify it."""
     token = _assumed.set(zeros)
     try:
         yield
@@ -50,18 +50,18 @@ def zeros_as_nan(
 
     Args:
         clip: (M, T, V, C).
-        skeleton: Of the clip; its trunk and head may be the origin of centred poses.
-        zeros: What they mean: "missing" all of them, "coordinates" none; None for the rule of this module.
+        skeleton: The skeleton of the clip; its trunk and head may be the origin of centred poses.
+        zeros: "missing": all of them are missing; "coordinates": none; None: the rule of this module decides.
 
     Returns:
-        The clip itself if nothing is to be marked, else a copy, and at which of these numbers single joints were marked
-        by the rule.
+        The clip itself if nothing is marked, else a copy; and those of the two numbers at which single joints were
+        marked by the rule.
     """
     zeros = zeros or _assumed.get()
     if zeros == "coordinates":
         return clip, ()
     first = clip[..., 0]
-    found = [value for value in _PLACEHOLDERS if (first == value).any()]  # nearly always none, and no time lost
+    found = [value for value in _PLACEHOLDERS if (first == value).any()]  # usually none, so the rest is skipped
     at = {value: where for value in found if (where := (clip == value).all(axis=-1)).any()}
     if not at:
         return clip, ()
@@ -82,7 +82,7 @@ def unscored_as_nan(clips: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -
     """Marks as NaN the joints of clips (M, T, V, C) whose scores (M, T, V) are zero; not if all are zero.
 
     Returns:
-        A copy of each clip in which something is to be marked, and the others themselves.
+        A copy of each clip in which something is marked; the other clips themselves.
     """
     if not any(score.any() for score in scores):
         return list(clips)
@@ -94,7 +94,7 @@ def absent_as_nan(clip: np.ndarray) -> np.ndarray:
     """Marks as NaN the persons' frames (V, C) of a (..., V, C) array that are exactly zero.
 
     Returns:
-        A copy, or the array itself where nothing is to be marked.
+        A copy, or the array itself if nothing is marked.
     """
     if not (clip[..., 0, 0] == 0).any():
         return clip

@@ -1,7 +1,7 @@
-"""Reading numpy's `.npy` and `.npz` from anybody: headers are checked before anything is allocated.
+"""Safe reading of untrusted `.npy` and `.npz` files: headers are checked before anything is allocated.
 
-numpy itself trusts a header: impossible shapes, text that is no Unicode and members that are no arrays end in errors
-of many kinds, and a small compressed archive in gigabytes. Here all of them end in one sentence.
+numpy itself trusts a header: impossible shapes, invalid Unicode and members that are not arrays raise many kinds of
+errors, and a small compressed archive can take gigabytes. Here all of these raise one kind of error with one sentence.
 """
 
 from __future__ import annotations

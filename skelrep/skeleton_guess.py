@@ -1,10 +1,10 @@
-"""Which named skeleton an array without joint names has, by its geometry.
+"""Recognises the skeleton of an array without joint names by its geometry.
 
-An order of joints is believed when the body that it describes is one: its bones connect neighbours (their total length
-is near that of the shortest tree over all joints), keep their length, are as long on the left as on the right; the
-pelvis lies between the hips and the neck between the shoulders, the head beyond the shoulders and the feet on the
-other side; in 3-D, left is left of where the feet and knees point. The number of joints alone is no evidence: SMPL and
-LAFAN1 both have 22.
+An order of joints is accepted if it describes a body: the bones connect neighbours (their total length is near that of
+the shortest tree over all joints), keep their lengths, and are equally long on both sides; the pelvis is between the
+hips, the neck between the shoulders, the head above the shoulders and the feet on the other side; and in 3-D, the left
+side is to the left of the direction of feet and knees. The number of joints alone is no evidence: SMPL and LAFAN1 both
+have 22.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from skelrep.skeletons import SKELETONS, Skeleton, resolve
 
 # No other order of so many joints is in use.
 _ONLY_ONE_OF_THIS_SIZE = {33: "mediapipe-33", 133: "coco-wholebody-133", 136: "halpe-136"}
-_FRAMES = 300  # are enough to judge by; more only take time
-_LEAST_SEEN = 0.8  # of the joints, at least once
+_FRAMES = 300  # number of frames that are examined; more do not improve the decision
+_LEAST_SEEN = 0.8  # fraction of the joints that must be seen at least once
 
-# Thresholds lie between what the named skeletons of thirteen motion data sets show in their own order and what the same
-# arrays show in the orders of the other skeletons.
+# Thresholds are between the values of thirteen motion data sets in their own order of joints and the values of the same
+# arrays in the orders of the other skeletons.
 _MOST_TREE = {3: 1.45, 2: 1.9}  # length of the bones over that of the shortest tree
 _MOST_CHANGE = {3: 0.25, 2: 0.6}  # standard deviation of a bone's length over its mean, mean over bones
 _MOST_ASYMMETRY = {3: 0.12, 2: 0.25}  # |left - right| / (left + right), mean over pairs of bones
 _AHEAD = 0.02  # of toes or nose, in lengths of a thigh
-_STRAIGHT = 0.1  # a knee that is bent less than this is straight
+_STRAIGHT = 0.1  # a knee that is bent by less is straight
 _MOST_OFFSET = 0.45  # of pelvis and neck from the middle of hips and shoulders, in lengths of the torso
 
 
@@ -53,13 +53,13 @@ def skeleton_of(
     """The skeleton that the caller names, or the one that the geometry of the clips shows, with a warning.
 
     Args:
-        skeleton: As `resolve` takes it; None to judge by the clips.
+        skeleton: As `resolve` takes it; None to decide by the geometry.
         clips: Arrays (M, T, V, C) of one V, NaN where a joint was not seen.
         zeros: What exact zeros mean (see `skelrep.missing`).
 
     Raises:
-        ValueError: for a skeleton that does not fit V; if none or several of the known skeletons fit the geometry, with
-            the candidates, the most likely first.
+        ValueError: for a skeleton that does not fit V; or if none or several of the known skeletons fit the geometry
+            (the message lists the candidates, the most likely first).
     """
     joints = clips[0].shape[2]
     if skeleton is not None:
@@ -88,7 +88,7 @@ def skeleton_of(
 
 
 def fits(clips: Sequence[np.ndarray], zeros: Zeros | None = None) -> list[Fit]:
-    """How well each known skeleton of V joints fits, the best first."""
+    """The fit of each known skeleton of V joints, the best first."""
     candidates = [known for known in SKELETONS.values() if len(known) == clips[0].shape[2]]
     looked_at = clips[:_FRAMES]
     seen = lambda known: [zeros_as_nan(clip, known, zeros)[0] for clip in looked_at]  # noqa: E731
@@ -97,7 +97,7 @@ def fits(clips: Sequence[np.ndarray], zeros: Zeros | None = None) -> list[Fit]:
 
 
 def _sample(clips: Sequence[np.ndarray]) -> np.ndarray:
-    """(P, V, C) some poses of all clips in which nearly all joints are seen."""
+    """(P, V, C): a sample of poses of all clips, if possible poses in which all joints are seen."""
     joints, channels = clips[0].shape[2:]
     each = max(2, -(-_FRAMES // len(clips)))
     picked = []
@@ -111,7 +111,7 @@ def _sample(clips: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _judge(skeleton: Skeleton, poses: np.ndarray) -> tuple[float, bool]:
-    """The length of the bones over that of the shortest tree, and whether the skeleton fits (P, V, C) poses."""
+    """The length of the bones relative to the shortest tree, and whether the skeleton fits (P, V, C) poses."""
     channels = poses.shape[2]
     known = np.flatnonzero(~np.isnan(poses).all(axis=(0, 2)))
     if len(known) < _LEAST_SEEN * len(skeleton):
@@ -167,7 +167,7 @@ def _shortest_tree(distances: np.ndarray) -> float:
 
 
 class _Body:
-    """Landmarks of poses (P, V, C) as a skeleton names them."""
+    """Landmarks of poses (P, V, C), by the joint names of a skeleton."""
 
     def __init__(self, skeleton: Skeleton, poses: np.ndarray) -> None:
         self.index = {joint: i for i, joint in enumerate(skeleton.joints)}
@@ -184,7 +184,7 @@ class _Body:
         return (left + right) / 2
 
     def is_one(self) -> bool:
-        """Whether its parts lie where those of a body do, in the median over poses."""
+        """Whether the parts are arranged as in a body, in the median over poses."""
         hips, shoulders, knees, ankles = map(self.middle, ("hip", "shoulder", "knee", "ankle"))
         head = self.point("head", "nose")
         torso = _length(shoulders - hips)
@@ -211,10 +211,10 @@ class _Body:
         )
 
     def faces_ahead(self) -> float:
-        """How far toes, nose or bent knees lie ahead of the body in lengths of a thigh; NaN where it has neither.
+        """How far toes, nose or bent knees are in front of the body, in lengths of a thigh; NaN if there are none.
 
-        Ahead is where somebody looks whose left is on the left, for right-handed axes. Negative: left and right are
-        swapped, or the axes are left-handed. Knees of depth sensors bend in either direction, so toes go first.
+        The front follows from left and right for right-handed axes. A negative value means that left and right are
+        swapped or the axes are left-handed. Toes are preferred, because the knees of depth sensors bend either way.
         """
         hips, shoulders, thigh = (
             self.middle("hip"),

@@ -1,7 +1,7 @@
-"""Who is who over time, for recordings that list the persons of each frame.
+"""Identity over time, for recordings that list the persons of each frame.
 
-`identify` keeps the ids of a tracker where they hold and matches persons from frame to frame where they do not: the
-one rule for every format that lists persons per frame.
+`identify` keeps the ids of a tracker while they are consistent, and otherwise matches persons from frame to frame. All
+formats that list persons per frame use this rule.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 
 from skelrep.memory_budget import bounded
 
-# Lengths in bodies: the diagonal of the box around a person's joints.
-# Nearer than a third a detection is hardly another person.
+# Lengths are relative to a body: the diagonal of the box around a person's joints.
+# A detection that is nearer than a third of a body is hardly another person.
 _SAME_BODY = 0.33
-_MOST_IN_TURN = 6  # persons who are told apart in a list of poses without times
-# Nobody moves by more than the own length from one frame to the next (10 m/s at 6 frames per second); somebody who was
-# not seen for a while may have gone further, but more than three lengths away it is more likely to be somebody else.
+_MOST_IN_TURN = 6  # largest number of persons that are distinguished in a list of poses without times
+# Nobody moves by more than a body length from one frame to the next (10 m/s at 6 frames per second). A person who was
+# not seen for some frames may have moved further, but beyond three lengths it is more likely another person.
 _REACH, _REACH_PER_ABSENT_FRAME, _FURTHEST = 1.0, 0.25, 3.0
 # An id that moves by more than a fifth of a body in one frame (10 m/s at 30 frames per second) to where somebody else
 # just was, and lands at less than this fraction of the distance from that other person, has changed persons.
 _JUMP, _LANDING = 0.2, 0.3
 # Mean change of a body's shape (its joints relative to their middle) from one frame to the next, and in an absence.
 _SHAPE, _SHAPE_PER_ABSENT_FRAME = 0.2, 0.05
-_SCALE = 1.8  # nobody becomes so many times larger or smaller from one frame to the next
-_NEW = 0.2  # weight of the last step in a velocity: detections tremble
-_PREDICTED_FRAMES = 5  # a velocity says little about a longer absence
+_SCALE = 1.8  # nobody becomes larger or smaller by this factor from one frame to the next
+_NEW = 0.2  # weight of the last step in a velocity, small because detections are noisy
+_PREDICTED_FRAMES = 5  # positions are extrapolated for at most this many frames
 _BLOCK = 2**18  # coordinates that are compared at a time
 _NUMBERS_OF_A_PAIR = 3  # two distances and a cost of 8 bytes each beside booleans, of float32 with their copies
 
@@ -41,7 +41,7 @@ class Tracks(NamedTuple):
         persons: For each frame, the index of the person (0..M-1) of each of its detections; no index occurs twice in
             a frame.
         ids: M names: the tracker's ids, or "0", "1" ... where there are none.
-        note: What was decided where ids are missing or broken, for a warning; None where nothing had to be.
+        note: What was decided because ids are missing or inconsistent, for a warning; None if nothing was.
     """
 
     persons: list[list[int]]
@@ -50,7 +50,7 @@ class Tracks(NamedTuple):
 
 
 def plain_id(value: Any) -> str | None:
-    """An id in any spelling as text: 1, 1.0, "1", "1.0", [1] and [[1.0]] are "1"; None, -1, NaN and [] are no id."""
+    """An id in any spelling as text: 1, 1.0, "1", "1.0", [1] and [[1.0]] are "1"; None, -1, NaN and [] are None."""
     while isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) and len(value) == 1:
         value = value[0]
     if value is None or isinstance(value, (bool, Mapping, list, tuple)):
@@ -68,23 +68,24 @@ def identify(
     poses: Sequence[Sequence[np.ndarray] | np.ndarray],
     at: Sequence[float] | np.ndarray | None = None,
 ) -> Tracks:
-    """Who is who in the frames of one recording.
+    """Assigns the detections in the frames of one recording to persons.
 
-    The ids of a tracker are kept where they hold: where every detection has one, none occurs twice in a frame, not
-    each in one frame only, and none jumps from one person to another. Elsewhere persons are matched from frame to
-    frame by position and shape (the mean distance of their joints from where the person is expected, and the change
-    of shape, in body lengths; the assignment of least total distance). A person may be absent for some frames.
+    The ids of a tracker are kept if they are consistent: every detection has one, none occurs twice in a frame, they
+    last for more than one frame, and none jumps from one person to another. Otherwise persons are matched from frame to
+    frame by position and shape: the assignment with the smallest total distance, where the distance is that of the
+    joints from their expected positions plus the change of shape, in body lengths. A person may be absent for some
+    frames.
 
     Args:
-        ids: For each of T frames, the ids of its detections in any spelling; None where there is none.
+        ids: For each of T frames, the ids of its detections in any spelling; None for a detection without an id.
         poses: For each frame, as many arrays (V, C), NaN where a joint was not seen.
-        at: (T,) when the frames were, in frames; by default 0, 1, 2 ...
+        at: (T,) times of the frames, in frames; by default 0, 1, 2 ...
 
     Returns:
         The persons in the order of their first appearance.
 
     Raises:
-        ValueError: if a frame has not as many ids as poses.
+        ValueError: if a frame has different numbers of ids and poses.
     """
     named = [[plain_id(one) for one in frame] for frame in ids]
     if [len(frame) for frame in named] != [len(frame) for frame in poses]:
@@ -109,10 +110,10 @@ def identify(
 
 
 def taking_turns(poses: Sequence[np.ndarray] | np.ndarray) -> int | None:
-    """How many persons take turns in a list of poses (V, C) without times: 1 for one person from frame to frame.
+    """The number of persons who alternate in a list of poses (V, C) without times; 1 for one person in every frame.
 
-    Poses that are so many entries apart then lie within a third of a body of each other, where different persons stand
-    apart. None where no number fits, as for the persons of one picture.
+    With the right number, poses that are that many entries apart are within a third of a body of each other. None if no
+    number fits, as for the persons of one picture.
     """
     if len(poses) < 2:
         return None
@@ -126,7 +127,7 @@ def taking_turns(poses: Sequence[np.ndarray] | np.ndarray) -> int | None:
 
 
 def are_crowded(poses: Sequence[np.ndarray] | np.ndarray) -> bool:
-    """Whether most of some poses (V, C) overlap others in the list, as different persons of one picture do not."""
+    """Whether most poses (V, C) overlap others in the list, which different persons of one picture do not."""
     if len(poses) < 4:
         return False
     detections = _one_per_frame(poses)
@@ -140,7 +141,7 @@ def are_crowded(poses: Sequence[np.ndarray] | np.ndarray) -> bool:
 
 
 def jumping(poses: Sequence[np.ndarray] | np.ndarray) -> float:
-    """The fraction of poses (V, C) that lie more than a body's length from the one before."""
+    """The fraction of poses (V, C) that are more than a body length away from the previous one."""
     if len(poses) < 3:
         return 0.0
     rows = np.arange(len(poses))

@@ -88,7 +88,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 @pytest.fixture(scope="session")
 def tiny_config() -> EncoderConfig:
-    """Of the kind in the box, as small as it goes."""
+    """A very small encoder of the bundled kind."""
     return EncoderConfig(backbone=ConvolutionConfig(width=16, blocks=1))
 
 

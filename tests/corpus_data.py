@@ -30,13 +30,13 @@ METHOD = MethodConfig(projection=8, slots=24, neighbours=12, momentum=0.9, aggre
 
 
 def small(**changes) -> Recipe:
-    """The kind in the box, every person alone, as small as it goes; with all losses."""
+    """A very small recipe of the bundled kind, every person encoded alone, with all losses."""
     config = EncoderConfig(backbone=ConvolutionConfig(width=8, blocks=1, kernel=3, spans=2))
     return dataclasses.replace(Recipe(encoder=config, method=METHOD, batch=6, steps=8, warmup=2), **changes)
 
 
 def small_paper(**changes) -> Recipe:
-    """The paper line, two persons in one input, as small as it goes."""
+    """A very small recipe of the paper, with two persons in one input."""
     recipe = paper("i2md")
     preprocess = dataclasses.replace(CMD_LINE, frames=8)
     encoder = dataclasses.replace(recipe.encoder, preprocess=preprocess, backbone=RecurrentConfig(hidden=4, layers=2))
@@ -45,7 +45,7 @@ def small_paper(**changes) -> Recipe:
 
 
 def recordings(count: int = 6, frames: int = 90, seed: int = 0, **columns: Any) -> Poses:
-    """One person a clip, upright, every joint swinging at a speed of its own; lengths differ."""
+    """Clips of one upright person of different lengths; every joint swings at a different speed."""
     rng = np.random.default_rng(seed)
     rest = np.zeros((15, 3))
     rest[[1, 2]] = [[0, 0.5, 0], [0, 0.7, 0]]
@@ -87,7 +87,7 @@ def another_process(target: Callable[..., None], *arguments: Any) -> BaseProcess
     return context.Process(target=target, args=arguments)  # type: ignore[attr-defined]
 
 
-#: For tests that start another interpreter: the one at hand, this checkout, and one thread.
+#: The environment of tests that start another interpreter: this checkout and one thread.
 PYTHON = sys.executable
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

@@ -77,7 +77,7 @@ class HubServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Nobody answers at `url` any more."""
+        """Stops the server: requests to `url` fail from now on."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -111,7 +111,7 @@ class Refusal(Exception):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    # HTTP/1.0, the base class's default, closes every connection, so that a stopped Hub is really out of reach.
+    # HTTP/1.0, the default of the base class, closes every connection, so that a stopped Hub cannot be reached.
     state: HubServer
 
     def do_GET(self) -> None:
@@ -210,7 +210,9 @@ class _Handler(BaseHTTPRequestHandler):
         """A commit and its files."""
         repository = self.state.repositories.get(repo_id)
         if repository is None or (repository.readers is not None and self.token not in repository.readers):
-            raise Refusal(404 if self.token else 401, "RepoNotFound")  # the Hub does not tell private from absent
+            raise Refusal(
+                404 if self.token else 401, "RepoNotFound"
+            )  # the Hub answers the same for a private and for a missing repository
         sha = repository.resolve(unquote(revision))
         if sha is None:
             raise Refusal(404, "RevisionNotFound")

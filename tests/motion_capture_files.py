@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# A thigh of 2 and a shank of 1; the knee's channels stand in another order than the hip's.
+# A thigh of length 2 and a shank of length 1; the channels of the knee and the hip have different orders.
 LEG = """HIERARCHY
 ROOT Hips
 {

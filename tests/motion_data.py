@@ -81,7 +81,7 @@ def protocols() -> dict[str, tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]]:
 
 
 def _cmu() -> tuple[Poses, list[tuple[np.ndarray, np.ndarray]]]:
-    """The eight coarse classes of at least six trials by at least two subjects; each subject judged by all others."""
+    """The eight coarse classes with at least six trials by at least two subjects; each subject against all others."""
     poses = load("cmu_subset")
     subject, labels = poses.info["subject"], poses.labels
     assert labels is not None

@@ -33,7 +33,7 @@ def clips() -> dict[str, Poses]:
 
 
 def _clip(joints: int, frames: int, seed: int) -> np.ndarray:
-    """(1, T, V, 3): every joint swings about a position of its own."""
+    """(1, T, V, 3): every joint swings about a different position."""
     number = np.arange(1, 3 * joints + 1, dtype=np.float64).reshape(joints, 3)
     middle, phase, speed = np.sin(7.1 * number + seed), 6.3 * np.sin(3.7 * number * seed), 0.1 + 0.05 * np.cos(number)
     time = np.arange(frames)[:, None, None]

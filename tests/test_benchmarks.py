@@ -54,7 +54,7 @@ TINY = Sizes(
 )
 
 
-#: Rows in per cent that say whether what was measured gave the right results.
+#: Rows in per cent that show whether the measured code gave correct results.
 EXACT = {"knn": "the same predictions", "probe": "the same predictions", "retrieval": "the planted row is the first"}
 
 MEMORY_IS_TOLD = Path("/proc/self/statm").exists()

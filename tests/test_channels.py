@@ -25,7 +25,7 @@ def cells(*parts: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(params=["from_array", "from_clips", "as_poses", "npy", "npz", "csv"])
 def way(request, tmp_path):
-    """Each way in for numbers without names, as a function of an array (T, 17, K)."""
+    """Each way to create poses from numbers without names, as a function of an array (T, 17, K)."""
 
     def through_a_file(array, **options):
         path = tmp_path / f"a.{request.param}"
@@ -109,7 +109,7 @@ def test_unknown_channel_letters_are_refused(channels):
 def test_letters_that_do_not_fit():
     with pytest.raises(ValueError, match="channels='xyzs' has 4 letters, but each joint has 3 numbers"):
         Poses.from_array(BODY, skeleton="coco-17", channels="xyzs")
-    with pytest.raises(ValueError, match="channels='xys' calls number 3 of each joint a score"):
+    with pytest.raises(ValueError, match="channels='xys' makes number 3 of each joint a score"):
         Poses.from_array(200 * BODY, skeleton="coco-17", channels="xys")
 
 

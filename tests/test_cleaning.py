@@ -14,7 +14,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def tracks(seed: int, lengths: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bodies end to end, each turning about the vertical at a pace of its own, in its own unit."""
+    """Concatenated tracks of bodies in different units that rotate about the vertical at different speeds."""
     random = np.random.default_rng(seed)
     parts = []
     for i, frames in enumerate(lengths):
@@ -42,16 +42,16 @@ def test_swaps_are_found_frame_by_frame(seed, share):
     rows, starts, lengths = tracks(seed, [60, 45])
     swapped = np.random.default_rng(seed).random(len(rows)) < share
     counts = np.add.reduceat(swapped.astype(int), starts)
-    assume((counts < 0.45 * lengths).all())  # which half of a track is wrong nobody could tell
+    assume((counts < 0.45 * lengths).all())  # which half of a track is swapped cannot be decided
     rows[swapped] = rows[swapped][:, KINECT.mirror]
     before = rows.copy()
     got = find_swaps(rows, starts, lengths, KINECT, ALL)
-    assert (got != swapped).sum() <= 3  # a reversal is unclear where somebody holds both hands and feet together
+    assert (got != swapped).sum() <= 3  # a reversal is unclear if both hands and both feet are together
     np.testing.assert_array_equal(rows, before)
 
 
 def test_a_second_of_exchanged_sides_is_found_and_half_a_minute_is_not():
-    """Both its ends are clear; but which of two long stretches is the wrong one nobody can tell, so it is left."""
+    """Both ends of a swap are clear, but which of two long segments is swapped is undecidable, so neither changes."""
     rows = (standing(KINECT) + 0.02 * (moving(1000, 3, KINECT) - standing(KINECT))).astype(np.float32)
     starts, lengths = np.array([0]), np.array([1000])
     for frames, found in ((30, True), (600, False)):
@@ -72,7 +72,7 @@ def test_swaps_among_gaps():
 
 
 def test_legs_that_cross_in_a_side_view_are_not_exchanged():
-    """Walking across the picture at 15 frames per second: hips and shoulders lie behind each other, legs swing."""
+    """A person walks across the picture at 15 frames per second: hips and shoulders overlap, legs swing."""
     coco = SKELETONS["coco-17"]
     time = np.arange(60) / 15
     rows = np.random.default_rng(0).normal(size=(1, 17, 2)) * 0.01 + np.linspace(1.7, 0.1, 17)[:, None] * [0, 1]
@@ -92,7 +92,7 @@ def test_only_spikes_are_found(seed, share):
     random = np.random.default_rng(seed)
     unit = np.repeat(np.abs(rows[starts]).max(axis=(1, 2)) > 20, lengths) * 99 + 1
     hit = random.random(rows.shape[:2]) < share
-    hit[1:] &= ~hit[:-1]  # of two in a row the second may be taken for the joint's place
+    hit[1:] &= ~hit[:-1]  # the second of two consecutive outliers may count as the joint's position
     hit[2:] &= ~hit[:-2]
     direction = random.normal(size=rows.shape)
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)

@@ -99,7 +99,7 @@ def test_any_joint_comes_near_to_where_it_was(joint):
 
 
 def test_feet_that_are_not_seen_stay_on_the_ground():
-    """Somebody crouches by half a trunk: the hips come down, ankles stay, knees bend to the front."""
+    """A person crouches by half a trunk: hips move down, ankles stay, knees bend to the front."""
     down = torch.linspace(0, 0.5, 9)[None, :, None]
     poses = at_ease().repeat(1, 9, 1, 1)
     poses[..., 2] -= down

@@ -94,7 +94,7 @@ def test_a_corpus_of_several_persons(folders):
 def test_rows_stay_on_disk(folders):
     corpus = Corpus.load(folders / "one", SMALL)
     begin = corpus.rows.data_ptr()
-    # The memory that they lie in is the file's.
+    # Their memory is that of the mapped file.
     maps = Path("/proc/self/maps")
     if not maps.exists():
         pytest.skip("only Linux tells which file a piece of memory is")
@@ -136,7 +136,7 @@ def test_folders_without_a_corpus_are_refused(folders, tmp_path):
 
 
 def test_views_are_cuts_prepared_as_clips_are_for_embedding(folders, cuts):
-    """A view equals what `prepare` makes of the same cut."""
+    """A view equals the result of `prepare` for the same cut."""
     torch.manual_seed(0)
     corpus, poses = Corpus.load(folders / "one", SMALL), recordings()
     clip = corpus.windows(32)
@@ -186,7 +186,7 @@ def test_views_of_the_cmd_line(folders, cuts):
 
 
 def turned(pose):
-    """The rotation of a first frame (25, 3), found from what `normalise` makes of it."""
+    """The rotation of a first frame (25, 3), computed from the result of `normalise`."""
     centred = pose - pose[NTU.joints.index("spine")]
     there = normalise(pose[None, None], torch.eye(25), NTU, CMD_LINE, first=pose[None])[0, 0]
     seen = ~pose.isnan().any(dim=1)

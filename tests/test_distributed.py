@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 def step(make, rank: int, processes: int) -> dict[str, torch.Tensor]:
-    """Two steps on this process's part of fixed views; all that must come out the same."""
+    """Two steps on this process's part of fixed views; returns everything that must be equal in all processes."""
     recipe = make()
     torch.manual_seed(0)
     method = Method(Encoder(recipe.encoder), recipe.method).train()

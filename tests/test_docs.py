@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 CARD = ROOT / "skelrep" / "pretrained" / "i2md-small" / "README.md"
 DOCUMENTS = [ROOT / "README.md", *sorted(DOCS.glob("**/*.md"))]
-# Pages that may not come to have nothing that runs.
+# Pages that must contain at least one block that runs.
 TELLING = {"README.md", *(f"docs/{name}.md" for name in ("index", "quickstart", "own-skeletons", "formats", "seeing"))}
 TELLING |= {f"docs/{name}.md" for name in ("streaming", "protocols", "pretraining", "extending", "labelled-folders")}
 
@@ -61,7 +61,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def where(page: Path) -> str:
-    """Where it lies."""
+    """The path below the root of the repository."""
     return page.relative_to(ROOT).as_posix()
 
 
@@ -155,7 +155,7 @@ def _json(path: Path, content: object) -> None:
 
 
 def _on(skeleton: str, points: np.ndarray) -> np.ndarray:
-    """(T, 17, C) of COCO on another skeleton; a joint that COCO lacks lies at the hip or the wrist of its side."""
+    """(T, 17, C) of COCO on another skeleton; a joint that COCO lacks is at the hip or the wrist of its side."""
     near = {"left_": ("left_wrist", "left_hip"), "right_": ("right_wrist", "right_hip"), "": ("nose", "left_hip")}
     known = SKELETONS["coco-17"].joints
     columns = []
@@ -199,7 +199,7 @@ def _write_c3d(path: Path, points: np.ndarray) -> None:
     file.write(str(path))
 
 
-# -- what they tell to type -------------------------------------------------------------------------------------------
+# -- the code blocks --------------------------------------------------------------------------------------------------
 
 ENVIRONMENT = {
     **os.environ,

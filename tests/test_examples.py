@@ -208,7 +208,7 @@ def test_bodies_are_as_tall_as_adults(exact):
     for clip in exact.select(labels="wave").clips:
         feet = np.minimum(joint(clip, "left_foot")[:, 1], joint(clip, "right_foot")[:, 1])
         eyes = (joint(clip, "head")[:, 1] - feet).max()
-        assert 1.4 < eyes / 0.936 < 2.0  # eye level as a share of height, after Drillis and Contini
+        assert 1.4 < eyes / 0.936 < 2.0  # eye level as a fraction of height, after Drillis and Contini
 
 
 def test_bodies_are_not_mirrored(exact):

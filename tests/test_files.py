@@ -102,7 +102,9 @@ def test_pipes_devices_and_sockets_are_refused_and_stay(tmp_path):
     for name, kind in (("pipe", "pipe"), ("null", "device")):
         with pytest.raises(OSError, match=f"{name}: it is a {kind}"):
             write(tmp_path / name, b"new")
-        with pytest.raises(OSError, match=f"{name}: it is a {kind}"):  # at once: to open a pipe waits for a writer
+        with pytest.raises(
+            OSError, match=f"{name}: it is a {kind}"
+        ):  # at once, because opening a pipe would block until there is a writer
             check_file(tmp_path / name)
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode) and (tmp_path / "null").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["null", "pipe"]

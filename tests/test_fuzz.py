@@ -60,7 +60,7 @@ def test_every_reader_has_a_seed(tmp_path):
 
 
 class Scripted(Worker):
-    """A reader that takes the seed, and then does what it is told."""
+    """A reader that accepts the seed and then behaves as the test requires."""
 
     def __init__(self, outcome: str, megabytes: float) -> None:
         super().__init__()

@@ -63,7 +63,7 @@ def projections(method: Method, first: Tensor, second: Tensor) -> tuple[Tensor, 
 def test_memory_wraps_and_stores_the_clip_of_each_slot():
     memory = Memory(2, 3, 10, 4)
     torch.testing.assert_close(memory.bank.norm(dim=-1), torch.ones(2, 3, 10))
-    assert memory.own(torch.tensor([0, 1])).abs().max() == 0  # nobody has written yet
+    assert memory.own(torch.tensor([0, 1])).abs().max() == 0  # not written yet
     expected, clips = memory.bank.clone(), [-1] * 10
     cursor = 0
     for step in range(7):  # batches of 4 do not divide 10 slots
@@ -254,7 +254,7 @@ def test_steps_on_one_batch_lower_its_losses(make, names, corpora):
         losses["total"].backward()
         optimizer.step()
         history.append(losses["total"].item())
-    # Keys and banks stand still, so the queries can come as near to their goals as they like.
+    # Keys and banks do not change, so the queries can approach their targets without limit.
     assert history[-1] < 0.5 * history[0]
 
 
@@ -283,10 +283,10 @@ def test_defaults_are_those_of_the_public_code():
     assert (config.temperature, config.teacher_temperature, config.student_temperature) == (0.07, 0.05, 0.1)
 
 
-# -- the host never waits for the device ------------------------------------------------------------------------------
+# -- no synchronisation with the device -------------------------------------------------------------------------------
 
-# A meta tensor has a shape and no values, and is not on the CPU: whoever asks for one of its numbers, or for as many
-# rows as a mask has ones, would wait for a GPU. What waits there although it works on meta tensors is refused here.
+# A meta tensor has a shape but no values, and is not on the CPU: code that needs one of its numbers, or the number of
+# ones in a mask, would synchronise with a GPU. Operations that synchronise but work on meta tensors are refused below.
 
 ASKING = {
     *("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "nonzero_static", "masked_select"),
@@ -295,7 +295,7 @@ ASKING = {
 
 
 class Waits(Exception):
-    """The host would wait for the accelerator."""
+    """The host would synchronise with the accelerator."""
 
 
 def _far(tensor: Any) -> bool:
@@ -351,7 +351,7 @@ def step(method: Method, recipe: Recipe, corpus: Corpus, optimizer: torch.optim.
 
 
 def moved(corpus: Corpus, device: str) -> Corpus:
-    """A corpus whose rows lie on a device, as `Corpus.load` puts them where there is room."""
+    """A corpus whose rows are on a device, as `Corpus.load` puts them there if they fit."""
     tensors = {
         field.name: value.to(device)
         for field in dataclasses.fields(corpus)

@@ -265,7 +265,7 @@ def split(text: str) -> list[str]:
 
 
 def sources(names: list[str]) -> dict[str, list[str]]:
-    """The names that each joint of the bundled encoder's skeleton comes from."""
+    """The source names of each joint of the bundled encoder's skeleton."""
     return {
         joint: [name for name, weight in zip(names, row) if weight]
         for joint, row in zip(COMMON.joints, mapping(custom(names), COMMON))
@@ -335,7 +335,7 @@ def test_markers_on_the_skin():
     used = sources(PLUG_IN_GAIT.split())
     assert used["head"] == ["LFHD", "RFHD", "LBHD", "RBHD"] and used["left_wrist"] == ["LWRA", "LWRB"]
     assert used["left_hip"] == ["LASI", "LPSI", "LKNE"] and used["right_knee"] == ["RKNE"]
-    # x to the left, y ahead, z up; metres. By Bell et al. the hip lies 3.4 cm inside, 5.3 cm behind and 7.2 cm below
+    # x to the left, y ahead, z up; metres. By Bell et al. the hip is 3.4 cm inside, 5.3 cm behind and 7.2 cm below
     # the front of an iliac crest that is 24 cm wide.
     skeleton = custom(["LASI", "RASI", "LPSI", "RPSI", "LKNE", "RKNE"])
     markers = [[0.12, 0.1, 1], [-0.12, 0.1, 1], [0.04, -0.05, 1.01], [-0.04, -0.05, 1.01], [0.09, 0.05, 0.51]]

@@ -54,7 +54,7 @@ def turned(clip: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def test_two_persons_in_one_room(recwarn):
-    """Who face each other, or of whom one comes and goes, or is never there."""
+    """Two persons who face each other, or one of whom is seen only in some frames, or never."""
     late = np.where(np.arange(40)[:, None, None] < 9, 0, BODY)
     ahead = BODY + [0, 0, 1.2]
     for other in (turned(ahead, 180), turned(ahead, 160), late, 0 * BODY, np.full_like(BODY, np.nan)):

@@ -282,7 +282,7 @@ def long() -> Recipe:
 
 
 def work(make, corpus: str, folder: str) -> None:
-    """A run in a process of its own."""
+    """A run in a separate process."""
     torch.set_num_threads(1)
     recipe = make()
     encoder = pretrain(recipe, Corpus.load(corpus, recipe.encoder), Path(folder), save_every=1)
@@ -299,7 +299,7 @@ def test_a_killed_run_resumes_bit_exactly(make, folders, tmp_path):
     while not (tmp_path / "run" / "done.pt").exists():
         process = another_process(work, make, str(folders / "one"), str(tmp_path / "run"))
         process.start()
-        if kills < 3:  # then it may come to its end
+        if kills < 3:  # then it may finish
             begun = len(log.read_text().splitlines()) if log.exists() else 0
             while process.is_alive() and not (log.exists() and len(log.read_text().splitlines()) > begun):
                 time.sleep(0.002)

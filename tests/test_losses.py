@@ -80,7 +80,7 @@ def test_all_pairs_hold_both_distillations():
 
 
 def test_clips_whose_slots_are_all_excluded_get_a_finite_gradient_of_zero():
-    """The bank of a corpus with one recording holds nobody else."""
+    """The bank of a corpus with one recording contains no other clip."""
     query, key, bank = (unit(2, n, 8, seed=n, dtype=torch.float32) for n in (3, 4, 9))
     key = key[:, :3]
     query.requires_grad_()

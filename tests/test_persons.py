@@ -32,7 +32,7 @@ def waving(frames: int = 60, size: float = 1.0) -> np.ndarray:
 
 
 def test_motion_energy_prefers_a_moving_person_to_still_ones():
-    """Whatever their size in the picture and the noise of their detection."""
+    """Independent of their size in the picture and of noise."""
     random = np.random.default_rng(0)
     still = standing(KINECT)[None].repeat(60, axis=0)
     near, noisy = 3 * still, still + random.normal(size=still.shape) * 0.05

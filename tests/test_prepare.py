@@ -76,7 +76,7 @@ def assert_holds(folder: Path, sets: list[Poses], target: Skeleton) -> None:
 
 @pytest.fixture
 def ntu_folder(tmp_path) -> Path:
-    """Six samples of three setups and four subjects: with gaps, with two bodies, with nobody, and an incomplete one."""
+    """Six samples of three setups and four subjects: with gaps, with two bodies, without one, and an incomplete one."""
     folder = tmp_path / "nturgb+d_skeletons"
     folder.mkdir()
     quick, slow = moving(12, 1.0, seed=1), moving(12, 0.1, seed=2)

@@ -188,7 +188,9 @@ def test_a_clip_by_hand():
 def test_resample_is_torchs_interpolate(lengths, frames, seed):
     random = torch.Generator().manual_seed(seed)
     rows = torch.randn(sum(lengths) + 3, 2, 3, generator=random)
-    starts = torch.tensor([3 + sum(lengths[:i]) for i in range(len(lengths))])  # what lies before is none of theirs
+    starts = torch.tensor(
+        [3 + sum(lengths[:i]) for i in range(len(lengths))]
+    )  # rows before these belong to other tracks
     got = resample(rows, starts, torch.tensor(lengths), frames)
     assert got.shape == (len(lengths), frames, 2, 3)
     for part, start, length in zip(got, starts.tolist(), lengths):
@@ -294,7 +296,7 @@ def test_the_middle_is_kept(crop):
 
 
 def test_of_many_persons_the_most_active_are_kept():
-    """They come in the order of their energy; two or fewer stay in their own."""
+    """They are sorted by energy; two or fewer keep their order."""
     quiet, lively, wild = (standing(NTU) + k * (moving(30, seed=int(9 * k)) - standing(NTU)) for k in (0.2, 1, 3))
     absent = np.full_like(quiet, np.nan)
     for config in (DEFAULT, CMD_LINE):
@@ -317,7 +319,7 @@ def test_absent_persons_are_zero():
         alone = run([body[None]], config=config)[0]
         assert (alone[1:] == 0).all()
         np.testing.assert_array_equal(run([np.stack([body, absent])], config=config)[0], alone)
-        second = run([np.stack([absent, body])], config=config)[0]  # a person keeps its place
+        second = run([np.stack([absent, body])], config=config)[0]  # a person keeps their index
         np.testing.assert_array_equal(second[1], alone[0])
         assert (second[0] == 0).all()
 
@@ -392,7 +394,7 @@ def test_half_turns(axis, degrees, config):
     "config", [CMD_LINE, replace(DEFAULT, up=CMD_LINE.up, center=CMD_LINE.center, scale=None)], ids=["first", "mean"]
 )
 def test_standing_persons_stay_upright(config):
-    """Whatever the heading, a turn by the shoulders alone leaves heights as they are."""
+    """For any heading, a rotation by the shoulders does not change heights."""
     height = standing(NTU)[:, 2] - STANDING["spine"][2]
     for degrees in range(0, 361, 15):
         turn = Rotation.from_euler("z", degrees, degrees=True).as_matrix()
@@ -552,7 +554,7 @@ def test_derived_joints_of_a_missing_one_are_zero():
 
 
 def test_without_the_joint_that_is_centred_by():
-    """The middle of what was seen takes its place: the body does not vanish."""
+    """The mean of the joints that are seen replaces it, so the body does not vanish."""
     clip = moving(20)[None].astype(np.float32)
     clip[:, :, NTU.joints.index("spine")] = np.nan
     got = run([clip])[0, 0]
@@ -566,7 +568,7 @@ def test_without_the_joint_that_is_centred_by():
 
 
 def test_hips_replace_legs_that_are_never_seen():
-    """A webcam's upper body comes out as the whole body's upper half does, up to the legs' lean."""
+    """An upper body, as from a webcam, equals the upper half of the whole body, except for the lean of the legs."""
     clip = standing(NTU)[None, None].repeat(6, axis=1).astype(np.float32)
     whole = run([clip], DEFAULT)[0, 0]
     legs = [joint for joint in NTU.joints if joint.endswith(("knee", "ankle", "foot"))]
@@ -583,7 +585,7 @@ def test_an_unmappable_skeleton_is_refused():
 
 
 def test_normalise_by_the_first_frame_alone():
-    """What `align="first"` goes by is handed in, as the streaming encoder does."""
+    """The frame for `align="first"` is passed, as in streaming."""
     poses = torch.from_numpy(moving(5)).float()[None]
     turn = torch.from_numpy(Rotation.from_euler("z", 40, degrees=True).as_matrix()).float()
     first = poses[:, 0]
@@ -603,4 +605,4 @@ def test_without_the_joints_that_are_scaled_by(unit):
     seen = [
         i for i, joint in enumerate(SKELETONS["common-15"].joints) if joint not in ("mid_hips", "left_hip", "right_hip")
     ]
-    np.testing.assert_allclose((got[:, seen] ** 2).sum(axis=-1).mean(), 1, rtol=1e-4)  # whatever the unit
+    np.testing.assert_allclose((got[:, seen] ** 2).sum(axis=-1).mean(), 1, rtol=1e-4)  # in any unit

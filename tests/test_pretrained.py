@@ -35,7 +35,7 @@ def test_bundled_encoders_are_small(name):
 
 @pytest.mark.parametrize("name", PROMISED)
 def test_published_encoders_keep_their_numbers(name):
-    """Whatever is added to preprocessing or rewritten in the network: to 1e-6, single clips as well as batches."""
+    """Equal to 1e-6 after any change of preprocessing or networks, for single clips and for batches."""
     with np.load(reference_clips.FILE) as stored:
         for kind, poses in reference_clips.clips().items():
             expected = stored[f"{name}/{kind}"]

@@ -87,7 +87,7 @@ def test_changes_may_come_in_any_order():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> Path:
-    """Poses to train on and to judge by."""
+    """Poses for training and for evaluation."""
     folder = tmp_path_factory.mktemp("files")
     recordings().save(folder / "moves.npz")
     labels = np.arange(8) % 2
@@ -98,7 +98,7 @@ def files(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(files) -> Path:
-    """A run of the kind in the box, over and judged."""
+    """A finished and evaluated run of a small recipe of the bundled kind."""
     assert main(["prepare", str(files / "moves.npz"), "-o", str(files / "corpus"), "--licence", "CC0-1.0", "-q"]) == 0
     arguments = ["--data", str(files / "corpus"), "-o", str(files / "run"), "--save-every", "2", "--device", "cpu"]
     options = ["--seed", "3", "--monitor", str(files / "judged.npz"), "-q", "--set", *SMALL]

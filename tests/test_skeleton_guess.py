@@ -56,7 +56,7 @@ def test_each_named_skeleton_is_recognised_or_asked_about(name):
 
 @pytest.mark.parametrize("name", BODIES)
 def test_swapped_sides_are_no_fit(name):
-    """An order that is the same but for left and right, or left-handed axes: nobody may be mirrored in silence."""
+    """An order with left and right swapped, or left-handed axes: poses are never mirrored silently."""
     skeleton = SKELETONS[name]
     swapped = walking(name)[:, :, list(skeleton.mirror)]
     assert name not in best(swapped)

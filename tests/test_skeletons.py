@@ -57,7 +57,7 @@ DOCUMENTED = {
     """,
 }
 
-# Rigs that have no table here: what they call the joints of the encoder in the box.
+# Rigs without a table of their own: their names for the joints of the bundled encoder.
 RIGS = {
     "mixamo": """
         mixamorig:Hips mixamorig:Spine mixamorig:Spine1 mixamorig:Spine2 mixamorig:Neck mixamorig:Head
@@ -343,7 +343,7 @@ LIMBS = [
     ("joints", "target", "position"),
     [
         (LIMBS, "mid_hips", (0, 0, 0.9)),
-        (["pelvis", *LIMBS], "mid_hips", (0, 0, 0.9)),  # sensors place the pelvis differently: hips go first
+        (["pelvis", *LIMBS], "mid_hips", (0, 0, 0.9)),  # sensors place the pelvis differently, so hips are preferred
         (["pelvis"], "mid_hips", (0, 0, 1.0)),
         (LIMBS, "mid_shoulders", (0, 0, 1.4)),
         (["neck"], "mid_shoulders", (0, 0, 1.5)),

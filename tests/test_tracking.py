@@ -104,14 +104,14 @@ def test_an_absent_person_comes_back():
     away = {(t, 1) for t in range(10, 25)}
     scene = Scene(absent=away)
     assert scene.kept_apart(identify(scene.ids(lambda t, p, i: None), scene.poses))
-    # A swap while one is away, and the id that brings somebody back from the other side of the room.
+    # A swap while one is absent, and an id that reappears on the other side of the room.
     far = Scene(absent=away)
     for t in range(25, 40):
         far.poses[t] = [pose + [0, 2000] if p == 1 else pose for p, pose in zip(far.truth[t], far.poses[t])]
     assert far.kept_apart(identify(far.ids(lambda t, p, i: p), far.poses))
     swapping = far.ids(lambda t, p, i: {0: 2, 2: 0}.get(p, p) if t in (5, 6) else p)
     assert far.kept_apart(identify(swapping, far.poses))
-    assert len(identify(far.ids(lambda t, p, i: None), far.poses).ids) == 4  # nobody walks 2000 pixels unseen
+    assert len(identify(far.ids(lambda t, p, i: None), far.poses).ids) == 4  # a person cannot walk 2000 pixels unseen
 
 
 def test_people_who_cross():
@@ -138,13 +138,13 @@ def test_a_single_frame_needs_no_matching():
 
 
 def test_a_fast_move_is_no_jump():
-    """One id that moves far while nobody was there before."""
+    """An id that moves far to a position where nobody was before."""
     poses = [[BODY + [60 * t, 0], BODY + [0, 900]] for t in range(10)]
     assert identify([["a", "b"]] * 10, poses).note is None
 
 
 def test_a_queue_that_moves_on_keeps_its_ids():
-    """Everybody goes part of the way to where the next one was."""
+    """Every person moves part of the distance to the previous position of the next one."""
     poses = [[BODY + [80 * p + 30 * t, 0] for p in range(3)] for t in range(12)]
     assert identify([["a", "b", "c"]] * 12, poses).note is None
 
@@ -159,7 +159,7 @@ def test_parts_of_bodies_are_matched():
 
 
 def test_time_between_frames_counts():
-    """After a gap in the recording somebody may have gone further."""
+    """After a gap in the recording, a person may have moved further."""
     poses = [[BODY, BODY + 400], [BODY + [200, 0], BODY + 400]]
     assert len(identify([[None] * 2] * 2, poses).ids) == 3
     assert len(identify([[None] * 2] * 2, poses, at=[0, 10]).ids) == 2

@@ -37,7 +37,7 @@ from skelrep.train.recipes import LOSSES, Recipe
 from tests.benchmarks.accuracy import over_folds, root_centred
 from tests.motion_data import protocols
 
-# The one budget: small enough for a processor's core (minutes a run), so that there can be many seeds.
+# The budget of every run: a few minutes on one core, so that many seeds are possible.
 STEPS, BATCH, SLOTS = 600, 128, 2048
 BUDGET = {"steps": STEPS, "batch": BATCH, "warmup": 50}
 RECIPES = {

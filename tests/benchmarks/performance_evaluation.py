@@ -76,7 +76,7 @@ def neighbours(sizes: Sizes) -> list[Row]:
             "s",
             of_limit=of_limit(seconds, "scikit-learn", needed, limit),
         ),
-        # scikit-learn's float32 cannot tell some neighbours apart.
+        # scikit-learn's float32 cannot distinguish some neighbours.
         Row("the same predictions", 100 * same, "%", at_least=99.99),
     ]
     del ours, theirs
@@ -129,7 +129,7 @@ def retrieval(sizes: Sizes) -> list[Row]:
         ),
         Row("the planted row is the first", 100 * float((found == planted(sizes)).mean()), "%", at_least=100),
     ]
-    if extra is not None:  # the blocks' bound, and what skelrep.evaluate says of the libraries' own buffers
+    if extra is not None:  # the bound of the blocks, and the buffers of the libraries that skelrep.evaluate documents
         table.append(Row("extra memory", extra, "MB", at_most=(BLOCK_BYTES + 180 * 2**20) / 1e6))
     return table
 

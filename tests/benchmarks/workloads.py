@@ -25,7 +25,7 @@ CLASSES = 60
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of everything that is measured; the goals are for the defaults.
+    """Sizes of all workloads; the targets are for the defaults.
 
     Attributes:
         rounds: In which times are compared; a third, but two at least, of what takes minutes.

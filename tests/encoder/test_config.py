@@ -139,7 +139,7 @@ SWITCHES = tuple(
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_no_value_of_another_type_is_taken(kind):
-    """Whatever value stands at any key: it is read as it was written, or refused in words."""
+    """Any value at any key is either read as it was written or refused with a message."""
     taken = []
     for key in keys(CONFIGS[kind].to_dict()):
         for value in HOSTILE:

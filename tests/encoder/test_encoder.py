@@ -129,7 +129,7 @@ def test_the_order_of_persons_does_not_matter(tiny_encoder):
 
 
 def test_the_feature_of_two_persons_is_the_mean(tiny_encoder):
-    """Each goes by its own body, so that a stranger beside a person only averages in."""
+    """Every person is aligned by their own body, so another person in the clip only adds to the mean."""
     pair = body(30, persons=2)
     both, *each = (features(tiny_encoder, poses(clip)) for clip in (pair, pair[:1], pair[1:]))
     for name in MODALITIES:

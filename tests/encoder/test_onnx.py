@@ -55,7 +55,7 @@ def session(path) -> onnxruntime.InferenceSession:
 
 
 def prepared(encoder: Encoder, clips: int) -> torch.Tensor:
-    """Clips of which some show one person only, in either place."""
+    """Clips, some of which show only the first or only the second person."""
     config = encoder.config.preprocess
     joints = torch.randn(clips, config.persons, config.frames, len(encoder.skeleton), 3)
     if config.persons > 1:
@@ -65,7 +65,7 @@ def prepared(encoder: Encoder, clips: int) -> torch.Tensor:
 
 
 def difference(encoder: Encoder, run: onnxruntime.InferenceSession, joints: torch.Tensor) -> float:
-    """The largest of any row's numbers, as a share of the row's length."""
+    """The largest difference in any row, as a fraction of the row's length."""
     [found] = run.run(None, {"joints": joints.numpy()})
     with torch.inference_mode():
         expected = encoder.fuse(encoder(joints)).numpy()

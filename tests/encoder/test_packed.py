@@ -71,7 +71,7 @@ def test_packed_networks_equal_plain_ones(network, poses, precision):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_inputs_that_hardly_vary_spoil_nothing(precision):
-    """The centred joint is always zero, so that BatchNorm multiplies it by 1 / sqrt(eps)."""
+    """The centre joint is always zero, so BatchNorm multiplies it by 1 / sqrt(eps)."""
     network = randomised(RecurrentStack(15, 1, RecurrentConfig(hidden=64, layers=3)))
     network.norm.running_mean[:3], network.norm.running_var[:3] = 0, 0
     poses = torch.randn(MIN_CLIPS, 1, 40, 15, 3)
@@ -119,7 +119,7 @@ def test_embed_in_other_precisions(clips, precision):
     assert not (fast == exact).all()
     cosines = torch.nn.functional.cosine_similarity(torch.from_numpy(exact), torch.from_numpy(fast), dim=1)
     assert cosines.median() > COSINE[precision]
-    # One scale of int8 for a whole batch: single clips beside a wild one lose more.
+    # int8 has one scale for a batch, so clips in a batch with an extreme one lose more precision.
     assert cosines.min() > (COSINE[precision] if precision == "bfloat16" else 0.99)
 
 

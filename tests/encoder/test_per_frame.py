@@ -66,7 +66,7 @@ def test_a_convolution_row_depends_on_the_frames_around_it():
 @pytest.mark.parametrize("crop", [1.0, 0.5])
 @pytest.mark.parametrize("length", [1, 7, 12, 100])
 def test_positions_are_those_that_resampling_reads(length, crop):
-    """The head's distance from the origin grows by one a frame, so that a prepared clip says which frames it reads."""
+    """The head's distance from the origin grows by one per frame, so a prepared clip shows which frames it contains."""
     encoder = causal(12, crop)
     spine, head = NTU.joints.index("spine"), NTU.joints.index("head")
     clip = np.tile(np.random.default_rng(0).normal(size=(25, 3)), (1, length, 1, 1))

@@ -46,7 +46,7 @@ def test_a_stream_starts_with_the_first_person_and_fills_gaps(causal_encoder):
     frame = rng.normal(size=(25, 3)).astype(np.float32)
     first = stream.step(frame)
     hidden = frame.copy()
-    hidden[7] = np.nan  # stays where it was: as good as the same frame again
+    hidden[7] = np.nan  # keeps its position, which equals repeating the frame
     again = causal_encoder.stream("ntu-25")
     again.step(frame)
     np.testing.assert_array_equal(stream.step(hidden), again.step(frame))

@@ -24,7 +24,7 @@ def test_probe_equals_scikit_learn_grid_search(data):
     folds = StratifiedKFold(3, shuffle=True, random_state=4)
     search = GridSearchCV(pipeline, {"logisticregression__C": np.logspace(-4, 2, 7)}, cv=folds).fit(train, labels)
     assert search.best_params_["logisticregression__C"] == pytest.approx(result.C)
-    # Both stop near the minimum, and some rows lie between two classes.
+    # Both fits end near the minimum, and some rows are between two classes.
     ranked = np.sort(search.decision_function(test), axis=1)
     clear = ranked[:, -1] - ranked[:, -2] > 0.01
     assert clear.mean() > 0.95

@@ -134,7 +134,7 @@ def test_fast_search_equals_exact_search(metric, kind):
     bank = generator.normal(size=(900, 24)).astype(np.float32)
     query = generator.normal(size=(70, 24)).astype(np.float32)
     excluded = None
-    if kind == "near":  # rows that float32 products cannot tell apart: bunches of 5, and one of 60
+    if kind == "near":  # rows that float32 products cannot distinguish: groups of 5, and one of 60
         bank = bank[np.r_[np.arange(840) // 5, np.full(60, 500)]] * (1 + 1e-7 * generator.normal(size=(900, 24)))
         query[:9] = bank[-1] + 0.1 * query[:9]
     if kind == "wild":
@@ -160,7 +160,7 @@ def test_fast_search_equals_exact_search(metric, kind):
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize("equal", [False, True])  # where all rows are equal, float32 decides nothing
+@pytest.mark.parametrize("equal", [False, True])  # if all rows are equal, float32 cannot decide any query
 def test_memory_is_bounded_by_block_bytes(metric, equal):
     generator = np.random.default_rng(0)
     bank, query = generator.normal(size=(1500, 200)), generator.normal(size=(250, 200)).astype(np.float32)

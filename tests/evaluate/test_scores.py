@@ -31,7 +31,7 @@ def test_wilson_interval_contains_the_proportion_and_solves_its_equation(trials,
     low, high = wilson_interval(successes, trials)
     share = successes / trials
     assert 0 <= low <= share <= high <= 1
-    for bound in (low, high):  # |share - p| = z sqrt(p (1 - p) / n)
+    for bound in (low, high):  # |fraction - p| = z sqrt(p (1 - p) / n)
         assert (share - bound) ** 2 == pytest.approx(1.95996398454**2 * bound * (1 - bound) / trials, abs=1e-12)
 
 

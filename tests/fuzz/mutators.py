@@ -163,7 +163,9 @@ def change_npy_header(data: bytes, rng: random.Random) -> bytes:
         size = rng.choice((b"|O", b"<U4", b"<f8", b"|b1", b"<c8", b"<M8", b"|V3", b">i2"))
     else:
         size = rng.choice((b"True", b"None", b"[[[]]]"))
-    new = size[: end - start].ljust(end - start)  # the header's length stays, so that what is behind it is still found
+    new = size[: end - start].ljust(
+        end - start
+    )  # the length of the header stays, so that the data after it are still found
     return data[:start] + new + data[end:]
 
 

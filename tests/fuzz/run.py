@@ -26,7 +26,7 @@ LARGEST = 2**20  # bytes of an input: repetitions of repetitions would fill the 
 
 @dataclass
 class Report:
-    """What happened to the cases of one format.
+    """The outcomes of the cases of one format.
 
     Attributes:
         counts: Cases by outcome: "clean", "accepted", "crash", "hang", "memory".

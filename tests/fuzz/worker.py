@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 LIMIT = 6 * 2**30  # of address space, so that one case cannot take the machine's memory
-# A TypeError is documented only for arguments; the readers are given files, so that one is a fault.
+# A TypeError is documented only for arguments; readers are given files, so a TypeError is a bug.
 DOCUMENTED = (ValueError, OSError, ModuleNotFoundError)
-# Subclasses of ValueError that are nobody's sentence: they come out of a codec or a parser as they are.
+# Subclasses of ValueError that no reader raises itself: they come from a codec or a parser.
 RAW = ("UnicodeDecodeError", "JSONDecodeError", "BadZipFile", "UnicodeEncodeError")
 
 

@@ -22,7 +22,7 @@ SUFFIXES = {"joint": "", "bone": "_bone", "motion": "_motion"}
 
 
 class CMDEncoder(nn.Module):
-    """The modules whose names and shapes a checkpoint has, and CMD's way through them."""
+    """Modules with the names and shapes of a checkpoint, and CMD's forward pass."""
 
     def __init__(self, hidden: int, layers: int) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ def checkpoint(
 
 
 def moving(n: int = 3, frames: int = 80, persons: int = 2) -> list[np.ndarray]:
-    """Random clips (M, T, 25, 3) of limbs that keep somewhat in place."""
+    """Random clips (M, T, 25, 3) of joints that move little."""
     rng = np.random.default_rng(0)
     home = rng.normal(size=(n, persons, 1, 25, 3))
     return list((home + 0.2 * rng.normal(size=(n, persons, frames, 25, 3))).astype(np.float32))

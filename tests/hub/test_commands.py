@@ -20,7 +20,7 @@ from tests.hub_server import HubServer
 
 
 def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    """`skelrep ...` in a process of its own, whose Hub client reads its environment afresh."""
+    """Runs `skelrep ...` in a separate process, whose Hub client reads its environment again."""
     kept = {key: value for key, value in os.environ.items() if key != "HF_TOKEN"}
     return subprocess.run(
         [sys.executable, "-m", "skelrep", *arguments],
@@ -33,7 +33,7 @@ def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 def test_download_once_and_load_offline(hub: HubServer, files, tiny_encoder, tmp_path):
-    """HF_HOME says where it goes; with HF_HUB_OFFLINE nothing is asked, and what is not there is told."""
+    """HF_HOME is the folder of the cache; with HF_HUB_OFFLINE no request is made; a missing encoder is an error."""
     sha = hub.commit(REPO, files | {CARD: b"card"})
     hub.commit(REPO, {CONFIG: b"{}"})
     home = str(tmp_path / "home")

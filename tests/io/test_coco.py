@@ -23,7 +23,7 @@ def results(frames: int = 6, people: int = 2, **columns) -> list[dict]:
 
 
 def kept_apart(poses) -> bool:
-    """Whether nobody jumps: people walk 3 pixels per frame and stand 400 apart."""
+    """Whether no track jumps: people walk 3 pixels per frame and are 400 pixels apart."""
     return bool(np.nanmax(np.abs(np.diff(poses.clips[0][:, :, 0, 0], axis=1))) < 10)
 
 

@@ -108,7 +108,7 @@ def test_ntu_training_subjects():
 def test_ntu_lists_of_incomplete_samples():
     """The numbers that the data set's authors give: 302 samples of NTU RGB+D, 535 of NTU RGB+D 120."""
     assert len(ntu.incomplete()) == 535
-    columns = ntu.columns_of(sorted(ntu.incomplete()))  # empty if one name is none of NTU's
+    columns = ntu.columns_of(sorted(ntu.incomplete()))  # empty if one name is not an NTU name
     assert columns["ntu60"].sum() == 302
     assert (columns["camera"] <= 3).all()
 
@@ -136,7 +136,7 @@ def test_ntu_folder_leaves_incomplete_samples_out_as_the_benchmarks_do(tmp_path,
         assert [part.ids for part in read_parts(tmp_path, split="xset_train")] == [names[2:4], names[4:]]
     with pytest.warns(UserWarning), pytest.raises(ValueError, match="in the splits 'ntu60' and 'xset_train'"):
         read(tmp_path, split=["ntu60", "xset_train"])
-    assert read(tmp_path / f"{listed[0]}.skeleton").ids == listed[:1]  # who asks for it by name gets it
+    assert read(tmp_path / f"{listed[0]}.skeleton").ids == listed[:1]  # a file that is named explicitly is read
 
 
 @real_files

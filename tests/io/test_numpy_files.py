@@ -57,11 +57,11 @@ def test_npz_round_trip(poses):
 @given(st.integers(1, 3), npst.array_shapes(min_dims=2, max_dims=2, max_side=4), st.sampled_from([2, 3]), st.data())
 def test_npy_round_trip(count, sizes, channels, data):
     clips = data.draw(npst.arrays(np.float32, (count, *sizes, 3, channels), elements=coordinates))
-    clips[:, 0, -1] = 1  # a last frame in which nobody is seen would be taken for padding
+    clips[:, 0, -1] = 1  # a last frame in which nobody is seen would count as padding
     poses = Poses(list(clips), THREE, ["poses"] if count == 1 else [])
     with tempfile.TemporaryDirectory() as folder:
         write(poses, Path(folder) / "poses.npy")
-        # Three persons and more could be another order of axes, and need it said.
+        # Three persons and more could be another order of axes, so the layout is required.
         layout = None if sizes[0] <= 2 else "MTVC" if count == 1 else "NMTVC"
         again = read(Path(folder) / "poses.npy", skeleton=THREE, layout=layout, channels="xyz"[:channels])
         assert_same(again, poses)

@@ -24,7 +24,7 @@ def test_a_folder_of_frames(tmp_path):
     with pytest.warns(UserWarning, match=r"a/walk: no tracker ids"):
         poses = read(tmp_path, fps=25)
     assert (poses.ids, poses.skeleton.name, poses.fps) == (["a/walk", "b"], "openpose-25", 25)
-    # Bodies of no size match at no distance, so that frame 9 shows a third person.
+    # Bodies of size 0 match at no distance, so frame 9 shows a third person.
     assert poses.clips[0].shape == (3, 9, 25, 2)
     assert np.argwhere(~np.isnan(poses.clips[0][:, :, 0, 0])).tolist() == [[0, 0], [1, 0], [2, 7]]
     assert poses.scores is not None and poses.scores[0][:, [0, 7], 0].tolist() == [[0.5, 0], [0.5, 0], [0, 0.5]]

@@ -65,7 +65,7 @@ def test_arrays(load, array, protocol, order):
     array = array.T if order == "reversed" else np.array(array, order=order)
     back = load(pickle.dumps([array, array], protocol))
     np.testing.assert_array_equal(back[0], array)
-    assert back[0].dtype.newbyteorder("=") == array.dtype.newbyteorder("=")  # numpy may swap bytes on the way
+    assert back[0].dtype.newbyteorder("=") == array.dtype.newbyteorder("=")  # numpy may swap bytes
     assert back[0] is back[1]
 
 

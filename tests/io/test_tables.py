@@ -178,7 +178,7 @@ def test_other_tables_are_refused(tmp_path, text, message):
 
 
 def test_a_table_that_would_fill_the_memory(tmp_path):
-    # Everybody in two frames that nobody else is in.
+    # Each person in two frames without the other persons.
     rows = "".join(f"{i // 2},{i},{i // 2},2\n" for i in range(20_000))
     (tmp_path / "a.csv").write_text("person,frame,a.x,a.y\n" + rows)
     with pytest.raises(ValueError, match=r"a\.csv.*SKELREP_MAX_GIGABYTES"):

@@ -9,7 +9,7 @@ from skelrep import SKELETONS, Poses
 from skelrep.skeletons import mapping
 
 COMMON = SKELETONS["common-15"]
-# Somebody who faces ahead, metres: to their left, up, ahead.
+# A person, in metres: to their left, up, to their front.
 BODY = {
     "mid_hips": (0, 0.9, 0),
     "mid_shoulders": (0, 1.4, 0),

@@ -29,8 +29,8 @@ def test_nearer_limbs_are_thicker_and_darker():
 def test_png_shows_moments_in_columns(tmp_path):
     poses = walking(frames=20, persons=2, skeleton=SKELETONS["ntu-25"])
     clip = poses.clips[0].copy()
-    clip[1, :10] = np.nan  # who comes later
-    clip[0, ::2, 5] = np.nan  # an elbow that comes and goes
+    clip[1, :10] = np.nan  # a person who appears later
+    clip[0, ::2, 5] = np.nan  # an elbow that is seen in some frames
     save(clip, tmp_path / "strip.png", skeleton="ntu-25")
     with Image.open(tmp_path / "strip.png") as image:
         assert image.width > 3 * image.height

@@ -38,7 +38,7 @@ def poses():
     body = rng.normal(size=(20, 3))
     clips = [(body + 0.2 * rng.normal(size=(1 + i % 2, 10 + 5 * i, 20, 3))) for i in range(30)]
     clips[0][0, 3:5, 7] = np.nan
-    clips[1][1] = np.nan  # a second person whom nobody ever saw
+    clips[1][1] = np.nan  # a second person who is never seen
     labels = np.repeat(["bow", "sit", HOSTILE], 10)
     ids = [HOSTILE, *(f"clip-{i}" for i in range(1, 30))]
     return Poses(clips, KINECT, ids, labels, 30.0, info={"subject": np.arange(30) % 5})
@@ -244,7 +244,7 @@ def tab(browser, poses, rows, tmp_path):
 
 
 def point(tab, i):
-    """Where a clip stands on the screen."""
+    """The position of a clip on the screen."""
     return tab.evaluate(
         "i => { const box = map.getBoundingClientRect(); return [box.left + screenX(i), box.top + screenY(i)]; }", i
     )

@@ -135,7 +135,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(suffix, tmp_path):
     pytest.importorskip("resource", reason="peak memory is not told on this system")
 
     def peak(frames):
-        """Megabytes of a process of its own."""
+        """The memory of a separate process in megabytes."""
         code = (
             "import resource; from skelrep.plot import save; from tests.plot.bodies import walking; "
             f"save(walking(frames={frames}, fps=10.0), {str(tmp_path / ('clip' + suffix))!r}, pictures=10); "

@@ -399,7 +399,7 @@ def test_zero_poses_are_missing_and_padding_is_cut():
     batch[0, 0, 2] = 0  # lost for a frame
     batch[1, :, 4:] = 0  # padding
     batch[1, 0, 3] = 0
-    batch[2] = 0  # nobody ever
+    batch[2] = 0  # no person in any frame
     untouched = batch.copy()
     poses = Poses.from_array(batch, skeleton=HAND)
     np.testing.assert_array_equal(batch, untouched)

@@ -25,7 +25,7 @@ def head(tiny_encoder, tmp_path):
 def test_everything_comes_back(head, tiny_encoder):
     rows, labels = rows_of_classes(6, dim=tiny_encoder.dim)
     fitted = Classifier(tiny_encoder, C=[0.1, 1.0], keep=0.9).fit(rows, labels)
-    loaded = Classifier.load(head)  # with the encoder that was saved beside it
+    loaded = Classifier.load(head)  # with the encoder that was saved in the same folder
     np.testing.assert_array_equal(loaded.predict_proba(rows), fitted.predict_proba(rows))
     assert (loaded.is_known(rows) == fitted.is_known(rows)).all()
     assert loaded.loaded_encoder().fingerprint() == tiny_encoder.fingerprint()

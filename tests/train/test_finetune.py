@@ -41,7 +41,7 @@ def test_shuffled_labels_do_not_generalise(encoder, train, test):
 
 def test_equal_seeds_give_equal_weights(encoder, train):
     def weights(seed):
-        torch.rand(seed + 1)  # whatever the caller drew before
+        torch.rand(seed + 1)  # independent of random numbers drawn before
         model = finetune(encoder, train[:12], FinetuneConfig(epochs=2, seed=seed), show_progress=False)
         return torch.cat([value.flatten().double() for value in model.state_dict().values()])
 

@@ -107,7 +107,7 @@ def test_utkinect(tmp_path):
     (tmp_path / "joints").mkdir()
     numbers = [250, 252, 254, 256, 256, 260, 600, 602]
     points = RNG.normal(size=(8, 20, 3))
-    points[4] = points[3]  # a row that comes twice
+    points[4] = points[3]  # a repeated row
     rows = np.c_[numbers, points.reshape(8, 60)]
     (tmp_path / "joints" / "joints_s02_e01.txt").write_text(lines(rows))
     (tmp_path / "actionLabel.txt").write_text(
@@ -282,7 +282,9 @@ def test_ntu_of_txt2npy(tmp_path):
     poses = read(tmp_path)
     assert poses.labels is not None and poses.labels.tolist() == [12]
     assert poses.info["xsub_train"].tolist() == [False] and poses.info["xview_train"].tolist() == [True]
-    np.testing.assert_allclose(poses.clips[0], np.stack([moving, still]), rtol=1e-6)  # who moves more comes first
+    np.testing.assert_allclose(
+        poses.clips[0], np.stack([moving, still]), rtol=1e-6
+    )  # the person who moves more is first
 
 
 def test_no_pickle_is_executed(tmp_path):
