@@ -5,6 +5,7 @@ Each part is then read by the family that recognises it, as if it were a file of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,9 +16,22 @@ from skelrep.io.keypoints import depth, is_person, points_in
 from skelrep.io.row_groups import recordings_of
 from skelrep.tracking import taking_turns
 
-_CLIPS = ("clips", "videos", "sequences", "recordings", "samples", "data", "annotations", "items", "dataset", "actions")
+_CLIPS = (
+    "x",
+    "clips",
+    "videos",
+    "sequences",
+    "recordings",
+    "samples",
+    "data",
+    "annotations",
+    "items",
+    "dataset",
+    "actions",
+)
 _DETECTED = ("person", "human", "people", "pedestrian", "body", "skeleton", "pose")  # classes of detectors, no actions
 _ROLES = ("clip", "subject", "camera", "person", "frame", "time", "label")
+_PERSON = re.compile(r"(person|player|track|subject|human|body|actor|skeleton|id)[\W_]*\d{1,6}", re.IGNORECASE)
 _FEWEST_FRAMES = 3
 
 
@@ -39,6 +53,8 @@ class Part(NamedTuple):
 
 def as_rows(content: Any) -> Any:
     """The rows of a table, where a content holds its columns as pandas writes them; else the content itself."""
+    if (rows := _rows_of_persons(content)) is not None:
+        return rows
     if not isinstance(content, Mapping) or len(content) < 2:
         return content
     if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
@@ -61,6 +77,45 @@ def as_rows(content: Any) -> Any:
     return about | {"frames": listed} if about else listed
 
 
+def _rows_of_persons(content: Any) -> Any:
+    """The rows of a recording that is listed person by person: [{"track_id": 1, "frames": [...]}, ...]; else None."""
+    about, people = {}, content
+    if isinstance(content, Mapping) and content and all(_PERSON.fullmatch(str(name)) for name in content):
+        people = [{"track_id": name, "frames": _in_order(one)} for name, one in content.items() if not is_person(one)]
+    elif isinstance(content, Mapping):
+        key = key_of(content, "people")
+        about, people = {other: value for other, value in content.items() if other != key}, content.get(key)
+        if isinstance(people, Mapping):
+            people = [{"track_id": name, **one} for name, one in people.items() if isinstance(one, Mapping)]
+    roles = ["person", "number"] if isinstance(content, Mapping) else ["person"]
+    if not isinstance(people, list) or not people or not all(isinstance(one, Mapping) for one in people):
+        return None
+    if any(key_of(one, *roles) is None or key_of(one, "label", "clip") is not None for one in people):
+        return None
+    rows = []
+    for one in people:
+        frames = value_of({key: value for key, value in one.items() if rank(key, "people") is None}, "frames")
+        if not isinstance(frames, list) or key_of(one, "frame", "time") not in (None, key_of(one, "frames")):
+            return None
+        if depth(frames) == 1 and is_person(one) and len(points_in(one)) == len(frames):  # numbers beside an array
+            frames = [{"frame": at, "keypoints": pose} for at, pose in zip(frames, points_in(one))]
+        named = [
+            frame if isinstance(frame, Mapping) else {"keypoints": frame, "frame": i} for i, frame in enumerate(frames)
+        ]
+        rows += [{**frame, "track_id": value_of(one, *roles)} for frame in named]
+    return {**about, "frames": rows} if about else rows
+
+
+def _in_order(frames: Any) -> Any:
+    """The frames of a person as a list, each with its number, where they stand by their numbers."""
+    if not isinstance(frames, Mapping) or not all(str(key).isdecimal() for key in frames):
+        return frames
+    return [
+        {"frame": int(at), **(pose if isinstance(pose, Mapping) else {"keypoints": pose})}
+        for at, pose in frames.items()
+    ]
+
+
 def clips_in(content: Any) -> list[Part] | None:
     """The clips that a content lists one by one; None if it is one recording, or rows of which nothing tells clips."""
     if isinstance(content, list):
@@ -70,13 +125,22 @@ def clips_in(content: Any) -> list[Part] | None:
     for key in content:
         if compact(str(key)) in _CLIPS and isinstance(content[key], list) and _are_clips(content[key]):
             about = {other: value for other, value in content.items() if other != key}
-            return [_part(entry, about, str(i)) for i, entry in enumerate(content[key])]
+            labels = _labels_beside(about, len(content[key]))
+            parts = [_part(entry, about, str(i)) for i, entry in enumerate(content[key])]
+            return [part._replace(label=label) for part, label in zip(parts, labels)] if labels else parts
         if compact(str(key)) in _CLIPS and isinstance(content[key], Mapping) and (found := clips_in(content[key])):
             about = {other: value for other, value in content.items() if other != key}
             return [part._replace(content=_with(about, part.content)) for part in found]
     if len(content) > 1 and key_of(content, "frames", "people") is None and _are_clips(list(content.values())):
         return [_part(entry, {}, str(name)) for name, entry in content.items()]
     return None
+
+
+def _labels_beside(about: Mapping[str, Any], count: int) -> list[Any]:
+    """The labels of clips in a list of their own, {"sequences": [...], "labels": [...]}; empty without one."""
+    labels = value_of(about, "label")
+    labels = about.get("y") if labels is None else labels
+    return labels if isinstance(labels, list) and len(labels) == count else []
 
 
 def clips_of_rows(entries: Sequence[Any]) -> tuple[list[Part], list[str]] | None:

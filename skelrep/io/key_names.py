@@ -62,9 +62,9 @@ _NAMES = {
     "joint_coordinates landmarks landmark skeleton pose points positions coordinates coords skeleton_2d points_2d "
     "landmarks_2d body_joints body_keypoints key_points body_parts bodyparts markers xyz xy body",
     "frames": "instance_info frames data predictions results frame_data poses sequence frame_list detections_per_frame "
-    "data_by_frame annotations records rows samples",
+    "data_by_frame annotations records rows samples result output",
     "people": "instances people persons skeleton skeletons bodies detections predictions annotations objects poses "
-    "results tracks players subjects humans individuals actors users animals tracked_people",
+    "results tracks players subjects humans individuals actors users animals tracked_people body_list people_list",
     "names": "keypoint_id2name keypoint_names keypoints_names joint_names landmark_names keypoint_labels joint_labels "
     "body_parts bodyparts node_names marker_names joint_order joints_names names",
     "about": "metadata meta info meta_info video video_info header settings properties",

@@ -119,8 +119,10 @@ def _rows(entries: list[Any]) -> tuple[list[Any], When] | None:
     return [rows[key] for key in keys], When(numbers, None, None)
 
 
-def _is_by_name(value: Any) -> bool:
+def _is_by_name(key: str, value: Any) -> bool:
     """Whether a value is a person that stands under its id or name: {"frame": 0, "Anna": {"nose": [x, y], ...}}."""
+    if isinstance(value, list):
+        return str(key).isdecimal() and depth(value) == 2 and len(value) > 4
     return isinstance(value, Mapping) and is_person(value)
 
 
@@ -141,10 +143,10 @@ def _people(frame: Any, certain: bool = True) -> list[Named]:
             return [one for one in [person_of(frame)] if one] if several is None else several
         inside = people_in(frame)
         if inside is None:
-            inside = {key: value for key, value in frame.items() if _is_by_name(value)} or None
+            inside = {key: value for key, value in frame.items() if _is_by_name(key, value)} or None
         if isinstance(inside, Mapping):  # by id
             found = [
-                person_of(inside[key], None if isinstance(inside[key], list) else key)
+                person_of(inside[key], None if isinstance(inside[key], list) and not str(key).isdecimal() else key)
                 for key in sorted(inside, key=natural)
             ]
             return [one for one in found if one]

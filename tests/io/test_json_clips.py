@@ -114,6 +114,38 @@ def test_joints_beside_the_frame_and_people_by_name(tmp_path):
     np.testing.assert_allclose(poses.clips[0], [track(), track(1)], rtol=1e-5)
 
 
+PERSON_BY_PERSON = {
+    "list": lambda: [
+        {"track_id": p, "frames": [{"frame": t, "keypoints": pose} for t, pose in enumerate(track(p))]} for p in (0, 1)
+    ],
+    "people": lambda: {
+        "fps": 25,
+        "people": [
+            {"id": p, "frames": [{"frame": t, "joints": one} for t, one in enumerate(track(p))]} for p in (0, 1)
+        ],
+    },
+    "arrays beside numbers": lambda: {
+        "tracks": {f"{p}": {"frames": list(range(FRAMES)), "keypoints": track(p)} for p in (0, 1)}
+    },
+    "by name": lambda: {f"person_{p}": {f"{t}": pose for t, pose in enumerate(track(p))} for p in (0, 1)},
+    "frames by name": lambda: {f"frame_{t}.png": {f"{p}": track(p)[t] for p in (0, 1)} for t in range(FRAMES)},
+}
+
+
+@pytest.mark.parametrize("structure", PERSON_BY_PERSON)
+def test_persons_one_by_one(tmp_path, structure):
+    poses = silent(saved(tmp_path / "a.json", PERSON_BY_PERSON[structure]()))
+    np.testing.assert_allclose(poses.clips[0], [track(0), track(1)], rtol=1e-5)
+    assert poses.fps == (25 if structure == "people" else None)
+
+
+def test_labels_in_a_list_of_their_own(tmp_path):
+    for content in ({"sequences": [track()] * 3, "labels": LABELS}, {"X": [track()] * 3, "y": LABELS}):
+        poses = silent(saved(tmp_path / "a.json", content))
+        assert poses.labels is not None and poses.labels.tolist() == LABELS
+        np.testing.assert_allclose(poses.clips, [[track()]] * 3, rtol=1e-5)
+
+
 def test_a_joint_that_a_frame_lacks_is_missing(tmp_path):
     content = [{"frame": t, "keypoints": dict(zip(COCO, pose))} for t, pose in enumerate(track())]
     del content[3]["keypoints"]["left_knee"]

@@ -85,6 +85,19 @@ def test_boxes_are_no_joints(tmp_path, box, said):
     np.testing.assert_allclose(poses.clips[0][0], [walker(0, t) for t in range(FRAMES)], rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*taken for ticks")
+def test_one_row_per_joint_as_programs_for_kinect_write_it(tmp_path):
+    poses = np.array([[walker(p, t) for t in range(FRAMES)] for p in (0, 1)])
+    rows = [["TimeTicks", "BodyId", "JointType", "PositionX", "PositionY", "TrackingState"]]
+    for t in range(FRAMES):
+        for p in (0, 1):
+            rows += [[333_333 * t, p, joint, *point, "Tracked"] for joint, point in zip(COCO, poses[p, t])]
+    (tmp_path / "a.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
+    found = read(tmp_path / "a.csv")
+    assert found.person_ids == [("0", "1")] and found.fps == pytest.approx(30, rel=1e-3)
+    np.testing.assert_allclose(found.clips[0], poses, rtol=1e-5)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_ids_of_persons_are_written_and_read(tmp_path, suffix):
     if suffix == ".parquet":

@@ -146,6 +146,7 @@ def position_column(name: str) -> tuple[str, str, str] | None:
             return None
         axis = words[last - 1][-1].lower()
         joint = "".join(parts[2 * first : 2 * last - 1])[:-1]
+        joint = "" if joint.lower() in _POSITION_WORDS else joint
         return None if _is_no_position(words[first:last]) else (joint, axis, unit)
     else:
         return None
