@@ -22,8 +22,10 @@ SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "tes
 SPLITS |= {"validation": "val", "eval": "test"}
 _TABLES = (".csv", ".tsv", ".txt")
 _DELIMITERS = ",;\t|"
-# Roles of the columns that may name a clip, and of those that may hold a value (see `skelrep.io.key_names`).
-_IDS = ("clip", "image", "joint name", "number")
+# Names and roles of the columns that may name a clip, and roles of those that may hold a value (see
+# `skelrep.io.key_names`).
+_ID_NAMES = ("id", "clip", "name", "file", "filename", "path", "video", "sample")
+_IDS = ("clip", "image", "number")
 _VALUES = {"label": ("label",), "subject": ("subject", "person")}
 _FOLDERS = ("folder", "foldername", "directory", "dir", "subfolder")
 
@@ -180,7 +182,10 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
 
 def _column_of_ids(rows: Sequence[Sequence[str]], stems: set[str], value: int | None) -> int | None:
     """The column that names a clip or file: of those called so, the one that names most of the files that are read."""
-    named = [at for at in dict.fromkeys(at for role in _IDS for at in of_role(rows[0], role)) if at != value]
+    plain = [compact(name) for name in rows[0]]
+    found = [plain.index(name) for name in _ID_NAMES if name in plain]
+    found += [at for role in _IDS for at in of_role(rows[0], role)]
+    named = [at for at in dict.fromkeys(found) if at != value]
 
     def known(at: int) -> int:
         cells = [row[at].replace("\\", "/") for row in rows[1:] if len(row) > at]

@@ -72,6 +72,30 @@ def json_lines(folder: Path) -> Seed:
     return single(folder / "a.jsonl")
 
 
+def json_table(folder: Path) -> Seed:
+    """Rows of named numbers, as pandas writes them."""
+    poses = body("coco-17")
+    names = [f"{joint}_{axis}" for joint in poses.skeleton.joints for axis in "xyz"]
+    rows = [{"frame": i, "id": 1} | dict(zip(names, pose.ravel().tolist())) for i, pose in enumerate(poses.clips[0][0])]
+    (folder / "a.json").write_text(json.dumps(rows))
+    return single(folder / "a.json", fps=30)
+
+
+def json_rows_in_lines(folder: Path) -> Seed:
+    """A detection on each line."""
+    poses = enumerate(body("coco-17").clips[0][0].tolist())
+    rows = [json.dumps({"frameNumber": i, "trackId": 1, "label": "a", "keypoints": pose}) for i, pose in poses]
+    (folder / "a.jsonl").write_text("\n".join(rows))
+    return single(folder / "a.jsonl", fps=30, skeleton="coco-17")
+
+
+def labelled_clips(folder: Path) -> Seed:
+    """Clips with labels in one file."""
+    clips = [{"label": "a", "fps": 30, "frames": clip[0].tolist()} for clip in body("coco-17").clips]
+    (folder / "a.json").write_text(json.dumps(clips))
+    return single(folder / "a.json", skeleton="coco-17")
+
+
 def coco_wholebody(folder: Path) -> Seed:
     return _results_of(folder, 133)
 
