@@ -1,4 +1,4 @@
-"""Arrays as the AGCN line prepares them: 2s-AGCN, CMD and their relatives."""
+"""Arrays in the format of 2s-AGCN, CMD and related code."""
 
 from __future__ import annotations
 

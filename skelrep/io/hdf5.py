@@ -21,7 +21,7 @@ from skelrep.skeletons import resolve
 def read_hdf5(path: Path, options: ReadOptions) -> Poses:
     """Reads SLEAP's analysis `.h5` (`tracks`, `node_names`), or DeepLabCut's (`df_with_missing`) (the extra `hdf5`).
 
-    Nothing is unpickled but lists of names, by the allow-list that reads `.pkl`.
+    Only lists of names are unpickled, with the allow-list that is used for `.pkl` files.
 
     Args:
         path: The file.
@@ -31,7 +31,7 @@ def read_hdf5(path: Path, options: ReadOptions) -> Poses:
         One clip (M, T, V, 2 or 3) in pixels with scores, the persons in the order of the tracks.
 
     Raises:
-        ValueError: for another content, or a damaged file.
+        ValueError: for any other content, or a damaged file.
     """
     h5py = optional("h5py", "hdf5")
     try:
@@ -67,7 +67,7 @@ def _sleap(file: Any) -> tuple[list[str], list[str | None], np.ndarray, np.ndarr
     scores = None
     if "point_scores" in file and file["point_scores"].shape == (len(clip), len(names), clip.shape[1]):
         scores = np.asarray(file["point_scores"], dtype=np.float32).swapaxes(1, 2)
-        # Joints that somebody placed or corrected by hand have no score.
+        # Joints that were placed or corrected by hand have no score.
         scores = np.where(np.isnan(scores) & ~np.isnan(clip).any(axis=-1), np.float32(1), scores)
     seen = ~np.isnan(clip).all(axis=(1, 2, 3))
     seen[0] |= not seen.any()

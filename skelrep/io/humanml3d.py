@@ -33,8 +33,7 @@ def read_humanml3d(path: Path, options: ReadOptions) -> Poses:
 
     Returns:
         One clip (1, T, V, 3), y up, at 20 frames per second in metres (HumanML3D), or at 12.5 in the unit of the file
-        (KIT-ML). Where `train.txt`, `val.txt` and `test.txt` lie beside the folder: columns of these
-        names.
+        (KIT-ML). If `train.txt`, `val.txt` and `test.txt` are in the parent folder, there are columns with these names.
 
     Raises:
         ValueError: for an array of another shape.
@@ -71,10 +70,11 @@ READER = Reader("humanml3d", (".npy",), read_humanml3d, is_humanml3d)
 
 
 def joints_of_features(features: np.ndarray) -> np.ndarray:
-    """Joint positions (T, V, 3), y up, out of features (T, 263) or (T, 251); the clip begins above the origin.
+    """Joint positions (T, V, 3), y up, from features (T, 263) or (T, 251); the clip begins above the origin.
 
-    The root's rotation in a frame is the sum of the velocities before it, and so is its position, in steps that are
-    turned back by that rotation. Other joints are relative to the root in x and z, and turned as it is.
+    The root's rotation in a frame is the sum of the previous angular velocities; its position is the sum of the
+    previous velocities, each rotated back by the rotation of its frame. Other joints are relative to the root's x and z
+    position and rotation.
     """
     joints = _JOINTS[features.shape[1]]
     before = np.concatenate([np.zeros((1, 3)), features[:-1, :3]])

@@ -1,7 +1,8 @@
 """Numeric arrays in MATLAB's `.mat` files of version 5 to 7, read without a library.
 
-SciPy's reader trusts the sizes that a file states, and a damaged file can crash the process. The few parts that an
-array of numbers needs are read here, each checked against the bytes that are there (MathWorks, "MAT-File Format").
+SciPy's reader trusts the sizes that a file states, so a damaged file can crash the process. This module reads only the
+parts that are needed for an array of numbers, and checks each size against the available bytes (MathWorks, "MAT-File
+Format").
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _MOST_BYTES = 2**31
 
 
 def read_mat_array(path: Path, name: str | None = None) -> np.ndarray:
-    """The array of a name, or the only array of numbers with three axes or more.
+    """The array with a given name, or the only array of numbers with three axes or more.
 
     Raises:
         ValueError: if the file is of another version or damaged, or has no numeric array of that name, or none or

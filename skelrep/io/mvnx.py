@@ -13,7 +13,7 @@ from skelrep.memory_budget import bounded
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, custom, resolve
 
-# The segments of the MVN body model: the joint at the origin of each, and the segment that it hangs on. A segment
+# The segments of the MVN body model: the joint at the origin of each, and its parent segment. A segment
 # at its joint: "RightUpperArm" at the shoulder, "RightShoulder" at the collar bone's inner end.
 _TRUNK = {"Pelvis": "pelvis", "L5": "spine", "L3": "l3", "T12": "t12", "T8": "chest", "Neck": "neck", "Head": "head"}
 _ARM = {"Shoulder": "collar", "UpperArm": "shoulder", "ForeArm": "elbow", "Hand": "wrist"}
@@ -40,7 +40,7 @@ def read_mvnx(path: Path, options: ReadOptions) -> Poses:
         One clip (M, T, V, 3), a person for each subject, at the first one's frame rate.
 
     Raises:
-        ValueError: if the file is no XML of this format, or a frame has not three numbers per segment.
+        ValueError: if the file is not XML of this format, or a frame does not have three numbers per segment.
     """
     subjects: list[tuple[dict[str, str], list[str], list[np.ndarray], list[float]]] = []
     about: dict[str, str] = {}
@@ -105,7 +105,7 @@ def _rate(about: dict[str, str]) -> float | None:
 
 
 def _skeleton(segments: list[str]) -> Skeleton:
-    """The joints at which segments begin; segments of no MVN body model (props) keep their names."""
+    """The joints at which segments begin; segments that are not in the body model (props) keep their names."""
     joints = [_JOINT.get(name, name) for name in segments]
     index = {name: i for i, name in enumerate(segments)}
     parents = [index.get(_PARENT.get(name, name), i) for i, name in enumerate(segments)]

@@ -1,10 +1,10 @@
-"""NTU RGB+D: the `.skeleton` text files of Kinect v2, and what their names say.
+"""NTU RGB+D: the `.skeleton` text files of Kinect v2, and the information in their names.
 
-How bodies are chosen changes results. Kinect gives each tracked body an id. The AGCN line (2s-AGCN, CMD and others)
-ignores the id: it puts the bodies of each frame in file order into four slots and keeps the two slots of highest motion
-energy, so that two persons may be swapped within a clip when one of them is lost. This reader follows each body by its
-id through the whole recording and keeps the two bodies of highest motion energy. Where the same bodies are listed in
-the same order in every frame, which is usual, both give the same result.
+The choice of bodies affects results. Kinect gives each tracked body an id. 2s-AGCN, CMD and related code ignore the id:
+they put the bodies of each frame in file order into four slots and keep the two slots with the highest motion energy,
+so that two persons can be swapped within a clip when one of them is lost. This reader follows each body by its id
+through the whole recording and keeps the two bodies with the highest motion energy. If every frame lists the same
+bodies in the same order, which is usual, both give the same result.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 
 
 def read_ntu(path: Path, options: ReadOptions) -> Iterator[Poses]:
-    """Reads one `.skeleton` file, even one that the benchmarks leave out.
+    """Reads one `.skeleton` file, even one that the benchmarks exclude.
 
     Args:
         path: The file.
         options: `skeleton`: another name for the 25 joints, if "ntu-25" does not fit.
 
     Yields:
-        A clip as `read_ntu_folder` yields many.
+        One clip, in the form of `read_ntu_folder`.
 
     Raises:
-        ValueError: for a malformed file, with path and line; if no frame holds a body.
+        ValueError: for a malformed file, with path and line; if no frame has a body.
     """
     return _read(path, [path], [path], options)
 
@@ -56,19 +56,19 @@ def read_ntu(path: Path, options: ReadOptions) -> Iterator[Poses]:
 def read_ntu_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
     """Reads many `.skeleton` files, `PART` files at a time.
 
-    The samples that the benchmarks leave out (`incomplete`) and files without any body are left out, with one warning
-    that counts them.
+    The samples that the benchmarks exclude (`incomplete`) and files without bodies are left out, with one warning that
+    counts them.
 
     Args:
-        folder: Where they lie, in it or in folders below it.
+        folder: The folder that contains them, perhaps in folders below it.
         files: The files.
         options: `skeleton`: another name for the 25 joints, if "ntu-25" does not fit. `split`: read only the files in
             this split ("xsub_train", "xview_val" ...).
 
     Yields:
-        Clips (M, T, 25, 3) in metres at 30 frames per second, M up to two bodies by falling motion energy. T counts
-        every frame of the file, NaN where a body or joint was not seen. Where all names are of NTU's pattern
-        SsssCcccPpppRrrrAaaa: labels (aaa - 1, from 0) and the columns of `columns_of`.
+        Clips (M, T, 25, 3) in metres at 30 frames per second, with at most two bodies in the order of decreasing motion
+        energy. T is the number of frames of the file; NaN where a body or joint was not seen. If all names have NTU's
+        pattern SsssCcccPpppRrrrAaaa: labels (aaa - 1, from 0) and the columns of `columns_of`.
 
     Raises:
         ValueError: for a malformed file, with path and line; if no file holds a body.
@@ -144,7 +144,7 @@ def labels_of(names: Sequence[str]) -> np.ndarray | None:
 
 
 def columns_of(names: Sequence[str]) -> dict[str, np.ndarray]:
-    """What NTU names say, N each: setup, camera, subject, replication, and membership of the official splits.
+    """Columns from NTU names, (N,) each: setup, camera, subject, replication, and membership of the official splits.
 
     `xsub_train` / `xsub_val` are the benchmark of both NTU-60 and NTU-120, `xview_*` of NTU-60 (cameras 2 and 3
     train), `xset_*` of NTU-120 (even setups train). `ntu60` marks the clips of NTU-60 (setups 1 to 17), which NTU-120
@@ -167,7 +167,7 @@ def columns_of(names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def read_bodies(path: Path) -> np.ndarray:
-    """The bodies of one file by falling motion energy, (M, T, 25, 3) with M from 0 to `BODIES`.
+    """The bodies of one file in the order of decreasing motion energy, (M, T, 25, 3) with M from 0 to `BODIES`.
 
     Raises:
         ValueError: for a malformed file, with path and line.

@@ -1,4 +1,4 @@
-"""Arrays in numpy's own files, `.npy` and the kinds of `.npz` met with skeletons, and in MATLAB's."""
+"""Arrays in NumPy's files, `.npy` and several kinds of `.npz` with skeletons, and in MATLAB's files."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _PART = 2000  # clips of a CTR-GCN file in memory at a time, some 400 MB
 def read_numpy(path: Path, options: ReadOptions) -> Poses | Iterator[Poses]:
     """Reads `.npy` and `.npz` without ever executing a pickle.
 
-    - `.npy`, or a `.npz` of a single array: (T, V, C) or (M, T, V, C) one clip, (N, M, T, V, C) a batch, anything
-      else with `layout` (see `Poses.from_array`).
+    - `.npy`, or a `.npz` with a single array: one clip (T, V, C) or (M, T, V, C), a batch (N, M, T, V, C), or any other
+      order of axes with `layout` (see `Poses.from_array`).
     - skelrep's own `.npz` (`Poses.save`).
     - CTR-GCN's `.npz`: `x_train`, `x_test` (N, T, M·V·C) with `y_train`, `y_test` one-hot (N, classes) or (N,).
     - A `.npz` of several clips, or of an array of clips with `labels` (N,) and perhaps `fps` (see `poses_of_arrays`);
@@ -37,7 +37,7 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses | Iterator[Poses]:
             joints are. `split`: "train" or "test", to load that half of a CTR-GCN file only.
 
     Raises:
-        ValueError: if the file is something else or damaged, or the array's shape does not fit.
+        ValueError: if the file has other content or is damaged, or the array's shape does not fit.
     """
     layout, skeleton = options.layout, options.skeleton
     if holds_one_object(path):

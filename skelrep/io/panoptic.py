@@ -33,7 +33,7 @@ def recordings(content: Any) -> list[Recording]:
         person = scored(body[key], 4, None if body.get("id") == -1 else body.get("id"))
         if person is not None:
             joints = _JOINTS[key]
-            # Joints of no confidence are written as -1.
+            # Joints without confidence are written as -1.
             scores = np.maximum(person.scores, 0) if person.scores is not None else None
             people.append(Person(person.track, person.points * _TO_METRES_Y_UP, scores))
     kind = str(content.get("fpsType", "")).split("_")[0]

@@ -2,8 +2,8 @@
 
 The formats are those of the README that comes with the data and of the data set's page (Liu et al., PKU-MMD,
 arXiv:1703.07475). Part I unpacks to `Data/PKU_Skeleton_Renew/0002-L.txt`, `Label/Train_Label_PKU_final/0002-L.txt` and
-`Split/cross-subject.txt`; part II has names like `A01N01-L.txt` and `cross_subject_v2.txt`. Copies in use have other
-folders, so names and contents of the files decide here, not the folders.
+`Split/cross-subject.txt`; part II has names like `A01N01-L.txt` and `cross_subject_v2.txt`. Existing copies have other
+folders, so files are recognised by their names and contents, not by their folders.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _SPLIT = re.compile(r"cross[-_](?P<by>subject|view)\w*", re.IGNORECASE)
 
 
 def read_pku(path: Path, options: ReadOptions) -> Iterator[Poses]:
-    """Refuses a single file, which lacks the labels or the poses.
+    """Refuses a single file, because it lacks either the labels or the poses.
 
     Raises:
-        ValueError: always; it says what to pass instead.
+        ValueError: always; the message says what to pass instead.
     """
     raise ValueError(f"{path} is a single file; PKU-MMD is read as the folder that holds its skeletons and labels")
 
@@ -40,19 +40,19 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
     """Reads all labelled intervals of many recordings, recording by recording.
 
     Args:
-        folder: Where the files lie, in it or in folders below it.
+        folder: The folder that contains the files, perhaps in folders below it.
         files: Skeletons, labels and lists of the splits.
         options: `skeleton`: another name for the 25 joints, if "ntu-25" does not fit. `split`: read only the recordings
             in this split ("xsub_train", "xview_val" ...).
 
     Yields:
-        Clips (M, T, 25, 3) in metres at 30 frames per second, M the one or two persons seen, NaN where a joint was not
-        seen. A clip has the frames start, ..., end - 1 of its label, counted from 0: the README does not say how they
-        are counted, and this is the slice that public readers take. Labels are the data set's less 1, from 0.
-        In `info`: `recording`, `camera` ("L", "M", "R"), `part` (1 or 2), `subject` if all are of part II, whose names
-        tell it, `xsub_train` / `xsub_val` if the split's list is there, and `xview_train` / `xview_val` by the list or
-        else by camera (M and R train, L validates). Recordings without a label file, or the reverse, and intervals in
-        which nobody is seen are left out with one warning.
+        Clips (M, T, 25, 3) in metres at 30 frames per second, with the one or two persons who are seen; NaN where a
+        joint was not seen. A clip has the frames start, ..., end - 1 of its label, counted from 0: the README does not
+        say how they are counted, and other public readers use this slice. Labels are those of the data set minus 1.
+        Columns of `info`: `recording`; `camera` ("L", "M", "R"); `part` (1 or 2); `subject` if all recordings are of
+        part II, whose names contain it; `xsub_train` / `xsub_val` if the list of the split exists; and `xview_train` /
+        `xview_val` by the list or, without one, by camera (M and R train, L validates). Recordings without a label
+        file, label files without a recording, and intervals in which nobody is seen are left out with one warning.
 
     Raises:
         ValueError: for a malformed file, with path and line; if there is nothing to read.

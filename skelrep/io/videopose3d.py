@@ -38,15 +38,15 @@ def read_videopose3d(path: Path, options: ReadOptions) -> Poses:
     Args:
         path: A `.npz` of dictionaries {subject: {action: (T, V, 3)}}, or {subject: {action: [(T, V, 2), ...]}} with an
             array for each camera.
-        options: `skeleton`: what the joints are, where neither their number nor the metadata says it.
+        options: `skeleton`: the joints, if neither their number nor the metadata identifies them.
 
     Returns:
-        One clip for each subject and action (and camera), with the action as label without its number and the columns
-        `subject`, `action` and, in 2-D, `camera`. Where the subjects are Human3.6M's: the columns `train` and `test`
-        (S9, S11). Frames per second are those of Human3.6M or HumanEva where the file's name says so.
+        One clip for each subject and action (and camera), with the action without its number as label, and the columns
+        `subject`, `action` and, in 2-D, `camera`. If the subjects are those of Human3.6M, there are the columns `train`
+        and `test` (S9, S11). Frames per second are those of Human3.6M or HumanEva if the file's name contains one.
 
     Raises:
-        ValueError: for another content.
+        ValueError: for any other content.
     """
     members = npz_members(path)
     if not members & {"positions_3d", "positions_2d"}:
@@ -103,7 +103,7 @@ def _object(path: Path, name: str) -> Any:
 
 def _recordings(content: Any, name: str) -> Iterator[tuple[str, str, int | None, Any]]:
     if not isinstance(content, dict) or not all(isinstance(actions, dict) for actions in content.values()):
-        raise ValueError(f"{name} is no dictionary of subjects and actions")
+        raise ValueError(f"{name} is not a dictionary of subjects and actions")
     for subject, actions in content.items():
         for action, arrays in actions.items():
             if name == "positions_3d":
