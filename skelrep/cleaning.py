@@ -108,7 +108,7 @@ def find_spikes(
         rows: (F, V, C) tracks end to end, NaN where missing.
         starts: (R,) first row of each track.
         lengths: (R,) rows of each track.
-        joints: The joints that the size of the body is judged by.
+        joints: The joints from which the size of the body is computed.
 
     Returns:
         Their rows and their joints, (K,) each.

@@ -63,7 +63,7 @@ class Bent(NamedTuple):
     side: tuple[float, float, float]
 
 
-# In lengths of the trunk: values between those of Kinect v1 and of motion capture, which place hips, shoulders and head
+# In lengths of the trunk: values between those of Kinect v1 and of motion capture, which put hips, shoulders and head
 # differently.
 _TRUNK, _HEAD, _SHOULDER, _HIP = 1.0, 0.5, 0.35, 0.18
 _UPPER_ARM, _FOREARM, _THIGH, _SHIN = 0.65, 0.57, 1.1, 0.95

@@ -68,7 +68,7 @@ def _y_points_down(clips: Sequence[np.ndarray], skeleton: Skeleton) -> bool:
 
 
 def unit_is_checked(poses: Poses) -> None:
-    """Marks poses of which nothing is to be said any more."""
+    """Marks poses for which no warning about fractions is needed."""
     object.__setattr__(poses, "unit_is_checked", True)
 
 

@@ -11,7 +11,7 @@ from skelrep.skeletons import Skeleton
 
 PersonRule = Literal["energy", "movement"]
 
-_FACING = 0.7  # cosine of the angle between where somebody looks and where the other one is
+_FACING = 0.7  # cosine of the angle between the direction that a person faces and the direction to the other person
 
 
 def most_active(clip: np.ndarray, persons: int, rule: PersonRule = "energy") -> np.ndarray:

@@ -245,7 +245,7 @@ def _jumping(named: list[list[str | None]], detections: _Detections, skip: set[s
     names, found = list(rows_of), set()
     for a, b, who, far in jumps:
         earlier = np.arange(*detections.bounds[detections.frame[a] : detections.frame[a] + 2])
-        # Somebody who is still near where they were has not been replaced.
+        # A person who is still near their previous position has not been replaced.
         others = [row for row in earlier if row != a and continued.get(int(row)) not in lasting]
         if others and _apart(detections, others, [b]).min() < _LANDING * far:
             found.add(names[who])
@@ -346,7 +346,7 @@ def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[l
             apart, shape, alike = _compared(expected, size[free], bodies[open_], lengths[open_])
             reach = np.minimum(_REACH + _REACH_PER_ABSENT_FRAME * (absent - 1), _FURTHEST)[:, None]
             alike &= shape <= np.minimum(_SHAPE + _SHAPE_PER_ABSENT_FRAME * (absent - 1), 2 * _SHAPE)[:, None]
-            # A tracker that begins a new id may name somebody who had none, but not somebody who has another.
+            # A new id of a tracker may belong to a person without an id, but not to one who has another id.
             named = np.array([[isinstance(keys[k], str) and frame[i] is not None for i in open_] for k in free])
             # Beyond reach any assignment costs the same, and more than all of those within.
             cost = np.where((apart <= reach) & alike & ~named, apart + shape, 1e3)

@@ -59,7 +59,7 @@ class Job:
         folder: Path or URL of the output.
         found: The inputs, without the list of files.
         declared: What was said about the poses.
-        columns: Labels and subjects that do not stand in the files, by their kind: "label", "subject".
+        columns: Labels and subjects that are not in the files, by their kind: "label", "subject".
         window: Seconds and stride of windows, or None.
         options: Of `Encoder.embed`.
         made_by: What the embeddings are said to be made by.

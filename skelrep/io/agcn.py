@@ -36,7 +36,7 @@ def read_agcn(path: Path, options: ReadOptions) -> Iterator[Poses]:
         options: `skeleton`: what the joints are; by default NTU's for 25 joints in 3-D.
 
     Yields:
-        `PART` clips (M, T, V, C) at a time, without persons that are never seen. Channels are taken for x, y, z (or
+        `PART` clips (M, T, V, C) at a time, without persons that are never seen. Channels are x, y, z (or
         x, y). Coordinates are as the file has them, for NTU commonly relative to the first person's spine in every
         frame.
 

@@ -29,7 +29,7 @@ def read_amc(path: Path, options: ReadOptions) -> Poses:
 
     Returns:
         One clip (1, T, V, 3), in metres if lengths are inches over the `length` of `:units`, as in CMU's and HDM05's
-        files (mocap.cs.cmu.edu, FAQ). The files do not tell the frames a second: pass `fps=`, 120 for both.
+        files (mocap.cs.cmu.edu, FAQ). The files do not contain the frame rate: pass `fps=`, 120 for both.
 
     Raises:
         ValueError: if there is no `.asf`; for a malformed file, with path and line.

@@ -30,7 +30,7 @@ _INTEL, _DEC, _MIPS = 84, 85, 86  # the processor that wrote the numbers
 def read_c3d(path: Path, options: ReadOptions) -> Poses:
     """Reads the points of a `.c3d`, if their labels are names of joints.
 
-    Labels beyond the 255 of `POINT:LABELS` stand in `LABELS2` and so on. An empty or unknown unit is guessed by the
+    Labels beyond the 255 of `POINT:LABELS` are in `LABELS2` and so on. An empty or unknown unit is guessed by the
     size of the body, with a warning; with `scale=` coordinates of such a file are taken as they are.
 
     Args:

@@ -112,7 +112,7 @@ def _images(
     images = {}
     for i, name in enumerate(ids):
         video, number = from_name[i]
-        # Numbers in names of pictures tell videos apart only where each has several.
+        # Numbers in names of pictures distinguish videos only if each video has several pictures.
         video = str(stated[i]) if None not in stated else video
         own = number_of(value_of({**about[name], "image_id": None}, "frame"))
         if own is None or (number is not None and own >= 1e9):  # PoseTrack's frame_id is the image's id

@@ -100,7 +100,7 @@ class Embeddings:
         return {"id": int(row), **plain}
 
     def check_comparable(self, other: Embeddings) -> None:
-        """Refuses to compare what two models made; where a file does not tell, nobody knows.
+        """Refuses to compare embeddings of two models; a file without a model is accepted.
 
         Raises:
             ValueError: if both are known and differ.

@@ -82,7 +82,7 @@ def _table_of(file: Any) -> Any:
 
 
 def _deeplabcut(table: Any) -> tuple[list[str], list[str | None], np.ndarray, np.ndarray | None]:
-    """Rows of (index, values); the columns' levels (scorer, perhaps individual, body part, axis) lie in attributes."""
+    """Rows of (index, values); attributes contain the columns' levels (scorer, perhaps individual, body part, axis)."""
     blocks, labels = [], []
     bounded(len(table), sum(int(np.prod(table.dtype[name].shape)) for name in table.dtype.names))
     for name in table.dtype.names:

@@ -54,7 +54,7 @@ def read_humanml3d(path: Path, options: ReadOptions) -> Poses:
 
 
 def is_humanml3d(path: Path) -> bool:
-    """Whether a `.npy` holds these features, or lies where the data set has its joints."""
+    """Whether a `.npy` contains these features, or is in a folder in which the data set stores its joints."""
     try:
         with opened(path) as array:
             if not isinstance(array, np.ndarray):

@@ -1,4 +1,4 @@
-"""What the readers of JSON share: loading, keys in many spellings, and files of one frame each.
+"""Functions for the readers of JSON: loading, keys in many spellings, and files of one frame each.
 
 A format is a `Family`: `recognises` looks at the structure of a file's content, `recordings` takes it apart, and
 `reader` makes the `Reader` of it. A family whose files hold one frame each (`frame_files=True`) reads the numbered
@@ -246,7 +246,7 @@ def _recordings(family: Family, path: Path) -> list[Recording]:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Names of clips, with their numbers where they have no names of their own."""
+    """Names of clips; a clip without a name gets its number."""
     return names if len({*names}) == len(names) else [f"{name}/{i}" for i, name in enumerate(names)]
 
 
@@ -305,7 +305,7 @@ def _is_empty(file: Path) -> bool:
 def _read_frame_files(family: Family, folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
     """A clip for every folder and name, whose frames are the files in the order of their numbers.
 
-    Files that hold several frames, among those that the caller said to be of this format, are clips of their own.
+    Files with several frames, among those for which the caller gave this format, are separate clips.
     """
     for parent, name, numbered in _groups(files):
         try:

@@ -45,7 +45,7 @@ _MOST_PERSONS = 4  # whose landmarks a single frame lists; a longer list is one 
 def from_mediapipe(results: Any, *, fps: float | None = None, scale: Sequence[float] | None = None) -> Poses:
     """Poses from MediaPipe's pose landmarks in memory: one clip of all frames.
 
-    World landmarks differ from landmarks in the picture by their origin, which lies between the hips.
+    World landmarks differ from landmarks in the picture by their origin, which is between the hips.
 
     Args:
         results: For each frame a result of MediaPipe's Pose or PoseLandmarker (world landmarks are taken where there
@@ -60,7 +60,7 @@ def from_mediapipe(results: Any, *, fps: float | None = None, scale: Sequence[fl
         visibility as scores.
 
     Raises:
-        ValueError: if nobody is seen in any frame, or somebody has not 33 landmarks.
+        ValueError: if nobody is seen in any frame, or a person does not have 33 landmarks.
 
     Examples:
         >>> poses = from_mediapipe([landmarker.detect(image) for image in images], fps=30)
@@ -98,7 +98,7 @@ def recordings(content: Any) -> list[Recording]:
 def _world_upright(people: list[list[Person]]) -> list[list[Person]] | None:
     """World landmarks with y up; None for landmarks in the picture.
 
-    The origin of world landmarks lies between the hips; in the picture this would be its corner.
+    The origin of world landmarks is between the hips; that of landmarks in the picture is its corner.
     """
     for person in (person for frame in people for person in frame):
         if person.points.shape != (_JOINTS, 3):

@@ -190,7 +190,7 @@ def read_bodies(path: Path) -> np.ndarray:
     frames = number("the number of frames")
     rows: list[str] = []  # the joints' lines, 25 after 25
     first: list[int] = []  # the line number of each 25's first
-    bodies: dict[str, int] = {}  # id to place; 17 digits, so never through a float
+    bodies: dict[str, int] = {}  # id to index; ids have 17 digits, too many for a float
     places: list[tuple[int, int]] = []  # (body, frame) of each 25
     for frame in range(frames):
         for _ in range(number(f"frame {frame}'s number of bodies")):

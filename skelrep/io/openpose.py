@@ -72,7 +72,7 @@ def _people(frame: Mapping[str, Any]) -> list[Person]:
         if not flat:
             width, flat = 3, person.get("pose_keypoints_2d", person.get("pose_keypoints", person.get("joints")))
         found = scored([] if flat is None else flat, width, tracker_id(person))
-        if found is not None:  # somebody whose body was not found, beside a hand or a face that was
+        if found is not None:  # a person whose body was not found, although a hand or the face was
             people.append(found)
     return people
 

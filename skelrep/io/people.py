@@ -146,7 +146,7 @@ def people_by_moment(people: list[Person]) -> tuple[list[list[Person]], str | No
     """The frames of poses that a file lists without any, and a note: the persons of one picture, or of several frames.
 
     Raises:
-        ValueError: if they are no persons of one picture, but nothing tells their frames.
+        ValueError: if they are not persons of one picture, but their frames are unknown.
     """
     if len(people) < 2 or len({person.points.shape for person in people}) > 1:
         return [people], None

@@ -43,7 +43,7 @@ def pieces(
     Args:
         found: The files.
         reader: The format, where the caller named one.
-        options: As they are read.
+        options: The options for reading them.
         most: Number of clips in a range.
         piece_bytes: Size of a range; smaller files are one piece. By default `PIECE_BYTES`.
     """

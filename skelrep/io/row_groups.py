@@ -52,7 +52,7 @@ def recordings_of(
 def pictures_of(paths: Sequence[str]) -> list[tuple[str, int | None]]:
     """The recording and the frame number of pictures, by their paths: of "a/img_0001.png" they are "a/img" and 1.
 
-    Numbers in names tell recordings apart only within a folder.
+    Numbers in names distinguish recordings only within a folder.
     """
     slashed = [path.replace("\\", "/") for path in paths]
     stems = [path.rsplit("/", 1)[-1].rsplit(".", 1)[0] for path in slashed]

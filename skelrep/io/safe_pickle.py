@@ -38,7 +38,7 @@ class _Refused(Exception):
 def load_pickle(path: str | PathLike) -> Any:
     """What a pickle holds, if it is data: numpy arrays and scalars, numbers, strings, bytes, lists, tuples and dicts.
 
-    Protocols 0 to 5, written by Python 2 (its strings are taken for latin-1) or 3 and by numpy 1 or 2. An ordered
+    Protocols 0 to 5, written by Python 2 (its strings are read as latin-1) or 3 and by numpy 1 or 2. An ordered
     dict becomes a dict, a bytearray bytes; arrays may be read-only; arrays of objects hold numbers and strings only.
 
     Raises:
@@ -97,7 +97,7 @@ def load_numpy_object(stream: IO[bytes], size: int, path: object) -> Any:
 
 
 def _check_expansion(found: Any, most: int) -> None:
-    """Refuses lists within lists that share their parts, so that a small file stands for billions of items.
+    """Refuses nested lists with shared parts, by which a small file can represent billions of items.
 
     Counts each list as often as it would be written out, without writing it out.
     """
@@ -124,7 +124,7 @@ def _check_expansion(found: Any, most: int) -> None:
 
 # -- what the allowed names stand for ---------------------------------------------------------------------------------
 
-_NDARRAY = object()  # the place of numpy.ndarray: a word to compare with, nothing to call
+_NDARRAY = object()  # stands for numpy.ndarray: it is only compared, never called
 
 
 @dataclass

@@ -21,7 +21,7 @@ _BY_HAND = 0  # an instance_type; 1 is predicted
 def read_slp(path: Path, options: ReadOptions) -> Poses:
     """Reads the instances of a `.slp` (the extra `hdf5`), with tracks as ids of persons.
 
-    An instance that somebody placed or corrected replaces a predicted one of the same track in the same frame, and its
+    An instance placed or corrected by hand replaces a predicted one of the same track in the same frame, and its
     points have the score 1.
 
     Args:

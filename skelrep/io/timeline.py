@@ -18,7 +18,7 @@ from skelrep.io.key_names import PRESENTATION
 from skelrep.memory_budget import bounded
 
 # Plausible frames per second. Units are factors of 1000 apart and the range is narrower than that, so that the period
-# alone tells seconds from milliseconds, microseconds and nanoseconds.
+# alone distinguishes seconds, milliseconds, microseconds and nanoseconds.
 SLOWEST, FASTEST = 2.0, 1000.0
 _UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
 _TICKS = 1e-7  # of .NET, as in the times of Kinect: ten to a microsecond, so that the rate leaves two readings
@@ -34,7 +34,7 @@ _SLOWEST_USUAL, _FASTEST_USUAL = 5.0, 250.0
 _TIMESTAMP = 1e9
 # Neighbouring times may err by this fraction of a period and still be neighbours on a regular grid (camera jitter).
 _JITTER = 0.3
-# A recording of which less than one frame in so many is there is none.
+# If less than one frame in this many exists, the rows are not a recording.
 _FEWEST_GIVEN = 1000
 # Numbers that step by less, as 1, 2, 1, count frames.
 _SHORTEST_STEP = 8
@@ -45,7 +45,7 @@ _LATEST = 4e18
 
 
 class Timeline(NamedTuple):
-    """Where the rows of a recording lie in time.
+    """The times of the rows of a recording.
 
     Attributes:
         moment: (R,) index of each row's recorded moment, 0..K-1 in order of time; rows of one time share one.
@@ -66,7 +66,7 @@ class Timeline(NamedTuple):
 
     @property
     def resampled(self) -> bool:
-        """Whether moments lie between frames, so that `place` interpolates."""
+        """Whether moments are between frames, so that `place` interpolates."""
         return bool((self.position != np.round(self.position)).any())
 
     def place(self, values: np.ndarray, axis: int = 0) -> np.ndarray:
@@ -159,7 +159,7 @@ def timeline(
     if times is None or len(numbers) < 2:
         return Timeline(moment, position, fps / step if fps else None, None)
     at = times[first]
-    if (np.diff(at) <= 0).any():  # a column of times that does not run with the frames tells nothing
+    if (np.diff(at) <= 0).any():  # a column of times that does not increase with the frames is ignored
         return Timeline(moment, position, fps / step if fps else None, None)
     period = _period(np.diff(at) / np.diff(position))
     if _disagree(at / period, position):

@@ -1,4 +1,4 @@
-"""`as_poses`: whatever holds poses in memory becomes `Poses`."""
+"""`as_poses`: converts arrays, tensors, lists and data sets of poses to `Poses`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def as_poses(
     scale: float | Sequence[float] | None = None,
     channels: str | None = None,
 ) -> Poses:
-    """Makes `Poses` of whatever holds poses in memory.
+    """Converts poses in memory, in any of several forms, to `Poses`.
 
     Args:
         poses: `Poses`; an array or tensor as `Poses.from_array` takes it; an xarray of the dimensions time, space,
@@ -47,7 +47,7 @@ def as_poses(
         >>> poses = as_poses([walk, jump], skeleton="coco-17", fps=30)  # two arrays (T, 17, 2)
     """
     said: dict[str, Any] = {"skeleton": skeleton, "fps": fps, "zeros": zeros}
-    if scale is not None:  # nothing is to be said of the unit
+    if scale is not None:  # no warning about the unit
         with fractions_postponed():
             return as_poses(poses, **said, layout=layout, channels=channels).scaled(scale)
     if isinstance(poses, Poses):

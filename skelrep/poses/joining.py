@@ -46,7 +46,7 @@ class Join:
             files: N paths of the clips' files, if they are in files.
 
         Raises:
-            ValueError: if a clip has no value, or two clips would share one by the ends of their ids.
+            ValueError: if a clip has no value, or the ends of two clips' ids match the same one.
         """
         keys = [self._key(name, files[i] if files is not None else name) for i, name in enumerate(ids)]
         if missing := [name for name, key in zip(ids, keys) if key is None]:

@@ -114,7 +114,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         Args:
             X: N clips or their embeddings.
             y: N labels, strings or whole numbers; by default those of X.
-            groups: N subjects, recordings or the like; no group is on both sides of a fold.
+            groups: N groups, such as subjects or recordings; cross-validation keeps a group in one fold.
 
         Raises:
             ValueError: for labels or groups that are missing or not one per clip, a single class, or a parameter out of

@@ -159,7 +159,7 @@ def peaks(windows: Sequence[Window], overlap: float) -> list[Window]:
 
 
 class _Background(NamedTuple):
-    """What all windows of the recordings share."""
+    """The part that all windows of the recordings have in common."""
 
     mean: np.ndarray  # (D,)
     deviation: np.ndarray  # (D,)

@@ -105,7 +105,7 @@ class FitReport:
     __repr__ = __str__
 
     def _hardest(self) -> list[tuple[str, float, str]]:
-        """At most three classes below 100 %, with what they are most often taken for."""
+        """At most three classes below 100 %, each with the class that is most often predicted instead."""
         found = []
         for at in np.argsort(np.nan_to_num(self.per_class, nan=1.0), kind="stable")[:3]:
             if self.per_class[at] < 1:

@@ -1,4 +1,4 @@
-"""What the readers of the data sets share: rows of numbers, and one labelled clip."""
+"""Functions for the readers of data sets: rows of numbers, and one labelled clip."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _motive(rows: Sequence[Sequence[str]], path: Path) -> Header:
     labelled = {row[1].lower(): row for row in rows[1 : top - 1] if len(row) > 1}
     names, types = labelled.get("name", []), labelled.get("type", [])
     place = [at for at in range(2, min(len(axes), len(kinds), len(names))) if kinds[at].lower() == "position"]
-    for wanted in ("bone", "marker"):  # rigid bodies are objects, bone markers lie on the skin
+    for wanted in ("bone", "marker"):  # rigid bodies are objects, bone markers are on the skin
         if chosen := [at for at in place if at < len(types) and types[at].lower() == wanted]:
             place = chosen
             break

@@ -29,7 +29,7 @@ _THINGS = _THING_WORDS | frozenset(
         *("shift", "principal", "focal", "calibration", "sensor", "start", "end", "p1", "p2", "tl", "br"),
     )
 )
-# Words that tell versions of one body apart, rather than persons.
+# Words that distinguish versions of one body rather than persons.
 _VERSIONS = frozenset(
     (
         *("world", "image", "img", "screen", "pixel", "pixels", "px", "raw", "filtered", "filt", "smooth", "smoothed"),

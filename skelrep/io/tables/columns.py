@@ -25,7 +25,7 @@ _NO_POSITION_WORDS = ("box", "bb", "roi", "rect", "gyro", "mag", "force", "momen
 
 
 class Columns(NamedTuple):
-    """What the columns of a table are taken for.
+    """The meanings of the columns of a table.
 
     Attributes:
         tracks: Person -> joint -> axis ("x", "y", "z", "score") -> column; of a long table one joint called "".

@@ -23,7 +23,7 @@ from skelrep.skeleton_guess import skeleton_of
 from skelrep.skeletons import Skeleton
 from skelrep.tracking import identify, turns
 
-# Names of columns that may mean something else as well, so that it is said what they were taken for.
+# Names of columns with several possible meanings, for which a warning reports the chosen one.
 _UNSURE = {
     "id",
     "idx",
@@ -64,7 +64,7 @@ def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
     """Clips (M, T, V, C): one for each recording, with its persons in the order of their first appearance.
 
     Raises:
-        ValueError: if a frame or time is no number, or rows cannot be told apart.
+        ValueError: if a frame or time is not a number, or rows cannot be distinguished.
     """
     _say_what_was_guessed(path, rows)
     for remark in rows.columns.remarks():
@@ -172,7 +172,7 @@ def _clip(
     """One clip (M, T, V, kinds) of rows (R, tracks, V, kinds), the names of its persons, its time, and a note."""
     texts = {key: [column[i] for i in picked] for key, column in rows.texts.items()}
     note = repeated = None
-    several = cells.shape[1] > 1  # persons in columns of their own
+    several = cells.shape[1] > 1  # persons in separate columns
     shown = None if several else cells[:, 0, :, : sum(kind != SCORE for kind in rows.columns.kinds)]
     line, coarse = _time(path, rows, texts, shown)
     if line is not None:
@@ -291,7 +291,7 @@ def _persons(
 
 
 def _is_own(rows: Rows) -> bool:
-    """Whether the table has the columns that `write_table` writes: its persons were told apart before."""
+    """Whether the table has the columns that `write_table` writes, in which persons are already distinguished."""
     return rows.names.get("clip") == "clip" and rows.names.get("person") == "person"
 
 

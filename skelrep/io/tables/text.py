@@ -40,7 +40,7 @@ def read_csv(path: Path, options: ReadOptions) -> Poses:
 
     Raises:
         ValueError: if a line has another number of cells or a cell that is no number (path and line are given), if no
-            joint is found, or if rows cannot be told apart.
+            joint is found, or if rows cannot be distinguished.
     """
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         try:

@@ -68,4 +68,6 @@ def write_table(poses: Poses, path: Path) -> None:
 def _texts(column: np.ndarray) -> Iterator[str]:
     if column.dtype != np.float32:
         return map(str, column.tolist())
-    return ("" if np.isnan(number) else f"{number:.9g}" for number in column)  # nine digits tell any two float32 apart
+    return (
+        "" if np.isnan(number) else f"{number:.9g}" for number in column
+    )  # nine digits distinguish any two float32 numbers

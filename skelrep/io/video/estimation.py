@@ -71,7 +71,7 @@ def detect(path: Path, estimator: PoseEstimator) -> Detections:
         estimator.end()
     if not seconds:
         raise ValueError(f"{path} holds no frame that can be decoded")
-    # Identities go by the picture: the points of each person may have an origin of their own.
+    # Persons are matched by their positions in the picture, because the points of each may have a different origin.
     pictures = [[_seen(sighting) for sighting in frame] for frame in people]
     return Detections(
         seconds, people, identify([[None] * len(frame) for frame in people], pictures), estimator.skeleton
