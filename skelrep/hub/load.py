@@ -23,7 +23,7 @@ from torch import Tensor
 
 from skelrep.encoder import Encoder, EncoderConfig, Source
 from skelrep.encoder.device import as_device
-from skelrep.files import replacing
+from skelrep.files import replacing, synced
 from skelrep.hub.errors import checked_token, explain_errors
 from skelrep.messages import nearest, one_line
 from skelrep.version import __version__
@@ -112,11 +112,13 @@ def download(
         return source
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as files:  # at its end, either all files are renamed or none
+    with contextlib.ExitStack() as files:  # at its end all files are renamed, the config last
         for name in (CONFIG, WEIGHTS, CARD):
             if (source / name).is_file():  # the card may be missing
                 original = files.enter_context((source / name).open("rb"))
-                shutil.copyfileobj(original, files.enter_context(replacing(folder / name)))
+                file = files.enter_context(replacing(folder / name))
+                shutil.copyfileobj(original, file)
+                synced(file)
     return folder
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from skelrep.encoder import Encoder
-from skelrep.files import replacing
+from skelrep.files import replacing, synced
 from skelrep.hub.errors import checked_token, explain_errors
 from skelrep.hub.load import CARD, CONFIG, WEIGHTS, find, first_names, read_folder
 from skelrep.hub.model_card import model_card
@@ -63,7 +63,7 @@ def save_pretrained(
         for name, content in contents.items():
             file = files.enter_context(replacing(folder / name))
             file.write(content)
-            file.flush()  # so that a full disk is noticed before the first file is renamed
+            synced(file)  # so that a disk that fails is noticed before the first file is renamed
     return folder
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import save as as_bytes
 
 from skelrep.encoder import Encoder, Source
 from skelrep.encoder.config import read_object
-from skelrep.files import replacing
+from skelrep.files import replacing, synced
 from skelrep.hub import bundled, load_pretrained, save_pretrained
 from skelrep.hub.load import CARD, CONFIG, WEIGHTS, find, read_strict_json, read_tensors
 from skelrep.messages import one_line
@@ -96,7 +96,7 @@ def save(classifier: Classifier, folder: str | os.PathLike, with_encoder: bool |
         for name, content in contents.items():
             file = files.enter_context(replacing(folder / name))
             file.write(content)
-            file.flush()  # a full disk is noticed before the first is renamed
+            synced(file)  # so that a disk that fails is noticed before the first file is renamed
     return folder
 
 
