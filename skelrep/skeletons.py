@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -286,6 +286,8 @@ def resolve(skeleton: Skeleton | str | Sequence[str] | None, joints: int | None 
             )
         skeleton = SKELETONS[skeleton]
     elif not isinstance(skeleton, Skeleton):
+        if not isinstance(skeleton, Iterable):
+            raise ValueError(f"skeleton must be a Skeleton, a name or joint names, got {type(skeleton).__name__}")
         names = tuple(skeleton), custom(skeleton).joints
         skeleton = next((known for known in SKELETONS.values() if known.joints in names), None) or custom(skeleton)
     if joints is not None and len(skeleton) != joints:

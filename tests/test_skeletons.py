@@ -513,3 +513,8 @@ def test_names_are_strings_and_parents_whole_numbers():
         Skeleton("a", ("hip", ("knee",)), (0, 0))
     with pytest.raises(ValueError, match=r"whole numbers.*1\.5"):
         Skeleton("a", ("hip", "knee"), (0, 1.5))
+
+
+def test_a_number_is_no_skeleton():
+    with pytest.raises(ValueError, match="joint names, got int"):
+        resolve(-1, 17)  # type: ignore[arg-type]
