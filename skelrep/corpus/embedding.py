@@ -294,4 +294,12 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise ValueError(
+        f"a corpus records its options, and cannot record an object of type {type(value).__name__}; give a name or a path"
+    )

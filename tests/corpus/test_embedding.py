@@ -201,6 +201,14 @@ def test_a_table_of_labels_is_an_input(embed, inputs, tmp_path):
         embed(labels=str(table))
 
 
+def test_options_are_recorded_or_refused(embed, tmp_path):
+    embed(scale=np.array([1.0, 1.0, 2.0]), skeleton="kinect-20")
+    options = Manifest.read(folder_at(tmp_path / "rows")).options
+    assert options == {"precision": "float32", "scale": [1.0, 1.0, 2.0], "skeleton": "kinect-20"}
+    with pytest.raises(ValueError, match="of type object"):
+        embed(pose_model=object())
+
+
 def test_a_split_may_lie_in_some_shards_only(embed, inputs, tmp_path):
     for i, path in enumerate(sorted(inputs.rglob("*.npz"))):
         Poses.load(path).with_info(split=["train" if i < 4 else "test"]).save(path)
