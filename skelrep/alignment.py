@@ -7,6 +7,7 @@ in all frames of a track in the input, and zero in the output.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -72,7 +73,7 @@ def normalise(
         if config.pairs == "partner":
             alone = leaders == torch.arange(len(leaders), device=leaders.device)
             right = torch.where(alone[:, None, None], right, _over_time(apart, config))
-        centred = centred + apart[:, :, None]
+        centred.add_(apart[:, :, None])
     turn = _rotation(up, right, config) / size[:, :, None, None]
     placed = _apply(turn, centred)
     if not _any(~known):
@@ -111,8 +112,7 @@ def landmarks(known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> La
 
     def mean_of(names: Joints) -> tuple[Tensor, Tensor]:
         """Weights of the joints that are known, and (R, 1) whether any is."""
-        chosen = torch.tensor([joint in names for joint in skeleton.joints], dtype=torch.float32)
-        named = shown * chosen.to(shown, non_blocking=True)  # avoids a synchronisation with an accelerator
+        named = shown * _chosen(names, skeleton.joints).to(shown, non_blocking=True)  # avoids a synchronisation
         count = named.sum(dim=1, keepdim=True)
         return named / count.clamp(min=1), count > 0
 
@@ -128,6 +128,12 @@ def landmarks(known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> La
     origin, centred = mean_of(config.center)
     origin = torch.where(centred, origin, mean_of(skeleton.joints)[0])  # else the mean of all known joints
     return Landmarks(up, right, scale, origin)
+
+
+@lru_cache(maxsize=256)
+def _chosen(names: Joints, joints: tuple[str, ...]) -> Tensor:
+    """(W,) 1.0 for the joints that are named."""
+    return torch.tensor([float(joint in names) for joint in joints], device="cpu")
 
 
 def _centred(poses: Tensor, matrix: Tensor, known: Tensor, weights: Landmarks) -> tuple[Tensor, Landmarks]:

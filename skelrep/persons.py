@@ -108,15 +108,13 @@ def are_together(clip: np.ndarray, skeleton: Skeleton) -> bool:
     return bool(seen.any() and (np.median(cosine[:, seen], axis=1) > _FACING).all())
 
 
-def sightings(seen: np.ndarray, starts: np.ndarray, clip_of: np.ndarray) -> np.ndarray:
+def sightings(count: np.ndarray, clip_of: np.ndarray) -> np.ndarray:
     """How often each track is seen, relative to the track of its clip that is seen most: (R,), 0..1.
 
     Args:
-        seen: (F, V) whether a joint is seen, for concatenated tracks.
-        starts: (R,) first row of each track.
+        count: (R,) in how many frames joints of each track are seen, summed over joints.
         clip_of: (R,) the clip of each track, in order.
     """
-    count = np.add.reduceat(seen.sum(axis=1), starts)
     clips, first = np.unique(clip_of, return_index=True)
     most = np.maximum.reduceat(count, first)
     return count / np.maximum(most, 1)[np.searchsorted(clips, clip_of)]

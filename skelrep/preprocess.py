@@ -6,7 +6,7 @@ operation over all of them. A *missing* value is NaN until the last step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -111,6 +111,12 @@ ROBUST = PreprocessConfig(
     ),
 )
 
+#: For live streams: what ROBUST repairs without frames to come, of one person per stream. Nothing tells a joint that
+#: jumps away from one that moves fast, or an exchange of sides from a turn, before the frames that follow are seen.
+STREAMING = replace(
+    ROBUST, persons=1, align="running", undo_swaps=False, remove_spikes=False, weigh="equal", pairs="apart"
+)
+
 #: The preprocessing of CMD's public feeder and of the AGCN reader before it, on the "ntu-25" skeleton.
 CMD_LINE = PreprocessConfig(
     frames=64,
@@ -180,13 +186,17 @@ def prepare_weighted(
     dropped, matrix = torch.from_numpy(dropped).to(device), torch.from_numpy(matrix).to(device)
     poses = resample(rows, starts + dropped, lengths - 2 * dropped, config.frames)
     first = rows[starts]
-    partial = first[:, used].isnan().any(dim=-1).any(dim=-1)
+    # Landmarks of the few tracks that lack joints are not those of the others. Those of one clip may lead each other.
+    partial = np.isnan(tracks.rows[tracks.starts].take(used, axis=1)).any(axis=(1, 2))
+    clip_of = tracks.slots // config.persons
+    partial = torch.from_numpy(np.isin(clip_of, clip_of[partial]))
     alone = bool((tracks.leaders == np.arange(len(tracks.leaders))).all())
-    if alone and poses.device.type == "cpu" and 0 < partial.sum() < len(partial):
-        # Tracks without some joints need other landmark weights than the rest.
+    if poses.device.type == "cpu" and 0 < partial.sum() < len(partial):
         placed = poses.new_empty(*poses.shape[:2], len(target), 3)
         for some in (partial, ~partial):
-            placed[some] = normalise(poses[some], matrix, target, config, first=first[some])
+            index = some.cumsum(dim=0) - 1
+            led = None if alone else index[leaders[some]]
+            placed[some] = normalise(poses[some], matrix, target, config, first=first[some], leaders=led)
     else:
         placed = normalise(poses, matrix, target, config, first=first, leaders=None if alone else leaders)
     size = (len(clips), config.persons)
@@ -210,7 +220,10 @@ class _Tracks(NamedTuple):
     @classmethod
     def of(cls, clips: list[np.ndarray], source: Skeleton, used: np.ndarray, config: PreprocessConfig) -> _Tracks:
         """The tracks of N clips (M, T, V, C); repairs consider only the joints that are used."""
-        chosen = [clip[most_active(clip, config.persons, config.keep)] for clip in clips]
+        chosen = [
+            clip if len(clip) <= config.persons else clip[most_active(clip, config.persons, config.keep)]
+            for clip in clips
+        ]
         counts = np.array([len(clip) for clip in chosen])
         rows = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in chosen]).astype(np.float32, copy=False)
         lengths = np.repeat([clip.shape[1] for clip in chosen], counts)
@@ -224,10 +237,13 @@ class _Tracks(NamedTuple):
                 rows[swapped] = rows[swapped][:, source.mirror]
         if config.remove_spikes:
             rows[find_spikes(rows, starts, lengths, used)] = np.nan
+        row, joint = missing_joints(rows)
         share = np.ones(len(starts))
-        if counts.max() > 1 and _has_nan(rows):
-            share = sightings(~_missing(rows)[:, used], starts, clip_of)
-        rows = fill_gaps(rows, starts, lengths)
+        if counts.max() > 1 and len(row):
+            of_used = row[np.isin(joint, used)]
+            lost = np.bincount(np.searchsorted(starts, of_used, side="right") - 1, minlength=len(starts))
+            share = sightings(lengths * len(used) - lost, clip_of)
+        fill_gaps(rows, starts, lengths, (row, joint))
         if config.derive_missing:
             derive(rows, starts, lengths, ~_missing(rows[starts]), source)
         # A person who is never seen has no track, and its slot stays zero. Without gaps, the first row shows this.
@@ -269,11 +285,14 @@ def trim(rows: np.ndarray, lengths: np.ndarray, clip_of: np.ndarray) -> tuple[np
     Returns:
         The remaining rows and the new lengths. A clip in which nobody is ever seen keeps one frame.
     """
-    if not _has_nan(rows):
+    incomplete = _incomplete(rows)
+    nobody = incomplete[_missing(rows[incomplete]).all(axis=1)]
+    if not len(nobody):
         return rows, lengths
     starts = np.cumsum(lengths) - lengths
     frame = np.arange(len(rows)) - np.repeat(starts, lengths)
-    seen = ~_missing(rows).all(axis=1)
+    seen = np.ones(len(rows), dtype=bool)
+    seen[nobody] = False
     of_clip, clip = np.unique(clip_of, return_index=True)[1], np.unique(clip_of, return_inverse=True)[1]
     first = np.minimum.reduceat(np.minimum.reduceat(np.where(seen, frame, len(rows)), starts), of_clip)[clip]
     last = np.maximum.reduceat(np.maximum.reduceat(np.where(seen, frame, -1), starts), of_clip)[clip]
@@ -292,44 +311,49 @@ def kept_frames(clip: np.ndarray, config: PreprocessConfig) -> tuple[int, int]:
     return first + dropped, frames - 2 * dropped
 
 
-def fill_gaps(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def missing_joints(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and joints of what is missing in (F, V, C) rows, (K,) each: joint after joint, rows in order."""
+    incomplete = _incomplete(rows)
+    joint, index = np.nonzero(_missing(rows[incomplete]).T)
+    return incomplete[index], joint
+
+
+def fill_gaps(
+    rows: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    missing: tuple[np.ndarray, np.ndarray] | None = None,
+) -> None:
     """Interpolates missing joints in time: linearly between positions, constant before the first and after the last.
 
     Args:
-        rows: (sum of lengths, V, C) concatenated tracks, NaN = missing.
+        rows: (sum of lengths, V, C) concatenated tracks, NaN = missing; filled. A joint never seen in its track stays
+            NaN.
         starts: (R,) first row of each track.
         lengths: (R,) rows of each track.
-
-    Returns:
-        The same array if nothing is missing, else a filled copy. A joint that is never seen in its track stays NaN.
+        missing: `missing_joints(rows)`, if it is known.
     """
-    if not _has_nan(rows):
-        return rows
-    filled = rows.copy()
-    gaps = _missing(rows)  # (F, V)
-    gappy = np.logical_or.reduceat(gaps.any(axis=1), starts)
-    chosen = np.flatnonzero(np.repeat(gappy, lengths))  # rows of the tracks that have gaps
-    seen, lengths = ~gaps[chosen], lengths[gappy]
-    starts = np.cumsum(lengths) - lengths
-    position = np.arange(len(chosen))
-    begin, end = (np.repeat(bound, lengths)[:, None] for bound in (starts, starts + lengths))
-    before = np.maximum.accumulate(np.where(seen, position[:, None], -1), axis=0)
-    after = np.minimum.accumulate(np.where(seen, position[:, None], len(chosen))[::-1], axis=0)[::-1]
+    row, joint = missing_joints(rows) if missing is None else missing
+    if not len(row):
+        return
+    track = np.searchsorted(starts, row, side="right") - 1
+    begin, end = starts[track], (starts + lengths)[track]
+    # A gap is a run of rows of one joint and track.
+    apart = (np.diff(row) != 1) | (np.diff(joint) != 0) | (np.diff(track) != 0)
+    gap = np.concatenate([[0], apart.cumsum()])
+    opening, closing = np.concatenate([[True], apart]), np.concatenate([apart, [True]])
+    before, after = row[opening][gap] - 1, row[closing][gap] + 1
     has_before, has_after = before >= begin, after < end
-    before = np.where(has_before, before, np.where(has_after, after, position[:, None]))
+    before = np.where(has_before, before, np.where(has_after, after, row))
     after = np.where(has_after, after, before)
-    row, joint = np.nonzero(~seen)
-    first, last = before[row, joint], after[row, joint]
-    weight = ((row - first) / np.maximum(last - first, 1)).astype(rows.dtype)[:, None]
-    left, right = rows[chosen[first], joint], rows[chosen[last], joint]
-    filled[chosen[row], joint] = left + (right - left) * weight
-    return filled
+    weight = ((row - before) / np.maximum(after - before, 1)).astype(rows.dtype)[:, None]
+    left, right = rows[before, joint], rows[after, joint]
+    rows[row, joint] = left + (right - left) * weight
 
 
-def _has_nan(rows: np.ndarray) -> bool:
-    """Whether any number of otherwise finite rows is NaN; the product with itself is the fastest test."""
-    flat = rows.reshape(-1)
-    return bool(np.isnan(np.dot(flat, flat)))
+def _incomplete(rows: np.ndarray) -> np.ndarray:
+    """Indices of (F, V, C) finite rows in which a number is NaN; a product is the fastest test."""
+    return np.flatnonzero(np.isnan(rows.reshape(len(rows), -1) @ np.ones(rows[0].size, rows.dtype)))
 
 
 def _missing(rows: np.ndarray) -> np.ndarray:

@@ -56,8 +56,8 @@ def test_movement_without_noise_by_hand():
 
 
 def test_sightings_by_hand():
-    seen = np.array([[1, 1], [1, 0], [0, 0], [1, 1], [1, 1], [0, 1]], dtype=bool)
-    np.testing.assert_allclose(sightings(seen, np.array([0, 2, 4]), np.array([0, 0, 1])), [1, 2 / 3, 1])
+    np.testing.assert_allclose(sightings(np.array([3, 2, 3]), np.array([0, 0, 1])), [1, 2 / 3, 1])
+    np.testing.assert_allclose(sightings(np.array([0, 0]), np.array([0, 0])), [0, 0])
 
 
 def pair(seed: int = 0, frames: int = 40) -> np.ndarray:

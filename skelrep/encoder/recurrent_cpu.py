@@ -27,14 +27,17 @@ def pays(rows: Tensor) -> bool:
     return rows.device.type == "cpu" and several and not torch.compiler.is_compiling()
 
 
-def last_states(rows: Annotated[Tensor, "N T F"], pairs: Sequence[tuple[nn.GRU, nn.GRU]]) -> Annotated[Tensor, "N D"]:
-    """The last frame of `RecurrentStack.states`: (N, T, features) rows to (N, 2 x hidden)."""
+def all_states(rows: Annotated[Tensor, "N T F"], pairs: Sequence[tuple[nn.GRU, nn.GRU]]) -> tuple[Tensor, Tensor]:
+    """`RecurrentStack.states` of (N, T, features) rows: of all frames, (T, N, 2 x hidden), and of the last (N, ...).
+
+    Under autocast those of all frames are rounded.
+    """
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else rows.dtype
     x, last = rows.transpose(0, 1).contiguous(), rows
     for first, second in pairs:
         parameters = [*first.parameters(), *second.parameters()]
         x, last = GRUPair.apply(x, dtype, torch.is_grad_enabled(), *parameters)
-    return last
+    return x, last
 
 
 class GRUPair(torch.autograd.Function):

@@ -5,19 +5,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from skelrep.encoder.moments import Moments, of_clip
 from skelrep.encoder.recurrent_cpu import CHUNK, MIN_CLIPS
 from skelrep.matmul import Product
 
 if TYPE_CHECKING:
     from skelrep.encoder.recurrent import RecurrentStack
 
-# For each GRU of every layer, the state (N, hidden) and its product with weight_hh (N, 3 x hidden).
-State = list[list[tuple[Tensor, Tensor]]]
+
+class State(NamedTuple):
+    """After the frames so far.
+
+    Attributes:
+        layers: For every layer and each of its GRUs the state (N, hidden) and its product with weight_hh (N, 3 x
+            hidden).
+        moments: Of the last layer's states.
+    """
+
+    layers: list[list[tuple[Tensor, Tensor]]]
+    moments: Moments
 
 
 class PackedStack:
@@ -36,7 +47,7 @@ class PackedStack:
     def __init__(self, stack: RecurrentStack, precision: str) -> None:
         """Packs the current weights."""
         self.stack, self.precision = stack, precision
-        self.hidden = stack.dim // 2
+        self.hidden = stack.width // 2
         self.gain = 1.0 if precision == "bfloat16" else 2.0  # h = gain u
         self.layers: list[tuple[Product, list[Product]]] = []  # input products of both GRUs as one, recurrent products
         input_gain = 1.0  # the input of the first layer is poses, of the others states u
@@ -64,6 +75,7 @@ class PackedStack:
         frames = self._rows(poses)
         clips, hidden = len(poses), self.hidden
         states = [[frames.new_zeros(clips, hidden)] * 2 for _ in self.layers]
+        last_layer: list[Tensor] = []
         for chunk in frames.split(CHUNK):
             rows = chunk.flatten(0, 1)
             for (input_product, products), state in zip(self.layers, states):
@@ -74,6 +86,10 @@ class PackedStack:
                         state[gru] = self._next(igates[time, :, gru], product(state[gru]), state[gru])
                         out[time, :, gru] = state[gru]
                 rows = out.flatten(2).flatten(0, 1)
+            if self.stack.moments:
+                last_layer.append(rows.float().view(len(chunk), clips, 2 * hidden) * self.gain)
+        if self.stack.moments:
+            return of_clip(torch.cat(last_layer))
         return torch.cat(states[-1], dim=1).float() * self.gain
 
     def _rows(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "T N F"]:
@@ -94,13 +110,15 @@ class PackedStack:
     def start(self, clips: int) -> State:
         """The state before the first frame."""
         zero = self.stack.norm.weight.new_zeros(clips, self.hidden)
-        return [[(zero, product(zero)) for product in products] for _, products in self.layers]
+        none = zero.new_zeros(clips, 2 * self.hidden)
+        layers = [[(zero, product(zero)) for product in products] for _, products in self.layers]
+        return State(layers, Moments(0, none, none))
 
     def step(self, poses: Tensor, state: State) -> tuple[Tensor, State]:
         """Processes one frame; see `CausalNetwork.step`. Most of the time is spent on reading all weights once."""
         rows = self._rows(poses)
-        after: State = []
-        for (input_product, products), pair in zip(self.layers, state):
+        after = []
+        for (input_product, products), pair in zip(self.layers, state.layers):
             igates = input_product(rows.flatten(0, 1)).view(*rows.shape[:2], 2, 3 * self.hidden)
             out, new = [], []
             for gru, (product, (own, hgates)) in enumerate(zip(products, pair)):
@@ -110,4 +128,11 @@ class PackedStack:
                 out.append(torch.stack([own, *(self._next(frame[:, gru], hgates, own) for frame in igates[1:])]))
             after.append(new)
             rows = torch.cat(out, dim=2)
-        return rows[-1].float() * self.gain, after
+        rows = rows.float() * self.gain
+        if not self.stack.moments:
+            return rows[-1], State(after, state.moments)
+        kept = state.moments.after(rows[0])
+        moments = kept
+        for row in rows[1:]:
+            moments = moments.after(row)
+        return moments.feature(), State(after, kept)

@@ -181,14 +181,11 @@ def _tracks(clip: np.ndarray, cleaned: Skeleton | None, matrix: Tensor | None) -
     persons, frames, *pose = clip.shape
     rows, starts, lengths = clip.reshape(-1, *pose), np.arange(persons) * frames, np.full(persons, frames)
     if cleaned is not None:
-        rows, joints = (
-            rows.copy(),
-            np.arange(len(cleaned)) if matrix is None else matrix.any(dim=0).nonzero()[:, 0].numpy(),
-        )
+        joints = np.arange(len(cleaned)) if matrix is None else matrix.any(dim=0).nonzero()[:, 0].numpy()
         swapped = find_swaps(rows, starts, lengths, cleaned, joints)
         rows[swapped] = rows[swapped][:, cleaned.mirror]
         rows[find_spikes(rows, starts, lengths, joints)] = np.nan
-    rows = fill_gaps(rows, starts, lengths)
+    fill_gaps(rows, starts, lengths)
     if matrix is not None:
         rows = map_joints(torch.from_numpy(rows), matrix).numpy()
     tracks = rows.reshape(persons, frames, *rows.shape[1:])

@@ -45,7 +45,7 @@ def test_the_plain_form_is_as_documented():
     plain = json.loads(json.dumps(CONFIGS["recurrent"].to_dict()))
     assert list(plain) == ["format_version", "skeleton", "modalities", "preprocess", "backbone", "fusion", "training"]
     assert plain["format_version"] == 1
-    assert plain["backbone"] == {"kind": "recurrent", "hidden": 8, "layers": 2}
+    assert plain["backbone"] == {"kind": "recurrent", "hidden": 8, "layers": 2, "readout": "last"}
     assert plain["preprocess"]["up"] == [["pelvis"], ["spine"]]
     assert plain["preprocess"]["scale"] is None
     assert plain["skeleton"]["joints"] == list(NTU.joints)
@@ -79,8 +79,12 @@ def keys(plain: dict, prefix="") -> list[str]:
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_every_key_is_needed_and_no_other_is_known(kind):
+    parts = {"preprocess": PreprocessConfig, "backbone": RecurrentConfig}
     later = {
-        f"preprocess.{item.name}" for item in dataclasses.fields(PreprocessConfig) if "when_missing" in item.metadata
+        f"{part}.{item.name}"
+        for part, config in parts.items()
+        for item in dataclasses.fields(config)
+        if "when_missing" in item.metadata
     }
     for key in keys(CONFIGS[kind].to_dict()):
         if key in later:

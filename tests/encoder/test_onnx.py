@@ -38,6 +38,7 @@ CONFIGS = {
     ),
     "recurrent, two persons": EncoderConfig(backbone=RECURRENT),
     "recurrent, one person": EncoderConfig(backbone=RECURRENT, preprocess=ONE, fusion="mean"),
+    "recurrent, moments": EncoderConfig(backbone=RecurrentConfig(8, 2, "moments"), preprocess=ONE),
     "recurrent, one layer, as CMD": EncoderConfig(
         skeleton=SKELETONS["ntu-25"],
         preprocess=CMD_LINE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -21,18 +22,19 @@ from tests.ragged_clips import ragged
 NTU = SKELETONS["ntu-25"]
 
 
-def causal(frames: int, crop: float = 1.0) -> Encoder:
+def causal(frames: int, crop: float = 1.0, readout: Literal["last", "moments"] = "last") -> Encoder:
     torch.manual_seed(0)
     preprocess = dataclasses.replace(CMD_LINE, frames=frames, crop=crop)
-    return Encoder(EncoderConfig(NTU, ("joint", "bone"), preprocess, RecurrentConfig(6, 2)))
+    return Encoder(EncoderConfig(NTU, ("joint", "bone"), preprocess, RecurrentConfig(6, 2, readout)))
 
 
-def test_a_row_of_a_recurrent_encoder_is_the_embedding_so_far():
+@pytest.mark.parametrize("readout", ["last", "moments"])
+def test_a_row_of_a_recurrent_encoder_is_the_embedding_so_far(readout):
     clips = np.random.default_rng(0).normal(size=(9, 2, 12, 25, 3))
-    rows = embed(clips, causal(12), skeleton=NTU, per_frame=True)
-    assert rows.shape == (9, 12, 24) and rows.dtype == np.float32
+    rows = embed(clips, causal(12, readout=readout), skeleton=NTU, per_frame=True)
+    assert rows.shape == (9, 12, 24 if readout == "last" else 48) and rows.dtype == np.float32
     for frame in (0, 4, 11):
-        alone = embed(clips[:, :, : frame + 1], causal(frame + 1), skeleton=NTU)
+        alone = embed(clips[:, :, : frame + 1], causal(frame + 1, readout=readout), skeleton=NTU)
         np.testing.assert_allclose(rows[:, frame], alone, atol=2e-6)
 
 

@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from skelrep.encoder.moments import of_clip
 from skelrep.encoder.recurrent import RecurrentConfig, RecurrentStack
 from skelrep.encoder.recurrent_cpu import CHUNK, MIN_CLIPS, GRUPair
 
 JOINTS, PERSONS, FRAMES, HIDDEN = 5, 2, 12, 8
 
 
-@pytest.fixture
-def stack() -> RecurrentStack:
+@pytest.fixture(params=["last", "moments"])
+def stack(request) -> RecurrentStack:
     torch.manual_seed(0)
-    stack = RecurrentStack(JOINTS, PERSONS, RecurrentConfig(hidden=HIDDEN, layers=3)).double().eval()
+    stack = RecurrentStack(JOINTS, PERSONS, RecurrentConfig(HIDDEN, 3, readout=request.param)).double().eval()
     for name, tensor in stack.state_dict().items():
         if "norm" in name and tensor.is_floating_point():
             tensor.uniform_(0.5, 1.5)
@@ -56,7 +57,7 @@ def naive(stack: RecurrentStack, clip: Tensor) -> Tensor:
     """The feature of one (M, T, V, 3) clip, number by number."""
     state = stack.state_dict()
     hidden = [[torch.zeros(HIDDEN, dtype=torch.float64) for _ in range(2)] for _ in range(3)]
-    x = torch.empty(0)
+    states = []
     for t in range(FRAMES):
         values = [clip[m, t, v, c] for v in range(JOINTS) for c in range(3) for m in range(PERSONS)]
         x = torch.stack(values)
@@ -68,7 +69,11 @@ def naive(stack: RecurrentStack, clip: Tensor) -> Tensor:
                 weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
                 hidden[layer][half] = gru_cell(x, hidden[layer][half], weights)
             x = torch.cat(hidden[layer])
-    return x
+        states.append(x)
+    if not stack.moments:
+        return states[-1]
+    variance, mean = torch.var_mean(torch.stack(states), dim=0, unbiased=False)
+    return torch.cat([mean, 2 * (variance + 1e-4).sqrt()])
 
 
 def test_equals_the_loop_over_frames(stack, poses):
@@ -105,11 +110,11 @@ def test_a_frame_changes_nothing_before_it(stack, poses):
 
 
 def test_dimensions_and_state(stack, poses):
-    assert stack.dim == 2 * HIDDEN
-    assert feature(stack, poses).shape == (4, 2 * HIDDEN)
+    assert stack.dim == (4 if stack.moments else 2) * HIDDEN
+    assert feature(stack, poses).shape == (4, stack.dim)
     start = stack.float().packed("float32").start(4)
-    assert len(start) == 3
-    for state, product in (gru for pair in start for gru in pair):
+    assert len(start.layers) == 3
+    for state, product in (gru for pair in start.layers for gru in pair):
         assert state.shape == (4, HIDDEN) and not state.any()
         assert product.shape == (4, 3 * HIDDEN)
 
@@ -181,7 +186,7 @@ def through_torch(stack: RecurrentStack, poses: Tensor) -> Tensor:
     x = stack.norm(rows.transpose(1, 2)).transpose(1, 2)
     for pair in stack.layers:
         x, last = by_torch(x, pair)  # type: ignore[arg-type]
-    return last
+    return of_clip(x.transpose(0, 1)) if stack.moments else last
 
 
 @pytest.mark.parametrize("training", [True, False])

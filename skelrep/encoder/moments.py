@@ -1,0 +1,57 @@
+"""Mean and standard deviation over time of the states of a recurrent network: of a whole clip, or of the frames so far.
+
+Unlike a clip's last state they tell of all of it alike. Frames so far need no later one, and a live stream updates them
+at a constant cost (Welford, Technometrics 1962).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import torch
+from torch import Tensor
+
+STD_WEIGHT = 2.0  # of deviations beside means, as in the convolutional encoders
+MIN_VARIANCE = 1e-4  # added: at zero the gradient of the square root is infinite. Gates leave deviations of about 0.1
+
+
+def of_clip(states: Annotated[Tensor, "T N D"]) -> Annotated[Tensor, "N E"]:
+    """Means and weighted standard deviations over all frames: (T, N, D) to (N, 2 D)."""
+    states = states.to(torch.promote_types(states.dtype, torch.float32))
+    mean = states.mean(dim=0)
+    return _feature(mean, (states - mean).square().mean(dim=0))
+
+
+def so_far(states: Annotated[Tensor, "T N D"]) -> Annotated[Tensor, "T N E"]:
+    """`of_clip` of the frames up to each: (T, N, D) to (T, N, 2 D)."""
+    count = torch.arange(1, len(states) + 1, device=states.device)[:, None, None]
+    mean = states.cumsum(dim=0) / count
+    before = torch.cat([torch.zeros_like(mean[:1]), mean[:-1]])
+    return _feature(mean, ((states - before) * (states - mean)).cumsum(dim=0) / count)
+
+
+class Moments(NamedTuple):
+    """Of the frames of a stream so far.
+
+    Attributes:
+        count: Frames.
+        mean: (N, D) of the states.
+        squares: (N, D) sums of the squared differences from the mean.
+    """
+
+    count: int
+    mean: Tensor
+    squares: Tensor
+
+    def after(self, state: Annotated[Tensor, "N D"]) -> Moments:
+        """With one more frame."""
+        mean = self.mean + (state - self.mean) / (self.count + 1)
+        return Moments(self.count + 1, mean, self.squares + (state - self.mean) * (state - mean))
+
+    def feature(self) -> Annotated[Tensor, "N E"]:
+        """What `of_clip` makes of these frames, (N, 2 D)."""
+        return _feature(self.mean, self.squares / self.count)
+
+
+def _feature(mean: Tensor, variance: Tensor) -> Tensor:
+    return torch.cat([mean, STD_WEIGHT * (variance + MIN_VARIANCE).sqrt()], dim=-1)
