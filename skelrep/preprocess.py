@@ -6,7 +6,7 @@ operation over all of them. A *missing* value is NaN until the last step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -109,12 +109,6 @@ ROBUST = PreprocessConfig(
         ("left_knee", "left_ankle", 0.95),
         ("right_knee", "right_ankle", 0.95),
     ),
-)
-
-#: For live streams: what ROBUST repairs without frames to come, of one person per stream. Nothing tells a joint that
-#: jumps away from one that moves fast, or an exchange of sides from a turn, before the frames that follow are seen.
-STREAMING = replace(
-    ROBUST, persons=1, align="running", undo_swaps=False, remove_spikes=False, weigh="equal", pairs="apart"
 )
 
 #: The preprocessing of CMD's public feeder and of the AGCN reader before it, on the "ntu-25" skeleton.

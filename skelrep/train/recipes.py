@@ -10,7 +10,7 @@ from typing import Literal
 from skelrep.encoder import EncoderConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import CMD_LINE, ROBUST, STREAMING
+from skelrep.preprocess import CMD_LINE, ROBUST
 from skelrep.skeletons import SKELETONS
 from skelrep.train.augment import AugmentConfig, CMDAugmentConfig
 from skelrep.train.i2md import MethodConfig
@@ -148,13 +148,6 @@ def i2md_small() -> Recipe:
     )
 
 
-def i2md_stream() -> Recipe:
-    """A small recurrent encoder for live streams on CPUs, with the losses and views of `i2md_small`."""
-    preprocess = replace(STREAMING, frames=32)
-    encoder = EncoderConfig(preprocess=preprocess, backbone=RecurrentConfig(hidden=128, layers=1, readout="moments"))
-    return replace(i2md_small(), encoder=encoder, averages=None)
-
-
 def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
     """The paper line, with the hyper-parameters of CMD's public code, for NTU RGB+D 60 and 120 and PKU-MMD."""
     encoder = EncoderConfig(
@@ -179,7 +172,6 @@ def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
 #: Recipes by the name that `skelrep pretrain` accepts. PKU-MMD II has fewer clips and needs more epochs.
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "i2md_small": i2md_small,
-    "i2md_stream": i2md_stream,
     **{name: partial(paper, name) for name in ("moco", "cmd", "i2md")},
     **{f"{name}_pku": partial(paper, name, epochs=1001, drop=801) for name in ("moco", "cmd", "i2md")},
 }
