@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skelrep.messages import nearest
+from skelrep.messages import nearest, warn
 from skelrep.poses import Poses
 from skelrep.recordings.events import Event, Events
 from skelrep.recordings.segments import BACKGROUND
@@ -19,15 +19,15 @@ def annotated(poses: Poses, events: Events, window: float | None = None, stride:
         poses: Recordings, with fps.
         events: Annotations; their `clip` is an id of the recordings, or "" where there is only one recording.
         window: Seconds: all of the recordings is cut into windows, and each has the label of the event in which its
-            middle lies, or "none". By default each event is one clip.
+            middle lies, or "none"; of several events, with a warning, the one whose own middle is nearest. By default
+            each event is one clip.
         stride: Seconds from one window to the next; by default a quarter of the window.
 
     Returns:
         Clips with labels and the columns `source`, `start` and `end` in `info`, as `Poses.windows` has them.
 
     Raises:
-        ValueError: without fps or events, for an event of an unknown recording or outside of it, and for two events
-            with different labels at the middle of a window.
+        ValueError: without fps or events, or for an event of an unknown recording or outside of it.
 
     Examples:
         >>> clips = annotated(recordings, Events.load("annotations.csv"))
@@ -91,16 +91,14 @@ def _clip(recording: Poses, event: Event) -> Poses:
 
 
 def _labels(windows: Poses, events: Events) -> np.ndarray:
-    """For each window of a recording the label of the event at its middle."""
+    """For each window of a recording the label of the event at its middle; of several, of the one with the nearest."""
     middles = (windows.info["start"] + windows.info["end"]) / 2
-    labels = np.full(len(windows), BACKGROUND, dtype=object)
-    for event in events:
-        inside = (middles >= event.start) & (middles < event.end)
-        if (other := inside & (labels != BACKGROUND) & (labels != event.label)).any():
-            at = int(np.flatnonzero(other)[0])
-            raise ValueError(
-                f"at {middles[at]:.2f} s of {event.clip!r} there are events of {labels[at]!r} and of {event.label!r}; "
-                "a window can have only one label"
-            )
-        labels[inside] = event.label
-    return labels.astype(str)
+    inside = (events.start[:, None] <= middles) & (middles < events.end[:, None])  # (K, windows)
+    distance = np.where(inside, np.abs((events.start + events.end)[:, None] / 2 - middles), np.inf)
+    labels = np.where(inside.any(axis=0), events.label[distance.argmin(axis=0)], BACKGROUND)
+    if several := sum(len(np.unique(events.label[of_window])) > 1 for of_window in inside.T):
+        warn(
+            f"{several} of {len(windows)} windows of {events.clip[0]!r} have their middles in events with different "
+            "labels; each takes the event whose own middle is nearest"
+        )
+    return labels

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.cluster import AgglomerativeClustering
 
 from skelrep.encoder import Encoder
+from skelrep.encoder.inference import embed_batches
 from skelrep.hub import load_pretrained
 from skelrep.messages import install
 from skelrep.poses import Poses
@@ -66,7 +67,7 @@ def change_segments(
     means = []
     for recording in recordings:
         windows = recording.windows(window, stride)
-        rows = encoder.embed(windows, **options)
+        rows = embed_batches(encoder, windows, **options)
         rows = (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), np.finfo(np.float32).tiny)
         middles = (windows.info["start"] + windows.info["end"]) / 2
         signal = _components(rows)

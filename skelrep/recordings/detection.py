@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import norm
 
 from skelrep.encoder import Encoder
+from skelrep.encoder.inference import embed_batches
 from skelrep.hub import load_pretrained
 from skelrep.poses import Poses
 from skelrep.recordings.events import Event, Events
@@ -169,7 +170,7 @@ class _Background(NamedTuple):
         middle = lengths[len(lengths) // 2]
         windows = recordings.windows(middle, middle / 2)
         some = windows[np.unique(np.linspace(0, len(windows) - 1, min(len(windows), _BACKGROUND)).astype(int))]
-        rows = encoder.embed(some, **options)
+        rows = embed_batches(encoder, some, **options)
         deviation = rows.std(axis=0)
         return cls(rows.mean(axis=0), np.where(deviation > 0, deviation, 1))
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from skelrep.cleaning import warn_of_first_frames
 from skelrep.encoder import Encoder
+from skelrep.encoder.inference import embed_batches
 from skelrep.poses import Poses
 from skelrep.recordings.events import Event
 from skelrep.recordings.segments import Segmenter, SegmentRules
@@ -34,7 +36,7 @@ def tracks_of(encoder: Encoder, poses: Poses, per: Per, options: dict[str, Any])
     if per not in ("clip", "person"):
         raise ValueError(f"per must be 'clip' or 'person', got {per!r}")
     if per == "clip":
-        return [Track("", np.arange(len(poses)), encoder.embed(poses, **options))]
+        return [Track("", np.arange(len(poses)), embed_batches(encoder, poses, **options))]
     found = encoder.embed_persons(poses, **options)
     persons = np.array(found.persons)
     return [
@@ -54,6 +56,7 @@ def clip_events(classifier: Classifier, poses: Poses, *, per: Per = "clip", reje
     Raises:
         ValueError: as `embed`.
     """
+    warn_of_first_frames(poses)
     found: list[tuple[int, Event]] = []
     for track in tracks_of(classifier.loaded_encoder(), poses, per, classifier.embedding_options()):
         probabilities = classifier.predict_proba(track.rows)
@@ -95,6 +98,7 @@ def segment_events(
     rules = SegmentRules(smooth=window / 2, shortest=window / 2) if rules is None else rules
     labels = [str(label) for label in classifier.classes_]
     encoder, options = classifier.loaded_encoder(), classifier.embedding_options()
+    warn_of_first_frames(poses)
     for recording in poses:
         windows = recording.windows(window, stride)
         starts, ends = windows.info["start"].tolist(), windows.info["end"].tolist()

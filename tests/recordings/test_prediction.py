@@ -88,7 +88,8 @@ def test_events_that_do_not_fit_are_refused(event, facts):
         annotated(session(SCRIPT), Events.of([event]))
 
 
-def test_labels_that_contradict_each_other_are_refused():
-    twice = Events.of([Event("", 0, 5, "a"), Event("", 1, 3, "b")])
-    with pytest.raises(ValueError, match="'a'.*'b'"):
-        annotated(session(SCRIPT), twice, 2.0)
+def test_of_events_that_overlap_the_nearest_counts():
+    twice = Events.of([Event("", 0, 5, "a"), Event("", 4, 8, "b")])
+    with pytest.warns(UserWarning, match="2 of 29 windows.*different"):
+        labels = annotated(session(SCRIPT), twice, 2.0, 0.5).labels
+    assert labels.tolist() == ["a"] * 7 + ["b"] * 7 + ["none"] * 15
