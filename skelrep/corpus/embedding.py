@@ -301,5 +301,5 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise ValueError(
-        f"a corpus records its options, and cannot record an object of type {type(value).__name__}; give a name or a path"
+        f"a corpus records its options and cannot record an object of type {type(value).__name__}; give a name or path"
     )
