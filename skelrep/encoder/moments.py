@@ -34,23 +34,23 @@ class Moments(NamedTuple):
     """Of the frames of a stream so far.
 
     Attributes:
-        count: Frames.
+        frames: How many.
         mean: (N, D) of the states.
         squares: (N, D) sums of the squared differences from the mean.
     """
 
-    count: int
+    frames: int
     mean: Tensor
     squares: Tensor
 
     def after(self, state: Annotated[Tensor, "N D"]) -> Moments:
         """With one more frame."""
-        mean = self.mean + (state - self.mean) / (self.count + 1)
-        return Moments(self.count + 1, mean, self.squares + (state - self.mean) * (state - mean))
+        mean = self.mean + (state - self.mean) / (self.frames + 1)
+        return Moments(self.frames + 1, mean, self.squares + (state - self.mean) * (state - mean))
 
     def feature(self) -> Annotated[Tensor, "N E"]:
         """What `of_clip` makes of these frames, (N, 2 D)."""
-        return _feature(self.mean, self.squares / self.count)
+        return _feature(self.mean, self.squares / self.frames)
 
 
 def _feature(mean: Tensor, variance: Tensor) -> Tensor:
