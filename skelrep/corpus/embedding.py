@@ -298,8 +298,8 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if value is None or isinstance(value, (str, int, float)):
         return value
-    if hasattr(value, "tolist"):
-        return value.tolist()
+    if callable(tolist := getattr(value, "tolist", None)):  # of numpy's arrays and numbers
+        return tolist()
     raise ValueError(
         f"a corpus records its options and cannot record an object of type {type(value).__name__}; give a name or path"
     )
