@@ -231,7 +231,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
             names = file.schema_arrow.names
             _check_header(names, path)
             return file.read(columns=[name for name in names if name in _COLUMNS]).to_pylist()
-    except (arrow.ArrowException, OSError) as error:  # pyarrow's own OSError is of the content
+    except (arrow.ArrowException, OSError, UnicodeError) as error:  # the OSError of pyarrow is of the content
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path} is damaged or no Parquet file ({one_line(error)})") from error
