@@ -175,7 +175,10 @@ def test_a_monitor_without_splits_leaves_one_out(files, tmp_path, capsys):
     ]
     assert main([*arguments, "--monitor", str(files / "loose.npz"), "--json", "--set", *SMALL, "steps=1"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document == {"output": str(tmp_path / "run" / "encoder"), "dim": 96}
+    assert document == {
+        "output": str(tmp_path / "run" / "encoder"),
+        "dim": 120,
+    }  # 3 streams of 8 channels, 4 spans and the deviation
     judged = ["knn", str(files / "loose.npz"), "--leave-one-out", "-k", "1", "-m", document["output"], "--json", "-q"]
     assert main(judged) == 0
     line = json.loads((tmp_path / "run" / "log.jsonl").read_text())

@@ -92,9 +92,10 @@ def test_the_bundled_encoder_on_poses_of_one_and_two_persons(tmp_path):
     rng = np.random.default_rng(0)
     clips = [rng.normal(size=(1 + i % 2, 40 + i, 20, 3)).cumsum(axis=1) for i in range(6)]
     poses = Poses(clips, SKELETONS["kinect-20"])
-    joints = encoder.prepare(poses, "cpu")
+    joints, weights = encoder.prepare_weighted(poses, "cpu")
     assert (joints[0, 1] == 0).all() and (joints[1, 1] != 0).any()
-    [rows] = session(tmp_path / "i2md-small.onnx").run(None, {"joints": joints.numpy()})
+    feeds = {"joints": joints.numpy(), "weights": weights.numpy()}
+    [rows] = session(tmp_path / "i2md-small.onnx").run(None, feeds)
     np.testing.assert_allclose(rows, encoder.embed(poses), atol=1e-5)
 
 
