@@ -175,8 +175,8 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
     values: dict[str, str] = {}
     for row in body:
         if values.setdefault(row[ids], row[at]) != row[at]:
-            found = " and ".join(repr(value[:100]) for value in (values[row[ids]], row[at]))
-            raise ValueError(f"{path} gives {row[ids][:100]!r} two {what}s, {found}")
+            both = " and ".join(repr(value[:100]) for value in (values[row[ids]], row[at]))
+            raise ValueError(f"{path} gives {row[ids][:100]!r} two {what}s, {both}")
     return dict(zip(values, _plain(list(values.values())).tolist()))
 
 
