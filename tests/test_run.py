@@ -177,7 +177,7 @@ def test_a_monitor_without_splits_leaves_one_out(files, tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document == {
         "output": str(tmp_path / "run" / "encoder"),
-        "dim": 120,
+        "dim": 192,
     }  # 3 streams of 8 channels, 4 spans and the deviation
     judged = ["knn", str(files / "loose.npz"), "--leave-one-out", "-k", "1", "-m", document["output"], "--json", "-q"]
     assert main(judged) == 0
