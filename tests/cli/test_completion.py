@@ -44,7 +44,7 @@ def completed(tmp_path, monkeypatch):
 
 def test_tab_completes_commands_options_names_and_files(completed, tmp_path):
     (tmp_path / "clips.npz").touch()
-    assert completed("skelrep se") == ["search"]
+    assert completed("skelrep sea") == ["search"]
     assert completed("skelrep ex") == ["explore", "export", "export-onnx"]
     assert completed("skelrep search --leave") == ["--leave-one-out"]
     assert completed("skelrep search cl") == ["clips.npz"]
