@@ -20,6 +20,7 @@ from skelrep import load_pretrained
 from skelrep.encoder import Encoder
 from skelrep.encoder.modalities import MODALITIES, modality
 from skelrep.poses import as_poses
+from skelrep.preprocess import PreprocessConfig
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method, MethodConfig
 from skelrep.train.loop import _optimizer, _views
@@ -88,6 +89,9 @@ def test_stepping_baseline_equals_the_recurrent_stack():
 
 def test_one_by_one_preprocessing_equals_the_encoder():
     encoder = load_pretrained("i2md-small")
+    encoder.config = dataclasses.replace(
+        encoder.config, preprocess=PreprocessConfig(keep="movement")
+    )  # without repairs
     clips = workloads.raw_clips(5)
     views = views_one_by_one(clips, encoder)
     prepared = encoder.prepare(as_poses(clips, skeleton=NTU))

@@ -85,7 +85,7 @@ class Squares:
 
     def _sighting(self, middle: np.ndarray) -> Sighting:
         seen = BODY + middle
-        points = np.column_stack([BODY * [1 / 30, -1 / 30], np.zeros(len(BODY))]) if self.deep else seen
+        points = np.column_stack([BODY * [1 / 30, -1 / 30], np.linspace(-0.2, 0.2, len(BODY))]) if self.deep else seen
         scores = np.full(len(BODY), 0.9)
         scores[self.hidden] = 0.2
         return Sighting(points, seen, scores)

@@ -121,7 +121,7 @@ def test_videos_beside_files_of_poses_are_left_out_of_a_folder(tmp_path):
     np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(1, 8, 17, 3)))
     with pytest.warns(UserWarning, match="1 videos"):
         poses = read(tmp_path, skeleton="coco-17", pose_model=Squares())
-    assert poses.ids == ["a"] and poses.channels == 3
+    assert poses.ids == ["a.npy"] and poses.channels == 3
 
 
 def test_embedding_a_video(tmp_path):
