@@ -110,6 +110,7 @@ def test_naive_losses_and_gradients_equal_the_package():
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_naive_training_step_equals_the_package(tmp_path):
     recipe = performance_training.paper_recipe(TINY, batch=6)
     corpus = Corpus.load(corpus_of(pairs(12), tmp_path / "corpus"), recipe.encoder)

@@ -82,6 +82,7 @@ def test_walk_through(script, tmp_path):
     CHECKS[script](done.stdout)
 
 
+@pytest.mark.slow
 def test_own_landmarks(motion, tmp_path):
     pytest.importorskip("matplotlib")
     squat = motion.make_clips(24, noise=0).select(labels="squat").clips[0]
@@ -94,6 +95,7 @@ def test_own_landmarks(motion, tmp_path):
     assert re.findall(r"^ .* s: (\w+)", done.stdout, re.MULTILINE)[0] == "squat"
 
 
+@pytest.mark.slow
 def test_own_clips_without_labels(motion, tmp_path):
     pytest.importorskip("matplotlib")
     clips = motion.make_clips(24)

@@ -263,6 +263,7 @@ def ntu_corpus(ntu, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("recipe", ["moco", "cmd", "i2md"])
+@pytest.mark.slow
 def test_the_paper_line_end_to_end(recipe, ntu, ntu_corpus, tmp_path, capsys):
     with np.load(ntu_corpus / "tracks.npz") as tracks:
         assert {name[8:12] for name in tracks["ids"].tolist()} == {"P001", "P002", "P004", "P005"}

@@ -46,6 +46,7 @@ def test_a_folder_is_made_resumed_and_described(tree, model, capsys):
     assert facts["embeddings"] == 24 and facts["shards"] == {"finished": 2, "of": 2}
 
 
+@pytest.mark.slow
 def test_commands_take_the_folder(tree, model, capsys):
     embed("data", "-m", model, "-o", "rows", "-q")
     assert main(["embed", "all.npz", "-m", model, "-o", "rows.npz", "-q"]) == 0

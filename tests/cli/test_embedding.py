@@ -84,6 +84,7 @@ def test_embed_windows_keep_their_times(files, model):
         assert (stored["info_end"] - stored["info_start"] <= 0.5 + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_embed_to_a_pipe(files, model):
     command = [sys.executable, "-m", "skelrep", "embed", "train.npz", "-m", model, "-o", "-"]
     done = subprocess.run(command, capture_output=True, check=True)
