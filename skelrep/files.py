@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -125,6 +125,25 @@ def synced(file: BinaryIO) -> None:
     """Has the system write what is still in its memory."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes several files of a folder; after a failure before the first is renamed, none is changed.
+
+    Args:
+        folder: The folder; created if it does not exist.
+        contents: The content of each file by its name. They are renamed in reverse order, so the first one, which
+            describes the others, comes last.
+
+    Raises:
+        OSError: as `replacing`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as files:
+        for name, content in contents.items():
+            file = files.enter_context(replacing(folder / name))
+            file.write(content)
+            synced(file)  # so that a disk that fails is noticed before the first file is renamed
 
 
 def check_file(path: str | os.PathLike) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -14,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from skelrep.encoder import Encoder
-from skelrep.files import replacing, synced
+from skelrep.files import write_together
 from skelrep.hub.errors import checked_token, explain_errors
 from skelrep.hub.load import CARD, CONFIG, WEIGHTS, find, first_names, read_folder
 from skelrep.hub.model_card import model_card
@@ -56,14 +55,9 @@ def save_pretrained(
     texts = {CONFIG: config + "\n"}
     if replace_card or not (folder / CARD).exists():
         texts[CARD] = model_card(encoder, name=folder.resolve().name) if card is None else card
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as files:  # at its end, either all files are renamed or none
-        contents = {name: text.encode() for name, text in texts.items()}
-        contents[WEIGHTS] = save(tensors, metadata={"format": "pt", "skelrep": __version__})
-        for name, content in contents.items():
-            file = files.enter_context(replacing(folder / name))
-            file.write(content)
-            synced(file)  # so that a disk that fails is noticed before the first file is renamed
+    contents = {name: text.encode() for name, text in texts.items()}
+    contents[WEIGHTS] = save(tensors, metadata={"format": "pt", "skelrep": __version__})
+    write_together(folder, contents)
     return folder
 
 

@@ -154,7 +154,7 @@ def people_by_moment(people: list[Person]) -> tuple[list[list[Person]], str | No
     known = [name for name in ids if name is not None]
     if known and (len(set(known)) == len(known) or None in ids):
         return [people], None
-    frame = frames_of_rows(ids if known else None, [_shown(person) for person in people])
+    frame = frames_of_rows(ids if known else None, [shown(person) for person in people])
     if frame is None:
         return [people], None
     frames: list[list[Person]] = [[] for _ in range(int(frame.max()) + 1)]
@@ -238,7 +238,7 @@ def scored(flat: Any, width: int, track: Any) -> Person | None:
 
 
 def _is_seen(person: Person) -> bool:
-    return bool((~np.isnan(_shown(person)).any(axis=-1)).any())
+    return bool((~np.isnan(shown(person)).any(axis=-1)).any())
 
 
 def _joints(joints: Any, clip: np.ndarray) -> Any:
@@ -275,7 +275,7 @@ def _assembled(recording: Recording) -> tuple[np.ndarray, np.ndarray | None, Tim
     moments: list[list[Person]] = [[] for _ in time.position]
     for moment, frame in zip(time.moment, recording.frames):
         moments[moment] += frame
-    points = [[_shown(person) for person in frame] for frame in moments]
+    points = [[shown(person) for person in frame] for frame in moments]
     tracks = identify([[person.track for person in frame] for frame in moments], points, time.position)
     shape = (len(tracks.ids), len(moments), *people[0].points.shape)
     bounded(*shape)
@@ -299,13 +299,13 @@ def _spread(frames: list[list[Person]], times: Sequence[float]) -> tuple[Sequenc
     if len(at) == len(times) and all(frames):  # a person each: those of one time may be one frame's
         people = [person for frame in frames for person in frame]
         ids = [plain_id(person.track) for person in people]
-        found = spread(at, ids if any(ids) else None, [_shown(person) for person in people])
+        found = spread(at, ids if any(ids) else None, [shown(person) for person in people])
     else:
         found = spread(np.asarray(times, dtype=float), None, None)
     return (times, None) if found is None else (found[0].tolist(), found[1])
 
 
-def _shown(person: Person) -> np.ndarray:
+def shown(person: Person) -> np.ndarray:
     """The points, NaN where the score is zero."""
     if person.scores is None:
         return person.points

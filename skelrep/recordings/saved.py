@@ -6,7 +6,6 @@ loaded with an encoder of another fingerprint. Loading is as strict as that of e
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass, fields
@@ -19,7 +18,7 @@ from safetensors.torch import save as as_bytes
 
 from skelrep.encoder import Encoder, Source
 from skelrep.encoder.config import read_object
-from skelrep.files import replacing, synced
+from skelrep.files import write_together
 from skelrep.hub import bundled, load_pretrained, save_pretrained
 from skelrep.hub.load import CARD, CONFIG, WEIGHTS, find, read_strict_json, read_tensors
 from skelrep.messages import one_line
@@ -86,17 +85,12 @@ def save(classifier: Classifier, folder: str | os.PathLike, with_encoder: bool |
         name: torch.from_numpy(np.ascontiguousarray(getattr(head, name), dtype=np.float32))
         for name in _names(config.kind)
     }
-    folder.mkdir(parents=True, exist_ok=True)
     if included:
         save_pretrained(encoder, folder / ENCODER)
-    with contextlib.ExitStack() as files:  # on leaving it, all are renamed or none
-        contents = {HEAD: text.encode() + b"\n", NUMBERS: as_bytes(tensors, metadata={"skelrep": __version__})}
-        if not (folder / CARD).exists():  # people may have edited it
-            contents[CARD] = _card(config, folder.resolve().name, classifier.report_).encode()
-        for name, content in contents.items():
-            file = files.enter_context(replacing(folder / name))
-            file.write(content)
-            synced(file)  # so that a disk that fails is noticed before the first file is renamed
+    contents = {HEAD: text.encode() + b"\n", NUMBERS: as_bytes(tensors, metadata={"skelrep": __version__})}
+    if not (folder / CARD).exists():  # people may have edited it
+        contents[CARD] = _card(config, folder.resolve().name, classifier.report_).encode()
+    write_together(folder, contents)
     return folder
 
 

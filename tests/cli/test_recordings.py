@@ -9,6 +9,7 @@ import pytest
 from skelrep import save_pretrained
 from skelrep.cli import main
 from skelrep.recordings import Events
+from tests.cli.sentences import check_error
 from tests.recordings.made_up import clips_of, session
 
 SCRIPT = [("stand", 6.0), ("kick", 2.0), ("stand", 6.0), ("kick", 2.0), ("stand", 5.0)]
@@ -59,9 +60,4 @@ def test_segments_of_a_recording(folder, capsys):
     ],
 )
 def test_errors_are_one_sentence(folder, capsys, words, code, facts):
-    try:
-        assert main(words) == code
-    except SystemExit as stop:
-        assert stop.code == code
-    err = capsys.readouterr().err
-    assert len(err.strip().splitlines()) == 1 and all(fact in err for fact in facts), err
+    check_error(capsys, words, code, facts)

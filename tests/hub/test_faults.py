@@ -42,6 +42,13 @@ def send(to: BaseHTTPRequestHandler, headers: dict[str, str], content: bytes, le
         time.sleep(0.02 if pieces > 1 else 0)
 
 
+def redirect(to: BaseHTTPRequestHandler, address: str) -> None:
+    to.send_response(302)
+    to.send_header("Location", address)
+    to.send_header("Content-Length", "0")
+    to.end_headers()
+
+
 def test_a_slow_hub(hub: HubServer, files, tiny_encoder):
     hub.commit(REPO, files)
     hub.sending = lambda to, headers, content: send(to, headers, content, len(content), 20)
@@ -82,10 +89,7 @@ def test_a_redirection_keeps_the_token_at_the_hub(hub: HubServer, elsewhere: Hub
         if "/resolve/" not in to.path:
             send(to, headers, content, len(content))
             return
-        to.send_response(302)
-        to.send_header("Location", elsewhere.url + to.path)
-        to.send_header("Content-Length", "0")
-        to.end_headers()
+        redirect(to, elsewhere.url + to.path)
 
     def receiving(to: Any, headers: dict[str, str], content: bytes) -> None:
         seen.append(to.headers.get("Authorization"))
@@ -103,10 +107,7 @@ def test_a_redirection_without_end(hub: HubServer, files):
         if "/resolve/" not in to.path:
             send(to, headers, content, len(content))
             return
-        to.send_response(302)
-        to.send_header("Location", hub.url + to.path)
-        to.send_header("Content-Length", "0")
-        to.end_headers()
+        redirect(to, hub.url + to.path)
 
     hub.sending = sending
     with pytest.raises(OSError, match=REPO) as caught:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from skelrep.io.people import Person, Recording, poses_of
+from skelrep.io.people import Person, Recording, poses_of, shown
 from skelrep.io.reader import ReadOptions
 from skelrep.io.video.decoding import open_video
 from skelrep.io.video.estimator import PoseEstimator, Sighting
@@ -72,7 +72,7 @@ def detect(path: Path, estimator: PoseEstimator) -> Detections:
     if not seconds:
         raise ValueError(f"{path} holds no frame that can be decoded")
     # Persons are matched by their positions in the picture, because the points of each may have a different origin.
-    pictures = [[_seen(sighting) for sighting in frame] for frame in people]
+    pictures = [[shown(Person(None, s.picture, s.scores)) for s in frame] for frame in people]
     return Detections(
         seconds, people, identify([[None] * len(frame) for frame in people], pictures), estimator.skeleton
     )
@@ -85,7 +85,7 @@ def estimator(pose_model: str | os.PathLike[str] | PoseEstimator | None) -> Pose
     if isinstance(pose_model, PoseEstimator):
         return pose_model
     raise TypeError(
-        "pose_model must be the path of a MediaPipe bundle or a PoseEstimator (skeleton, begin, __call__), got "
+        "pose_model must be the path of a MediaPipe bundle or a PoseEstimator (skeleton, begin, end, __call__), got "
         f"{type(pose_model).__name__}"
     )
 
@@ -97,10 +97,6 @@ def _visible(sighting: Sighting) -> Sighting:
         np.asarray(sighting.picture, dtype=np.float32),
         np.where(scores < VISIBLE, np.float32(0), scores),
     )
-
-
-def _seen(sighting: Sighting) -> np.ndarray:
-    return np.where(sighting.scores[:, None] > 0, sighting.picture, np.float32(np.nan))
 
 
 def _placed(found: Detections) -> Iterable[list[Sighting]]:
