@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from skelrep.cli.command import Command
 from skelrep.cli.output import print_json, report, show
@@ -28,22 +29,36 @@ def _convert_cmd(arguments: Namespace) -> None:
 
 
 def _add_export_onnx(parser: ArgumentParser) -> None:
-    parser.add_argument("model", help="bundled name, folder or Hub id")
-    parser.add_argument("output", metavar="OUT.onnx", help="the ONNX model takes prepared poses and returns embeddings")
+    parser.add_argument("model", help="an encoder (bundled name, folder or Hub id), or a classifier of `skelrep fit`")
+    parser.add_argument(
+        "output",
+        metavar="OUT.onnx",
+        help="the ONNX model takes prepared poses and returns embeddings, and probabilities of a classifier",
+    )
     parser.add_argument("--revision", help="branch, tag or commit of a Hub model")
 
 
 def _export_onnx(arguments: Namespace) -> None:
     from skelrep.encoder.onnx import export_onnx
     from skelrep.hub import load_pretrained
+    from skelrep.recordings import Classifier
+    from skelrep.recordings.saved import is_head
 
-    encoder = load_pretrained(arguments.model, revision=arguments.revision, device="cpu")
-    difference = export_onnx(encoder, arguments.output)
+    where = {"revision": arguments.revision, "device": "cpu"}
+    facts: dict[str, Any] = {"output": arguments.output}
+    if is_head(arguments.model, arguments.revision):
+        classifier = Classifier.load(arguments.model, **where)
+        difference, dim = classifier.export_onnx(arguments.output), classifier.n_features_in_
+        facts["classes"] = classifier.classes_.tolist()
+        what = f"classifier {arguments.model} of {len(classifier.classes_)} classes, {classifier.loaded_encoder()!r}"
+    else:
+        encoder = load_pretrained(arguments.model, **where)
+        difference, dim, what = export_onnx(encoder, arguments.output), encoder.dim, repr(encoder)
     size = Path(arguments.output).stat().st_size
     report(
         arguments,
-        {"output": arguments.output, "dim": encoder.dim, "bytes": size, "difference": difference},
-        f"{encoder!r} -> {arguments.output}, {size / 1e6:.1f} MB, within {difference:.0e} of PyTorch",
+        facts | {"dim": dim, "bytes": size, "difference": difference},
+        f"{what} -> {arguments.output}, {size / 1e6:.1f} MB, within {difference:.0e} of PyTorch",
     )
 
 
@@ -101,8 +116,8 @@ COMMANDS = (
     ),
     Command(
         "export-onnx",
-        "export an encoder as ONNX and compare it with PyTorch",
-        ("export-onnx i2md-small i2md-small.onnx",),
+        "export an encoder or a classifier as ONNX and compare it with PyTorch",
+        ("export-onnx i2md-small i2md-small.onnx", "export-onnx head head.onnx"),
         _add_export_onnx,
         _export_onnx,
     ),

@@ -1,4 +1,4 @@
-"""Encoders as ONNX files, for runtimes without PyTorch.
+"""Encoders as ONNX files, and what heads compute from their embeddings, for runtimes without PyTorch.
 
 The graph is written node by node rather than traced. PyTorch's exporters differ from version to version in what they
 can trace. Tried with 2.13: the older one stops at `diff` and `unfold`; the newer one (`dynamo=True`, which needs
@@ -12,8 +12,9 @@ from __future__ import annotations
 import copy
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from skelrep.encoder.encoder import Encoder
 
 OPSET, IR_VERSION = 17, 8  # of 2022; nothing newer is needed
-TOLERANCE = 1e-4  # of a row's length; 1e-7 is usual
+TOLERANCE = 1e-4  # of a row's length, or of a probability; 1e-7 is usual
 MAX_BYTES = 2**31 - 2**20  # what protobuf allows a file, less the graph itself
 
 
@@ -56,6 +57,39 @@ def export_onnx(encoder: Encoder, path: str | os.PathLike) -> float:
         ValueError: if the path ends otherwise, a modality has no ONNX form, the weights are more than one file holds,
             or the file gives other numbers than the encoder; nothing is written then.
     """
+    return write_graph(encoder, path, encoder.config.modalities)
+
+
+class Head(Protocol):
+    """What a graph computes from embeddings, beside them."""
+
+    metadata: dict[str, str]  # for the file
+
+    def to_onnx(self, graph: Graph, embedding: str) -> None:
+        """Adds the nodes and the outputs, given the name of the (N, D) embeddings."""
+        ...
+
+    def difference(self, found: Sequence[np.ndarray], rows: np.ndarray) -> float:
+        """The largest difference of its outputs from those that PyTorch's embeddings (N, D) give."""
+        ...
+
+
+def write_graph(encoder: Encoder, path: str | os.PathLike, streams: Sequence[str], head: Head | None = None) -> float:
+    """`export_onnx` of some of the streams, with what a head computes from the embedding.
+
+    Args:
+        encoder: As `export_onnx`.
+        path: As `export_onnx`.
+        streams: Names of modalities, in the order in which the embedding has them.
+        head: Its outputs stand before `embedding`.
+
+    Returns:
+        The largest difference that was found: that of the embedding, or of the head's outputs.
+
+    Raises:
+        ModuleNotFoundError: as `export_onnx`.
+        ValueError: as `export_onnx`.
+    """
     path = Path(path)
     if path.suffix != ".onnx":
         raise ValueError(f"an ONNX file is called OUT.onnx, got {str(path)!r}")
@@ -65,59 +99,50 @@ def export_onnx(encoder: Encoder, path: str | os.PathLike) -> float:
     onnx, runtime = optional("onnx", "onnx"), optional("onnxruntime", "onnx")
     encoder = copy.deepcopy(encoder).cpu().float().eval()
     with replacing(path) as file:
-        content = _model(encoder, onnx).SerializeToString()
-        difference = _difference(encoder, content, runtime)
+        graph = Graph(onnx)
+        embedding = _embedding(encoder, graph, streams)
+        if head is not None:
+            head.to_onnx(graph, embedding)
+        sizes = [encoder.network(name).dim for name in streams]
+        dim = sum(sizes) if encoder.config.fusion == "concatenate" else sizes[0]
+        graph.output("embedding", embedding, [dim], "one row per clip")
+        metadata = {
+            "config.json": json.dumps(encoder.config.to_dict(), ensure_ascii=False, allow_nan=False),
+            "source": "@".join(filter(None, encoder.source)),
+            "skelrep": __version__,
+        }
+        content = graph.model(metadata | ({} if head is None else head.metadata)).SerializeToString()
+        difference = _difference(encoder, streams, head, content, runtime)
         if not difference < TOLERANCE:  # NaN is not
             raise ValueError(
-                f"the ONNX graph differs from the encoder by {difference:.1e} of a row's length, more than "
-                f"{TOLERANCE:.0e}: not written; please report it with config.json"
+                f"the ONNX graph differs from the {'encoder' if head is None else 'classifier'} by {difference:.1e}, "
+                f"more than {TOLERANCE:.0e}: not written; please report it with config.json"
             )
         file.write(content)
     return difference
 
 
-def _model(encoder: Encoder, onnx: Any) -> Any:
-    """The model; that it is well-formed is checked, not what it computes."""
+def _embedding(encoder: Encoder, graph: Graph, streams: Sequence[str]) -> str:
+    """Adds the inputs and the encoder; returns the name of the embeddings (N, D)."""
     config = encoder.config
     persons, frames, joints = config.preprocess.persons, config.preprocess.frames, len(config.skeleton)
-    float32 = onnx.TensorProto.FLOAT
-    shape = ["clips", persons, frames, joints, 3]
     axes = "clips, persons (an absent one is all zeros), frames, joints, axes x, y and z; prepared as config.json says"
-    graph, joints_of_clips = Graph(onnx), "joints"
-    inputs = [onnx.helper.make_tensor_value_info("joints", float32, shape, axes)]
+    joints_of_clips = graph.input("joints", [persons, frames, joints, 3], axes)
     if weighted := _weighted(config.preprocess):
         about = "what each person's feature counts in the clip's, 0 for an absent one; as prepare_weighted returns them"
-        inputs.append(onnx.helper.make_tensor_value_info("weights", float32, shape[:2], about))
-        joints_of_clips = graph("Reshape", "joints", [-1, 1, *shape[2:]])  # every person is a clip
+        graph.input("weights", [persons], about)
+        joints_of_clips = graph("Reshape", joints_of_clips, [-1, 1, frames, joints, 3])  # every person is a clip
     extent = graph("ReduceMax", graph("Abs", joints_of_clips), axes=[2, 3, 4], keepdims=0)
     present = graph("Greater", extent, 0.0)  # (N, M)
     features = []
-    for name in config.modalities:
+    for name in streams:
         to_onnx = find_modality(name).to_onnx
         if to_onnx is None:
             raise ValueError(f"the modality {name!r} has no ONNX form: give its entry in MODALITIES a to_onnx")
         poses = to_onnx(graph, joints_of_clips, config.skeleton.parents, frames)
         feature = encoder.network(name).to_onnx(graph, poses, present)
         features.append(_over_persons(graph, feature, encoder.network(name).dim, persons) if weighted else feature)
-    _fuse(graph, features, config.fusion)
-    model = onnx.helper.make_model(
-        onnx.helper.make_graph(
-            graph.nodes,
-            "skelrep",
-            inputs,
-            [onnx.helper.make_tensor_value_info("embedding", float32, ["clips", encoder.dim], "one row per clip")],
-            graph.constants,
-        ),
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="skelrep",
-        producer_version=__version__,
-    )
-    source = "@".join(filter(None, encoder.source))
-    text = json.dumps(config.to_dict(), ensure_ascii=False, allow_nan=False)
-    onnx.helper.set_model_props(model, {"config.json": text, "source": source, "skelrep": __version__})
-    onnx.checker.check_model(model, full_check=True)
-    return model
+    return _fused(graph, features, config.fusion)
 
 
 class Graph:
@@ -133,6 +158,35 @@ class Graph:
         self.onnx = onnx
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def input(self, name: str, shape: Sequence[int], about: str) -> str:
+        """Adds an input, float32 (clips, *shape), and returns its name."""
+        self.inputs.append(self._described(name, shape, about, self.onnx.TensorProto.FLOAT))
+        return name
+
+    def output(self, name: str, value: str, shape: Sequence[int], about: str, kind: str = "FLOAT") -> None:
+        """Makes a value (clips, *shape) an output; `kind` is its type in ONNX's `TensorProto`."""
+        self.nodes.append(self.onnx.helper.make_node("Identity", [value], [name]))
+        self.outputs.append(self._described(name, shape, about, getattr(self.onnx.TensorProto, kind)))
+
+    def model(self, metadata: dict[str, str]) -> Any:
+        """The model; that it is well-formed is checked, not what it computes."""
+        helper = self.onnx.helper
+        model = helper.make_model(
+            helper.make_graph(self.nodes, "skelrep", self.inputs, self.outputs, self.constants),
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="skelrep",
+            producer_version=__version__,
+        )
+        helper.set_model_props(model, metadata)
+        self.onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _described(self, name: str, shape: Sequence[int], about: str, kind: int) -> Any:
+        return self.onnx.helper.make_tensor_value_info(name, kind, ["clips", *shape], about)
 
     def __call__(self, operator: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
         """Adds a node of one of ONNX's operators (opset 17).
@@ -185,22 +239,25 @@ def _over_persons(graph: Graph, feature: str, dim: int, persons: int) -> str:
     return graph("ReduceSum", graph("Mul", of_clips, fractions), [1], keepdims=0)
 
 
-def _fuse(graph: Graph, features: list[str], fusion: str) -> None:
-    """`Encoder.fuse`, under the name of the output."""
+def _fused(graph: Graph, features: list[str], fusion: str) -> str:
+    """`Encoder.fuse`."""
     if fusion == "mean":
-        fused = graph("Mean", *features)
-    else:
-        # Lengths as torch.nn.functional.normalize takes them, with its smallest one.
-        lengths = [graph("Max", graph("ReduceL2", feature, axes=[1], keepdims=1), 1e-12) for feature in features]
-        fused = graph("Concat", *(graph("Div", *pair) for pair in zip(features, lengths)), axis=1)
-    graph.nodes.append(graph.onnx.helper.make_node("Identity", [fused], ["embedding"]))
+        return graph("Mean", *features)
+    # Lengths as torch.nn.functional.normalize takes them, with its smallest one.
+    lengths = [graph("Max", graph("ReduceL2", feature, axes=[1], keepdims=1), 1e-12) for feature in features]
+    return graph("Concat", *(graph("Div", *pair) for pair in zip(features, lengths)), axis=1)
 
 
-def _difference(encoder: Encoder, content: bytes, runtime: Any) -> float:
+def _difference(encoder: Encoder, streams: Sequence[str], head: Head | None, content: bytes, runtime: Any) -> float:
     """How far the file's rows are from the encoder's at most, in lengths of a row, over clips of all kinds."""
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     preprocess = encoder.config.preprocess
     generator = torch.Generator().manual_seed(0)
+
+    def features(poses: torch.Tensor) -> dict[str, torch.Tensor]:
+        every = encoder(poses)
+        return {name: every[name] for name in streams}
+
     worst = []
     for clips in (1, 2, 5):
         shape = (clips, preprocess.persons, preprocess.frames, len(encoder.skeleton), 3)
@@ -212,9 +269,11 @@ def _difference(encoder: Encoder, content: bytes, runtime: Any) -> float:
         if _weighted(preprocess):
             weights = weights * torch.rand(weights.shape, generator=generator).clamp(min=0.01)
         values = {"joints": joints.numpy(), "weights": weights.numpy()}
-        [found] = session.run(["embedding"], {taken.name: values[taken.name] for taken in session.get_inputs()})
+        *others, found = session.run(None, {taken.name: values[taken.name] for taken in session.get_inputs()})
         with torch.inference_mode():
-            expected = embed_prepared(encoder, Prepared(joints, weights), encoder)
+            expected = embed_prepared(encoder, Prepared(joints, weights), features)
         gap = (torch.from_numpy(found) - expected).abs().amax(dim=1)
         worst.append((gap / torch.linalg.vector_norm(expected, dim=1)).max())
+        if head is not None:
+            worst.append(torch.tensor(head.difference(others, expected.numpy())))
     return float(torch.stack(worst).max())  # unlike Python's, it keeps NaN

@@ -25,6 +25,7 @@ from skelrep.io.embeddings import Embeddings
 from skelrep.poses import as_poses
 from skelrep.recordings.events import Events
 from skelrep.recordings.heads import Fold, fit_head
+from skelrep.recordings.onnx import export_onnx
 from skelrep.recordings.prediction import Per, segment_events
 from skelrep.recordings.report import FitReport
 from skelrep.recordings.saved import load, save
@@ -391,6 +392,27 @@ class Classifier(ClassifierMixin, BaseEstimator):
                 token=token,
                 replace_card=replace_card,
             )
+
+    def export_onnx(self, path: str | os.PathLike) -> float:
+        """Writes encoder and head as one ONNX file, which computes what `predict_proba` and `is_known` return.
+
+        Its inputs are those of `skelrep.encoder.onnx.export_onnx`: what `loaded_encoder().prepare_weighted` returns.
+        Its outputs are `probabilities`, float32 (clips, K), by the fitted temperature; `known`, bool (clips,), by the
+        reject threshold; and `embedding`, float32 (clips, D). The metadata also have `classes`, a JSON list of labels.
+
+        Args:
+            path: OUT.onnx; replaced if it exists.
+
+        Returns:
+            The largest difference from PyTorch that was found: of a probability, or relative of an embedding.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: before `fit`.
+            ModuleNotFoundError: without onnx or onnxruntime (the extra `onnx`).
+            ValueError: as `skelrep.encoder.onnx.export_onnx`; nothing is written then.
+        """
+        check_is_fitted(self, "head_")
+        return export_onnx(self, path)
 
     def __sklearn_clone__(self) -> Classifier:
         """An unfitted copy that shares the encoder: a copy for every fold would waste memory."""

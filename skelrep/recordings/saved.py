@@ -130,6 +130,17 @@ def load(
     return classifier
 
 
+def is_head(name_or_path: str | os.PathLike, revision: str | None = None) -> bool:
+    """Whether a folder, or a repository on the Hub, holds a classifier rather than an encoder alone.
+
+    Raises:
+        ValueError: as `load_pretrained`, if it is neither.
+        OSError: as `load_pretrained`, if it is neither.
+    """
+    folder, _ = find(name_or_path, revision, names=(HEAD,), needed=())
+    return (folder / HEAD).is_file()
+
+
 def read_config(folder: Path) -> _Config:
     """What head.json says.
 
