@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from argparse import ArgumentParser, Namespace
@@ -15,7 +16,7 @@ from skelrep.cli.stored import embeddings_or_poses, without_labels
 
 if TYPE_CHECKING:
     from skelrep.poses import Poses
-    from skelrep.recordings import Classifier, Event
+    from skelrep.recordings import Classifier, Event, SegmentRules
 
 
 def _add_fit(parser: ArgumentParser) -> None:
@@ -39,7 +40,8 @@ def _add_fit(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--groups",
         metavar="COLUMN",
-        help="info column whose equal values stay together in cross-validation (default: `subject` where there is one)",
+        help="info column whose equal values stay together in cross-validation (default: `subject` where there is one; "
+        "else the recordings of windows, or blocks of time of a single recording)",
     )
     parser.add_argument(
         "--keep",
@@ -59,6 +61,7 @@ def _add_fit(parser: ArgumentParser) -> None:
 def _fit(arguments: Namespace) -> None:
     from skelrep.io.embeddings import Embeddings
     from skelrep.recordings import Classifier, Events, annotated
+    from skelrep.recordings.annotations import groups_of
 
     if arguments.events is None and (arguments.window or arguments.stride):
         raise UsageError("--window and --stride cut annotated recordings into windows; they need --events")
@@ -73,8 +76,9 @@ def _fit(arguments: Namespace) -> None:
         train = annotated(train, Events.load(arguments.events), arguments.window, arguments.stride)
     elif train.labels is None:
         raise ValueError(without_labels(", ".join(arguments.train[:3])))
-    grouped = arguments.groups or next((key for key in ("subject", "source") if key in train.info), None)
-    groups = column(train, grouped, arguments.train[0])
+    grouped, groups = groups_of(train) or (None, None)
+    if arguments.groups is not None:
+        grouped, groups = arguments.groups, column(train, arguments.groups, arguments.train[0])
     classifier = Classifier(
         load_encoder(arguments),
         streams=arguments.streams,
@@ -111,7 +115,7 @@ def _finetuned(classifier: Classifier, train: Poses, groups: Any, arguments: Nam
 
     import numpy as np
 
-    from skelrep.evaluate.folds import stratified_folds
+    from skelrep.evaluate.folds import folds_of_clips
     from skelrep.evaluate.inputs import encode
     from skelrep.recordings.heads import Fold
     from skelrep.train.finetune import FinetuneConfig, finetune
@@ -123,7 +127,7 @@ def _finetuned(classifier: Classifier, train: Poses, groups: Any, arguments: Nam
     codes = np.unique(train.labels, return_inverse=True)[1]
     group_codes = None if groups is None else encode(groups=(groups, len(train)))[1][0]
     folds = []
-    for kept, out in stratified_folds(codes, group_codes, classifier.folds, classifier.seed)[:1]:
+    for kept, out in folds_of_clips(train.info, codes, group_codes, classifier.folds, classifier.seed)[:1]:
         tuned = finetune(encoder, train[kept], config, show_progress=show_progress).encoder
         rows = [tuned.embed(train[part], **options) for part in (kept, out)]
         folds = [Fold(rows[0], codes[kept], rows[1], codes[out])]
@@ -133,7 +137,12 @@ def _finetuned(classifier: Classifier, train: Poses, groups: Any, arguments: Nam
 
 def _add_predict(parser: ArgumentParser) -> None:
     parser.add_argument("head", help="folder written by `skelrep fit`, or its Hub id")
-    parser.add_argument("poses", nargs="+", help="files, folders, patterns in quotes or @LIST")
+    parser.add_argument(
+        "poses",
+        nargs="+",
+        help="files, folders, patterns in quotes or @LIST; `-` reads frames as lines of JSON from stdin, live, and "
+        "prints segments as lines of JSON (or, if the first line is no JSON, a list of files)",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -181,28 +190,42 @@ def _predict(arguments: Namespace) -> None:
 
     if arguments.output is not None:
         check_output(arguments.output)
+    frames = _frames_on_stdin(arguments)
     classifier = Classifier.load(arguments.head, device=arguments.device)
     classifier.set_params(batch_size=arguments.batch_size, precision=arguments.precision)
+    found = _predicted(classifier, arguments) if frames is None else _predicted_live(classifier, frames, arguments)
+    at_once = arguments.json or (frames is not None and arguments.output is None)
     events = []
-    for event in _predicted(classifier, arguments):
-        if arguments.json:
+    for event in found:
+        if at_once:
             [row] = Events.of([event]).to_dicts()
             print(json.dumps(row), flush=True)
-        if arguments.output is not None or not arguments.json:
+        if arguments.output is not None or not at_once:
             events.append(event)
-    table = Events.of(events)
     if arguments.output is not None:
+        table = Events.of(events)
         table.save(arguments.output)
         if not arguments.quiet:
             say(f"{len(table)} rows -> {arguments.output}", prefix="")
-    elif not arguments.json:
-        sys.stdout.write(table.to_text())
+    elif not at_once:
+        sys.stdout.write(Events.of(events).to_text())
+
+
+def _frames_on_stdin(arguments: Namespace) -> Iterator[str] | None:
+    """The lines on stdin, if POSES is `-` and the first line is JSON; else None, and `-` is replaced by their paths."""
+    if arguments.poses != ["-"]:
+        return None
+    lines = iter(sys.stdin)
+    first = next((line for line in lines if line.strip()), "")
+    if first.lstrip()[:1] in ("{", "["):
+        return itertools.chain([first], lines)
+    arguments.poses = [line.strip() for line in (first, *lines) if line.strip()]
+    return None
 
 
 def _predicted(classifier: Classifier, arguments: Namespace) -> Iterator[Event]:
     from skelrep.io import read_parts
-    from skelrep.recordings.prediction import clip_events, default_window, segment_events
-    from skelrep.recordings.segments import SegmentRules
+    from skelrep.recordings.prediction import clip_events, segment_events
 
     reject = not arguments.no_reject
     path = arguments.poses[0] if len(arguments.poses) == 1 else arguments.poses
@@ -210,16 +233,50 @@ def _predicted(classifier: Classifier, arguments: Namespace) -> Iterator[Event]:
         if not (arguments.segments or arguments.window):
             yield from clip_events(classifier, poses, per=arguments.per, reject=reject)
             continue
-        window = arguments.window or default_window(classifier)
-        rules = SegmentRules(
-            smooth=window / 2 if arguments.smooth is None else arguments.smooth,
-            enter=arguments.enter,
-            leave=arguments.leave,
-            shortest=window / 2 if arguments.shortest is None else arguments.shortest,
-        )
+        window, rules = _window_and_rules(classifier, arguments)
         yield from segment_events(
             classifier, poses, window, arguments.stride, per=arguments.per, rules=rules, reject=reject
         )
+
+
+def _predicted_live(classifier: Classifier, lines: Iterator[str], arguments: Namespace) -> Iterator[Event]:
+    from skelrep.io.frame_lines import live_frames
+    from skelrep.recordings import LiveSegments
+
+    window, rules = _window_and_rules(classifier, arguments)
+    fps, joints, frames = live_frames(lines, arguments.fps)
+    live = LiveSegments(
+        classifier,
+        fps=fps,
+        skeleton=arguments.skeleton or joints,
+        window=window,
+        stride=arguments.stride,
+        per=arguments.per,
+        rules=rules,
+        reject=not arguments.no_reject,
+        zeros=arguments.zeros,
+        scale=arguments.scale,
+        min_score=arguments.min_score,
+    )
+    if not arguments.quiet:
+        say(f"{fps:g} frames per second; segments are known {live.delay:.2g} s after their end")
+    for seconds, people in frames:
+        yield from live.feed(seconds, people)
+    yield from live.finish()
+
+
+def _window_and_rules(classifier: Classifier, arguments: Namespace) -> tuple[float, SegmentRules]:
+    from skelrep.recordings import SegmentRules
+    from skelrep.recordings.prediction import default_window
+
+    window = arguments.window or default_window(classifier)
+    rules = SegmentRules(
+        smooth=window / 2 if arguments.smooth is None else arguments.smooth,
+        enter=arguments.enter,
+        leave=arguments.leave,
+        shortest=window / 2 if arguments.shortest is None else arguments.shortest,
+    )
+    return window, rules
 
 
 COMMANDS = (
@@ -242,6 +299,7 @@ COMMANDS = (
             "predict head clips.npz -o predictions.csv",
             "predict head session.npz --window 2 --stride 0.5 --per person -o segments.csv",
             "predict head session.npz --segments --json",
+            "predict head - --fps 30 < frames.jsonl   # live: each line is a frame",
         ),
         _add_predict,
         _predict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -37,3 +38,34 @@ def stratified_folds(
         splits = list(kind(folds, shuffle=True, random_state=seed).split(codes, codes, groups))
     # A fold without held-out rows, or with a single class to train on, measures nothing.
     return [(kept, held_out) for kept, held_out in splits if len(held_out) and len(np.unique(codes[kept])) > 1]
+
+
+def folds_of_clips(
+    info: Mapping[str, np.ndarray], codes: np.ndarray, groups: np.ndarray | None, folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`stratified_folds`, in which no kept clip shares time with a held-out clip of the same recording.
+
+    Args:
+        info: Columns of the clips; where `source`, `start` and `end` are among them, as those of `Poses.windows`, clips
+            may overlap in time.
+        codes: As in `stratified_folds`.
+        groups: As in `stratified_folds`.
+        folds: As in `stratified_folds`.
+        seed: As in `stratified_folds`.
+    """
+    splits = stratified_folds(codes, groups, folds, seed)
+    if not {"source", "start", "end"} <= info.keys():
+        return splits
+    source, start, end = info["source"], info["start"], info["end"]
+    apart = []
+    for kept, held_out in splits:
+        shares = np.zeros(len(kept), dtype=bool)
+        for recording in np.unique(source[held_out]):
+            out = held_out[source[held_out] == recording]
+            out = out[np.argsort(start[out], kind="stable")]
+            latest = np.maximum.accumulate(end[out])  # of the clips that start no later
+            before = np.searchsorted(start[out], end[kept], side="left")  # how many start before a kept clip ends
+            shares |= (source[kept] == recording) & (before > 0) & (latest[before - 1] > start[kept])
+        if len(np.unique(codes[kept[~shares]])) > 1:
+            apart.append((kept[~shares], held_out))
+    return apart

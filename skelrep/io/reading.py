@@ -240,7 +240,7 @@ def _declared_parts(
         counts.clips += len(poses)
         poses = selection.of(poses)
         if len(poses):
-            yield _declared(poses, found.said, declared)
+            yield declared_poses(poses, found.said, declared)
 
 
 class _Splits:
@@ -288,8 +288,12 @@ def _undeclared(parts: Iterator[_Part], zeros: Zeros | None) -> Iterator[_Part]:
         yield poses, files
 
 
-def _declared(poses: Poses, where: str, declared: Declared) -> Poses:
-    """Applies fps, scale and min_score to the poses."""
+def declared_poses(poses: Poses, where: str, declared: Declared) -> Poses:
+    """Applies fps, scale and min_score to the poses that were read at a place.
+
+    Raises:
+        ValueError: for `min_score` of poses without scores.
+    """
     fps, scale, min_score = declared.fps, declared.scale, declared.min_score
     if fps is not None:
         poses = replace(poses, fps=fps)

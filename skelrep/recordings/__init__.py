@@ -9,4 +9,5 @@ from skelrep.recordings.detection import detect as detect
 from skelrep.recordings.events import Event as Event
 from skelrep.recordings.events import Events as Events
 from skelrep.recordings.fitting import fit as fit
+from skelrep.recordings.live import LiveSegments as LiveSegments
 from skelrep.recordings.segments import SegmentRules as SegmentRules

@@ -11,6 +11,8 @@ from skelrep.poses import Poses
 from skelrep.recordings.events import Event, Events
 from skelrep.recordings.segments import BACKGROUND
 
+_BLOCKS = 20  # of a recording: enough for five folds with parts from all over it
+
 
 def annotated(poses: Poses, events: Events, window: float | None = None, stride: float | None = None) -> Poses:
     """The clips that events are about, with their labels.
@@ -45,6 +47,36 @@ def annotated(poses: Poses, events: Events, window: float | None = None, stride:
         windows = poses[int(at)].windows(window, stride)
         parts.append(replace(windows, labels=_labels(windows, events[recording == at])))
     return Poses.concatenate(parts)
+
+
+def groups_of(clips: Poses) -> tuple[str, np.ndarray] | None:
+    """What cross-validation keeps together by default, and its name: subjects, recordings, or blocks of time.
+
+    Blocks are of one recording: a twentieth of it, but at least twice as long as a clip, so that its held-out figures
+    are of another time. They are no figures for other people or other recordings. If a class occurs in one block alone,
+    all of the recording is one group, with a warning, so that nothing is held out: a classifier that never saw a class
+    would be calibrated on it. None for clips without such columns.
+    """
+    info = clips.info
+    if "subject" in info:
+        return "subject", info["subject"]
+    if "source" not in info:
+        return None
+    if len(np.unique(info["source"])) > 1 or not {"start", "end"} <= info.keys():
+        return "source", info["source"]
+    start, end = np.asarray(info["start"], dtype=float), np.asarray(info["end"], dtype=float)
+    middle = (start + end) / 2 - start.min()
+    block = max((end.max() - start.min()) / _BLOCKS, 2 * float(np.median(end - start)))
+    groups = (middle // block).astype(int)
+    if clips.labels is not None:
+        once = [label for label in np.unique(clips.labels) if np.ptp(groups[clips.labels == label]) == 0]
+        if once:
+            warn(
+                f"{', '.join(map(str, once[:3]))}{', ...' * (len(once) > 3)} occurs only once in the only recording "
+                f"(within {block:g} s), so that nothing can be held out; annotate more of it, or another recording"
+            )
+            groups = np.zeros_like(groups)
+    return "blocks of time", groups
 
 
 def _positions(poses: Poses, events: Events) -> np.ndarray:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skelrep.embedding import embed, maker
 from skelrep.encoder import Encoder
-from skelrep.evaluate.folds import stratified_folds
+from skelrep.evaluate.folds import folds_of_clips
 from skelrep.evaluate.inputs import check_rows, encode, is_whole
 from skelrep.evaluate.linear import CANDIDATES_OF_C
 from skelrep.hub import load_pretrained
@@ -115,7 +115,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         Args:
             X: N clips or their embeddings.
             y: N labels, strings or whole numbers; by default those of X.
-            groups: N groups, such as subjects or recordings; cross-validation keeps a group in one fold.
+            groups: N groups, such as subjects or recordings; cross-validation keeps a group in one fold. It does not
+                train on windows that overlap held-out ones (by the columns `source`, `start` and `end`).
 
         Raises:
             ValueError: for labels or groups that are missing or not one per clip, a single class, or a parameter out of
@@ -129,7 +130,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
         rows = self._rows(X)
         classes, (codes,) = encode(train=(labels, len(rows)))
         group_codes = None if groups is None else encode(groups=(groups, len(rows)))[1][0]
-        splits = stratified_folds(codes, group_codes, self.folds, self.seed) if len(classes) > 1 else []
+        info = getattr(X, "info", {})
+        splits = folds_of_clips(info, codes, group_codes, self.folds, self.seed) if len(classes) > 1 else []
         folds = [Fold(rows[kept], codes[kept], rows[out], codes[out]) for kept, out in splits]
         n_groups = None if group_codes is None else int(group_codes.max()) + 1
         self.fit_folds(rows, classes[codes], folds, n_groups=n_groups)

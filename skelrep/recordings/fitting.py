@@ -13,7 +13,7 @@ from skelrep.io import read
 from skelrep.io.embeddings import load as load_embeddings
 from skelrep.messages import nearest
 from skelrep.poses import as_poses
-from skelrep.recordings.annotations import annotated
+from skelrep.recordings.annotations import annotated, groups_of
 from skelrep.recordings.classifier import Classifier
 from skelrep.recordings.events import Events
 
@@ -37,7 +37,8 @@ def fit(
         labels: One label per clip; of files also as `skelrep.read` takes them: "folder", a table's path, a column's
             name; by default those that the clips have.
         groups: One group per clip, or the name of a column of `info`, such as "subject"; no group is on both sides of a
-            fold of the cross-validation. With `events` by default the recordings.
+            fold of the cross-validation. With `events` by default the subjects (where `info` has this column), the
+            recordings, or blocks of time of a single recording.
         events: What happens when in recordings, instead of labels: `Events` or a file of them. The clips to fit to are
             then cut out of the recordings (see `skelrep.recordings.annotations.annotated`).
         window: With `events`: seconds of the windows that recordings are cut into; by default each event is one clip.
@@ -70,7 +71,8 @@ def fit(
             raise ValueError("events= has the labels of recordings; leave labels= out")
         events = events if isinstance(events, Events) else Events.load(events)
         train = annotated(as_poses(train, **how), events, window, stride)
-        groups = "source" if groups is None else groups
+        if groups is None:
+            groups = (groups_of(train) or (None, None))[1]
     elif window is not None or stride is not None:
         raise ValueError("window= and stride= cut annotated recordings; they need events=")
     labels, groups = (_column(train, said) if isinstance(said, str) else said for said in (labels, groups))

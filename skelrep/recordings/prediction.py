@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -96,25 +96,42 @@ def segment_events(
     window = default_window(classifier) if window is None else window
     stride = window / 4 if stride is None else stride
     rules = SegmentRules(smooth=window / 2, shortest=window / 2) if rules is None else rules
-    labels = [str(label) for label in classifier.classes_]
     encoder, options = classifier.loaded_encoder(), classifier.embedding_options()
     warn_of_first_frames(poses)
     for recording in poses:
         windows = recording.windows(window, stride)
         starts, ends = windows.info["start"].tolist(), windows.info["end"].tolist()
-        open_tracks: dict[str, Segmenter] = {}
+        tracks = OpenTracks(classifier, stride, rules, reject, recording.ids[0])
         for first in range(0, len(windows), _AT_ONCE):
-            part = windows[first : first + _AT_ONCE]
-            for track in tracks_of(encoder, part, per, options):
-                known = classifier.is_known(track.rows) | (not reject)
-                probabilities = classifier.predict_proba(track.rows) * known[:, None]
-                if track.person not in open_tracks:
-                    open_tracks[track.person] = Segmenter(
-                        labels, rules, stride, clip=recording.ids[0], person=track.person
-                    )
-                for at, row in zip((first + track.clips).tolist(), probabilities):
-                    yield from open_tracks[track.person].feed(starts[at], ends[at], row)
-        for segmenter in open_tracks.values():
+            part = slice(first, first + _AT_ONCE)
+            yield from tracks.feed(tracks_of(encoder, windows[part], per, options), starts[part], ends[part])
+        yield from tracks.finish()
+
+
+class OpenTracks:
+    """The segments of one recording while its windows are classified, for each person or for all together."""
+
+    def __init__(self, classifier: Classifier, stride: float, rules: SegmentRules, reject: bool, clip: str) -> None:
+        """Before the first window; the arguments are those of `segment_events`, and the events' clip."""
+        self.classifier, self.stride, self.rules, self.reject, self.clip = classifier, stride, rules, reject, clip
+        self.labels = [str(label) for label in classifier.classes_]
+        self.segmenters: dict[str, Segmenter] = {}
+
+    def feed(self, tracks: Sequence[Track], starts: Sequence[float], ends: Sequence[float]) -> Iterator[Event]:
+        """The events that are known with the next windows, given the embeddings and the seconds of each window."""
+        for track in tracks:
+            known = self.classifier.is_known(track.rows) | (not self.reject)
+            probabilities = self.classifier.predict_proba(track.rows) * known[:, None]
+            if track.person not in self.segmenters:
+                self.segmenters[track.person] = Segmenter(
+                    self.labels, self.rules, self.stride, clip=self.clip, person=track.person
+                )
+            for at, row in zip(track.clips.tolist(), probabilities):
+                yield from self.segmenters[track.person].feed(starts[at], ends[at], row)
+
+    def finish(self) -> Iterator[Event]:
+        """The events of what is left at the end of the recording."""
+        for segmenter in self.segmenters.values():
             yield from segmenter.finish()
 
 

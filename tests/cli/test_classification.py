@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -90,3 +91,37 @@ def test_a_finetuned_encoder_is_saved_with_its_classifier(folder, capsys):
 def test_errors_are_one_sentence(folder, capsys, words, code, facts):
     check_error(capsys, words, code, facts)
     assert not (folder / "head").exists()
+
+
+def lines_of(poses) -> str:
+    [clip] = poses.clips
+    frames = [{"time": t / poses.fps, "people": [{"keypoints": clip[0, t].tolist()}]} for t in range(clip.shape[1])]
+    return "".join(json.dumps(frame) + "\n" for frame in frames)
+
+
+def test_frames_on_stdin_are_predicted_live(folder, capsys, monkeypatch):
+    assert main(["fit", "clips.npz", "-m", "model", "-o", "head", "-q"]) == 0
+    assert main(["predict", "head", "session.npz", "--segments", "--no-reject", "-o", "whole.csv", "-q"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines_of(session(SCRIPT))))
+    assert main(["predict", "head", "-", "--no-reject", "--skeleton", "coco-17"]) == 0
+    out, err = capsys.readouterr()
+    found, whole = [json.loads(line) for line in out.splitlines()], Events.load("whole.csv")
+    assert [line["label"] for line in found] == whole.label.tolist() == ["squat", "stand", "kick"]
+    assert [line["end"] for line in found] == whole.end.tolist()
+    assert "20 frames per second" in err and "after their end" in err
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines_of(session(SCRIPT))))
+    assert main(["predict", "head", "-", "--no-reject", "--skeleton", "coco-17", "-o", "live.csv", "-q"]) == 0
+    assert capsys.readouterr().out == "" and Events.load("live.csv").label.tolist() == whole.label.tolist()
+
+
+def test_files_on_stdin_and_frames_that_are_wrong(folder, capsys, monkeypatch):
+    assert main(["fit", "clips.npz", "-m", "model", "-o", "head", "-q"]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.StringIO("\nclips.npz\n"))
+    assert main(["predict", "head", "-", "--no-reject"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 13
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"time": 0, "speed": [[1, 2, 3]]}\n{"people": 3}\n[1, 2]\n'))
+    check_error(capsys, ["predict", "head", "-"], 1, ("line 2", "standard input"))
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines_of(session(SCRIPT)).replace('"time"', '"tim"')))
+    check_error(capsys, ["predict", "head", "-"], 1, ("--fps",))

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from skelrep import Poses
+from skelrep.evaluate.folds import folds_of_clips
 from skelrep.recordings import Event, Events, annotated, fit
 from skelrep.recordings import prediction as module
+from skelrep.recordings.annotations import groups_of
 from skelrep.recordings.prediction import clip_events
 from tests.recordings.made_up import clips_of, session
 
@@ -68,7 +70,9 @@ def test_annotated_recordings_are_training_clips(tiny_encoder):
     assert [clip.shape[1] for clip in clips.clips] == [100, 80, 80]
     windows = annotated(recording, TRUTH, 2.0, 0.5)
     assert windows.labels.tolist().count("none") == 6
-    classifier = fit(recording, tiny_encoder, events=TRUTH, window=2.0, groups=np.arange(29) % 2)
+    with pytest.warns(UserWarning, match="kick, none occurs only once"):
+        classifier = fit(recording, tiny_encoder, events=TRUTH, window=2.0)
+    assert classifier.report_ is None
     assert [
         event.label for event in classifier.segments(session(SCRIPT, seed=50), reject=False)
     ] == TRUTH.label.tolist()
@@ -93,3 +97,35 @@ def test_of_events_that_overlap_the_nearest_counts():
     with pytest.warns(UserWarning, match="2 of 29 windows.*different"):
         labels = annotated(session(SCRIPT), twice, 2.0, 0.5).labels
     assert labels.tolist() == ["a"] * 7 + ["b"] * 7 + ["none"] * 15
+
+
+def test_figures_of_one_recording_are_of_another_time(tiny_encoder):
+    script = [(label, 4.0) for _ in range(6) for label in ("squat", "stand", "kick")]
+    ends = np.cumsum([seconds for _, seconds in script])
+    truth = Events.of(Event("", end - 4, end, label) for (label, _), end in zip(script, ends) if label != "stand")
+    windows = annotated(session(script), truth, 2.0, 0.5)
+    name, groups = groups_of(windows)
+    assert name == "blocks of time" and np.bincount(groups).max() == 8 and (np.diff(groups) >= 0).all()
+    codes = np.unique(windows.labels, return_inverse=True)[1]
+    for kept, out in folds_of_clips(windows.info, codes, groups, 5, 0):
+        assert len(kept) + len(out) < len(windows)
+        shared = np.minimum.outer(windows.info["end"][kept], windows.info["end"][out]) - np.maximum.outer(
+            windows.info["start"][kept], windows.info["start"][out]
+        )
+        assert shared.max() <= 0
+    classifier = fit(session(script), tiny_encoder, events=truth, window=2.0, stride=0.5)
+    assert classifier.report_.protocol["n_groups"] == len(np.unique(groups)) and classifier.report_.accuracy > 0.8
+    two = Poses.concatenate([windows, replace(windows, info={**windows.info, "source": np.full(len(windows), "b")})])
+    assert groups_of(two)[0] == "source"
+    assert groups_of(replace(two, info={**two.info, "subject": np.arange(len(two))}))[0] == "subject"
+    assert groups_of(clips_of(("squat",), 2))[0] == "subject" and groups_of(session(script)) is None
+
+
+def test_windows_that_overlap_held_out_ones_are_not_trained_on():
+    info = {"source": np.array([*"aaab"]), "start": np.array([0.0, 1, 2, 0]), "end": np.array([2.0, 3, 4, 2])}
+    codes, groups = np.array([0, 1, 0, 1]), np.arange(4)
+    assert folds_of_clips(info, codes, groups, 2, 0) == []  # what is kept is of one class
+    assert len(folds_of_clips({}, codes, groups, 2, 0)) == 2
+    apart = info | {"start": np.array([0.0, 2, 4, 0]), "end": np.array([2.0, 4, 6, 2])}  # they only touch
+    for found, expected in zip(folds_of_clips(apart, codes, groups, 2, 0), folds_of_clips({}, codes, groups, 2, 0)):
+        assert [part.tolist() for part in found] == [part.tolist() for part in expected]
