@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from skelrep.io.any_json import ANY, recognises
@@ -109,22 +109,21 @@ def _frame(content: Any) -> FrameLine:
     return FrameLine(found[0].frames[0] if found[0].frames else [], found[0].joints, *said)
 
 
-def _clock(first: list[FrameLine], fps: float | None, source: str) -> tuple[float, Any]:
+def _clock(
+    first: list[FrameLine], fps: float | None, source: str
+) -> tuple[float, Callable[[int, FrameLine], float | None]]:
     """The rate, and a function of a frame's position and of the frame for its seconds; None where it has no time."""
     stated = fps or next((frame.fps for frame in first if frame.fps), None)
-    start = first[0].time
-    if start is not None and all(frame.time is not None for frame in first):
-        times = [frame.time for frame in first if frame.time is not None]
-        found = timeline(times=times, unit=first[0].unit)
-        rate = stated or found.fps
+    times = [frame.time for frame in first if frame.time is not None]
+    if len(times) == len(first):
+        start, found = times[0], timeline(times=times, unit=first[0].unit)
         lasting = max(times) - min(times)
         per = float(found.position[-1]) / found.fps / lasting if found.fps and lasting else first[0].unit or 1.0
-        by_time = rate, lambda _, frame: None if frame.time is None else (frame.time - start) * per
-        if rate:
-            return by_time
-    begin = first[0].number
+        if rate := stated or found.fps:
+            return rate, lambda _, frame: None if frame.time is None else (frame.time - start) * per
     if not stated:
         raise ValueError(f"{source} does not say how many frames a second it has; give each frame its time, or fps=")
-    if begin is not None and all(frame.number is not None for frame in first):
-        return stated, lambda _, frame: None if frame.number is None else (frame.number - begin) / stated
+    numbers = [frame.number for frame in first if frame.number is not None]
+    if len(numbers) == len(first):
+        return stated, lambda _, frame: None if frame.number is None else (frame.number - numbers[0]) / stated
     return stated, lambda count, _: count / stated

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from skelrep.io.embeddings import Embeddings
 from skelrep.messages import nearest, warn
 from skelrep.poses import Poses
 from skelrep.recordings.events import Event, Events
@@ -49,7 +50,7 @@ def annotated(poses: Poses, events: Events, window: float | None = None, stride:
     return Poses.concatenate(parts)
 
 
-def groups_of(clips: Poses) -> tuple[str, np.ndarray] | None:
+def groups_of(clips: Poses | Embeddings) -> tuple[str, np.ndarray] | None:
     """What cross-validation keeps together by default, and its name: subjects, recordings, or blocks of time.
 
     Blocks are of one recording: a twentieth of it, but at least twice as long as a clip, so that its held-out figures

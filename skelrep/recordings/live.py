@@ -80,11 +80,13 @@ class LiveSegments:
         stride = window / 4 if stride is None else stride
         if not (0 < window < np.inf and 0 < stride < np.inf and 0 < fps < np.inf):
             raise ValueError(f"window, stride and fps must be above 0, got {window}, {stride} and {fps}")
-        self.classifier, self.fps, self.skeleton, self.per, self.clip = classifier, fps, skeleton, per, clip
+        self.classifier, self.fps, self.skeleton, self.clip = classifier, fps, skeleton, clip
+        self.per: Per = per
         self.length, self.step = max(1, round(window * fps)), max(1, round(stride * fps))
         rules = SegmentRules(smooth=window / 2, shortest=window / 2) if rules is None else rules
         self.tracks = OpenTracks(classifier, stride, rules, reject, clip)
-        self.zeros, self.declared = zeros, Declared(scale=scale, min_score=min_score)
+        self.zeros: Zeros | None = zeros
+        self.declared = Declared(scale=scale, min_score=min_score)
         self.delay = window / 2 + rules.smooth / 2 + 1.5 * stride
         self.frames: list[tuple[int, list[Person]]] = []  # the last ones, by their position on the grid
         self.begin = 0  # of the next window
