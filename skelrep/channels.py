@@ -137,7 +137,7 @@ def third_channel(cells: np.ndarray) -> Literal["coordinate", "score", "percent"
 def _of_three(cells: np.ndarray) -> tuple[str, str | None]:
     kind = third_channel(cells)
     if kind == "score":
-        return "xys", 'are taken for x, y and a score (channels="xyz" if the third is a coordinate)'
+        return "xys", 'are interpreted as x, y and a score (channels="xyz" if the third is a coordinate)'
     if kind == "flat":
         return "xy_", (
             'have the same third number everywhere: poses are taken as two-dimensional (channels="xyz" keeps it)'
@@ -148,7 +148,7 @@ def _of_three(cells: np.ndarray) -> tuple[str, str | None]:
             'cent; pass channels="xyz" or channels="xys"'
         )
     if _is_between_0_and_1(cells[..., 0]) and np.fmax.reduce(cells[..., 1:], axis=None) > _PIXELS:
-        return "sxy", 'are taken for a score, x and y (channels="xyz" if the first is a coordinate)'
+        return "sxy", 'are interpreted as a score, x and y (channels="xyz" if the first is a coordinate)'
     return "xyz", None
 
 
@@ -157,9 +157,9 @@ def _of_four(cells: np.ndarray) -> tuple[str, str | None]:
     if scores is not None and np.fmax.reduce(scores, axis=None) == 0:
         return "xyz_", 'have a fourth number that is 0 everywhere and is not used (channels="xyzs" if it is a score)'
     if scores is not None:
-        return "xyzs", 'are taken for x, y, z and a score (channels="xyz_" if the fourth is none)'
+        return "xyzs", 'are interpreted as x, y, z and a score (channels="xyz_" if the fourth is none)'
     if _is_between_0_and_1(cells[..., 0]):
-        return "sxyz", 'are taken for a score, x, y and z (channels="_xyz" if the first is none)'
+        return "sxyz", 'are interpreted as a score, x, y and z (channels="_xyz" if the first is none)'
     raise ValueError(
         "the fourth number of each joint is no score of 0 to 1, state of 0 to 2 or percentage; pass channels= with a "
         'letter for each number, such as channels="xyz_" (s a score, _ what is not used)'

@@ -79,7 +79,8 @@ def check_unit(poses: Poses) -> None:
     unit_is_checked(poses)
     if poses.clips and are_fractions(poses.clips, poses.skeleton):
         warn(
-            "coordinates between 0 and 1 are taken for fractions of a picture's width and height, which stretch the "
-            "poses; multiply them by its size in pixels where poses are read or embedded, as with scale=(1920, 1080), "
-            "in 3-D with a third factor for the depth (0 does without it); scale=1 says that they are no fractions"
+            "coordinates between 0 and 1 are interpreted as fractions of a picture's width and height, which stretch "
+            "the poses; multiply them by its size in pixels where poses are read or embedded, as with scale=(1920, "
+            "1080), in 3-D with a third factor for the depth (0 does without it); scale=1 says that they are no "
+            "fractions"
         )

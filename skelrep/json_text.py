@@ -26,9 +26,9 @@ def read_object(path: str | PathLike) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        ValueError: if it is not JSON, or holds something else.
+        ValueError: if it is not JSON, or contains something else.
     """
     content = read_json(path)
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not a JSON object")
+        raise ValueError(f"{path} contains a {type(content).__name__}, not a JSON object")
     return content

@@ -48,7 +48,7 @@ def clips_from_array(
     if array.dtype.kind not in "fiu":
         raise ValueError(f"poses must be an array of numbers, got dtype {array.dtype}")
     if 0 in array.shape:
-        raise ValueError(f"an array of shape {array.shape} holds no pose")
+        raise ValueError(f"an array of shape {array.shape} contains no pose")
     if layout is None and array.ndim == 2:
         array = _rows_of_joints(array, joints, channels)
     layout = layout.upper() if layout is not None else _by_number_of_axes(array, joints)
@@ -192,7 +192,7 @@ def _offer(layouts: list[str], otherwise: str) -> str:
         return otherwise
     words = {"N": "clips", "M": "persons", "T": "frames", "V": "joints", "C": "channels"}
     named = [f'layout="{layout}" ({", ".join(words[axis] for axis in layout)})' for layout in layouts[:3]]
-    return f"pass {' or '.join(named)} if that is what it holds"
+    return f"pass {' or '.join(named)} if that is what it contains"
 
 
 def _rows_of_joints(array: np.ndarray, joints: int | None, channels: str | None) -> np.ndarray:
@@ -208,8 +208,8 @@ def _rows_of_joints(array: np.ndarray, joints: int | None, channels: str | None)
         )
     known = [f"{known.name} x {n}" for known in SKELETONS.values() for n in (2, 3) if width == n * len(known)]
     raise ValueError(
-        f"an array of shape {array.shape} has no axis of joints; pass skeleton= if each row holds the numbers of all "
-        f"joints, one after the other ({width} numbers"
+        f"an array of shape {array.shape} has no axis of joints; pass skeleton= if each row contains the numbers of "
+        f"all joints, one after the other ({width} numbers"
         + (f" may be {', '.join(known[:6])}" if known else "")
         + "), or an array (T, V, C)"
     )

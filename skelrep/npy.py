@@ -46,7 +46,7 @@ class Archive:
 
         Raises:
             KeyError: if there is none.
-            ValueError: if it is damaged, holds objects, or is too large for the archive's size.
+            ValueError: if it is damaged, contains objects, or is too large for the archive's size.
         """
         return self._read(name, COPIES - 1)  # the first copy of it is the array that is read
 
@@ -78,7 +78,7 @@ class Archive:
 
         Raises:
             KeyError: if there is none.
-            ValueError: if it is damaged, or holds objects.
+            ValueError: if it is damaged, or contains objects.
         """
         info = self._members[name]
         if info.compress_type != zipfile.ZIP_STORED:
@@ -116,7 +116,7 @@ def opened(path: str | os.PathLike) -> Iterator[np.ndarray | Archive]:
         try:
             zipped = zipfile.ZipFile(file)
         except Exception as error:  # a damaged directory fails in as many ways as it has fields
-            raise ValueError(f"{path} is damaged or no file of numpy's ({one_line(error)})") from error
+            raise ValueError(f"{path} is damaged or not a NumPy file ({one_line(error)})") from error
         with zipped:
             yield Archive(path, zipped)
 
@@ -145,7 +145,7 @@ def npz_members(path: Path) -> set[str]:
     except OSError:
         raise
     except Exception as error:  # a damaged directory fails in as many ways as it has fields
-        raise ValueError(f"{path} is damaged or no .npz ({one_line(error)})") from error
+        raise ValueError(f"{path} is damaged or not a .npz ({one_line(error)})") from error
 
 
 def _mapped(path: str | os.PathLike, file: IO[bytes]) -> np.ndarray:
@@ -154,7 +154,7 @@ def _mapped(path: str | os.PathLike, file: IO[bytes]) -> np.ndarray:
         array = np.lib.format.open_memmap(path, mode="r")
         _check_text(array)
     except Exception as error:  # numpy parses headers as Python's literals, which fail in many ways
-        raise ValueError(f"{path} is damaged or no file of numpy's ({one_line(error)})") from error
+        raise ValueError(f"{path} is damaged or not a NumPy file ({one_line(error)})") from error
     return array
 
 
@@ -173,8 +173,8 @@ def _check_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, 
         raise ValueError(f"its format version is {version}")
     if dtype.hasobject:
         raise ValueError(
-            "it holds Python objects, but only arrays of numbers and text are read; clips of different lengths can be "
-            "saved with np.savez(path, walk=walk, run=run)"
+            "it contains Python objects, but only arrays of numbers and text are read; clips of different lengths can "
+            "be saved with np.savez(path, walk=walk, run=run)"
         )
     count = math.prod(shape)  # of Python's integers, which do not overflow
     if len(shape) > 32 or any(axis < 0 for axis in shape):

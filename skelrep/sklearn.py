@@ -111,7 +111,7 @@ class SkeletonEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         )
         if len(embeddings) != len(X):  # a single clip: its persons or frames would count as samples
             raise ValueError(
-                f"X has {len(X)} entries but holds {len(embeddings)} clips; pass a list of clips, Poses, a dense "
+                f"X has {len(X)} entries but contains {len(embeddings)} clips; pass a list of clips, Poses, a dense "
                 '(N, M, T, V, C) array, or give layout="NTVC"'
             )
         return embeddings

@@ -103,15 +103,15 @@ def test_rows_stay_on_disk(folders):
         if low <= begin < high:
             assert line.endswith(str(folders / "one" / "rows.npy"))
             return
-    raise AssertionError("no mapping holds the rows")
+    raise AssertionError("no mapping contains the rows")
 
 
 def test_folders_without_a_corpus_are_refused(folders, tmp_path):
     with pytest.raises(
-        ValueError, match=r"holds no training corpus \(no corpus.json\); write one with `skelrep prepare`"
+        ValueError, match=r"contains no training corpus \(no corpus.json\); write one with `skelrep prepare`"
     ):
         Corpus.load(tmp_path, SMALL)
-    with pytest.raises(ValueError, match="holds no training corpus"):
+    with pytest.raises(ValueError, match="contains no training corpus"):
         Corpus.load(tmp_path / "nowhere", SMALL)
     about = json.loads((folders / "one" / "corpus.json").read_text())
     (tmp_path / "corpus.json").write_text(json.dumps(about | {"format_version": 2}))

@@ -69,6 +69,6 @@ def test_the_budget_grows_with_the_file():
 
 def test_names_of_arrays_are_repeated_on_one_line(tmp_path):
     np.savez(tmp_path / "a.npz", **{"one\nline": np.ones(3), "b" * 5000: np.ones(3)})
-    with pytest.raises(ValueError, match=r"a\.npz holds one line, b+") as refused:
+    with pytest.raises(ValueError, match=r"a\.npz contains one line, b+") as refused:
         read(tmp_path / "a.npz")
     assert len(str(refused.value)) <= 1000

@@ -211,12 +211,12 @@ def test_errors_of_pretrain_are_one_sentence(finished, files, tmp_path, capsys):
     def said(recipe: str, *options: object, data: Path = files / "corpus", run: Path = tmp_path / "run") -> str:
         return refused(capsys, "pretrain", recipe, "--data", data, "-o", run, *options)
 
-    assert "holds no training corpus (no corpus.json)" in said("cmd", data=files)
+    assert "contains no training corpus (no corpus.json)" in said("cmd", data=files)
     assert "the recipe has no 'stebs'" in said("cmd", "--set", "stebs=3")
     assert "there is no device 'abacus'" in said("cmd", "--device", "abacus")
-    assert "moves.npz holds no labels to evaluate with" in said("i2md_small", "--monitor", files / "moves.npz")
+    assert "moves.npz contains no labels to evaluate with" in said("i2md_small", "--monitor", files / "moves.npz")
     read(files / "judged.npz")[:1].save(files / "single.npz")
-    assert "single.npz holds 1 clip" in said("i2md_small", "--monitor", files / "single.npz")
+    assert "single.npz contains 1 clip" in said("i2md_small", "--monitor", files / "single.npz")
     assert not (tmp_path / "run").exists()
     assert "has a run with another recipe" in said("i2md_small", "--set", *SMALL, "steps=5", run=finished)
 

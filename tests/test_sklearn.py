@@ -176,5 +176,5 @@ def test_missing_joints_are_accepted(embedder, clips):
 
 
 def test_single_clip_is_refused(embedder, clips):
-    with pytest.raises(ValueError, match="X has 2 entries but holds 1 clips"):
+    with pytest.raises(ValueError, match="X has 2 entries but contains 1 clips"):
         embedder.transform(np.stack([clip[:20] for clip in clips[:2]]))

@@ -181,12 +181,12 @@ def embedding_options(arguments: Namespace) -> dict[str, Any]:
 def add_train_and_test(parser: ArgumentParser, train: str) -> None:
     """Adds TRAIN, TEST and `--splits`: two files, or two splits of one file (see `splits`)."""
     parser.add_argument("train", help=train)
-    parser.add_argument("test", nargs="?", help="the same for testing; if omitted, TRAIN holds both splits")
+    parser.add_argument("test", nargs="?", help="the same for testing; if omitted, TRAIN contains both splits")
     parser.add_argument(
         "--splits",
         nargs=2,
         metavar=("TRAIN", "TEST"),
-        help="names of the two splits if TRAIN holds both (default for a folder: train test)",
+        help="names of the two splits if TRAIN contains both (default for a folder: train test)",
     )
 
 

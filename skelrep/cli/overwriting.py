@@ -27,7 +27,7 @@ class Earlier:
         """The file at the target; None if there is none.
 
         Raises:
-            ValueError: if it holds anything other than embeddings, or embeddings of another model.
+            ValueError: if it contains anything other than embeddings, or embeddings of another model.
         """
         from skelrep.io.embeddings import load
 
@@ -73,4 +73,4 @@ def _plain(column: Sequence | np.ndarray | None, rows: slice = slice(None)) -> l
 
 
 def _refusal(path: Path, what: str) -> ValueError:
-    return ValueError(f"{path} exists and holds {what}; give another -o, or --overwrite to replace it")
+    return ValueError(f"{path} exists and contains {what}; give another -o, or --overwrite to replace it")

@@ -64,7 +64,7 @@ def embeddings_or_poses(
 
 def without_labels(name: str) -> str:
     """The message about clips that need labels."""
-    return f"{name} holds no labels; give --labels folder, --labels FILE.csv or --labels COLUMN"
+    return f"{name} contains no labels; give --labels folder, --labels FILE.csv or --labels COLUMN"
 
 
 def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> Embeddings:
@@ -98,7 +98,7 @@ def rows_of(poses: Poses, name: str) -> np.ndarray:
     """Embeddings that `skelrep embed` wrote for these poses; if they have ids, the ids are compared."""
     found = stored(name)
     if found is None:
-        raise ValueError(f"{name} holds no embeddings; `skelrep embed -o FILE.npz` writes them")
+        raise ValueError(f"{name} contains no embeddings; `skelrep embed -o FILE.npz` writes them")
     if found.ids is not None and found.ids.astype(str).tolist() != poses.ids:
         raise ValueError(f"the embeddings in {name} are of other clips or in another order; embed these poses again")
     return found.rows

@@ -54,8 +54,8 @@ def export_onnx(encoder: Encoder, path: str | os.PathLike) -> float:
 
     Raises:
         ModuleNotFoundError: without onnx or onnxruntime (the extra `onnx`).
-        ValueError: if the path ends otherwise, a modality has no ONNX form, the weights are more than one file holds,
-            or the file gives other numbers than the encoder; nothing is written then.
+        ValueError: if the path ends otherwise, a modality has no ONNX form, the weights do not fit into one file, or
+            the file gives other numbers than the encoder; nothing is written then.
     """
     return write_graph(encoder, path, encoder.config.modalities)
 

@@ -131,13 +131,13 @@ def find(
     local_files_only: bool = False,
     **options: Any,
 ) -> tuple[Path, Source]:
-    """The folder that holds an encoder or a head, fetched if necessary, and its `Source`.
+    """The folder that contains an encoder or a head, fetched if necessary, and its `Source`.
 
     Args:
         name_or_path: As `load_pretrained` takes it.
         revision: Branch, tag or commit.
         names: Files or patterns of files to fetch.
-        needed: Files without which the repository holds nothing of this kind.
+        needed: Files without which the repository contains nothing of this kind.
         local_files_only: Whether the Hub is not asked.
         **options: `cache_dir` and `token`.
     """
@@ -158,7 +158,7 @@ def _no_such_encoder(name: str, path: Path) -> OSError | ValueError:
     """The error for a name that is neither a bundled encoder nor a folder nor a Hub id."""
     if path.is_file():
         advice = "; a CMD training checkpoint is read by skelrep.hub.convert_cmd" if ".pt" in path.name else ""
-        return ValueError(f"{name} is a file; pass the folder that holds {CONFIG} and {WEIGHTS}{advice}")
+        return ValueError(f"{name} is a file; pass the folder that contains {CONFIG} and {WEIGHTS}{advice}")
     if "://" in name or "@" in name:
         shown = "a URL" if ":" in name else name  # a URL may contain a password
         return ValueError(f"{shown} is not a Hub id: pass organisation/name, and a branch, tag or commit as revision=")

@@ -20,37 +20,37 @@ from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
 PART = 2000  # clips in memory at a time, some 500 MB for two persons in 300 frames
-_DERIVED = ("data_bone", "data_motion", "data_joint_motion", "data_bone_motion")  # of joints; poses no more
+_DERIVED = ("data_bone", "data_motion", "data_joint_motion", "data_bone_motion")  # computed from joints; not poses
 
 
 def read_agcn(path: Path, options: ReadOptions) -> Iterator[Poses]:
     """Reads `train_data_joint.npy` (N, C, T, V, M) with `train_label.pkl` and `train_num_frame.npy` beside it.
 
-    The label file holds (names, labels); it and the frame counts may be absent. These arrays have one length for all
-    clips, often 300: a short clip is tiled over its end by AGCN's normalisation, or followed by zeros. The true length
-    is the one in `*_num_frame.npy`; without that file it is the smallest exact period, else what is left without the
-    zeros at the end. (Two persons of different lengths were tiled each with its own; such a clip keeps all frames.)
+    The label file contains (names, labels). The label file and the frame counts may be absent. All clips in these
+    arrays have the same length, often 300: AGCN's normalisation repeats a short clip until the end, or zeros follow it.
+    The true length is in `*_num_frame.npy`. Without that file, it is the smallest exact period, or else the length
+    without the zeros at the end. (If two persons have different lengths, each was repeated with its own period; such a
+    clip keeps all frames.)
 
     Args:
         path: The `.npy` file. It is memory-mapped.
-        options: `skeleton`: what the joints are; by default NTU's for 25 joints in 3-D.
+        options: `skeleton`: the joints; by default NTU's for 25 joints in 3-D.
 
     Yields:
-        `PART` clips (M, T, V, C) at a time, without persons that are never seen. Channels are x, y, z (or
-        x, y). Coordinates are as the file has them, for NTU commonly relative to the first person's spine in every
-        frame.
+        `PART` clips (M, T, V, C) at a time, without persons that are never seen. Channels are x, y, z (or x, y).
+        Coordinates are as in the file; for NTU they are usually relative to the first person's spine in every frame.
 
     Raises:
-        ValueError: if the array is of another shape, or the files beside it do not belong to it.
+        ValueError: if the array has another shape, or the files next to it do not belong to it.
     """
     prefix, label_path, frames_path = _files(path)
     if path.stem.endswith(_DERIVED):
-        raise ValueError(f"{path} holds bones or motions, not joints; read {prefix}_data_joint.npy instead")
+        raise ValueError(f"{path} contains bones or motions, not joints; read {prefix}_data_joint.npy instead")
     with opened(path) as array:
         if not isinstance(array, np.ndarray) or not _is_agcn(array):
             raise ValueError(
                 f"{path} has shape {getattr(array, 'shape', None)}; expected the AGCN layout (clips, 2 or 3 channels, "
-                "frames, joints, 1 or 2 persons); pass layout= instead of format= for another"
+                "frames, joints, 1 or 2 persons); for other arrays, pass layout= instead of format="
             )
         skeleton = "ntu-25" if options.skeleton is None and array.shape[3] == 25 else options.skeleton
         table = resolve(skeleton, array.shape[3])
@@ -80,7 +80,7 @@ def read_agcn(path: Path, options: ReadOptions) -> Iterator[Poses]:
 
 
 def _parts_of(count: int, options: ReadOptions) -> Iterator[tuple[int, int]]:
-    """The ranges of clips that are read at a time."""
+    """The ranges of clips that are read together."""
     first, last = (0, count) if options.clips is None else options.clips
     return ((at, min(at + PART, last)) for at in range(first, last, PART))
 
@@ -92,12 +92,12 @@ def count(path: Path, options: ReadOptions) -> int:
 
 
 def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
-    """Every data file with the files beside it."""
+    """Yields each data file together with the files that belong to it."""
     return ([file, *sorted(_companions(file) & {*files})] for file in _data(files))
 
 
 def sniff(path: Path) -> bool:
-    """Whether a `.npy` is of this format: its shape fits, and there is a file of labels beside it."""
+    """Whether a `.npy` has this format: its shape fits, and a label file is next to it."""
     if not _files(path)[1].is_file():
         return False
     with opened(path) as array:
@@ -111,7 +111,7 @@ def collect(files: Sequence[Path]) -> list[Path]:
 
 
 def read_agcn_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
-    """Reads the data files that `collect` found; where there are several, ids begin with the path of the file."""
+    """Reads the data files that `collect` found; if there are several, ids begin with the path of the file."""
     data = _data(files)
     for file in data:
         where = file.relative_to(folder).with_suffix("").as_posix() if options.ids is None else options.ids[file]
@@ -131,7 +131,7 @@ def _companions(path: Path) -> set[Path]:
 
 
 def _files(path: Path) -> tuple[str, Path, Path]:
-    """The prefix of a data file ("train"), and where its labels and its frame counts would be."""
+    """The prefix of a data file ("train"), and the paths of its labels and its frame counts."""
     prefix = re.sub(r"_(data(_\w+)?|joint|position)$", "", path.stem)
     return prefix, path.with_name(f"{prefix}_label.pkl"), path.with_name(f"{prefix}_num_frame.npy")
 
@@ -150,14 +150,14 @@ def _is_agcn(array: Any) -> bool:
 def _labels(path: Path, count: int) -> tuple[list[str], np.ndarray]:
     content = load_pickle(path)
     if not isinstance(content, (tuple, list)) or len(content) != 2:
-        raise ValueError(f"{path} holds a {type(content).__name__}; expected the pair (names, labels)")
+        raise ValueError(f"{path} contains a {type(content).__name__}; expected the pair (names, labels)")
     names, labels = np.ravel(content[0]), np.asarray(content[1])
     if len(names) != count or labels.shape != (count,) or labels.dtype.kind not in "fiubU":
         raise ValueError(
-            f"{path} has {len(names)} names and labels of shape {labels.shape} ({labels.dtype}), but its data file "
-            f"{count} clips; expected one of each"
+            f"{path} has {len(names)} names and labels of shape {labels.shape} ({labels.dtype}), but its data file has "
+            f"{count} clips; expected one name and one label per clip"
         )
-    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():  # PKU-MMD's are class numbers as floats
+    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():  # PKU-MMD's are stored as floats
         labels = labels.astype(np.int64)
     return [str(name).removesuffix(".skeleton") for name in names], labels
 

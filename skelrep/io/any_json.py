@@ -15,7 +15,7 @@ from skelrep.io.tables.json_rows import read_table, table_in
 from skelrep.poses import Poses
 
 _MODULES = (openpose, coco, mediapipe, azure_kinect, panoptic, nw_ucla, named_joints)
-#: The more specific first: the last understands frames of persons in most structures.
+#: From the most specific to the most general: the last one reads frames of persons in most structures.
 FAMILIES: tuple[Family, ...] = (*(module.FAMILY for module in _MODULES), people_json.FAMILY)
 
 
@@ -28,15 +28,15 @@ def recognises(content: Any) -> bool:
 
 
 def recordings(content: Any) -> list[Recording]:
-    """The recordings in a content, by the first family that recognises it."""
+    """The recordings in the content, read by the first family that recognises it."""
     family = next((family for family in FAMILIES if family.recognises(content)), None)
     if family is not None:
         return family.recordings(content)
     what = f"a dict of {', '.join(map(str, content))[:100]}" if isinstance(content, Mapping) else type(content).__name__
     raise ValueError(
-        f"it holds {what}; known are OpenPose's people, COCO's annotations or results, MediaPipe's landmarks, bodies "
-        "of Azure Kinect and Panoptic, positions by frame and joint, and frames of persons with keypoints, as MMPose, "
-        "Ultralytics, AlphaPose and Kinetics-skeleton have them"
+        f"it contains {what}; the known kinds are OpenPose's people, COCO's annotations or results, MediaPipe's "
+        "landmarks, bodies of Azure Kinect and Panoptic, positions by frame and joint, and frames of persons with "
+        "keypoints as in files of MMPose, Ultralytics, AlphaPose and Kinetics-skeleton"
     )
 
 
@@ -44,10 +44,10 @@ ANY = Family("json", recognises, recordings, frame_files=True)
 
 
 def poses_in(content: Any, path: Path, options: ReadOptions) -> Poses:
-    """The poses in a content of any kind, which was read at a path.
+    """The poses in content of any known kind; `path` is the file that it was read from.
 
     Raises:
-        ValueError: if it is of no known kind, or damaged.
+        ValueError: if its kind is unknown, or it is damaged.
     """
     if table_in(content) is not None:
         return read_table(content, path, options)

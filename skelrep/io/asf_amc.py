@@ -17,19 +17,19 @@ INCH = 0.0254
 
 
 def read_amc(path: Path, options: ReadOptions) -> Poses:
-    """Reads an Acclaim `.amc` with the `.asf` beside it: of the same name, of its subject (`01.asf`), or the only one.
+    """Reads an Acclaim `.amc` with the `.asf` of the same name, of its subject (`01.asf`), or the only one.
 
-    A bone's name stands for the joint where the bone begins, as in BVH: "lfemur" is the hip. Only "lwrist" begins
-    within the forearm in the skeletons of Vicon's BodyBuilder (CMU, HDM05), so there "lhand" is the wrist. Ends of the
-    last bones are joints called `<bone>_end`.
+    A bone's name denotes the joint at which the bone begins, as in BVH: "lfemur" is the hip. The exception is "lwrist",
+    which begins within the forearm in skeletons of Vicon's BodyBuilder (CMU, HDM05); there "lhand" is the wrist. The
+    ends of the last bones are joints named `<bone>_end`.
 
     Args:
         path: The `.amc` file.
-        options: `skeleton`: other names for the joints, ends included.
+        options: `skeleton`: other names for the joints, including the ends.
 
     Returns:
-        One clip (1, T, V, 3), in metres if lengths are inches over the `length` of `:units`, as in CMU's and HDM05's
-        files (mocap.cs.cmu.edu, FAQ). The files do not contain the frame rate: pass `fps=`, 120 for both.
+        One clip (1, T, V, 3), in metres if lengths are inches divided by `length` in `:units`, as in CMU's and HDM05's
+        files (mocap.cs.cmu.edu, FAQ). The files do not contain the frame rate: pass `fps=`, which is 120 for both.
 
     Raises:
         ValueError: if there is no `.asf`; for a malformed file, with path and line.
@@ -46,30 +46,31 @@ def read_amc(path: Path, options: ReadOptions) -> Poses:
     frames = len(values["root"])
 
     leaves = [name for name in order if not children[name]]
-    places_of = {name: i for i, name in enumerate(order)}
-    parents = [-1, *(places_of[parent_of[name]] for name in order[1:]), *(places_of[name] for name in leaves)]
+    index_of = {name: i for i, name in enumerate(order)}
+    parents = [-1, *(index_of[parent_of[name]] for name in order[1:]), *(index_of[name] for name in leaves)]
     bounded(frames, len(parents), 9)
     turns = np.tile(np.eye(3), (frames, len(parents), 1, 1))
-    places = np.zeros((frames, len(parents), 3))
-    places[:, 1:] = [bones[order[parent]]["end"] for parent in parents[1:]]
-    places[:, 0] = bones["root"]["place"]
+    offsets = np.zeros((frames, len(parents), 3))
+    offsets[:, 1:] = [bones[order[parent]]["end"] for parent in parents[1:]]
+    offsets[:, 0] = bones["root"]["position"]
     for joint, name in enumerate(order):
         dof, columns = bones[name]["dof"], values.get(name)
         columns = np.zeros((frames, len(dof))) if columns is None else columns
         turning = [i for i, kind in enumerate(dof) if kind[0] == "r"]
-        # The first axis named turns first: the last stands leftmost in the product. A bone turns about its own axes.
+        # The first axis is applied first, so the last one is leftmost in the product. A bone rotates about its own
+        # axes.
         axes = rotation(bones[name]["order"][::-1], degrees * np.array([bones[name]["axis"][::-1]]))
         turn = rotation([dof[i][1] for i in turning[::-1]], degrees * columns[:, turning[::-1]])
         turns[:, joint] = axes @ turn @ axes.swapaxes(1, 2)
     for i, kind in enumerate(bones["root"]["dof"]):
         if kind[0] == "t":
-            places[:, 0, "xyz".index(kind[1])] += values["root"][:, i]
+            offsets[:, 0, "xyz".index(kind[1])] += values["root"][:, i]
     renamed = {f"{side}wrist": f"{side}_mid_forearm" for side in "lr" if f"{side}hand" in bones}
     renamed |= {f"{side}hand": f"{side}_wrist" for side in "lr" if f"{side}wrist" in bones}
     names = [renamed.get(name, name) for name in order] + [f"{name}_end" for name in leaves]
     table = custom(names, parents, "asf") if options.skeleton is None else resolve(options.skeleton, len(names))
-    clip = metres * positions(parents, places, turns)[None]
-    return Poses([clip], table, [path.stem], zeros="coordinates")  # computed, none is missing
+    clip = metres * positions(parents, offsets, turns)[None]
+    return Poses([clip], table, [path.stem], zeros="coordinates")  # computed, so none is missing
 
 
 def _asf_of(path: Path) -> Path:
@@ -80,16 +81,16 @@ def _asf_of(path: Path) -> Path:
     if len(beside) == 1:
         return beside[0]
     raise ValueError(
-        f"{path} holds rotations only, and the skeleton, {path.stem}.asf or {path.stem.split('_')[0]}.asf, is not "
-        "beside it"
+        f"{path} contains only rotations, and its skeleton, {path.stem}.asf or {path.stem.split('_')[0]}.asf, is not "
+        "in its folder"
     )
 
 
 def _asf(path: Path) -> tuple[float, float, dict[str, dict[str, Any]], dict[str, str]]:
-    """Metres of a unit of length, degrees of one of angle, bones by name, and the parent of each bone but the root.
+    """Metres per unit of length, degrees per unit of angle, bones by name, and the parent of each bone except the root.
 
     A bone has `dof` (channels in the order of the `.amc`), `order` and `axis` (of its own axes), and `end` (the vector
-    to its end in the pose of rest); the root has its `place` too.
+    to its end in the rest pose); the root also has its `position`.
     """
     sections: dict[str, dict[str, list[str]]] = {":units": {}, ":root": {}}
     bones: dict[str, dict[str, Any]] = {}
@@ -97,7 +98,7 @@ def _asf(path: Path) -> tuple[float, float, dict[str, dict[str, Any]], dict[str,
     lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     section, bone, number = "", {}, 0
     try:
-        for number, line in enumerate(lines, start=1):  # noqa: B007 - the message wants it
+        for number, line in enumerate(lines, start=1):  # noqa: B007 - used in the message
             words = line.partition("#")[0].split()
             if not words:
                 continue
@@ -124,7 +125,7 @@ def _asf(path: Path) -> tuple[float, float, dict[str, dict[str, Any]], dict[str,
             "order": root["axis"][0],
             "axis": [float(word) for word in root.get("orientation", "000")],
             "end": np.zeros(3),
-            "place": np.array([float(word) for word in root.get("position", "000")]),
+            "position": np.array([float(word) for word in root.get("position", "000")]),
         }
         kinds = {kind + axis for kind in "rt" for axis in "xyz"}
         if "root" in parent_of:
@@ -133,12 +134,12 @@ def _asf(path: Path) -> tuple[float, float, dict[str, dict[str, Any]], dict[str,
             if not (kinds >= {*bone["dof"]} and {*bone["order"]} <= {*"xyz"}):
                 raise ValueError(f"bone {name} has an unknown axis")
     except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
-        raise ValueError(f"{path}, line {number}: no skeleton as Acclaim writes it ({error})") from None
+        raise ValueError(f"{path}, line {number}: not a valid Acclaim skeleton ({error})") from None
     return metres, degrees, bones, parent_of
 
 
 def _amc(path: Path, dof: dict[str, list[str]]) -> dict[str, np.ndarray]:
-    """Every moving bone's values, (T, channels)."""
+    """The values of every moving bone, (T, channels)."""
     rows: dict[str, list[list[float]]] = {name: [] for name in dof}
     frames = 0
     for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
@@ -154,11 +155,11 @@ def _amc(path: Path, dof: dict[str, list[str]]) -> dict[str, np.ndarray]:
             rows[words[0]].append([float(word) for word in words[1:]])
         except ValueError:
             raise ValueError(
-                f"{path}, line {number}: got {line.strip()[:40]!r} where a bone of the .asf should stand, and a number "
-                "for each of its degrees of freedom"
+                f"{path}, line {number}: got {line.strip()[:40]!r}, expected a bone of the .asf and a number for each "
+                "of its degrees of freedom"
             ) from None
     if not frames or any(len(values) not in (0, frames) for values in rows.values()) or not rows["root"]:
-        raise ValueError(f"{path} holds {frames} frames, but not every bone in each")
+        raise ValueError(f"{path} contains {frames} frames, some of which lack bones")
     return {name: np.array(values) for name, values in rows.items() if values}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from skelrep.io.json_files import Family, as_list, number_of, reader, when
 from skelrep.io.people import Person, Recording, numbers_as_array
 
-# The depth camera's axes are x right, y down, z ahead, in millimetres; half a turn about x sets y up.
+# The depth camera's axes are x right, y down, z forward, in millimetres; a half turn about x makes y point up.
 _TO_METRES_Y_UP = np.array([1, -1, -1], dtype=np.float32) / 1000
 
 
@@ -31,7 +31,7 @@ def recordings(content: Any) -> list[Recording]:
     frames = [[_person(body) for body in as_list(frame["bodies"], "bodies")] for frame in content["frames"]]
     time = when(content["frames"])
     if time.times is not None and number_of(content["frames"][0].get("timestamp_usec")) is not None:
-        # Microseconds of the device tremble by some hundred: 29.998 frames per second are 30.
+        # The device's timestamps jitter by about a hundred microseconds: 29.998 frames per second means 30.
         return [Recording(frames, _joints(content), time.numbers, time.times, 1e-6)]
     return [Recording(frames, _joints(content), *time)]
 
@@ -39,7 +39,7 @@ def recordings(content: Any) -> list[Recording]:
 def _joints(content: Mapping[str, Any]) -> Any:
     names = content.get("joint_names", "azure-kinect-32")
     if isinstance(names, list) and not all(isinstance(name, str) for name in names):
-        raise ValueError(f"it names joints by other things than words: {str(names)[:60]}")
+        raise ValueError(f"its joint names are not strings: {str(names)[:60]}")
     return names
 
 

@@ -15,19 +15,19 @@ from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
 
 
 def read_bvh(path: Path, options: ReadOptions) -> Poses:
-    """Reads a `.bvh` of any hierarchy, in the order of its joints; end sites are joints called `<parent>_end`.
+    """Reads a `.bvh` with any hierarchy. Joints keep their order; end sites become joints named `<parent>_end`.
 
-    Rotations are applied in the order of their channels. Position channels replace the OFFSET of their joint in some
-    exporters' files and are added to it in others'. For the root the reading that puts the feet nearer to height zero
-    is taken, unless `options.root_offset` says it; for other joints values nearer to the offset than to zero replace
-    it.
+    Rotations are applied in the order of their channels. Position channels replace the OFFSET of their joint in the
+    files of some exporters, and are added to it in those of others. For the root, the interpretation that puts the feet
+    closer to height zero is used, unless `options.root_offset` specifies one. For other joints, values that are closer
+    to the offset than to zero replace it.
 
     Args:
         path: The file.
-        options: `skeleton`: other names for the joints, end sites included. `root_offset`: "added" or "replaced".
+        options: `skeleton`: other names for the joints, including end sites. `root_offset`: "added" or "replaced".
 
     Returns:
-        One clip (1, T, V, 3) at the file's frames per second, in the file's own unit, which it does not name.
+        One clip (1, T, V, 3) at the file's frame rate, in the file's own unit, which the format does not state.
 
     Raises:
         ValueError: for a malformed file, with path and line.
@@ -35,7 +35,7 @@ def read_bvh(path: Path, options: ReadOptions) -> Poses:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     motion = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
     if motion is None:
-        raise ValueError(f"{path} has no line MOTION; a .bvh has a HIERARCHY, and MOTION after it")
+        raise ValueError(f"{path} has no line MOTION; a .bvh has a section HIERARCHY followed by a section MOTION")
     names, parents, offsets, channels = _hierarchy(path, lines[:motion])
     try:
         frames = int(lines[motion + 1].split(":")[1])
@@ -44,11 +44,11 @@ def read_bvh(path: Path, options: ReadOptions) -> Poses:
         raise ValueError(f"{path}, line {motion + 2}: expected 'Frames: N' and 'Frame Time: seconds'") from None
     values = _rows(path, lines, motion + 3, sum(map(len, channels)))
     if len(values) != frames:
-        raise ValueError(f"{path} announces {frames} frames but holds {len(values)}")
+        raise ValueError(f"{path} states {frames} frames but contains {len(values)}")
     bounded(frames, len(names), 9)
     skeleton = custom(names, parents, "bvh") if options.skeleton is None else resolve(options.skeleton, len(names))
     clip = _points(values, parents, offsets, channels, skeleton, options.root_offset)[None]
-    return Poses([clip], skeleton, [path.stem], fps=rate(seconds), zeros="coordinates")  # computed, none is missing
+    return Poses([clip], skeleton, [path.stem], fps=rate(seconds), zeros="coordinates")  # computed, so none is missing
 
 
 READER = Reader("bvh", (".bvh",), read_bvh)
@@ -62,9 +62,9 @@ def _points(
     skeleton: Skeleton,
     root_offset: RootOffset | None,
 ) -> np.ndarray:
-    """Positions (T, V, 3) of the channels' values (T, channels)."""
+    """Positions (T, V, 3) from the channels' values (T, channels)."""
     turns = np.tile(np.eye(3), (len(values), len(parents), 1, 1))
-    places = np.tile(np.array(offsets), (len(values), 1, 1))
+    local = np.tile(np.array(offsets), (len(values), 1, 1))
     roots: dict[int, tuple[np.ndarray, list[int]]] = {}
     at = 0
     for joint, kinds in enumerate(channels):
@@ -74,22 +74,22 @@ def _points(
         turns[:, joint] = rotation([kinds[i][0] for i in turning], columns[:, turning])
         if moving := [i for i, kind in enumerate(kinds) if kind.endswith("position")]:
             axes, shift = ["xyz".index(kinds[i][0]) for i in moving], columns[:, moving]
-            base = places[:, joint, axes]
+            base = local[:, joint, axes]
             if parents[joint] < 0:
-                places[:, joint] = 0  # until it is known whether the offset is to be added
-                places[:, joint, axes] = shift
+                local[:, joint] = 0  # until it is known whether the offset must be added
+                local[:, joint, axes] = shift
                 roots[joint] = np.array(offsets[joint]), axes
             else:
                 replaced = np.abs(shift - base).mean() < np.abs(shift).mean()
-                places[:, joint, axes] = shift if replaced else base + shift
-    points = positions(parents, places, turns)
+                local[:, joint, axes] = shift if replaced else base + shift
+    points = positions(parents, local, turns)
     rest = positions(parents, np.array(offsets)[None], np.tile(np.eye(3), (1, len(parents), 1, 1)))[0]
     up = _upright(rest, skeleton)
     for root, (offset, axes) in roots.items():
         body = [joint for joint in range(len(parents)) if _root_of(joint, parents) == root]
         added = offset.copy()
         if root_offset is None:
-            replaced = _is_absolute(points[:, body], places[:, root], offset, axes, up)
+            replaced = _is_absolute(points[:, body], local[:, root], offset, axes, up)
         else:
             replaced = root_offset == "replaced"
         if replaced:
@@ -105,9 +105,9 @@ def _root_of(joint: int, parents: list[int]) -> int:
 
 
 def _upright(rest: np.ndarray, skeleton: Skeleton) -> np.ndarray | None:
-    """The axis, with its sign, along which the head is above the ankles in the pose of rest (V, 3).
+    """The signed axis along which the head is above the ankles in the rest pose (V, 3).
 
-    None if the names do not say it.
+    None if the joint names do not identify both.
     """
     try:
         weights = mapping(skeleton, SKELETONS["common-15"])
@@ -124,19 +124,19 @@ def _upright(rest: np.ndarray, skeleton: Skeleton) -> np.ndarray | None:
 def _is_absolute(
     points: np.ndarray, shift: np.ndarray, offset: np.ndarray, axes: list[int], up: np.ndarray | None
 ) -> bool:
-    """Whether the root's position channels hold its position in the room, so that its OFFSET is not added to them.
+    """Whether the root's position channels contain its position in the room, so that its OFFSET must not be added.
 
     Args:
         points: (T, V, 3) positions of the body without the offset.
         shift: (T, 3) values of the position channels.
         offset: (3,) the root's OFFSET.
-        axes: Those of the three that have a position channel.
+        axes: The axes that have a position channel.
         up: The upright direction, or None if it is not known.
     """
     offset = np.where(np.isin(range(3), axes), offset, 0)
     if up is not None:
         height = offset @ up
-        low = np.quantile((points @ up).min(axis=1), 0.05)  # of most frames: single frames may be damaged
+        low = np.quantile((points @ up).min(axis=1), 0.05)  # a quantile, because single frames may be damaged
         size = np.linalg.norm(np.ptp(points, axis=1), axis=-1).max()
         if abs(height) > 0.1 * size:
             return bool(abs(low) < abs(low + height))
@@ -155,7 +155,7 @@ def _hierarchy(path: Path, lines: list[str]) -> tuple[list[str], list[int], list
     stream = iter(words)
     number = 1
     try:
-        for word, number in stream:  # noqa: B007 - the message wants it
+        for word, number in stream:  # noqa: B007 - used in the message
             if word in ("ROOT", "JOINT", "End"):
                 name = []
                 while (part := next(stream)[0]) != "{":
@@ -170,16 +170,16 @@ def _hierarchy(path: Path, lines: list[str]) -> tuple[list[str], list[int], list
             elif word == "CHANNELS":
                 kinds = [next(stream)[0].lower() for _ in range(int(next(stream)[0]))]
                 if not set(kinds) <= {axis + kind for axis in "xyz" for kind in ("position", "rotation")}:
-                    raise ValueError(f"channels {' '.join(kinds)}")
+                    raise ValueError(f"unknown channels {' '.join(kinds)}")
                 channels[opened[-1]] = kinds
             elif word == "}":
                 opened.pop()
             elif word != "HIERARCHY":
-                raise ValueError(f"the word {word[:40]!r}")
+                raise ValueError(f"unexpected word {word[:40]!r}")
         if opened or not names:
-            raise ValueError("the end before every joint is closed")
+            raise ValueError("the file ends before every joint is closed")
     except (ValueError, IndexError, StopIteration) as error:
-        raise ValueError(f"{path}, line {number}: no hierarchy of joints as BVH writes it ({error})") from None
+        raise ValueError(f"{path}, line {number}: not a valid BVH hierarchy ({error})") from None
     return names, parents, offsets, channels
 
 
@@ -197,5 +197,5 @@ def _rows(path: Path, lines: list[str], first: int, width: int) -> np.ndarray:
         except ValueError:
             fault = True
         if fault:
-            raise ValueError(f"{path}, line {number}: got {line.strip()[:40]!r} where {width} numbers should stand")
-    raise ValueError(f"{path} holds no frame")
+            raise ValueError(f"{path}, line {number}: got {line.strip()[:40]!r}, expected {width} numbers")
+    raise ValueError(f"{path} contains no frames")

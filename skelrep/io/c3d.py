@@ -1,8 +1,8 @@
 """C3D files: the points of a motion capture system, read without a library.
 
-The libraries for C3D trust the sizes and offsets that a file states, and a damaged file crashes the process or keeps it
-busy without end. Here every offset is checked against the file's own bytes. Layout: the C3D user guide (c3d.org), 512
-byte blocks: a header, a section of parameters, and the frames.
+Existing C3D libraries trust the sizes and offsets stated in a file, so a damaged file can crash the process or keep it
+busy forever. Here every offset is checked against the size of the file. Layout (the C3D user guide, c3d.org): blocks
+of 512 bytes with a header, a section of parameters, and the frames.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ _INTEL, _DEC, _MIPS = 84, 85, 86  # the processor that wrote the numbers
 
 
 def read_c3d(path: Path, options: ReadOptions) -> Poses:
-    """Reads the points of a `.c3d`, if their labels are names of joints.
+    """Reads the points of a `.c3d` whose labels are joint names.
 
-    Labels beyond the 255 of `POINT:LABELS` are in `LABELS2` and so on. An empty or unknown unit is guessed by the
-    size of the body, with a warning; with `scale=` coordinates of such a file are taken as they are.
+    `POINT:LABELS` has at most 255 labels; further labels are in `LABELS2` and so on. If the unit is empty or unknown,
+    it is guessed from the size of the body, with a warning. With `scale=`, the coordinates of such a file are used
+    unchanged.
 
     Args:
         path: The file.
-        options: `skeleton`: a name for each label, in their order, where the labels are markers. Those that are joints
-            are needed, others are passed over.
+        options: `skeleton`: if the labels are markers, a name for each label, in their order. Names that are not joints
+            are ignored.
 
     Returns:
-        One clip (1, T, V, 3) in metres by the file's unit, at its rate.
+        One clip (1, T, V, 3) in metres, converted from the file's unit, at its frame rate.
 
     Raises:
-        ValueError: if the file is damaged, or its labels are no joints (they are listed).
+        ValueError: if the file is damaged, or its labels are not joint names (the message lists them).
     """
     parameters, points, seen = _contents(path.read_bytes())
     labels = _labels(parameters, points.shape[1])
@@ -56,9 +57,9 @@ def read_c3d(path: Path, options: ReadOptions) -> Poses:
         said = f"{path} names the unit {unit!r}, which is not known" if unit else f"{path} names no unit"
         name, factor = metres_by_body(clip, skeleton)
         if factor is None:
-            warn(f"{said}, and its body is of no plausible size; coordinates are taken as they are (pass scale=)")
+            warn(f"{said}, and its body has no plausible size in any unit: coordinates are unchanged (pass scale=)")
         else:
-            warn(f"{said}; by the size of the body it is {name} (pass scale= if it is another)")
+            warn(f"{said}; judging by the size of the body, it is {name} (pass scale= if it is another unit)")
             clip = clip * np.float32(factor)
     fps = _number(parameters, "RATE")
     return Poses([clip], skeleton, [path.stem], fps=fps if fps and np.isfinite(fps) and fps > 0 else None)
@@ -71,26 +72,26 @@ def _contents(data: bytes) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     """The parameters by "GROUP:NAME", points (T, V, 3) float32 in the file's unit, and whether each was seen (T, V)."""
     try:
         if len(data) < 2 * BLOCK or data[1] != _PARAMETERS_KEY:
-            raise ValueError("it does not begin as a C3D file")
+            raise ValueError("it does not begin like a C3D file")
         start = (data[0] - 1) * BLOCK
         if start < 0 or start + 4 > len(data):
             raise ValueError(f"its parameters begin at block {data[0]}, but it has {len(data) // BLOCK} blocks")
         processor = data[start + 3]
         if processor not in (_INTEL, _DEC, _MIPS):
-            raise ValueError(f"its numbers are of processor type {processor}, expected {_INTEL}, {_DEC} or {_MIPS}")
+            raise ValueError(f"its processor type is {processor}, expected {_INTEL}, {_DEC} or {_MIPS}")
         parameters = _parameters(data, start + 4, processor)
         points, seen = _points(data, parameters, processor)
     except (ValueError, struct.error, IndexError, KeyError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"damaged or no C3D file with points ({what})") from error
+        raise ValueError(f"damaged or not a C3D file with points ({what})") from error
     return parameters, points, seen
 
 
 def _parameters(data: bytes, at: int, processor: int) -> dict[str, Any]:
     """Arrays of numbers and lists of strings by "GROUP:NAME".
 
-    A record is the length of its name (negative: locked), the number of its group (negative: it is the group), the
-    name, the distance to the next record, and for a parameter the type, the dimensions and the values.
+    A record consists of the length of its name (negative: locked), the number of its group (negative: it is the group
+    itself), the name, the distance to the next record, and for a parameter the type, the dimensions and the values.
     """
     order = ">" if processor == _MIPS else "<"
     groups: dict[int, str] = {}
@@ -140,7 +141,7 @@ def _decoded(text: bytes) -> str:
 
 
 def _floats(raw: bytes, processor: int) -> np.ndarray:
-    """Float32 of IEEE numbers, or of DEC's: those have their halves swapped and are four times larger."""
+    """Converts IEEE or DEC numbers to float32; DEC numbers have swapped halves and are four times larger."""
     if processor == _DEC:
         swapped = np.frombuffer(raw, "<u2").reshape(-1, 2)[:, ::-1].tobytes()
         return np.frombuffer(swapped, "<f4") / np.float32(4)
@@ -151,11 +152,11 @@ def _points(data: bytes, parameters: dict[str, Any], processor: int) -> tuple[np
     header = np.frombuffer(data[:BLOCK], ">u2" if processor == _MIPS else "<u2").astype(np.int64)
     used = int(_number(parameters, "USED") or 0) % 65536
     if used == 0:
-        raise ValueError("it holds no points")
+        raise ValueError("it contains no points")
     scale = parameters["POINT:SCALE"][0]
     if not np.isfinite(scale) or scale == 0:
         raise ValueError(f"POINT:SCALE is {scale}")
-    real = scale < 0  # a negative scale says that values are floating-point numbers, which it does not scale
+    real = scale < 0  # a negative scale marks floating-point values, which are not scaled
     width = 4 if real else 2
     analog = int(header[2])  # analog values of each frame, after its points
     start = (int(_number(parameters, "DATA_START") or header[8]) % 65536 - 1) * BLOCK
@@ -172,13 +173,13 @@ def _points(data: bytes, parameters: dict[str, Any], processor: int) -> tuple[np
         values = np.frombuffer(raw.tobytes(), ">i2" if processor == _MIPS else "<i2").astype(np.float32)
     values = values.reshape(frames, used, 4)
     points = values[..., :3].copy() if real else values[..., :3] * np.float32(scale)
-    # The fourth value is negative where no camera saw the point. It is not a number only in damaged files.
+    # The fourth value is negative if no camera saw the point. It is NaN only in damaged files.
     seen = (values[..., 3] >= 0) & np.isfinite(points).all(axis=-1)
     return points, seen
 
 
 def _frames(parameters: dict[str, Any], first: int, last: int, held: int) -> int:
-    """The number of frames: 16 bits hold 65535 at most, so that long recordings state it elsewhere too."""
+    """The number of frames. 16 bits hold at most 65535, so long recordings also state it elsewhere."""
     stated = []
     bounds = [parameters.get(f"TRIAL:ACTUAL_{end}_FIELD") for end in ("START", "END")]
     if all(bound is not None and len(bound) == 2 for bound in bounds):
@@ -192,7 +193,7 @@ def _frames(parameters: dict[str, Any], first: int, last: int, held: int) -> int
     for frames in stated:
         if 0 < frames <= held and (frames != 65535 or held < 65536):
             return frames
-    raise ValueError(f"it states {stated[0]} frames but holds {held}")
+    raise ValueError(f"it states {stated[0]} frames but contains {held}")
 
 
 def _number(parameters: dict[str, Any], name: str) -> float | None:
@@ -206,7 +207,7 @@ def _text(parameters: dict[str, Any], name: str) -> str:
 
 
 def _labels(parameters: dict[str, Any], points: int) -> list[str]:
-    """A label for each point: those of LABELS, LABELS2, LABELS3 ..., a number where one is empty or missing."""
+    """A label for each point, from LABELS, LABELS2, LABELS3 ...; a number if the label is empty or missing."""
     numbered = {
         int(match[1] or 1): value
         for key, value in parameters.items()
@@ -223,10 +224,10 @@ def _labels(parameters: dict[str, Any], points: int) -> list[str]:
 
 
 def _named(skeleton: Any, labels: list[str], path: Path) -> Skeleton:
-    """The skeleton that the caller names; where the names are fewer than the points, the rest keep their labels."""
+    """The skeleton given by the caller; if there are fewer names than points, the other points keep their labels."""
     if not isinstance(skeleton, (str, Skeleton)) and 0 < len(names := list(skeleton)) < len(labels):
         kept = len(labels) - len(names)
-        warn(f"{len(names)} names for the {len(labels)} points of {path}: the last {kept} keep theirs")
+        warn(f"{len(names)} names for the {len(labels)} points of {path}: the last {kept} keep their labels")
         return custom([*names, *labels[len(names) :]], name="c3d")
     return resolve(skeleton, len(labels))
 
@@ -237,7 +238,8 @@ def _joints(labels: list[str], path: Path) -> Skeleton:
         covering(table, SKELETONS["common-15"])
     except ValueError:
         raise ValueError(
-            f"the {len(labels)} points of {path} are no joints by their labels: {', '.join(labels)}; pass skeleton= a "
-            "name for each in this order, with shoulders, elbows, wrists, hips, knees, ankles and a head among them"
+            f"the labels of the {len(labels)} points of {path} are not joint names: {', '.join(labels)}; pass "
+            "skeleton= with a name for each in this order, including shoulders, elbows, wrists, hips, knees, ankles "
+            "and a head"
         ) from None
     return table

@@ -1,4 +1,4 @@
-"""Times that many frames share, such as whole seconds: which rows of one time are frames, and which are persons."""
+"""Times shared by many frames, such as whole seconds: which rows with the same time are frames, and which persons."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from skelrep.io.timeline import as_seconds
 from skelrep.tracking import are_crowded, jumping, taking_turns, turns
 
-_MOST_JUMPS = 0.3  # of the rows of one person, each a frame
+_MOST_JUMPS = 0.3  # fraction of the rows; more jumps mean that the rows are not the frames of one person
 
 
 def combined(whole: Sequence[str], parts: Sequence[str], unit: float) -> np.ndarray | None:
-    """Seconds from a column of whole seconds and one of the rest (ROS: "secs", "nsecs"); None if they are not such."""
+    """Seconds from columns of whole seconds and of the remainder (ROS: "secs", "nsecs"); None for other columns."""
     seconds, rest = as_seconds(whole), as_seconds(parts)
     if (seconds != np.floor(seconds)).any() or rest.min() < 0 or (rest * unit).max() >= 1:
         return None
@@ -21,14 +21,14 @@ def combined(whole: Sequence[str], parts: Sequence[str], unit: float) -> np.ndar
 
 
 def frames_of_rows(ids: Sequence[str | None] | None, poses: Sequence[np.ndarray] | np.ndarray) -> np.ndarray | None:
-    """The frame, 0, 1 ..., of rows with one person each that do not say when they were; None where nothing tells.
+    """The frame (0, 1 ...) of each row, for rows of one person without frame and time; None if it cannot be determined.
 
     Args:
         ids: (R,) ids of persons, or None.
         poses: (R,) poses (V, C).
 
     Raises:
-        ValueError: if poses overlap as those of one person at several times do, but follow no order.
+        ValueError: if poses overlap like those of one person at several times, but are in no order.
     """
     if ids is not None and len(set(ids)) < len(ids) and None not in ids:
         return np.array(turns([str(name) for name in ids]))
@@ -37,26 +37,27 @@ def frames_of_rows(ids: Sequence[str | None] | None, poses: Sequence[np.ndarray]
         return np.arange(len(poses)) // several
     if are_crowded(poses):
         raise ValueError(
-            f"{len(poses)} poses have no frame or share one, and overlap as those of one person at several times do; "
-            "add the number of the frame to each ('frame'), and that of the person ('track_id') where there are several"
+            f"{len(poses)} poses have no frame or share one, and overlap like poses of one person at several times; "
+            "add a frame number ('frame') to each, and a person id ('track_id') if there are several persons"
         )
     return None
 
 
 def rows_in_turn(poses: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """The frame of each row (R, V, C) of a table without frames, times and persons, and a note.
+    """The frame of each row (R, V, C) of a table without frames, times and persons, and a note for a warning.
 
-    A row is a frame, unless the rows show several persons in turn.
+    Each row is a frame, unless the rows show several persons in turn.
     """
     seen = np.flatnonzero(~np.isnan(poses).all(axis=(1, 2)))
     several = taking_turns(poses[seen]) if len(seen) == len(poses) else None
     if several is not None and several > 1:
         note = (
-            f"its rows show {several} persons in turn: they are taken for {several} persons; a column 'frame' says it"
+            f"its rows show {several} persons in turn and are read as {several} persons (a column 'frame' makes it "
+            "clear)"
         )
         return np.arange(len(poses)) // several, note
     if several is None and jumping(poses[seen]) > _MOST_JUMPS:
-        note = "its rows jump from place to place: if they show several persons, add columns 'frame' and 'person'"
+        note = "positions jump from row to row: if the rows show several persons, add columns 'frame' and 'person'"
         return np.arange(len(poses)), note
     return np.arange(len(poses)), None
 
@@ -64,7 +65,7 @@ def rows_in_turn(poses: np.ndarray) -> tuple[np.ndarray, str | None]:
 def spread(
     times: np.ndarray, ids: Sequence[str | None] | None, poses: Sequence[np.ndarray] | np.ndarray | None
 ) -> tuple[np.ndarray, str] | None:
-    """Times of their own for frames that share one, if rows of one time are frames rather than persons.
+    """Distinct times for frames that share one, if rows with the same time are frames rather than persons.
 
     Args:
         times: (R,) times of rows, in any unit.
@@ -72,18 +73,18 @@ def spread(
         poses: (R,) poses (V, C) of one person each; None if each row is a frame by itself.
 
     Returns:
-        (R,) times in which the frames of one time are spread evenly over it, and a note for a warning; None if the
-        times are fine.
+        (R,) times in which frames with the same time are spread evenly until the next time, and a note for a warning;
+        None if the times need no change.
 
     Raises:
-        ValueError: if rows of one time are no persons, and follow no order.
+        ValueError: if rows with the same time are not persons, and are in no order.
     """
     moments, moment, counts = np.unique(times, return_inverse=True, return_counts=True)
     if np.median(counts) < 2 or len(moments) < 2:
         return None
     if poses is not None and ids is not None and None not in ids:
         pairs = {(name, at) for name, at in zip(ids, moment.tolist())}
-        if 2 * len(pairs) > len(ids):  # hardly anybody twice at one time
+        if 2 * len(pairs) > len(ids):  # most persons occur only once at a time
             return None
     frame = np.arange(len(times)) if poses is None else _frames_within(moment, ids, poses)
     if frame is None:
@@ -100,10 +101,10 @@ def spread(
     gap = float(np.median(np.diff(moments)))
     length = np.maximum(frames, typical) if len(frames) < 3 else np.array([*frames], dtype=float)
     length[[0, -1]] = max(typical, *frames[[0, -1]])
-    offset = np.where(moment == 0, length[0] - frames[0], 0)  # the first may have begun before the recording
+    offset = np.where(moment == 0, length[0] - frames[0], 0)  # the first interval may have begun before the recording
     note = (
-        f"up to {frames.max()} frames have the same time; they are spread evenly between it and the next: pass fps= if "
-        "the rate is another one"
+        f"up to {frames.max()} frames have the same time; they are spread evenly until the next time: pass fps= if the "
+        "frame rate is different"
     )
     return moments[moment] + gap * (inside + offset) / length[moment], note
 
@@ -111,7 +112,7 @@ def spread(
 def _frames_within(
     moment: np.ndarray, ids: Sequence[str | None] | None, poses: Sequence[np.ndarray] | np.ndarray
 ) -> np.ndarray | None:
-    """The frame of each row, counted anew or on from one time to the next."""
+    """The frame of each row, counted from 0 at each time or continuously; None if it cannot be determined."""
     if ids is not None and None not in ids:
         frame = np.zeros(len(moment), dtype=int)
         for at in range(int(moment.max()) + 1):

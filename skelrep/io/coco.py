@@ -1,7 +1,7 @@
-"""COCO keypoints: annotations with images, and lists of results, as AlphaPose, CVAT, Label Studio and PoseTrack write.
+"""COCO keypoints: annotations with images, and lists of results, as AlphaPose, CVAT, Label Studio and PoseTrack do.
 
-{"images", "annotations", "categories"}, or [{"image_id", "keypoints": [x, y, v, ...]}]. Images of several videos
-(`video_id`, or folders in `file_name`) become a clip each; the number of an image in its video is its time.
+{"images", "annotations", "categories"}, or [{"image_id", "keypoints": [x, y, v, ...]}]. The images of each
+video (`video_id`, or a folder in `file_name`) become a clip; the number of an image in its video is its time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FILE_KEYS = ("file_name", "filename", "name", "image_name", "path")
 
 
 class _Image(NamedTuple):
-    """One picture: the video it is of, and its frame number in it (None where nothing says it)."""
+    """One picture: its video, and its frame number in the video (None if unknown)."""
 
     video: str
     number: float | None
@@ -74,15 +74,16 @@ def _recording(
 
 
 def _check_series(numbers: list[float]) -> None:
-    """Refuses pictures whose numbers are no frames of a recording, as those of COCO's own pictures.
+    """Raises an error if the numbers of pictures are not frames of a recording, like those of COCO's own pictures.
 
-    Of a recording most neighbours are one step apart, even if people were found in part of the frames only.
+    In a recording, most neighbours are one step apart, even if people were found in only some of the frames.
     """
     gaps = np.diff(np.unique(np.array(numbers, dtype=float)))
     if len(gaps) >= 2 and np.median(gaps) > 100 and (gaps == gaps.min()).mean() < 0.2 and min(numbers) < 1e9:
         raise ValueError(
             f"its {len(numbers)} pictures are numbered {min(numbers):g} to {max(numbers):g} with gaps of about "
-            f"{np.median(gaps):g}, so that they are no frames of one recording; say which belong together by video_id"
+            f"{np.median(gaps):g}, so they are not frames of one recording; give the pictures of each recording a "
+            "video_id"
         )
 
 
@@ -93,7 +94,7 @@ def _has_images(entries: Any) -> bool:
 
 def _person(entry: Mapping[str, Any]) -> Person | None:
     about = {**(entry.get("attributes") or {}), **entry}  # CVAT keeps track_id among the attributes
-    track = tracker_id({key: value for key, value in about.items() if key != "id"})  # which numbers the annotations
+    track = tracker_id({key: value for key, value in about.items() if key != "id"})  # "id" numbers the annotations
     keypoints = entry["keypoints"]
     if isinstance(keypoints, list) and (not keypoints or not isinstance(keypoints[0], (list, Mapping))):
         return scored(keypoints, 3, track)
@@ -104,7 +105,7 @@ def _person(entry: Mapping[str, Any]) -> Person | None:
 def _images(
     ids: list[str], known: Mapping[str, Mapping[str, Any]], entries: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, _Image]:
-    """Video and frame number of each picture, by what it says about itself, by its name, or by its id."""
+    """The video and frame number of each picture, from its own entries, its file name, or its id."""
     about = {name: {**entries.get(name, {}), **known.get(name, {})} for name in ids}
     paths = [str(first_of(known.get(name, {}), _FILE_KEYS, name)) for name in ids]
     stated = [_video(about[name]) for name in ids]
@@ -124,7 +125,7 @@ def _images(
 
 
 def _video(about: Mapping[str, Any]) -> Any:
-    """What a picture says of its video, other than by the name of its file."""
+    """The video of a picture according to its own entries, without its file name."""
     return value_of({key: value for key, value in about.items() if rank(key, "image") is None}, "clip")
 
 

@@ -44,12 +44,12 @@ class Embeddings:
 
     @classmethod
     def of(cls, poses: Poses, rows: np.ndarray, model: str) -> Embeddings:
-        """The embeddings of clips that were just embedded."""
+        """From clips and their embeddings (N, D)."""
         return cls(rows, np.asarray(poses.ids), poses.labels, poses.info, model)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Embeddings]) -> Embeddings:
-        """One after the other, all of one model; columns that not all of them have are left out."""
+        """Concatenates embeddings of one model; columns that some of them lack are left out."""
         tables = [dict(part.columns()) for part in parts]
         shared = {key: np.concatenate([t[key] for t in tables]) for key in tables[0] if all(key in t for t in tables)}
         return cls._from(np.concatenate([part.rows for part in parts]), shared, parts[0].model)
@@ -61,12 +61,12 @@ class Embeddings:
 
     @classmethod
     def of_columns(cls, rows: np.ndarray, columns: dict[str, np.ndarray], model: str | None) -> Embeddings:
-        """Of rows and the columns of a table: `id`, `label` and `info_<column>`."""
+        """From rows and the columns of a table: `id`, `label` and `info_<column>`."""
         plural = {singular: key for key, singular in _PARQUET.items()}
         return cls._from(rows, {plural.get(name, name): column for name, column in columns.items()}, model)
 
     def columns(self) -> Iterator[tuple[str, np.ndarray]]:
-        """All but the rows, by the names in an `.npz`."""
+        """All columns except the rows, by their names in an `.npz`."""
         named = {"ids": self.ids, "labels": self.labels, **{f"info_{key}": self.info[key] for key in self.info}}
         return ((key, column) for key, column in named.items() if column is not None)
 
@@ -92,7 +92,7 @@ class Embeddings:
         return arrow.table(columns).replace_schema_metadata({"skelrep.model": self.model or ""})
 
     def about(self, row: int) -> dict[str, Any]:
-        """Its id (without ids its number) and, where known, its label and the seconds of its window."""
+        """The id of a row, or its number without ids, and, if known, its label and the times of its window."""
         known = {"id": self.ids, "label": self.labels}
         if {"source", "start", "end"} <= set(self.info):  # of `Poses.windows`
             known |= {"start": self.info["start"], "end": self.info["end"]}
@@ -100,19 +100,20 @@ class Embeddings:
         return {"id": int(row), **plain}
 
     def check_comparable(self, other: Embeddings) -> None:
-        """Refuses to compare embeddings of two models; a file without a model is accepted.
+        """Raises an error if two sets of embeddings are from different models; an unknown model is accepted.
 
         Raises:
             ValueError: if both are known and differ.
         """
         if None not in (self.model, other.model) and self.model != other.model:
             raise ValueError(
-                f"embeddings of {self.model} and of {other.model} cannot be compared; embed both alike (-m, --streams)"
+                f"embeddings of {self.model} and of {other.model} cannot be compared; embed both in the same way (-m, "
+                "--streams)"
             )
 
 
 def check_output(path: str) -> None:
-    """Says before the work what `save` would say after it.
+    """Raises the errors of `save` that concern the path, for callers who compute something long before saving.
 
     Raises:
         ValueError: for an unknown suffix, or a folder that does not exist.
@@ -127,10 +128,10 @@ def check_output(path: str) -> None:
 
 
 def save(embeddings: Embeddings, path: str | Path) -> None:
-    """Writes a file of one of `SUFFIXES`; one that exists is replaced when all is written."""
+    """Writes a file with one of `SUFFIXES`; an existing file is replaced only after everything has been written."""
     for key, column in embeddings.columns():
         if Path(path).suffix == ".npz" and column.dtype.hasobject:
-            raise ValueError(f"{key} holds Python objects; make them integers or strings to save them")
+            raise ValueError(f"{key} contains Python objects; make them integers or strings to save them")
     with replacing(path) as file:
         if Path(path).suffix == ".npy":
             np.save(file, embeddings.rows)
@@ -140,17 +141,17 @@ def save(embeddings: Embeddings, path: str | Path) -> None:
                 arrays["model"] = np.asarray(embeddings.model)
             np.savez(file, **arrays)  # type: ignore[arg-type]
         else:
-            # Embeddings seldom repeat.
+            # Embeddings rarely repeat, so a dictionary of values would only cost time.
             optional("pyarrow.parquet", "parquet").write_table(embeddings.to_arrow(), file, use_dictionary=False)
 
 
 def load(path: str | os.PathLike) -> Embeddings | None:
-    """The embeddings in a file; None if it is no file, or of another kind, such as poses.
+    """The embeddings in a file; None if it is not a file, or of another kind, such as poses.
 
-    The rows of an `.npy` (N, D) stay on the disk until they are asked for.
+    The rows of an `.npy` (N, D) stay on disk until they are used.
 
     Raises:
-        ValueError: if the file is damaged, or its columns are not one value a row.
+        ValueError: if the file is damaged, or a column does not have one value per row.
         ModuleNotFoundError: for .parquet without pyarrow.
     """
     path = Path(path)
@@ -172,12 +173,12 @@ def load(path: str | os.PathLike) -> Embeddings | None:
     if found.rows.ndim not in (2, 3) or found.rows.dtype.kind != "f":
         raise ValueError(f"{path} is damaged: its embeddings have shape {found.rows.shape} of {found.rows.dtype}")
     if wrong := [key for key, column in found.columns() if column.shape != found.rows.shape[:1]]:
-        raise ValueError(f"{path} is damaged: {wrong[0]} is not one value for each of its embeddings")
+        raise ValueError(f"{path} is damaged: {wrong[0]} does not have one value for each of its embeddings")
     return found
 
 
 _KEPT = ("embeddings", "model", "ids", "labels")
-_PARQUET = {"ids": "id", "labels": "label"}  # in the singular, as a column of a table is called
+_PARQUET = {"ids": "id", "labels": "label"}  # singular, as is usual for columns of tables
 
 
 def _read_parquet(path: Path) -> Embeddings | None:
@@ -198,14 +199,14 @@ def _read_parquet(path: Path) -> Embeddings | None:
         rows = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table["embedding"].chunks])
         columns = {name: values(table[name], name, path) for name in kept}
     except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError, UnicodeError) as fault:
-        # pyarrow's messages have several lines, and its OSError is of the content, not of the disk.
-        raise ValueError(f"{path} is damaged, or its column 'embedding' holds no lists ({one_line(fault)})") from fault
+        # pyarrow's messages have several lines, and its OSError is about the content, not the disk.
+        raise ValueError(f"{path} is damaged, or its column embedding contains no lists ({one_line(fault)})") from fault
     model = (schema.metadata or {}).get(b"skelrep.model", b"").decode() or None
     return Embeddings.of_columns(rows.reshape(len(table), lengths[0]), columns, model)
 
 
 def known_columns(names: Iterable[str]) -> list[str]:
-    """The columns of a table of embeddings that are read, without the rows."""
+    """The columns that are read from a table of embeddings, without the rows."""
     return [name for name in names if name in _PARQUET.values() or name.startswith("info_")]
 
 

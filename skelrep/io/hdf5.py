@@ -1,4 +1,4 @@
-"""HDF5 files of pose trackers: SLEAP's analysis files and DeepLabCut's `.h5`, by h5py."""
+"""HDF5 files of pose trackers: SLEAP's analysis files and DeepLabCut's `.h5`, read with h5py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from skelrep.skeletons import resolve
 
 
 def read_hdf5(path: Path, options: ReadOptions) -> Poses:
-    """Reads SLEAP's analysis `.h5` (`tracks`, `node_names`), or DeepLabCut's (`df_with_missing`) (the extra `hdf5`).
+    """Reads SLEAP's analysis `.h5` (`tracks`, `node_names`) or DeepLabCut's (`df_with_missing`), with the extra `hdf5`.
 
     Only lists of names are unpickled, with the allow-list that is used for `.pkl` files.
 
@@ -42,11 +42,11 @@ def read_hdf5(path: Path, options: ReadOptions) -> Poses:
                 names, persons, clip, scores = _deeplabcut(table)
             else:
                 raise ValueError(
-                    f"it holds {', '.join(list(file)[:8]) or 'nothing'}; expected the tracks and node_names of SLEAP's "
-                    "analysis files (File > Export Analysis HDF5), or the df_with_missing of DeepLabCut"
+                    f"it contains {', '.join(list(file)[:8]) or 'nothing'}; expected the tracks and node_names of "
+                    "SLEAP's analysis files (File > Export Analysis HDF5), or the df_with_missing of DeepLabCut"
                 )
     except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged or no HDF5 file of a pose tracker ({error})") from error
+        raise ValueError(f"{path} is damaged or not an HDF5 file of a pose tracker ({error})") from error
     clip = absent_as_nan(clip)
     scores = None if scores is None else [np.nan_to_num(scores)]
     skeleton = resolve(names if options.skeleton is None else options.skeleton, len(names))
@@ -57,7 +57,7 @@ READER = Reader("hdf5", (".h5", ".hdf5"), read_hdf5)
 
 
 def _sleap(file: Any) -> tuple[list[str], list[str | None], np.ndarray, np.ndarray | None]:
-    """Tracks (tracks, 2, nodes, frames), as SLEAP writes them for MATLAB: nodes, tracks, poses, scores."""
+    """Names of nodes and tracks, poses, and scores, from tracks (tracks, 2, nodes, frames) as SLEAP writes them."""
     names = [_text(name) for name in file["node_names"][()]]
     tracks = file["tracks"]
     if tracks.ndim != 4 or tracks.shape[1] not in (2, 3) or tracks.shape[2] != len(names):
@@ -67,7 +67,7 @@ def _sleap(file: Any) -> tuple[list[str], list[str | None], np.ndarray, np.ndarr
     scores = None
     if "point_scores" in file and file["point_scores"].shape == (len(clip), len(names), clip.shape[1]):
         scores = np.asarray(file["point_scores"], dtype=np.float32).swapaxes(1, 2)
-        # Joints that were placed or corrected by hand have no score.
+        # Joints that were annotated or corrected by hand have no score.
         scores = np.where(np.isnan(scores) & ~np.isnan(clip).any(axis=-1), np.float32(1), scores)
     seen = ~np.isnan(clip).all(axis=(1, 2, 3))
     seen[0] |= not seen.any()
@@ -91,20 +91,20 @@ def _deeplabcut(table: Any) -> tuple[list[str], list[str | None], np.ndarray, np
         levels = load_pickle_bytes(bytes(table.attrs[f"{name}_kind"]), f"the names of the columns in {table.name}")
         block = np.asarray(table[name], dtype=np.float32).reshape(len(table), -1)
         if not isinstance(levels, list) or len(levels) != block.shape[1]:
-            raise ValueError("its columns and their names do not fit each other")
+            raise ValueError("the numbers of its columns and of their names differ")
         blocks.append(block)
         labels += levels
     values = np.concatenate(blocks, axis=1)
     columns = {tuple(map(str, label[1:])): at for at, label in enumerate(labels) if isinstance(label, (tuple, list))}
     depth = {len(label) for label in columns}
     if len(depth) != 1 or not depth <= {2, 3}:
-        raise ValueError("its columns have other levels than scorer, (individual,) body part and axis")
+        raise ValueError("its columns have levels other than scorer, (individual,) body part and axis")
     columns = {("", *label) if len(label) == 2 else label: at for label, at in columns.items()}
     persons = list(dict.fromkeys(person for person, _, _ in columns))
     parts = _parts_of_all(columns, persons)
     axes = [axis for axis in ("x", "y", "z") if all((who, part, axis) in columns for who in persons for part in parts)]
     if len(axes) < 2 or not parts:
-        raise ValueError("its columns hold no x and y of body parts")
+        raise ValueError("its columns contain no x and y of body parts")
     index = np.array([[[columns[who, part, axis] for axis in axes] for part in parts] for who in persons])
     clip = values[:, index].swapaxes(0, 1)
     scored = all((who, part, "likelihood") in columns for who in persons for part in parts)
@@ -112,11 +112,11 @@ def _deeplabcut(table: Any) -> tuple[list[str], list[str | None], np.ndarray, np
     if scored:
         index = np.array([[columns[who, part, "likelihood"] for part in parts] for who in persons])
         scores = values[:, index].swapaxes(0, 1)
-    if np.issubdtype(table.dtype["index"], np.integer):  # frame numbers, of which some may have been left out
+    if np.issubdtype(table.dtype["index"], np.integer):  # frame numbers, some of which may be missing
         line = timeline(frames=np.asarray(table["index"]))
         if len(line.position) == len(clip[0]):
-            clip = line.place(clip[:, np.argsort(line.moment)], axis=1)
-            scores = None if scores is None else line.place(scores[:, np.argsort(line.moment)], axis=1)
+            clip = line.on_grid(clip[:, np.argsort(line.moment)], axis=1)
+            scores = None if scores is None else line.on_grid(scores[:, np.argsort(line.moment)], axis=1)
     return parts, [person or None for person in persons], clip, scores
 
 

@@ -44,7 +44,7 @@ def read_humanml3d(path: Path, options: ReadOptions) -> Poses:
         array = joints_of_features(array)
     if array.ndim != 3 or array.shape[1] not in _FPS or array.shape[2] != 3:
         raise ValueError(
-            f"an array of shape {array.shape} is none of HumanML3D or KIT-ML; expected (frames, 22 or 21, 3) or "
+            f"an array of shape {array.shape} is not from HumanML3D or KIT-ML; expected (frames, 22 or 21, 3) or "
             "(frames, 263 or 251)"
         )
     joints = array.shape[1]
@@ -78,7 +78,7 @@ def joints_of_features(features: np.ndarray) -> np.ndarray:
     """
     joints = _JOINTS[features.shape[1]]
     before = np.concatenate([np.zeros((1, 3)), features[:-1, :3]])
-    # Features hold half the angle, as the quaternion (cos, 0, sin, 0) of the root's rotation does.
+    # Features contain half the angle, like the quaternion (cos, 0, sin, 0) of the root's rotation.
     angle = -2 * np.cumsum(before[:, 0])
     cosine, sine = np.cos(angle), np.sin(angle)
 

@@ -1,6 +1,6 @@
-"""JSON of several clips: a list or a dict of them, and rows that name their video, subject or label.
+"""JSON with several clips: a list or a dict of clips, or rows that name their video, subject or label.
 
-Each part is then read by the family that recognises it, as if it were a file of its own.
+Each clip is then read by the family that recognises it, as if it were a separate file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CLIPS = (
     "dataset",
     "actions",
 )
-_DETECTED = ("person", "human", "people", "pedestrian", "body", "skeleton", "pose")  # classes of detectors, no actions
+_DETECTED = ("person", "human", "people", "pedestrian", "body", "skeleton", "pose")  # classes of detectors, not actions
 _ROLES = ("clip", "subject", "camera", "person", "frame", "time", "label")
 _PERSON = re.compile(r"(person|player|track|subject|human|body|actor|skeleton|id)[\W_]*\d{1,6}", re.IGNORECASE)
 _FEWEST_FRAMES = 3
@@ -39,8 +39,8 @@ class Part(NamedTuple):
     """One clip of a file.
 
     Attributes:
-        content: What a file of this clip alone would hold.
-        name: What the file calls it.
+        content: The content of a file with this clip alone.
+        name: Its name in the file.
         label: Its class, or None.
         info: Further columns.
     """
@@ -52,7 +52,7 @@ class Part(NamedTuple):
 
 
 def as_rows(content: Any) -> Any:
-    """The rows of a table, where a content holds its columns as pandas writes them; else the content itself."""
+    """The rows of a table if the content contains its columns, as pandas writes them; else the content itself."""
     if (rows := _rows_of_persons(content)) is not None:
         return rows
     if not isinstance(content, Mapping) or len(content) < 2:
@@ -97,7 +97,7 @@ def _rows_of_persons(content: Any) -> Any:
         frames = value_of({key: value for key, value in one.items() if rank(key, "people") is None}, "frames")
         if not isinstance(frames, list) or key_of(one, "frame", "time") not in (None, key_of(one, "frames")):
             return None
-        if depth(frames) == 1 and is_person(one) and len(points_in(one)) == len(frames):  # numbers beside an array
+        if depth(frames) == 1 and is_person(one) and len(points_in(one)) == len(frames):  # numbers only
             frames = [{"frame": at, "keypoints": pose} for at, pose in zip(frames, points_in(one))]
         named = [
             frame if isinstance(frame, Mapping) else {"keypoints": frame, "frame": i} for i, frame in enumerate(frames)
@@ -107,7 +107,7 @@ def _rows_of_persons(content: Any) -> Any:
 
 
 def _in_order(frames: Any) -> Any:
-    """The frames of a person as a list, each with its number, where they stand by their numbers."""
+    """The frames of a person as a list, each with its number, if they are a dict by frame number."""
     if not isinstance(frames, Mapping) or not all(str(key).isdecimal() for key in frames):
         return frames
     return [
@@ -117,7 +117,7 @@ def _in_order(frames: Any) -> Any:
 
 
 def clips_in(content: Any) -> list[Part] | None:
-    """The clips that a content lists one by one; None if it is one recording, or rows of which nothing tells clips."""
+    """The clips that the content lists; None if it is one recording, or rows that do not identify clips."""
     if isinstance(content, list):
         return [_part(entry, {}, str(i)) for i, entry in enumerate(content)] if _are_clips(content) else None
     if not isinstance(content, Mapping):
@@ -137,17 +137,17 @@ def clips_in(content: Any) -> list[Part] | None:
 
 
 def _labels_beside(about: Mapping[str, Any], count: int) -> list[Any]:
-    """The labels of clips in a list of their own, {"sequences": [...], "labels": [...]}; empty without one."""
+    """The labels of clips from a separate list, {"sequences": [...], "labels": [...]}; empty if there is none."""
     labels = value_of(about, "label")
     labels = about.get("y") if labels is None else labels
     return labels if isinstance(labels, list) and len(labels) == count else []
 
 
 def clips_of_rows(entries: Sequence[Any]) -> tuple[list[Part], list[str]] | None:
-    """The clips of rows, each with the poses of a frame, by their video, subject, camera and label.
+    """The clips in rows with the poses of one frame each, separated by video, subject, camera and label.
 
     Returns:
-        The clips, and what was decided, for warnings; None if they are one recording without a label.
+        The clips, and notes on what was decided, for warnings; None if the rows are one recording without a label.
     """
     rows = [entry for entry in entries if isinstance(entry, Mapping)]
     if len(rows) < len(entries) or len(rows) < 2:
@@ -186,7 +186,7 @@ def label_of(entry: Any) -> Any:
 
 
 def _is_of_detector(entry: Mapping[str, Any], key: str) -> bool:
-    """Whether a class is what a detector calls a person: {"name": "person", "class": 0}."""
+    """Whether a class is a detector's class for persons: {"name": "person", "class": 0}."""
     said = [str(entry.get(other)).lower() for other in (key, "name", "category", "class_name")]
     return any(name in _DETECTED for name in said)
 
@@ -211,7 +211,7 @@ def _in_frames(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     beside = {key: value for key, value in entry.items() if isinstance(value, list)}
     others = {key: value for key, value in entry.items() if key not in beside}
     if deep == 4 and _is_over_time([person[0] for person in points if person]) < _is_over_time(points[0]):
-        # Persons before frames.
+        # The axis of persons is before that of frames.
         beside = {key: _turned(value) for key, value in beside.items() if depth(value) > 2}
         points = _turned(points)
     rows = [{key: value[i] for key, value in beside.items() if len(value) == len(points)} for i in range(len(points))]
@@ -223,7 +223,7 @@ def _turned(value: list) -> list:
 
 
 def _with(about: Mapping[str, Any], content: Any) -> Any:
-    """A clip with what the file says of all of them, such as its rate and the names of joints."""
+    """A clip with what the file states for all its clips, such as the frame rate and the joint names."""
     if not about:
         return content
     content = content if isinstance(content, Mapping) else {"frames": content}
@@ -231,7 +231,7 @@ def _with(about: Mapping[str, Any], content: Any) -> Any:
 
 
 def _are_clips(entries: Sequence[Any]) -> bool:
-    """Whether entries are clips rather than frames or persons: each holds frames, or poses over time."""
+    """Whether entries are clips rather than frames or persons: each contains frames, or poses over time."""
     some = [entry for entry in entries if entry]
     return bool(some) and all(map(_is_clip, some[:3])) and all(map(_is_clip, some))
 

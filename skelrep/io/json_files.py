@@ -1,8 +1,8 @@
-"""Functions for the readers of JSON: loading, keys in many spellings, and files of one frame each.
+"""Functions for the readers of JSON: loading, keys with several spellings, and files with one frame each.
 
-A format is a `Family`: `recognises` looks at the structure of a file's content, `recordings` takes it apart, and
-`reader` makes the `Reader` of it. A family whose files hold one frame each (`frame_files=True`) reads the numbered
-files of a folder as one recording.
+A format is a `Family`: `recognises` checks the structure of a file's content, `recordings` extracts the recordings,
+and `reader` creates the `Reader`. If the files of a family contain one frame each (`frame_files=True`), the numbered
+files of a folder are read as one recording.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.timeline import as_seconds, frame_numbers
 from skelrep.poses import Poses
 
-# What ends the name of a file of one frame, after its number.
+# What may follow the frame number in the name of a file with one frame.
 FRAME_FILE = re.compile(r"_(keypoints|pose|skeleton|landmarks|results?)$")
 _DAMAGED = (KeyError, IndexError, TypeError, AttributeError)
 
 
 class Family(NamedTuple):
-    """One kind of JSON.
+    """One JSON format, or several similar ones.
 
     Attributes:
-        name: What `skelrep.read(format=...)` calls it.
+        name: The name for `skelrep.read(format=...)`.
         recognises: Whether a file's content is of this kind, by its structure.
-        recordings: The recordings in a content of this kind; raises ValueError where it is damaged.
-        frame_files: Whether a recording may be a folder of files of one frame each.
+        recordings: The recordings in content of this kind; raises ValueError if it is damaged.
+        frame_files: Whether a recording may be a folder of files with one frame each.
     """
 
     name: str
@@ -61,10 +61,10 @@ def reader(family: Family) -> Reader:
 
 
 def read_content(family: Family, path: Path, options: ReadOptions) -> Poses:
-    """Reads one file as a family's.
+    """Reads one file of a family.
 
     Raises:
-        ValueError: if it is no JSON, or damaged.
+        ValueError: if it is not JSON, or is damaged.
     """
     try:
         return poses_of(_recordings(family, path), f"{path}", path.stem, options)
@@ -73,10 +73,10 @@ def read_content(family: Family, path: Path, options: ReadOptions) -> Poses:
 
 
 def load(path: Path) -> Any:
-    """The content of a JSON file; that of the last file is kept, because several readers look at one file in turn.
+    """The content of a JSON file; the last content is kept, because several readers inspect the same file in turn.
 
     Raises:
-        ValueError: if it is no JSON.
+        ValueError: if it is not JSON.
     """
     about = path.stat()
     content = _loaded(path, about.st_mtime_ns, about.st_size)
@@ -86,17 +86,17 @@ def load(path: Path) -> Any:
 
 
 def forget() -> None:
-    """Lets go of the last file's content: a large one is not held after it was read."""
+    """Drops the last file's content, so that a large one does not stay in memory after it was read."""
     _loaded.cache_clear()
 
 
 @functools.lru_cache(maxsize=1)
 def _loaded(path: Path, changed: int, size: int) -> Any:
-    """The content, or the error, so that a large file that is no JSON is looked at once as well."""
+    """The content, or the error, so that a large file that is not JSON is also parsed only once."""
     try:
         return parsed(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        return ValueError(f"{path} is no JSON ({error})")
+        return ValueError(f"{path} is not JSON ({error})")
 
 
 def parsed(text: bytes) -> Any:
@@ -128,7 +128,7 @@ def as_list(value: Any, what: str) -> list:
 
 
 def first_of(entry: Any, keys: Iterable[str], default: Any = None) -> Any:
-    """The value of the first of several keys that a dict has with something else than None."""
+    """The value of the first of several keys for which a dict has a value other than None."""
     if not isinstance(entry, Mapping):
         return default
     return next((entry[key] for key in keys if entry.get(key) is not None), default)
@@ -148,7 +148,7 @@ def number_of(value: Any) -> float | None:
 
 
 def rate_of(content: Any) -> float | None:
-    """The frames per second that a file states, at its top or in a part about itself."""
+    """The frame rate that a file states at its top level or in its metadata."""
     for part in (content, value_of(content, "about")):
         stated = number_of(value_of(part, "rate"))
         if stated is not None and stated > 0:
@@ -157,7 +157,7 @@ def rate_of(content: Any) -> float | None:
 
 
 class When(NamedTuple):
-    """When the frames of a recording were, as `Recording` takes it."""
+    """The frame numbers and times of a recording, as in `Recording`."""
 
     numbers: list[float] | None
     times: list[float] | None
@@ -165,7 +165,7 @@ class When(NamedTuple):
 
 
 def when(frames: Sequence[Any]) -> When:
-    """Frame numbers and times of frames that are dicts, where every frame has them."""
+    """Frame numbers and times of frames that are dicts, if every frame has them."""
     numbers = [number_of(value_of(frame, "frame", "row")) for frame in frames]
     key = key_of(frames[0], "time") if frames else None
     times = [_time_of(first_of(frame, (key,))) for frame in frames] if key else []
@@ -186,12 +186,12 @@ def _time_of(value: Any) -> float | None:
 
 
 def natural(name: Any) -> list:
-    """A key that sorts 2 before 10 within names."""
+    """A sort key by which "frame 2" precedes "frame 10"."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d{1,18})", str(name))]
 
 
 def keyed_frames(content: Mapping[str, Any]) -> tuple[list[str], list[float] | None]:
-    """The keys of a dict of frames in order, and their numbers where keys are numbers or numbered names."""
+    """The keys of a dict of frames in order, and their numbers if the keys are numbers or numbered names."""
     keys = sorted(content, key=natural)
     plain = [number_of(key) for key in keys]
     if None not in plain:
@@ -216,7 +216,7 @@ def recordings_in(family: Family, content: Any, where: str) -> list[Recording]:
     """The recordings in a file's content: one clip, or several that it lists.
 
     Raises:
-        ValueError: if it is damaged; `where` is named.
+        ValueError: if it is damaged; the message names `where`.
     """
     try:
         content = as_rows(content)
@@ -234,9 +234,7 @@ def recordings_in(family: Family, content: Any, where: str) -> list[Recording]:
             for recording in family.recordings(clip.content)
         ]
     except _DAMAGED as error:
-        raise ValueError(
-            f"{where} is not as {family.name} files should be ({type(error).__name__}: {error})"
-        ) from error
+        raise ValueError(f"{where} is not a valid {family.name} file ({type(error).__name__}: {error})") from error
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 
@@ -250,11 +248,11 @@ def _unique(names: list[str]) -> list[str]:
     return names if len({*names}) == len(names) else [f"{name}/{i}" for i, name in enumerate(names)]
 
 
-# -- files of one frame each ----------------------------------------------------------------------------------------
+# -- files with one frame each ----------------------------------------------------------------------------------------
 
 
 def _groups(files: Sequence[Path]) -> Iterator[tuple[Path, str, list[tuple[int | None, Path]]]]:
-    """The files by folder and by the part of the name that is no frame number, in the order of the numbers."""
+    """The files by folder and by the part of the name without the frame number, in the order of the numbers."""
     folders: dict[Path, list[Path]] = {}
     for file in files:
         folders.setdefault(file.parent, []).append(file)
@@ -268,7 +266,7 @@ def _groups(files: Sequence[Path]) -> Iterator[tuple[Path, str, list[tuple[int |
 
 
 def _collect(family: Family, files: Sequence[Path]) -> list[Path]:
-    """The files of one frame each: OpenPose's by their name, others where a numbered series begins with one frame."""
+    """The files with one frame each: OpenPose's by their names, others if they are a numbered series of such files."""
     chosen = []
     for _, _, numbered in _groups([file for file in files if file.suffix.lower() == ".json"]):
         members = [file for _, file in numbered]
@@ -279,7 +277,7 @@ def _collect(family: Family, files: Sequence[Path]) -> list[Path]:
 
 
 def _in_series(numbered: Sequence[tuple[int | None, Path]]) -> bool:
-    """Whether numbers of files follow each other as those of frames do: mostly at one distance."""
+    """Whether file numbers follow each other like frame numbers: mostly with the same step."""
     numbers = [number for number, _ in numbered]
     if None in numbers or len(set(numbers)) < len(numbers):
         return False
@@ -288,17 +286,17 @@ def _in_series(numbered: Sequence[tuple[int | None, Path]]) -> bool:
 
 
 def _is_one_frame(family: Family, files: Sequence[Path]) -> bool:
-    """Whether the first, the middle and the last file hold one frame each, of the family or empty."""
+    """Whether the first, the middle and the last file each contain one frame of the family, or none."""
     few = [files[i] for i in sorted({0, len(files) // 2, len(files) - 1})]
     try:
         found = [_recordings(family, file) for file in few if _is_of(family, file) or not _is_empty(file)]
     except ValueError:
-        return _is_of(family, files[0])  # if damaged, it is read, and refused by name
+        return _is_of(family, files[0])  # a damaged file is read, so that the error names it
     return bool(found) and all(len(recordings) == 1 and len(recordings[0].frames) == 1 for recordings in found)
 
 
 def _is_empty(file: Path) -> bool:
-    """Whether a file says that nobody was seen."""
+    """Whether a file states that nobody was seen."""
     return load(file) in ([], {}, None)
 
 
@@ -330,7 +328,7 @@ def _read_group(
             parts.append((number, Recording([[]])))
             continue
         if not _is_of(family, file):
-            raise ValueError(f"{file} is not as the {family.name} files of one frame are that it lies among")
+            raise ValueError(f"{file} is not a {family.name} file with one frame, unlike the other files in its folder")
         recordings = _recordings(family, file)
         if len(recordings) > 1 or len(recordings[0].frames) > 1:
             stem = "/".join(part for part in (below, file.stem) if part != ".")
@@ -343,7 +341,7 @@ def _read_group(
 
 
 def _joined(parts: Sequence[tuple[int | None, Recording]]) -> Recording:
-    """One recording of files of one frame each; their numbers are the frames, unless each has a time of its own."""
+    """One recording from files with one frame each; the file numbers are the frames, unless each file has a time."""
     first = next((recording for _, recording in parts if recording.frames[0]), parts[0][1])
     numbers = [number for number, _ in parts if number is not None]
     times = [recording.times[0] for _, recording in parts if recording.times]

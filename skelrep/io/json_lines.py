@@ -1,11 +1,11 @@
-"""JSON lines (`.jsonl`): an object on each line for each clip, for other programs and languages.
+"""JSON lines (`.jsonl`): one JSON object per line and clip, for other programs and languages.
 
     {"id": "wave_01", "label": "wave", "fps": 30.0, "skeleton": "coco-17", "joints": ["nose", ...], "parents": [0, ...],
      "person_ids": [null], "zeros": "coordinates", "info": {"subject": 3}, "poses": [...], "scores": [...]}
 
-`poses` is persons x frames x joints x channels, `scores` persons x frames x joints; null is what was not seen. All but
-`poses` and `skeleton` or `joints` may be absent. Lines of other JSON, as frames or detections of a tracker, are read as
-a list of them.
+`poses` is persons x frames x joints x channels, `scores` persons x frames x joints; null means not seen. All keys
+except `poses` and `skeleton` or `joints` may be absent. Lines with other JSON, such as frames or detections of a
+tracker, are read like a list of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from skelrep.skeletons import Skeleton, resolve
 
 
 def write_json_lines(poses: Poses, path: Path) -> None:
-    """Writes all that is known of each clip as a line of JSON."""
+    """Writes everything that is known about each clip as one line of JSON."""
     if not len(poses):
         raise ValueError("there is no clip to write")
     with replacing(path) as temporary:
@@ -59,17 +59,17 @@ def _as_lists(array: np.ndarray) -> list:
 
 
 def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
-    """Reads what `write_json_lines` writes, clip by clip, or any other JSON that is cut into lines.
+    """Reads what `write_json_lines` writes, clip by clip, or any other JSON with one value per line.
 
     Args:
         path: The file.
-        options: `skeleton`: what the joints are, if a line does not say it or says it wrong.
+        options: `skeleton`: the joints, if a line does not state them or states them incorrectly.
 
     Yields:
         One clip each.
 
     Raises:
-        ValueError: for a line that is no such object; its number is given.
+        ValueError: for a line that is not such an object; the message gives its number.
     """
     if _are_rows(path):
         yield any_json.poses_in(parsed(path.read_bytes()), path, options)
@@ -82,7 +82,7 @@ def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
             try:
                 yield _from_object(json.loads(line), f"{path.stem}/{number - 1}", options)
             except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-                raise ValueError(f"{path}, line {number}: no clip as an object of JSON ({error})") from error
+                raise ValueError(f"{path}, line {number}: not a clip as a JSON object ({error})") from error
 
 
 def count(path: Path, options: ReadOptions) -> int | None:
@@ -94,7 +94,7 @@ def count(path: Path, options: ReadOptions) -> int | None:
 
 
 def _are_rows(path: Path) -> bool:
-    """Whether the first line is an object of JSON, but no clip as `write_json_lines` writes one."""
+    """Whether the first line is a JSON object, but not a clip in the form of `write_json_lines`."""
     with path.open(encoding="utf-8-sig") as file:
         first = next((line for line in file if line.strip()), "")
     try:

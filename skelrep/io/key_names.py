@@ -1,7 +1,7 @@
 """The names of columns and keys: one vocabulary for tables, Parquet, JSON, JSON lines and trackers.
 
 A name is compared without its case and separators: "frameNumber", "Frame_Number", "FRAME NUMBER" and "frame.number" are
-one. What a name means is a role: the frame, the time, the person, the video, the label ... of a row.
+the same. The meaning of a name is its role: the frame, the time, the person, the video, the label ... of a row.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 from skelrep.tracking import plain_id
 
-#: Role -> names, the surest first. Names that also mean something else stand last.
+#: Role -> names, the most reliable first. Names that can also mean something else come last.
 _NAMES = {
     "frame": "frame frame_id frame_no frame_nr frame_num frame_number frame_idx frame_index frame_count frame_counter "
     "frame_step frames frm fr frame_n no_frame num_frame number_frame idx_frame id_frame video_frame image_id img_id "
     "image_idx image_index image_no image_number img_idx img_no image_count picture_id time_step time_index time_idx "
     "step step_idx step_index step_no sample_no sample_number sample_index sample_idx f",
-    # These order rows, but are no sure sign of a frame: pandas writes them before the first column.
+    # These number rows, but not reliably frames: pandas writes them before the first column.
     "row": "index row_index row_id row_no row_number row",
     "image": "image image_name image_file image_filename image_path img img_name img_file img_path frame_name "
     "frame_file frame_path picture photo file_name filename file path",
@@ -49,14 +49,14 @@ _NAMES = {
     "keypoint_idx keypoint_type kpt kpt_id kpt_name kp kp_id kp_name kp_idx bodypart body_part bodyparts "
     "body_part_name body_joint marker marker_name marker_id node node_name node_id part part_name part_id point_name "
     "point_id point_index point bone bone_name bone_id segment segment_name",
-    "joint name": "name label type id index uid key",  # of an entry that is certainly a joint
+    "joint name": "name label type id index uid key",  # of an entry that is known to be a joint
     "group": "model type landmark_type trajectory_type group",
     "score": "score scores confidence confidences conf likelihood visibility visible vis prob probability certainty "
     "keypoint_score keypoint_scores keypoints_score keypoints_scores keypoint_confidence keypoint_conf keypoints_conf "
     "joint_score joint_scores joint_confidence joint_confidences point_scores kpt_score kpt_scores kpt_conf "
     "tracking_state tracking_status confidence_level c v",
     "rate": "fps frame_rate frames_per_second sampling_rate sample_rate sampling_frequency video_fps fps_video",
-    # What JSON has beside the columns of tables. Keypoints in space come first.
+    # Keys that occur only in JSON. 3-D keypoints come first.
     "points": "keypoints_3d pose_keypoints_3d pose_3d joints_3d kpts_3d skeleton_3d points_3d landmarks_3d keypoints "
     "keypoints_2d pose_keypoints_2d pose_keypoints pose_2d joints_2d kpts kpts_2d kps keypoint joint_positions joints "
     "joint_coordinates landmarks landmark skeleton pose points positions coordinates coords skeleton_2d points_2d "
@@ -68,12 +68,12 @@ _NAMES = {
     "names": "keypoint_id2name keypoint_names keypoints_names joint_names landmark_names keypoint_labels joint_labels "
     "body_parts bodyparts node_names marker_names joint_order joints_names names",
     "about": "metadata meta info meta_info video video_info header settings properties",
-    "place": "position positions coordinates coordinate coords coord location loc pos point xyz xy translation "
+    "position": "position positions coordinates coordinate coords coord location loc pos point xyz xy translation "
     "position_3d world",
 }
 _COMPACT = {role: {name.replace("_", ""): i for i, name in enumerate(names.split())} for role, names in _NAMES.items()}
 
-#: Seconds per unit, by the words at the end of a name. A tick is .NET's, as in Kinect's times: 100 ns.
+#: Seconds per unit, by the words at the end of a name. A tick is .NET's unit of 100 ns, as in Kinect's times.
 UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec", "msecs", "millis", "milli", "millisec", "millisecs", "millisecond"), 1e-3),
@@ -81,7 +81,7 @@ UNITS = {
     **dict.fromkeys(("ns", "nsec", "nsecs", "nanos", "nanosec", "nanosecs", "nanosecond"), 1e-9),
     **{"milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9, "100ns": 1e-7, "ticks": 1e-7, "tick": 1e-7},
 }
-#: Presentation times of video streams count 90000 to the second (MPEG), in some files other units.
+#: Presentation times of video streams are in units of 1/90000 s (MPEG), in some files in other units.
 PRESENTATION = 1 / 90_000
 _TIME_WORDS = {"time", "times", "timestamp", "timestamps", "stamp", "ts", "t", "clock", "elapsed", "epoch", "pts"}
 _TIME_WORDS |= {"datetime", "timecode"}
@@ -94,37 +94,37 @@ _GLUED = re.compile(rf"({'|'.join(sorted(_TIME_WORDS | {'datetime'}, key=len, re
 
 @functools.lru_cache(maxsize=65536)
 def compact(name: str) -> str:
-    """A name without its case and separators."""
+    """A name in lower case without separators."""
     return re.sub(r"[\W_]+", "", name).lower()
 
 
 @functools.lru_cache(maxsize=65536)
 def rank(name: str, role: str) -> int | None:
-    """How sure it is that a name has a role: 0 is the surest; None if it has another one."""
+    """How reliably a name has a role: 0 is the most reliable; None if it does not have this role."""
     if role == "time":
         return _time(name)[0]
     return _COMPACT[role].get(compact(name))
 
 
 def unit_of(name: str) -> float | None:
-    """Seconds per unit of a column or key by its name, as 1e-6 for "timestamp_usec"; None if it does not say."""
+    """Seconds per unit of a column or key, such as 1e-6 for "timestamp_usec"; None if the name does not state it."""
     return _time(name)[1]
 
 
 def of_role(names: Sequence[str], role: str) -> list[int]:
-    """Indices of the names that have a role, the surest first."""
+    """Indices of the names that have a role, the most reliable first."""
     ranked = sorted((found, i) for i, name in enumerate(names) if (found := rank(str(name), role)) is not None)
     return [i for _, i in ranked]
 
 
 def value_of(entry: Any, *roles: str) -> Any:
-    """The value of the surest key of a dict that has one of some roles, with something else than None; else None."""
+    """The value of the most reliable key with one of some roles and a value other than None in a dict; else None."""
     key = key_of(entry, *roles)
     return None if key is None else entry[key]
 
 
 def key_of(entry: Any, *roles: str) -> Any:
-    """The surest key of a dict that has one of some roles, and something else than None; else None."""
+    """The most reliable key with one of some roles and a value other than None in a dict; else None."""
     if not isinstance(entry, Mapping):
         return None
     for role in roles:
@@ -139,10 +139,10 @@ def key_of(entry: Any, *roles: str) -> Any:
 
 
 def tracker_id(entry: Mapping[str, Any]) -> str | None:
-    """The id that an entry for one person in one frame gives it, under the surest key that has one; None without.
+    """The person id in an entry for one person in one frame, from the most reliable key; None if there is none.
 
-    What may be the id of an annotation or a box comes last: where it numbers detections instead of persons,
-    `skelrep.tracking.identify` finds that each occurs in one frame only.
+    Keys that may be the id of an annotation or a box come last: if they number detections instead of persons,
+    `skelrep.tracking.identify` notices that each id occurs in only one frame.
     """
     keys = list(entry)
     found = [keys[i] for role in ("person", "subject", "number", "box") for i in of_role(keys, role)]
@@ -151,7 +151,7 @@ def tracker_id(entry: Mapping[str, Any]) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def _time(name: str) -> tuple[int | None, float | None]:
-    """How sure it is that a name is that of a time, and seconds per unit if it says that."""
+    """How reliably a name denotes a time, and seconds per unit if the name states them."""
     words = _words(name)
     unit = None
     if len(words) > 1 and words[-1] in UNITS or words and len(words[-1]) > 1 and words[-1] in UNITS:

@@ -1,4 +1,4 @@
-"""The keypoints of a person as JSON spells them: flat, joint by joint, axis by axis, by name, with scores anywhere."""
+"""The keypoints of one person in JSON of any structure: flat, per joint, per axis or by name, with scores anywhere."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from skelrep.io.key_names import compact, key_of, of_role, tracker_id, value_of
 from skelrep.io.people import Person, numbers_as_array
 from skelrep.skeletons import is_joint
 
-_FEWEST = 3  # joints that stand by name among the other keys of a row
+_FEWEST = 3  # joints that are named among the other keys of a row
 # Kinect's states of a joint.
 _STATES = {"tracked": 1.0, "inferred": 0.5, "nottracked": 0.0}
 _NO_POINT = (None, [], {})
 
 
 class Named(NamedTuple):
-    """A person, and the names of its joints where they are given."""
+    """A person, and the names of its joints if they are given."""
 
     person: Person
     names: list[str] | None
@@ -32,31 +32,31 @@ class _Joint(NamedTuple):
 
 
 def is_person(entry: Any) -> bool:
-    """Whether a dict holds keypoints."""
+    """Whether a dict contains keypoints."""
     return isinstance(entry, Mapping) and (_points_key(entry) is not None or bool(_joints_beside(entry)))
 
 
 def points_in(entry: Mapping[str, Any]) -> Any:
-    """What stands under the surest key of a dict that holds keypoints; None without one."""
+    """The value of the most reliable key for keypoints in a dict; None if there is none."""
     key = _points_key(entry)
     return None if key is None else entry[key]
 
 
 def _points_key(entry: Mapping[str, Any]) -> Any:
-    """The key of the keypoints; an empty list beside a full one ("pose_keypoints_3d": []) is passed over."""
+    """The key of the keypoints; an empty list ("pose_keypoints_3d": []) is skipped if another key has keypoints."""
     keys = list(entry)
     found = [keys[i] for i in of_role(keys, "points") if _is_points(entry[keys[i]])]
     return next((key for key in found if len(entry[key])), found[0] if found else None)
 
 
 def _joints_beside(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Joints that stand by name in a row, beside its frame and person: {"frame": 0, "nose": [x, y], ...}."""
+    """Joints that are keys of a row, next to its frame and person: {"frame": 0, "nose": [x, y], ...}."""
     found = {key: value for key, value in entry.items() if _is_joint(value) and is_joint(str(key))}
     return found if len(found) >= _FEWEST else {}
 
 
 def _is_points(value: Any) -> bool:
-    """Whether a value is a person's keypoints by its structure, rather than a list of persons."""
+    """Whether the structure of a value is that of one person's keypoints, rather than a list of persons."""
     if isinstance(value, Mapping):
         if isinstance(_axis(value, "x"), list):
             return True
@@ -70,13 +70,13 @@ def _is_points(value: Any) -> bool:
 
 
 def _is_joint(value: Any) -> bool:
-    """Whether a value is one joint: numbers, or a dict of axes, perhaps one level down."""
+    """Whether a value is one joint: numbers, or a dict of axes, possibly nested one level deeper."""
     if isinstance(value, list):
         return len(value) in (2, 3, 4) and all(isinstance(n, (int, float)) or n is None for n in value)
     if not isinstance(value, Mapping):
         return False
     if not {"x", "y"} <= {compact(str(key)) for key in value}:
-        value = value_of(value, "place")
+        value = value_of(value, "position")
         return isinstance(value, (list, Mapping)) and _is_joint(value)
     return not isinstance(_axis(value, "x"), (list, Mapping))
 
@@ -86,10 +86,10 @@ def person_of(entry: Any, track: Any = None) -> Named | None:
 
     Args:
         entry: The dict or list.
-        track: The tracker's id, where it stands beside the keypoints; by default that of the dict.
+        track: The tracker's id, if it is separate from the keypoints; by default the id in the dict.
 
     Raises:
-        ValueError: if the keypoints are no numbers.
+        ValueError: if the keypoints are not numbers.
     """
     values, scores = entry, None
     if is_person(entry):
@@ -153,7 +153,7 @@ def people_of(entry: Mapping[str, Any]) -> list[Named] | None:
 
 
 def depth(value: Any) -> int:
-    """How deep lists are nested, by their first entries."""
+    """The nesting depth of lists, judged by their first entries."""
     deep = 0
     while isinstance(value, list):
         deep += 1
@@ -162,15 +162,15 @@ def depth(value: Any) -> int:
 
 
 def _numbers_persons(key: str) -> bool:
-    """Whether a key is that of ids, one for each person: "track_ids", "ids", "track_id"."""
+    """Whether a key contains one id per person: "track_ids", "ids", "track_id"."""
     return bool(of_role([key, key.removesuffix("s")], "person") or of_role([key, key.removesuffix("s")], "number"))
 
 
 def _checked(track: Any, points: np.ndarray, scores: Any, names: list[str] | None) -> Named:
-    if points.ndim == 3 and len(points) == 1:  # the one person of a list of persons
+    if points.ndim == 3 and len(points) == 1:  # a list with one person
         points = points[0]
     if points.ndim != 2 or points.shape[1] < 2:
-        raise ValueError(f"keypoints have the shape {points.shape}; expected (joints, 2 or 3), with a score or without")
+        raise ValueError(f"keypoints have the shape {points.shape}; expected (joints, 2 or 3), optionally with a score")
     if points.shape[1] > 3:  # x, y, z, score and perhaps more (MediaPipe's presence)
         points, scores = points[:, :3], points[:, 3] if scores is None else scores
     if scores is not None:
@@ -183,7 +183,7 @@ def _checked(track: Any, points: np.ndarray, scores: Any, names: list[str] | Non
 
 
 def _width(count: int, scores: Any) -> int:
-    """Numbers per joint of a flat list: as many as with the scores beside it, else x, y, score."""
+    """Numbers per joint of a flat list: by the number of separate scores, or else 3 (x, y, score) or 2."""
     if isinstance(scores, list) and scores and count % len(scores) == 0:
         return count // len(scores)
     if count % 3 == 0:
@@ -194,7 +194,7 @@ def _width(count: int, scores: Any) -> int:
 
 
 def _names(points: Sequence[Any]) -> list[str] | None:
-    """What the joints of a list are called, if each says it: {"name": "nose"}, {"jointType": 3}, {"type": "Head"}."""
+    """The names of joints in a list, if each joint has one: {"name": "nose"}, {"jointType": 3}, {"type": "Head"}."""
     found = [value_of(point, "joint", "joint name") for point in points]
     plain = all(isinstance(name, (str, int)) and not isinstance(name, bool) for name in found)
     return [str(name) for name in found] if plain and len({*found}) == len(found) else None
@@ -215,19 +215,19 @@ def _axis(point: Mapping[str, Any], axis: str) -> Any:
 
 
 def _joint(value: Any) -> _Joint:
-    """The coordinates and the score of one joint, which may have them one level down, as PoseNet's "position"."""
+    """The coordinates and the score of one joint; they may be nested one level deeper, as in PoseNet's "position"."""
     if value in _NO_POINT:
         return _Joint([], None)
     if isinstance(value, list):
         return _Joint(value[:3], value[3] if len(value) > 3 else None)
     inner, score = value, value_of(value, "score")
     while isinstance(inner, Mapping) and not {"x", "y"} <= {compact(str(key)) for key in inner}:
-        inner = value_of(inner, "place")
+        inner = value_of(inner, "position")
     if isinstance(inner, Mapping):
         inner = [_axis(inner, axis) for axis in "xyz"]
         inner = inner if inner[2] is not None else inner[:2]
     if not isinstance(inner, list):
-        raise ValueError(f"a joint is {str(value)[:60]}; expected x and y, with z or without")
+        raise ValueError(f"a joint is {str(value)[:60]}; expected x and y, optionally z")
     if isinstance(score, str):
         score = _STATES.get(compact(score), score)
     elif score is not None and compact(str(key_of(value, "score"))).startswith("tracking"):

@@ -1,4 +1,4 @@
-"""Forward kinematics: joint positions of rotations and offsets relative to the parents."""
+"""Forward kinematics: joint positions from rotations and offsets relative to the parents."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import numpy as np
 
 
 def rotation(axes: list[str] | str, degrees: np.ndarray) -> np.ndarray:
-    """The product, from left to right, of turns about axes: (T, 3, 3) of degrees (T, len(axes))."""
+    """The product, from left to right, of rotations about axes: (T, 3, 3) from degrees (T, len(axes))."""
     total = np.tile(np.eye(3), (len(degrees), 1, 1))
     for axis, angle in zip(axes, np.deg2rad(degrees).T):
         i = "xyz".index(axis)
         j, k = (i + 1) % 3, (i + 2) % 3
-        turn = np.zeros_like(total)
-        turn[:, i, i] = 1
-        turn[:, j, j] = turn[:, k, k] = np.cos(angle)
-        turn[:, k, j] = np.sin(angle)
-        turn[:, j, k] = -np.sin(angle)
-        total = total @ turn
+        single = np.zeros_like(total)
+        single[:, i, i] = 1
+        single[:, j, j] = single[:, k, k] = np.cos(angle)
+        single[:, k, j] = np.sin(angle)
+        single[:, j, k] = -np.sin(angle)
+        total = total @ single
     return total
 
 
-def positions(parents: list[int], places: np.ndarray, turns: np.ndarray) -> np.ndarray:
-    """Forward kinematics: positions (T, V, 3) of places (T, V, 3) and turns (T, V, 3, 3) relative to the parents."""
-    points, turns = places.copy(), turns.copy()
+def positions(parents: list[int], offsets: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+    """Joint positions (T, V, 3) from offsets (T, V, 3) and rotations (T, V, 3, 3) relative to the parents."""
+    points, rotations = offsets.copy(), rotations.copy()
     for joint, parent in enumerate(parents):
         if parent >= 0:
-            points[:, joint] = points[:, parent] + (turns[:, parent] @ places[:, joint, :, None])[..., 0]
-            turns[:, joint] = turns[:, parent] @ turns[:, joint]
+            points[:, joint] = points[:, parent] + (rotations[:, parent] @ offsets[:, joint, :, None])[..., 0]
+            rotations[:, joint] = rotations[:, parent] @ rotations[:, joint]
     return points

@@ -1,4 +1,4 @@
-"""Labels and other columns of clips that are not in their files but in names of folders or in a table."""
+"""Labels and other columns that are not in the files of the clips, but in folder names or in a table."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from skelrep.messages import nearest, warn
 from skelrep.poses import Poses
 from skelrep.poses.joining import Join
 
-#: Names of folders that hold a split of a data set, not a class.
+#: Names of folders that contain a split of a data set, not a class.
 SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "val": "val", "valid": "val"}
 SPLITS |= {"validation": "val", "eval": "test"}
 _TABLES = (".csv", ".tsv", ".txt")
 _DELIMITERS = ",;\t|"
-# Names and roles of the columns that may name a clip, and roles of those that may hold a value (see
+# Names and roles of the columns that may name a clip, and roles of those that may contain a value (see
 # `skelrep.io.key_names`).
 _ID_NAMES = ("id", "clip", "name", "file", "filename", "path", "video", "sample")
 _IDS = ("clip", "image", "number")
@@ -106,7 +106,7 @@ def _folder(file: str, level: int) -> str:
 
 
 def _level(found: Sources, asked: int | None, what: str) -> int:
-    """Which of the folders above a file holds the value: 0 is the first below the root, -1 the one with the file."""
+    """The level of the folders that name the value: 0 is the first below the root, -1 the last."""
     parents = [PurePosixPath(file.relative_to(found.root).as_posix()).parts[:-1] for file in found.files]
     if asked is not None:
         return asked - 1 if asked > 0 else asked
@@ -118,17 +118,17 @@ def _level(found: Sources, asked: int | None, what: str) -> int:
         useful = [i for i in range(deepest) if not {n.lower() for n in levels[i]} <= SPLITS.keys()][-1:]
     if not useful:
         raise ValueError(
-            f"{found.said} holds no folders whose names could be {what}s; expected for example wave/a.json and "
+            f"{found.said} contains no folders whose names could be {what}s; expected, for example, wave/a.json and "
             "jump/b.json below it"
         )
     if len(useful) > 1:
         shown = "; ".join(f"folder:{i + 1} for {_some(levels[i])}" for i in useful)
-        warn(f"the {what}s are taken from the first folders below {found.said} ({shown} would choose)")
+        warn(f"the {what}s are taken from the first folders below {found.said} (to choose, pass {shown})")
     return useful[0]
 
 
 def _table_and_column(said: str) -> tuple[Path, str | None] | None:
-    """A table's path and a column in it, of "labels.csv" or "labels.csv:action"; None if it is no table's path."""
+    """The path and the column in "labels.csv" or "labels.csv:action"; None if it is not the path of a table."""
     for path, column in ((said, None), tuple(said.rpartition(":")[::2])):
         if Path(str(path)).suffix.lower() in _TABLES:
             return Path(str(path)).expanduser(), column
@@ -160,7 +160,7 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
     if at is None:
         if len(header) != 2:
             raise ValueError(
-                f"{path} has the columns {columns}, none of which is called {what}; name one as {path.name}:COLUMN"
+                f"{path} has the columns {columns}, none of which is named {what}; choose one with {path.name}:COLUMN"
             )
         at = 1 - (ids or 0)
     ids = (1 if at == 0 else 0) if ids is None else ids
@@ -168,7 +168,7 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
     if short := next(
         (i for i, row in enumerate(body, start=len(rows) - len(body) + 1) if len(row) <= max(ids, at)), None
     ):
-        raise ValueError(f"{path}, line {short}: it has too few cells; expected {columns}")
+        raise ValueError(f"{path}, line {short}: too few cells; expected {columns}")
     folder = next((i for i, name in enumerate(rows[0]) if compact(name) in _FOLDERS and i not in (ids, at)), None)
     if folder is not None and body is not rows and not any("/" in row[ids] for row in body):
         body = [[*row[:ids], f"{row[folder]}/{row[ids]}", *row[ids + 1 :]] for row in body]
@@ -181,7 +181,7 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
 
 
 def _column_of_ids(rows: Sequence[Sequence[str]], stems: set[str], value: int | None) -> int | None:
-    """The column that names a clip or file: of those called so, the one that names most of the files that are read."""
+    """The column that names clips or files: among those with such names, the one that matches most of the files."""
     plain = [compact(name) for name in rows[0]]
     found = [plain.index(name) for name in _ID_NAMES if name in plain]
     found += [at for role in _IDS for at in of_role(rows[0], role)]

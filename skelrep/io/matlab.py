@@ -27,14 +27,14 @@ def read_mat_array(path: Path, name: str | None = None) -> np.ndarray:
     """The array with a given name, or the only array of numbers with three axes or more.
 
     Raises:
-        ValueError: if the file is of another version or damaged, or has no numeric array of that name, or none or
-            several to choose from (the arrays that it has are listed).
+        ValueError: if the file is of another version or damaged, or does not have exactly one suitable array (the
+            message lists its arrays).
     """
     data = path.read_bytes()
     names, several = [], []
     try:
         if len(data) < _HEADER or data[126:128] not in (b"IM", b"MI"):
-            raise ValueError("it does not begin as one of version 5 to 7; save it with -v7")
+            raise ValueError("it does not begin like a file of version 5 to 7; save it with -v7")
         order = "<" if data[126:128] == b"IM" else ">"
         at = _HEADER
         while at < len(data):
@@ -50,11 +50,11 @@ def read_mat_array(path: Path, name: str | None = None) -> np.ndarray:
             if array is not None and array.ndim > 2:
                 several.append(array)
     except (ValueError, struct.error, zlib.error, IndexError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged or no .mat file of numbers ({error})") from error
+        raise ValueError(f"{path} is damaged or not a .mat file of numbers ({error})") from error
     if len(several) == 1:
         return several[0]
     expected = f"the array {name}" if name is not None else "one array of numbers with three axes or more"
-    raise ValueError(f"{path} holds {', '.join(names) or 'nothing'}; expected {expected}")
+    raise ValueError(f"{path} contains {', '.join(names) or 'nothing'}; expected {expected}")
 
 
 def _inflated(raw: bytes) -> bytes:
@@ -77,12 +77,12 @@ def _element(data: bytes, at: int, order: str) -> tuple[int, bytes, int]:
         raw, after = data[at + 8 : at + 8 + size], at + 8 + size
         after += 0 if kind == _COMPRESSED else -size % 8
     if len(raw) != size:
-        raise ValueError(f"it states {size} bytes where {len(raw)} are left")
+        raise ValueError(f"it states {size} bytes, but {len(raw)} are left")
     return kind, raw, after
 
 
 def _matrix(data: bytes, order: str, wanted: str | None) -> tuple[str, np.ndarray | None]:
-    """The name of an array, and the array where it is wanted; where none is, if it is one of numbers."""
+    """The name of an array, and the array if it is the wanted one, or if none is wanted and it is numeric."""
     _, flags, at = _element(data, 0, order)
     _, sizes, at = _element(data, at, order)
     _, name, at = _element(data, at, order)
@@ -94,12 +94,12 @@ def _matrix(data: bytes, order: str, wanted: str | None) -> tuple[str, np.ndarra
     if about & 0xFF not in _NUMERIC_CLASSES or about & 0x0800 or min(shape, default=-1) < 0:
         if wanted is None:
             return called, None
-        raise ValueError(f"{wanted} is no array of real numbers")
+        raise ValueError(f"{wanted} is not an array of real numbers")
     bounded(*shape)
     kind, raw, _ = _element(data, at, order)
     if kind not in _NUMBERS:
-        raise ValueError(f"{called} holds numbers of the unknown type {kind}")
+        raise ValueError(f"{called} contains numbers of the unknown type {kind}")
     values = np.frombuffer(raw, order + _NUMBERS[kind])
     if len(values) != math.prod(shape):
-        raise ValueError(f"{called} holds {len(values)} numbers, expected {' x '.join(map(str, shape))}")
+        raise ValueError(f"{called} contains {len(values)} numbers, expected {' x '.join(map(str, shape))}")
     return called, values.reshape(shape, order="F")

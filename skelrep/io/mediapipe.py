@@ -1,8 +1,8 @@
 """MediaPipe Pose: its landmarks as JSON, and its results in memory.
 
-A frame is a list of 33 landmarks {"x", "y", "z", "visibility"} or [x, y, z, visibility], the persons' lists of them,
-or a dict {"pose_world_landmarks": ..., "pose_landmarks": ...} in the spellings of its interfaces. Frames stand in a
-list, in {"frames": [...]}, or by their numbers.
+A frame is a list of 33 landmarks {"x", "y", "z", "visibility"} or [x, y, z, visibility], a list with one such list per
+person, or a dict {"pose_world_landmarks": ..., "pose_landmarks": ...} with the names of any of MediaPipe's interfaces.
+Frames are in a list, in {"frames": [...]}, or in a dict by their numbers.
 """
 
 from __future__ import annotations
@@ -34,30 +34,32 @@ _PICTURE = (
     "normalized_landmarks",
 )
 _FRAMES = ("frames", "results", "data", "landmarks", "pose_landmarks", "pose_world_landmarks", "poses")
-_OTHERS_TOO = ("pose", "world", "landmark")  # keys that other programs have as well
+_OTHERS_TOO = ("pose", "world", "landmark")  # keys that other programs also use
 _VISIBILITY = ("visibility", "score", "confidence", "v")
 _JOINTS = len(SKELETONS["mediapipe-33"])
 _HIPS = (23, 24)
 UPRIGHT = np.array([1, -1, -1], dtype=np.float32)  # turns world landmarks, whose y points down and z away, to y up
-_MOST_PERSONS = 4  # whose landmarks a single frame lists; a longer list is one of frames
+_MOST_PERSONS = 4  # in a frame; a longer list is a list of frames
 
 
 def from_mediapipe(results: Any, *, fps: float | None = None, scale: Sequence[float] | None = None) -> Poses:
     """Poses from MediaPipe's pose landmarks in memory: one clip of all frames.
 
-    World landmarks differ from landmarks in the picture by their origin, which is between the hips.
+    World landmarks are recognised by their origin, which is between the hips. The origin of image landmarks is a corner
+    of the picture.
 
     Args:
-        results: For each frame a result of MediaPipe's Pose or PoseLandmarker (world landmarks are taken where there
-            are any), a list of landmarks, or a dict of either; or an array (T, 33, 3), (T, 33, 4) or (T, 33, 5) of
-            x, y, z, visibility, presence. None is a frame in which nobody was seen.
+        results: For each frame a result of MediaPipe's Pose or PoseLandmarker (world landmarks are preferred), a list
+            of landmarks, or a dict of either; or an array (T, 33, 3), (T, 33, 4) or (T, 33, 5) of x, y, z, visibility,
+            presence. None means that nobody was seen in the frame.
         fps: Frames per second.
-        scale: Factors of x, y and z for landmarks in the picture, which are fractions of its width and height, so that
-            poses are stretched without it: (width, height, 0) to discard the depth, which is rough there.
+        scale: Factors of x, y and z for image landmarks. These are fractions of the picture's width and height, so
+            poses are distorted without it. Pass (width, height, 0): the 0 discards the depth, which is inaccurate in
+            image landmarks.
 
     Returns:
-        A clip (M, T, 33, 3): world landmarks in metres with y up, landmarks in the picture times `scale` with y down;
-        visibility as scores.
+        A clip (M, T, 33, 3): world landmarks in metres with y up, image landmarks multiplied by `scale` with y down;
+        the visibility as scores.
 
     Raises:
         ValueError: if nobody is seen in any frame, or a person does not have 33 landmarks.
@@ -79,7 +81,7 @@ def from_mediapipe(results: Any, *, fps: float | None = None, scale: Sequence[fl
 
 
 def recognises(content: Any) -> bool:
-    """Whether the first frame that holds anything has 33 landmarks, or a key of landmarks."""
+    """Whether the first frame that is not empty has 33 landmarks, or a key of landmarks."""
     frames, _ = _frames(content)
     first = next((frame for frame in frames if frame), None)
     if isinstance(first, Mapping):
@@ -96,9 +98,9 @@ def recordings(content: Any) -> list[Recording]:
 
 
 def _world_upright(people: list[list[Person]]) -> list[list[Person]] | None:
-    """World landmarks with y up; None for landmarks in the picture.
+    """World landmarks with y up; None for image landmarks.
 
-    The origin of world landmarks is between the hips; that of landmarks in the picture is its corner.
+    The origin of world landmarks is between the hips; that of image landmarks is a corner of the picture.
     """
     for person in (person for frame in people for person in frame):
         if person.points.shape != (_JOINTS, 3):
@@ -124,14 +126,14 @@ def _is_body(value: Any) -> bool:
 
 
 def _is_people(value: Any) -> bool:
-    """Whether a value is the landmarks of a person, of several, or wraps them once more."""
+    """Whether a value is the landmarks of one person or of several, possibly nested once more."""
     if isinstance(value, Mapping) and "landmark" in value:
         value = value["landmark"]
     return _is_body(value) or (isinstance(value, list) and len(value) > 0 and _is_body(value[0]))
 
 
 def _is_flat(value: Any) -> bool:
-    """Whether a value is one person's landmarks in one row: 3 to 5 numbers for each."""
+    """Whether a value is one person's landmarks in a flat list: 3 to 5 numbers for each."""
     return isinstance(value, list) and len(value) in (99, 132, 165) and isinstance(value[0], (int, float))
 
 
@@ -165,7 +167,7 @@ def people_in(frame: Any) -> list[Person]:
     if keyed or any(hasattr(frame, name) for name in (*_WORLD, *_PICTURE)):
         values = [value for name in (*_WORLD, *_PICTURE) if (value := _field(frame, name)) is not None]
         found = next((value for value in values if hasattr(value, "landmark") or len(value)), None)
-    found = _field(found, "landmark", found)  # the older interface wraps them once more
+    found = _field(found, "landmark", found)  # the older interface nests them once more
     if found is None or not len(found):
         return []
     if isinstance(found, Mapping):  # by name

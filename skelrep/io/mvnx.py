@@ -13,8 +13,8 @@ from skelrep.memory_budget import bounded
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, custom, resolve
 
-# The segments of the MVN body model: the joint at the origin of each, and its parent segment. A segment
-# at its joint: "RightUpperArm" at the shoulder, "RightShoulder" at the collar bone's inner end.
+# The segments of the MVN body model, each with the joint at its origin: "RightUpperArm" begins at the shoulder,
+# "RightShoulder" at the inner end of the collar bone.
 _TRUNK = {"Pelvis": "pelvis", "L5": "spine", "L3": "l3", "T12": "t12", "T8": "chest", "Neck": "neck", "Head": "head"}
 _ARM = {"Shoulder": "collar", "UpperArm": "shoulder", "ForeArm": "elbow", "Hand": "wrist"}
 _LEG = {"UpperLeg": "hip", "LowerLeg": "knee", "Foot": "ankle", "Toe": "toe"}
@@ -65,13 +65,13 @@ def read_mvnx(path: Path, options: ReadOptions) -> Poses:
                 subjects.append((about, segments, rows, numbers))
                 element.clear()
     except (ElementTree.ParseError, LookupError) as error:
-        raise ValueError(f"{path} is damaged or no MVNX file ({error})") from None
+        raise ValueError(f"{path} is damaged or not an MVNX file ({error})") from None
     subjects = [subject for subject in subjects if subject[2]]
     if not subjects:
-        raise ValueError(f"{path} holds no subject with frames of type 'normal'")
+        raise ValueError(f"{path} contains no subject with frames of type 'normal'")
     about, segments = subjects[0][0], subjects[0][1]
     if any(other != segments for _, other, _, _ in subjects):
-        raise ValueError(f"{path} holds subjects of different segments; export one file for each")
+        raise ValueError(f"{path} contains subjects with different segments; export one file per subject")
     frames = [number for _, _, _, numbers in subjects for number in numbers]
     line = timeline(frames=frames, fps=_rate(about))
     person = np.repeat(np.arange(len(subjects)), [len(rows) for _, _, rows, _ in subjects])
@@ -79,7 +79,7 @@ def read_mvnx(path: Path, options: ReadOptions) -> Poses:
     clip = np.full((len(subjects), len(line.position), len(segments), 3), np.nan, dtype=np.float32)
     clip[person, line.moment] = np.concatenate([rows for _, _, rows, _ in subjects])
     skeleton = _skeleton(segments) if options.skeleton is None else resolve(options.skeleton, len(segments))
-    return Poses([line.place(clip, axis=1)], skeleton, [path.stem], fps=line.fps)
+    return Poses([line.on_grid(clip, axis=1)], skeleton, [path.stem], fps=line.fps)
 
 
 READER = Reader("mvnx", (".mvnx",), read_mvnx)
@@ -90,7 +90,7 @@ def _positions(frame: ElementTree.Element, segments: int) -> np.ndarray:
     values = (text or "").split()
     if len(values) != 3 * segments or not segments:
         raise ValueError(
-            f"frame {frame.get('index', '?')} holds {len(values)} numbers of position where {segments} segments need "
+            f"frame {frame.get('index', '?')} contains {len(values)} position values, but {segments} segments need "
             f"{3 * segments}; export with the positions of the segments"
         )
     return np.array(values, dtype=np.float32).reshape(segments, 3)

@@ -1,4 +1,4 @@
-"""JSON in which joints stand by their names, frame by frame.
+"""JSON with joints by name in each frame.
 
 - {"positions": {frame: {joint: [x, y] or [x, y, z]}}}, as in the Keraal data set.
 - FreeMoCap's data by frame: {frame: {"tracked_points": {"body_nose": {"x", "y", "z"}}, "timestamps": ...}}, in
@@ -54,7 +54,7 @@ def _freemocap(content: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _tracked(frame: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The points of a frame by name; those of a body come before those of hands and face."""
+    """The points of a frame by name; those of the body precede those of hands and face."""
     points = first_of(frame, ("tracked_points", "body"))
     first = next(iter(points.values()), None) if isinstance(points, Mapping) else None
     return points if isinstance(first, Mapping) and {"x", "y", "z"} <= {*first} else None
@@ -66,7 +66,7 @@ def _mean_time(value: Any) -> float | None:
 
 def _recording(frames: list[Any], numbers: Any, times: Any, fps: float | None) -> Recording:
     if not all(isinstance(frame, Mapping) for frame in frames):
-        raise ValueError("its positions are no frames of named joints")
+        raise ValueError("its positions are not frames of named joints")
     names = list(dict.fromkeys(name for frame in frames for name in frame))
     rows = [{name: _row(point) for name, point in frame.items() if point is not None} for frame in frames]
     channels = max((len(row) for frame in rows for row in frame.values()), default=0)

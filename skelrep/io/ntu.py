@@ -42,7 +42,7 @@ def read_ntu(path: Path, options: ReadOptions) -> Iterator[Poses]:
 
     Args:
         path: The file.
-        options: `skeleton`: another name for the 25 joints, if "ntu-25" does not fit.
+        options: `skeleton`: another skeleton of 25 joints, by default "ntu-25".
 
     Yields:
         One clip, in the form of `read_ntu_folder`.
@@ -62,8 +62,8 @@ def read_ntu_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
     Args:
         folder: The folder that contains them, perhaps in folders below it.
         files: The files.
-        options: `skeleton`: another name for the 25 joints, if "ntu-25" does not fit. `split`: read only the files in
-            this split ("xsub_train", "xview_val" ...).
+        options: `skeleton`: another skeleton of 25 joints, by default "ntu-25". `split`: read only the files in this
+            split ("xsub_train", "xview_val" ...).
 
     Yields:
         Clips (M, T, 25, 3) in metres at 30 frames per second, with at most two bodies in the order of decreasing motion
@@ -71,7 +71,7 @@ def read_ntu_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
         pattern SsssCcccPpppRrrrAaaa: labels (aaa - 1, from 0) and the columns of `columns_of`.
 
     Raises:
-        ValueError: for a malformed file, with path and line; if no file holds a body.
+        ValueError: for a malformed file, with path and line; if no file contains a body.
     """
     if options.split is not None:
         members = columns_of([file.stem for file in files]).get(options.split)
@@ -91,7 +91,7 @@ def _read(path: Path, files: Sequence[Path], complete: Sequence[Path], options: 
         ids = [file.relative_to(path).with_suffix("").as_posix() for file in complete]
     labels, columns = labels_of(stems), columns_of(stems)
     empty = []
-    hidden = True if options.ids is not None else None  # of a corpus, whose shards are counted instead
+    hidden = True if options.ids is not None else None  # a corpus has its own progress bar
     numbered = iter(tqdm(enumerate(complete), total=len(complete), desc="read", unit="file", delay=1, disable=hidden))
     while some := list(itertools.islice(numbered, PART)):
         part = [(i, clip) for i, file in some if (clip := _bodies_or_none(file, options)) is not None]
@@ -108,7 +108,7 @@ def _read(path: Path, files: Sequence[Path], complete: Sequence[Path], options: 
                 info={key: column[rows] for key, column in columns.items()},
             )
     if len(empty) == len(complete) and options.ids is None:
-        raise ValueError(f"no frame of {path} holds a body" if len(files) == 1 else f"no file in {path} holds a body")
+        raise ValueError(f"no frame of {path} has a body" if len(files) == 1 else f"no file in {path} has a body")
     reasons = []
     if listed := len(files) - len(complete):
         reasons.append(f"{listed} on the benchmark's list of incomplete skeletons")
@@ -178,33 +178,33 @@ def read_bodies(path: Path) -> np.ndarray:
     def line(what: str) -> str:
         nonlocal at
         if at == len(lines):
-            raise ValueError(f"{path}, line {at + 1}: the file ends where {what} should stand; it is cut short")
+            raise ValueError(f"{path}, line {at + 1}: the file ends before {what}; it is truncated")
         at += 1
         return lines[at - 1].strip()
 
     def number(what: str) -> int:
         if not (text := line(what)).isdecimal():
-            raise ValueError(f"{path}, line {at}: got {text[:40]!r} where {what} should stand, a whole number")
+            raise ValueError(f"{path}, line {at}: got {text[:40]!r}, expected {what}, a whole number")
         return int(text)
 
     frames = number("the number of frames")
-    rows: list[str] = []  # the joints' lines, 25 after 25
-    first: list[int] = []  # the line number of each 25's first
+    rows: list[str] = []  # the lines of joints, 25 per body
+    first: list[int] = []  # the number of the first line of each 25
     bodies: dict[str, int] = {}  # id to index; ids have 17 digits, too many for a float
-    places: list[tuple[int, int]] = []  # (body, frame) of each 25
+    slots: list[tuple[int, int]] = []  # (body, frame) of each 25
     for frame in range(frames):
         for _ in range(number(f"frame {frame}'s number of bodies")):
             body = line("a body's id").partition(" ")[0]
             if (joints := number("the number of joints")) != JOINTS:
-                raise ValueError(f"{path}, line {at}: a body of {joints} joints; NTU's have {JOINTS}")
+                raise ValueError(f"{path}, line {at}: a body has {joints} joints; expected {JOINTS}")
             first.append(at + 1)
             rows += lines[at : at + JOINTS]
             at += JOINTS
             if at > len(lines):
-                raise ValueError(f"{path}, line {len(lines) + 1}: the file ends within frame {frame}; it is cut short")
-            places.append((bodies.setdefault(body, len(bodies)), frame))
+                raise ValueError(f"{path}, line {len(lines) + 1}: the file ends within frame {frame}; it is truncated")
+            slots.append((bodies.setdefault(body, len(bodies)), frame))
     if at < len(lines):
-        raise ValueError(f"{path}, line {at + 1}: more lines follow the {frames} frames that the file announces")
+        raise ValueError(f"{path}, line {at + 1}: more lines follow the {frames} frames that the file states")
     if not rows:
         return np.empty((0, frames, JOINTS, 3), np.float32)
 
@@ -213,19 +213,19 @@ def read_bodies(path: Path) -> np.ndarray:
 
     for row, text in enumerate(rows):
         if len(text.split()) != FIELDS:
-            raise fault(row, f"a joint of {len(text.split())} numbers; NTU's have {FIELDS}")
-    try:  # numpy's parser, since a file holds some 40 000 numbers of which these are a quarter
+            raise fault(row, f"a joint has {len(text.split())} numbers; expected {FIELDS}")
+    try:  # numpy's parser, because a file contains about 40 000 numbers, a quarter of which are needed
         points = np.loadtxt(rows, dtype=np.float32, comments=None, usecols=(0, 1, 2), ndmin=2)
     except ValueError:
         for row, text in enumerate(rows):
             try:
                 np.array(text.split()[:3], dtype=np.float32)
             except ValueError:
-                raise fault(row, f"got {text[:60]!r} where a joint's x, y, z should stand") from None
+                raise fault(row, f"got {text[:60]!r}, expected x, y, z of a joint") from None
         raise
     clip = np.full((len(bodies), frames, JOINTS, 3), np.nan, dtype=np.float32)
-    clip[tuple(np.array(places).T)] = points.reshape(-1, JOINTS, 3)
-    clip[(clip == 0).all(axis=-1)] = np.nan  # Kinect writes the origin for a joint that it does not know
+    clip[tuple(np.array(slots).T)] = points.reshape(-1, JOINTS, 3)
+    clip[(clip == 0).all(axis=-1)] = np.nan  # Kinect writes the origin for a joint that it does not see
     clip = clip[~np.isnan(clip).all(axis=(1, 2, 3))]
     return clip[np.argsort(-coordinate_energy(clip), kind="stable")[:BODIES]]
 
@@ -236,7 +236,7 @@ def collect(files: Sequence[Path]) -> list[Path]:
 
 
 def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
-    """Every file alone, without those that the benchmarks leave out."""
+    """Each file separately, without those that the benchmarks leave out."""
     return ([file] for file in files if file.stem not in incomplete())
 
 

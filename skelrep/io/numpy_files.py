@@ -1,4 +1,4 @@
-"""Arrays in NumPy's files, `.npy` and several kinds of `.npz` with skeletons, and in MATLAB's files."""
+"""Arrays in NumPy files (`.npy` and several kinds of `.npz`) and in MATLAB files."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ from skelrep.persons import ever_seen
 from skelrep.poses import Poses, npz
 from skelrep.skeletons import resolve
 
-_PART = 2000  # clips of a CTR-GCN file in memory at a time, some 400 MB
+_PART = 2000  # clips of a CTR-GCN file in memory at a time, about 400 MB
 
 
 def read_numpy(path: Path, options: ReadOptions) -> Poses | Iterator[Poses]:
     """Reads `.npy` and `.npz` without ever executing a pickle.
 
-    - `.npy`, or a `.npz` with a single array: one clip (T, V, C) or (M, T, V, C), a batch (N, M, T, V, C), or any other
-      order of axes with `layout` (see `Poses.from_array`).
-    - skelrep's own `.npz` (`Poses.save`).
-    - CTR-GCN's `.npz`: `x_train`, `x_test` (N, T, M·V·C) with `y_train`, `y_test` one-hot (N, classes) or (N,).
-    - A `.npz` of several clips, or of an array of clips with `labels` (N,) and perhaps `fps` (see `poses_of_arrays`);
+    - `.npy`, or a `.npz` with a single array: one clip (T, V, C) or (M, T, V, C), a batch (N, M, T, V, C), or an array
+    with another order of axes and `layout` (see `Poses.from_array`). - skelrep's own `.npz` (`Poses.save`). - CTR-GCN's
+    `.npz`: `x_train`, `x_test` (N, T, M·V·C) with `y_train`, `y_test` one-hot (N, classes) or (N,). - A `.npz` of
+    several clips, or of an array of clips with `labels` (N,) and perhaps `fps` (see `poses_of_arrays`);
       the same as a dict or list of arrays in a `.npy`.
 
     Args:
         path: The file.
-        options: `layout`: axes of the array, for example "NCTVM". `channels`: those of its axis C. `skeleton`: what the
-            joints are. `split`: "train" or "test", to load that half of a CTR-GCN file only.
+        options: `layout`: axes of the array, for example "NCTVM". `channels`: the meanings of axis C. `skeleton`: the
+            joints. `split`: "train" or "test", to load only that half of a CTR-GCN file.
 
     Raises:
         ValueError: if the file has other content or is damaged, or the array's shape does not fit.
@@ -51,14 +50,14 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses | Iterator[Poses]:
         if "format_version" in content.files:
             for name, said in (("layout", layout), ("channels", options.channels)):
                 if said is not None:
-                    raise ValueError(f"{name}= is for bare arrays, but {path} says what its axes are")
+                    raise ValueError(f"{name}= is for bare arrays, but {path} states its axes")
             poses = Poses(**npz.load(path, options.clips))
             return poses if skeleton is None else replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
         if {"x_train", "x_test"} & set(content.files):
             return _ctrgcn(path, options)
         if content.files:
             return poses_of_arrays({name: content[name] for name in content.files}, path, options)
-        raise ValueError(f"{path} holds no array")
+        raise ValueError(f"{path} contains no array")
 
 
 def _from_one(array: np.ndarray, path: Path, options: ReadOptions) -> Poses:
@@ -72,7 +71,7 @@ def _from_one(array: np.ndarray, path: Path, options: ReadOptions) -> Poses:
 
 
 def poses_of_arrays(content: Any, path: Path, options: ReadOptions) -> Poses:
-    """Poses of an array, a list or a dict of arrays, as files hold them that hold nothing else.
+    """Poses from an array, or a list or dict of arrays, for files that contain nothing else.
 
     Args:
         content: An array; a list of clips; or a dict of clips by their names. A dict may have `labels` (or `label`,
@@ -81,7 +80,7 @@ def poses_of_arrays(content: Any, path: Path, options: ReadOptions) -> Poses:
         options: `layout`, `channels` and `skeleton`.
 
     Raises:
-        ValueError: if it is something else (the names are listed), or a shape does not fit.
+        ValueError: if it is something else (the message lists the names), or a shape does not fit.
     """
     if isinstance(content, np.ndarray):
         return _from_one(content, path, options)
@@ -94,8 +93,9 @@ def poses_of_arrays(content: Any, path: Path, options: ReadOptions) -> Poses:
     if not clips or len(clips) < len(known) or not are_clips:
         held = ", ".join(map(str, named))[:300] if isinstance(named, dict) else type(content).__name__
         raise ValueError(
-            f"{path} holds {held or 'nothing'}; expected an array of poses, a list or names of clips (T, V, C), with "
-            "labels and fps or without, skelrep's own (Poses.save) or CTR-GCN's (x_train, y_train, x_test, y_test)"
+            f"{path} contains {held or 'nothing'}; expected an array of poses, a list or dict of clips (T, V, C), "
+            "optionally with labels and fps, or the arrays of skelrep (Poses.save) or of CTR-GCN (x_train, y_train, "
+            "x_test, y_test)"
         )
     if len(clips) == 1:
         poses = _from_one(next(iter(clips.values())), path, options)
@@ -109,7 +109,7 @@ def poses_of_arrays(content: Any, path: Path, options: ReadOptions) -> Poses:
 
 
 def _axis_of_clips(array: np.ndarray, options: ReadOptions) -> int | None:
-    """Which axis of an array counts clips; None where it is one clip, or all clips are needed to know its joints."""
+    """The axis of clips in an array; None if it is one clip, or if all clips are needed to identify the joints."""
     if options.skeleton is None:
         return None
     layout = options.layout or ("NMTVC" if array.ndim == 5 else "")
@@ -155,7 +155,7 @@ def _ctrgcn(path: Path, options: ReadOptions) -> Iterator[Poses]:
 
 
 def count(path: Path, options: ReadOptions) -> int | None:
-    """Number of clips in an array of known joints, or a `.npz` of skelrep's or CTR-GCN's that is not compressed."""
+    """Number of clips in an array of known joints, or in an uncompressed `.npz` of skelrep or CTR-GCN; else None."""
     if holds_one_object(path):
         return None
     with opened(path) as content:
@@ -171,10 +171,10 @@ def count(path: Path, options: ReadOptions) -> int | None:
 
 
 def read_mat(path: Path, options: ReadOptions) -> Poses:
-    """Reads a `.mat` of one array of three axes or more, as `read_numpy` reads one of numpy's.
+    """Reads a `.mat` with one array of three axes or more, like the arrays of `read_numpy`.
 
     Raises:
-        ValueError: if it holds none or several, is of version 7.3 or damaged, or the array's shape does not fit.
+        ValueError: if it contains none or several, is of version 7.3 or damaged, or the array's shape does not fit.
     """
     return _from_one(read_mat_array(path), path, options)
 

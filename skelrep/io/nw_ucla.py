@@ -12,7 +12,7 @@ from skelrep.io.people import Person, Recording, numbers_as_array
 
 _NAME = re.compile(r"a(?P<action>\d+)_s(?P<subject>\d+)_e(?P<repetition>\d+)(_v(?P<camera>\d+))?", re.IGNORECASE)
 
-# Wang et al., CVPR 2014: two cameras train, the third tests.
+# Wang et al., CVPR 2014: cameras 1 and 2 are for training, camera 3 is for testing.
 TRAINING_CAMERAS = (1, 2)
 
 
@@ -29,7 +29,7 @@ def about(name: str) -> tuple[int | None, dict[str, Any]]:
 
 
 def recognises(content: Any) -> bool:
-    """Whether there are nested lists of skeletons, of one person."""
+    """Whether there are nested lists of skeletons of one person."""
     return isinstance(content, Mapping) and depth(content.get("skeletons")) == 3
 
 

@@ -1,7 +1,7 @@
-"""OpenPose's JSON (`--write_json`): a file for each frame, {"people": [{"pose_keypoints_2d": [x, y, c, ...]}]}.
+"""OpenPose's JSON (`--write_json`): one file per frame, {"people": [{"pose_keypoints_2d": [x, y, c, ...]}]}.
 
-Pose2Sim and AlphaPose (`--format open` or `cmu`) write the same with other models; frames of this kind collected in
-one file, in a list or by their names, are read as well.
+Pose2Sim and AlphaPose (`--format open` or `cmu`) write the same structure for other models. Frames that are collected
+in one file, in a list or a dict by name, are read as well.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _is_frame(frame: Any) -> bool:
         return False
     if "people" in frame:
         people = frame["people"]
-        # Other programs call a list "people" as well; OpenPose's keys begin alike.
+        # Other programs also use the key "people"; the prefixes of OpenPose's keys distinguish its files.
         return not people or not isinstance(people, list) or not isinstance(people[0], Mapping) or _has_key(people[0])
     bodies = frame.get("bodies")
     return isinstance(bodies, list) and bool(bodies) and isinstance(bodies[0], Mapping) and {*bodies[0]} == {"joints"}
@@ -72,7 +72,7 @@ def _people(frame: Mapping[str, Any]) -> list[Person]:
         if not flat:
             width, flat = 3, person.get("pose_keypoints_2d", person.get("pose_keypoints", person.get("joints")))
         found = scored([] if flat is None else flat, width, tracker_id(person))
-        if found is not None:  # a person whose body was not found, although a hand or the face was
+        if found is not None:  # None: only a hand or the face was found
             people.append(found)
     return people
 

@@ -1,4 +1,4 @@
-"""CMU Panoptic's JSON: a file for each frame, {"bodies": [{"id": 0, "joints19": [x, y, z, c, ...]}]}."""
+"""CMU Panoptic's JSON: one file per frame, {"bodies": [{"id": 0, "joints19": [x, y, z, c, ...]}]}."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skelrep.io.json_files import Family, as_list, number_of, reader
 from skelrep.io.people import Person, Recording, scored
 
 _JOINTS = {"joints19": "panoptic-19", "joints15": "panoptic-15"}
-# Centimetres with y down; half a turn about x sets y up.
+# Centimetres with y down; a half turn about x makes y point up.
 _TO_METRES_Y_UP = np.array([1, -1, -1], dtype=np.float32) / 100
 _RATES = {"hd": 29.97, "vga": 25.0}
 

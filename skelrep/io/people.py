@@ -1,6 +1,6 @@
-"""Recordings that list the persons of each frame, and how they become clips: time, identity, scores, skeleton.
+"""Recordings that list the persons of each frame, and their conversion to clips: time, identity, scores, skeleton.
 
-Every reader of such a format makes `Recording`s; `poses_of` decides the rest, once for all of them.
+Every reader of such a format creates `Recording`s; `poses_of` does the rest for all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from skelrep.skeleton_guess import skeleton_of
 from skelrep.skeletons import Skeleton
 from skelrep.tracking import identify, plain_id
 
-#: What pose estimators mean by a number of keypoints in a picture. 17 joints in space may as well be Human3.6M's.
+#: Skeletons of pose estimators by their number of 2-D keypoints. 17 joints in 3-D may also be Human3.6M's.
 ESTIMATORS = {
     15: "openpose-15",
     17: "coco-17",
@@ -39,7 +39,7 @@ class Person(NamedTuple):
     """One person in one frame.
 
     Attributes:
-        track: The id of a tracker in any spelling, or None.
+        track: The id from a tracker, of any type, or None.
         points: (V, C) coordinates, NaN where not seen.
         scores: (V,) confidence of each joint, or None.
     """
@@ -53,15 +53,15 @@ class Recording(NamedTuple):
     """The persons of each frame of one recording, as a file lists them.
 
     Attributes:
-        frames: Persons by frame; those of frames with the same number or time are put together.
-        joints: The skeleton's name, its joint names, or None to go by the number of joints.
+        frames: Persons by frame; frames with the same number or time are merged.
+        joints: The skeleton's name, its joint names, or None to decide by the number of joints.
         numbers: Frame numbers, or None.
         times: Times, or None.
         unit: Seconds per unit of `times`, or None if the format does not fix it.
         fps: Frames per second for consecutive frame numbers, or None.
-        name: What the file calls the recording, where it holds several.
+        name: The name of the recording in the file, if the file contains several.
         label: Its class, or None.
-        note: What was decided where the file is ambiguous, for a warning, or None.
+        note: What was decided if the file is ambiguous, for a warning, or None.
         info: Further columns.
     """
 
@@ -81,10 +81,10 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
     """One clip for each recording.
 
     Args:
-        recordings: What a file holds.
-        source: Where it was read, for messages.
+        recordings: The recordings of a file.
+        source: The file, for messages.
         stem: The id of a single clip, and the beginning of the ids of several.
-        options: `skeleton` overrules what the recordings say.
+        options: `skeleton` overrides the skeletons of the recordings.
 
     Returns:
         Clips (M, T, V, C), persons in the order of their first appearance.
@@ -105,7 +105,9 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
         joints = _joints(recording.joints, clip) if options.skeleton is None else options.skeleton
         table = skeleton_of(joints, [clip])
         if skeleton is not None and table.joints != skeleton.joints:
-            raise ValueError(f"{recording.name} has the joints of {table.name!r}, another recording {skeleton.name!r}")
+            raise ValueError(
+                f"{recording.name} has the joints of {table.name!r}, but another recording those of {skeleton.name!r}"
+            )
         skeleton = table
         notes += [f"{recording.name}: {note}" if recording.name and len(recordings) > 1 else note for note in found]
         clips.append(clip)
@@ -118,15 +120,15 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
     for note in list(dict.fromkeys(notes))[:3]:
         warn(f"{source}: {note}")
     if len(set(notes)) > 3:
-        warn(f"{source}: and {len(set(notes)) - 3} remarks of the same kinds on other recordings in it")
+        warn(f"{source}: and {len(set(notes)) - 3} similar remarks about other recordings in it")
     names = [recording.name for recording in kept]
     known = [rate for rate in rates if rate is not None]
     one_rate = len(known) == len(rates) and max(known) - min(known) <= 0.02 * min(known)
     if known and not one_rate:
         warn(
-            f"{source} holds recordings of {min(known):.4g} to {max(known):.4g} frames per second"
-            f"{' and of unknown rates' if len(known) < len(rates) else ''}; one set of poses has one rate, so that "
-            "none is kept: split the file, or pass fps="
+            f"{source} contains recordings of {min(known):.4g} to {max(known):.4g} frames per second"
+            f"{' and of unknown rates' if len(known) < len(rates) else ''}; poses have a single frame rate, so none is "
+            "kept: split the file, or pass fps="
         )
     labels = [recording.label for recording in kept]
     columns = set.intersection(*({*recording.info} for recording in kept))
@@ -143,10 +145,10 @@ def poses_of(recordings: Sequence[Recording], source: str, stem: str, options: R
 
 
 def people_by_moment(people: list[Person]) -> tuple[list[list[Person]], str | None]:
-    """The frames of poses that a file lists without any, and a note: the persons of one picture, or of several frames.
+    """The frames of poses that a file lists without frame numbers, and a note for a warning.
 
     Raises:
-        ValueError: if they are not persons of one picture, but their frames are unknown.
+        ValueError: if they are not persons in one picture, and their frames cannot be determined.
     """
     if len(people) < 2 or len({person.points.shape for person in people}) > 1:
         return [people], None
@@ -164,13 +166,13 @@ def people_by_moment(people: list[Person]) -> tuple[list[list[Person]], str | No
         who = "one person" if known else "one person, who moves little"
     else:
         who = f"{max(map(len, frames))} persons"
-    return frames, f"its {len(people)} poses without frame numbers are taken for {len(frames)} frames of {who}"
+    return frames, f"its {len(people)} poses without frame numbers are interpreted as {len(frames)} frames of {who}"
 
 
 def in_joint_order(
     frames: list[list[tuple[Person, list[str] | None]]], listed: list[str] | None
 ) -> tuple[list[list[Person]], list[str] | None]:
-    """Persons whose joints have one order, by name; a joint that a person lacks is NaN.
+    """Persons with their joints in the same order, by name; a joint that a person lacks is NaN.
 
     Args:
         frames: Persons by frame, each with the names of its joints or None.
@@ -205,10 +207,10 @@ def numbers_as_array(values: Any, shape: tuple[int, ...] | None = None) -> np.nd
     """Numbers as a float32 array; None among them is NaN.
 
     Raises:
-        ValueError: if they are no finite numbers, or have another shape.
+        ValueError: if they are not finite numbers, or have another shape.
     """
     try:
-        with np.errstate(over="ignore"):  # what is too large is refused below
+        with np.errstate(over="ignore"):  # values that overflow are rejected below
             array = np.array(values, dtype=np.float32)
     except (ValueError, TypeError, OverflowError):
         array = None
@@ -226,7 +228,7 @@ def scored(flat: Any, width: int, track: Any) -> Person | None:
         track: The tracker's id, or None.
 
     Raises:
-        ValueError: if the numbers do not divide into joints.
+        ValueError: if their number is not a multiple of `width`.
     """
     rows = numbers_as_array(flat)
     if not rows.size:
@@ -261,7 +263,7 @@ def _assembled(recording: Recording) -> tuple[np.ndarray, np.ndarray | None, Tim
             return _assembled(recording._replace(frames=planar))
         if third == "flat":
             planar = [[p._replace(points=p.points[:, :2]) for p in frame] for frame in recording.frames]
-            note = recording.note or "z is the same everywhere: poses are taken as two-dimensional"
+            note = recording.note or "z is the same everywhere: poses are treated as 2-D"
             return _assembled(recording._replace(frames=planar, note=note))
     if recording.numbers is None and recording.times is None:
         count = len(recording.frames)
@@ -286,17 +288,17 @@ def _assembled(recording: Recording) -> tuple[np.ndarray, np.ndarray | None, Tim
             clip[slot, t] = seen
             if scores is not None:
                 scores[slot, t] = person.scores
-    clip = absent_as_nan(time.place(clip, axis=1))
+    clip = absent_as_nan(time.on_grid(clip, axis=1))
     if scores is not None:
-        scores = np.nan_to_num(time.place(scores, axis=1))
+        scores = np.nan_to_num(time.on_grid(scores, axis=1))
     notes = (recording.note, tracks.note, time.note)
     return clip, scores, time, tracks.ids, [note for note in notes if note]
 
 
 def _spread(frames: list[list[Person]], times: Sequence[float]) -> tuple[Sequence[float], str | None]:
-    """Times in which frames of one time are spread, and a note if that was so."""
+    """Times in which frames with the same time are spread out, and a note if there were such frames."""
     at = np.array([time for frame, time in zip(frames, times) for _ in frame or [None]])
-    if len(at) == len(times) and all(frames):  # a person each: those of one time may be one frame's
+    if len(at) == len(times) and all(frames):  # one person each: those with the same time may be in one frame
         people = [person for frame in frames for person in frame]
         ids = [plain_id(person.track) for person in people]
         found = spread(at, ids if any(ids) else None, [shown(person) for person in people])

@@ -1,7 +1,7 @@
-"""JSON that lists persons frame by frame, in any of its common structures.
+"""JSON that lists persons frame by frame, in any of the common structures.
 
-- MMPose: {"meta_info", "instance_info": [{"frame_id", "instances": [...]}]} of its demos, the list in it of its
-  inferencer, or the instances of one picture; rtmlib's arrays {"keypoints": (P, V, 2), "scores": (P, V)}.
+- MMPose: {"meta_info", "instance_info": [{"frame_id", "instances": [...]}]} from its demos, the inner list
+  from its inferencer, or the instances of one picture; rtmlib's arrays {"keypoints": (P, V, 2), "scores": (P, V)}.
 - Ultralytics (YOLO): for each frame a list of {"name", "box", "keypoints": {"x": [...], "y": [...], "visible": [...]}}.
 - PoseFlow and AlphaPose: {"0.jpg": [{"keypoints", "scores", "idx"}], ...}.
 - Kinetics-skeleton (ST-GCN): {"data": [{"frame_index", "skeleton": [{"pose", "score"}]}], "label"}.
@@ -23,14 +23,14 @@ from skelrep.io.people import Recording, in_joint_order, people_by_moment
 
 
 def recognises(content: Any) -> bool:
-    """Whether the first frame that holds anything holds keypoints."""
+    """Whether the first frame that is not empty contains keypoints."""
     frames, _ = _frames(content)
     first = next((frame for frame in frames if _people(frame, certain=False)), None)
     return first is not None
 
 
 def recordings(content: Any) -> list[Recording]:
-    """The recording of such a file, or those of its rows that name their video or label."""
+    """The recording in such a file, or the recordings in rows that name their video or label."""
     keys = list(content) if isinstance(content, Mapping) else []
     listed = [content[keys[i]] for i in of_role(keys, "frames")]
     rows = content if isinstance(content, list) else next((one for one in listed if isinstance(one, list)), [])
@@ -45,7 +45,7 @@ def recordings(content: Any) -> list[Recording]:
 
 
 def _recording(content: Any, about: Any) -> Recording:
-    """The recording of frames; `about` is the file that says its rate, the names of joints and a label."""
+    """The recording of frames; `about` is the content that states the frame rate, joint names and a label."""
     frames, time = _frames(content)
     people = [_people(frame) for frame in frames]
     named = [[(one.person, one.names) for one in frame] for frame in people]
@@ -57,7 +57,7 @@ def _recording(content: Any, about: Any) -> Recording:
 
 
 def _frames(content: Any) -> tuple[list[Any], When]:
-    """The frames of a file, and when they were."""
+    """The frames of a file, and their numbers and times."""
     if isinstance(content, Mapping):
         keys = list(content)
         for key in () if is_person(content) else [keys[i] for i in of_role(keys, "frames")]:
@@ -100,12 +100,12 @@ _NO_TIME = When(None, None, None)
 
 
 def _is_frames(key: str, first: Any) -> bool:
-    """Whether a list of poses without numbers is one of frames, by what it is called, rather than one of persons."""
+    """Whether a list of poses without numbers is a list of frames rather than persons, judged by its key."""
     return rank(key, "people") is None and key not in ("data", "annotations") and is_person(first)
 
 
 def _rows(entries: list[Any]) -> tuple[list[Any], When] | None:
-    """The frames of a list with an entry for each person and frame; None if entries do not say when they were."""
+    """The frames of a list with one entry per person and frame; None if entries have neither frame nor time."""
     time = when([entry if isinstance(entry, Mapping) else {} for entry in entries])
     if time.numbers or time.times:
         return entries, time
@@ -120,7 +120,7 @@ def _rows(entries: list[Any]) -> tuple[list[Any], When] | None:
 
 
 def _is_by_name(key: str, value: Any) -> bool:
-    """Whether a value is a person that stands under its id or name: {"frame": 0, "Anna": {"nose": [x, y], ...}}."""
+    """Whether a value is a person with its id or name as key: {"frame": 0, "Anna": {"nose": [x, y], ...}}."""
     if isinstance(value, list):
         return str(key).isdecimal() and depth(value) == 2 and len(value) > 4
     return isinstance(value, Mapping) and is_person(value)
@@ -166,14 +166,14 @@ def _people(frame: Any, certain: bool = True) -> list[Named]:
 
 
 def _names_in(content: Any) -> list[str] | None:
-    """Joint names that a file lists, at its top or in a part about itself."""
+    """Joint names that a file lists at its top level or in its metadata."""
     for part in (content, value_of(content, "about")):
         names = value_of(part, "names")
         if isinstance(names, Mapping):
             names = [names[key] for key in sorted(names, key=natural)]
         if isinstance(names, list) and names and not isinstance(names[0], (list, Mapping)):
             if not all(isinstance(name, str) for name in names):
-                raise ValueError(f"it names joints by other things than words: {str(names)[:60]}")
+                raise ValueError(f"its joint names are not strings: {str(names)[:60]}")
             return names
     return None
 

@@ -1,4 +1,4 @@
-"""What of several files can be read alone: a corpus is read piece by piece, in any order and in several processes."""
+"""Pieces of several files that can be read separately, so that a corpus can be read in any order and in parallel."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from skelrep.io.registry import collected, readers, recognised, suffixes
 from skelrep.io.sources import Sources
 from skelrep.messages import warn
 
-PIECE_BYTES = 2**26  # of a file that is read in ranges of clips: 64 MB, some 300 MB of memory while it is read
+PIECE_BYTES = 2**26  # of a file that is read in ranges of clips: 64 MB, which need about 300 MB of memory
 
 
 class Piece(NamedTuple):
-    """Files, or clips of one file, that are read alone.
+    """Files, or clips of one file, that are read together.
 
     Attributes:
         files: The files.
-        reader: Name of the format, where files of it belong together (`Reader.collect`).
-        clips: First and last clip (exclusive) of a file that is read in ranges; None for all of it.
+        reader: Name of the format, if its files belong together (`Reader.collect`).
+        clips: First and last clip (exclusive) of a file that is read in ranges; None for the whole file.
     """
 
     files: tuple[Path, ...]
@@ -42,7 +42,7 @@ def pieces(
 
     Args:
         found: The files.
-        reader: The format, where the caller named one.
+        reader: The format, if the caller named one.
         options: The options for reading them.
         most: Number of clips in a range.
         piece_bytes: Size of a range; smaller files are one piece. By default `PIECE_BYTES`.
@@ -72,7 +72,7 @@ def _ranges(
 
 
 def _grouped(found: Sources, reader: Reader | None) -> tuple[list[tuple[Reader, list[Path]]], list[Path]]:
-    """Files that belong together, by the format that takes them, and those that are read one by one."""
+    """Files that belong together, by the format that collects them, and files that are read one by one."""
     if found.alone:
         return [], found.files
     if reader is None:

@@ -2,7 +2,7 @@
 
 The formats are those of the README that comes with the data and of the data set's page (Liu et al., PKU-MMD,
 arXiv:1703.07475). Part I unpacks to `Data/PKU_Skeleton_Renew/0002-L.txt`, `Label/Train_Label_PKU_final/0002-L.txt` and
-`Split/cross-subject.txt`; part II has names like `A01N01-L.txt` and `cross_subject_v2.txt`. Existing copies have other
+`Split/cross-subject.txt`; part II has names like `A01N01-L.txt` and `cross_subject_v2.txt`. Some copies have other
 folders, so files are recognised by their names and contents, not by their folders.
 """
 
@@ -28,12 +28,12 @@ _SPLIT = re.compile(r"cross[-_](?P<by>subject|view)\w*", re.IGNORECASE)
 
 
 def read_pku(path: Path, options: ReadOptions) -> Iterator[Poses]:
-    """Refuses a single file, because it lacks either the labels or the poses.
+    """Raises an error, because a single file lacks either the labels or the poses.
 
     Raises:
         ValueError: always; the message says what to pass instead.
     """
-    raise ValueError(f"{path} is a single file; PKU-MMD is read as the folder that holds its skeletons and labels")
+    raise ValueError(f"{path} is a single file; pass the folder that contains the skeletons and the labels of PKU-MMD")
 
 
 def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -> Iterator[Poses]:
@@ -42,8 +42,8 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
     Args:
         folder: The folder that contains the files, perhaps in folders below it.
         files: Skeletons, labels and lists of the splits.
-        options: `skeleton`: another name for the 25 joints, if "ntu-25" does not fit. `split`: read only the recordings
-            in this split ("xsub_train", "xview_val" ...).
+        options: `skeleton`: another skeleton of 25 joints, by default "ntu-25". `split`: read only the recordings in
+            this split ("xsub_train", "xview_val" ...).
 
     Yields:
         Clips (M, T, 25, 3) in metres at 30 frames per second, with the one or two persons who are seen; NaN where a
@@ -62,15 +62,16 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
     names = sorted(skeletons.keys() & labels.keys())
     if not names:
         raise ValueError(
-            f"{folder} holds {len(skeletons)} skeleton files and {len(labels)} label files of PKU-MMD, but no two of "
-            "the same name; expected both, such as PKU_Skeleton_Renew/0002-L.txt and Train_Label_PKU_final/0002-L.txt"
+            f"{folder} contains {len(skeletons)} skeleton files and {len(labels)} label files of PKU-MMD, but no two "
+            "with the same name; expected both, such as PKU_Skeleton_Renew/0002-L.txt and "
+            "Train_Label_PKU_final/0002-L.txt"
         )
     columns = _columns(names, _lists(files))
     split = options.split
     if split in columns and not columns[split].any():
         raise ValueError(f"no clip of {folder} is in the split {split!r}")
     unseen = 0
-    hidden = True if options.ids is not None else None  # of a corpus, whose shards are counted instead
+    hidden = True if options.ids is not None else None  # a corpus has its own progress bar
     for i, name in enumerate(tqdm(names, desc="read", unit="file", delay=1, disable=hidden)):
         if split in columns and not columns[split][i]:
             continue
@@ -90,7 +91,7 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
             yield Poses(clips, table, ids, np.array(classes), 30.0, info=info)
     reasons = []
     if alone := len(skeletons.keys() ^ labels.keys()):
-        reasons.append(f"{alone} recordings of which only skeletons or only labels are there")
+        reasons.append(f"{alone} recordings with only skeletons or only labels")
     if unseen:
         reasons.append(f"{unseen} intervals in which nobody is seen")
     if reasons:
@@ -98,19 +99,19 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
 
 
 def sniff(path: Path) -> bool:
-    """Whether a file is called like a recording."""
+    """Whether a file is named like a recording."""
     return _NAME.fullmatch(path.stem) is not None
 
 
 def collect(files: Sequence[Path]) -> list[Path]:
-    """The files that are called like recordings or lists of the splits, where there is a recording."""
+    """The files that are named like recordings or lists of the splits, if there is a recording."""
     texts = [file for file in files if file.suffix.lower() == ".txt"]
     mine = [file for file in texts if sniff(file) or _SPLIT.fullmatch(file.stem)]
     return mine if any(map(sniff, mine)) else []
 
 
 def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
-    """Every recording alone: its skeletons, its labels and the lists of the splits."""
+    """Each recording separately: its skeletons, its labels and the lists of the splits."""
     skeletons, labels = _by_kind(files)
     lists = [file for file in files if _SPLIT.fullmatch(file.stem)]
     for name in sorted(skeletons.keys() & labels.keys()):
@@ -129,9 +130,9 @@ def _by_kind(files: Sequence[Path]) -> tuple[dict[str, Path], dict[str, Path]]:
 
 
 def _lists(files: Sequence[Path]) -> dict[str, set[str]]:
-    """The recordings of every split whose list is there: "xsub_train", "xsub_val", "xview_train", "xview_val".
+    """The recordings of every split whose list exists: "xsub_train", "xsub_val", "xview_train", "xview_val".
 
-    A list has two headings, of training and of validation "videos" (spelled "Validataion"), each before its names.
+    A list has two headings, for training and validation "videos" (spelled "Validataion"), each followed by its names.
     """
     found: dict[str, set[str]] = {}
     for file in sorted(files):
@@ -168,8 +169,8 @@ def _intervals(path: Path) -> list[tuple[int, int, int]]:
         fields = [field.strip() for field in line.split(",")]
         if len(fields) != 4 or not all(field.isdecimal() for field in fields[:3]) or int(fields[0]) < 1:
             raise ValueError(
-                f"{path}, line {number}: got {line[:40]!r} where the numbers 'label (from 1), start, end, confidence' "
-                "should stand"
+                f"{path}, line {number}: got {line[:40]!r}, expected the numbers 'label (from 1), start, end, "
+                "confidence'"
             )
         label, start, end = map(int, fields[:3])
         intervals.append((label - 1, start, end))
@@ -190,19 +191,19 @@ def _bodies(path: Path) -> np.ndarray:
 
 
 def _fault(path: Path) -> ValueError:
-    """Where a file is no table of 150 numbers a line."""
+    """The error for a file that does not have 150 numbers in each line."""
     for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
         fields = line.split()
         if fields and len(fields) != NUMBERS:
             return ValueError(
-                f"{path}, line {number}: a frame of {len(fields)} numbers; PKU-MMD's have {NUMBERS}, two persons of "
+                f"{path}, line {number}: a frame has {len(fields)} numbers; expected {NUMBERS}, two persons of "
                 f"{JOINTS} joints"
             )
         try:
             np.array(fields, dtype=np.float32)
         except ValueError:
-            return ValueError(f"{path}, line {number}: got {line.strip()[:40]!r} where {NUMBERS} numbers should stand")
-    return ValueError(f"{path} holds no frame")
+            return ValueError(f"{path}, line {number}: got {line.strip()[:40]!r}, expected {NUMBERS} numbers")
+    return ValueError(f"{path} contains no frames")
 
 
 READER = Reader("pku", (".txt",), read_pku, sniff, collect, read_pku_folder, divide=divide)

@@ -1,4 +1,4 @@
-"""`.pose` files, read by the library kept for them (pose-format)."""
+"""`.pose` files, read with the library pose-format."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from skelrep.skeletons import resolve
 
 
 def read_pose(path: Path, options: ReadOptions) -> Poses:
-    """Reads the body of a `.pose` file (the extra `pose`): its world landmarks if it has any, else its pose.
+    """Reads the body in a `.pose` file, with the extra `pose`: its world landmarks if it has any, else its pose.
 
-    Faces and hands are passed over.
+    Faces and hands are ignored.
 
     Args:
         path: The file.
@@ -26,7 +26,7 @@ def read_pose(path: Path, options: ReadOptions) -> Poses:
         One clip (M, T, V, C) with scores: world landmarks in metres with y up, others in pixels with y down.
 
     Raises:
-        ValueError: if the file is damaged or holds no body.
+        ValueError: if the file is damaged or contains no body.
     """
     optional("pose_format", "pose")
     from pose_format import Pose  # type: ignore[import-not-found]
@@ -45,7 +45,7 @@ def read_pose(path: Path, options: ReadOptions) -> Poses:
         if not clip.size:
             raise ValueError(f"its body has shape {clip.shape}: no person, frame or joint")
     except Exception as error:  # a damaged file fails in as many ways as there are fields
-        raise ValueError(f"{path} is damaged or no .pose file with a body ({one_line(error)})") from error
+        raise ValueError(f"{path} is damaged or not a .pose file with a body ({one_line(error)})") from error
     clip[scores == 0] = np.nan
     if "WORLD" in bodies[0]:
         clip[..., 1:] *= -1

@@ -16,29 +16,29 @@ from skelrep.persons import ever_seen
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
 
-# What a `keypoint` of V joints in C dimensions is in the files that pyskl and mmaction2 publish.
+# The skeleton of a `keypoint` array with V joints and C dimensions, in the files published by pyskl and mmaction2.
 _KNOWN = {(17, 2): "coco-17", (25, 3): "ntu-25"}
 
 
 def read_pyskl(path: Path, options: ReadOptions) -> Poses:
-    """Reads `{"split": {name: [frame_dir, ...]}, "annotations": [...]}`, a list of annotations, one, or arrays.
+    """Reads `{"split": {name: [frame_dir, ...]}, "annotations": [...]}`, one or several annotations, or arrays.
 
     An annotation is a dict with `keypoint` (M, T, V, C), and perhaps `keypoint_score` (M, T, V), `frame_dir` (or
-    `filename`), `label`, `total_frames`. A joint of score zero and a person's frame of zeros were not seen and become
-    NaN; persons that are never seen are padding and are left out. Pickles of arrays alone are read as `.npz` of several
-    are (see `poses_of_arrays`).
+    `filename`), `label`, `total_frames`. Joints with score zero, and persons with only zeros in a frame, were not seen
+    and become NaN. Persons who are never seen are padding and are left out. A pickle that contains only arrays is read
+    like a `.npz` with several arrays (see `poses_of_arrays`).
 
     Args:
         path: The file.
-        options: `skeleton`: what the joints are; by default COCO's for 17 joints in 2-D, NTU's for 25 in 3-D. `split`:
-            convert only the members of this split.
+        options: `skeleton`: the joints; by default COCO's for 17 joints in 2-D, NTU's for 25 in 3-D. `split`: read only
+            the members of this split.
 
     Returns:
-        Clips with a boolean column in `info` for each split, and what NTU names tell (`ntu.columns_of`). Coordinates
-        are as in the file: metres for NTU, pixels for COCO.
+        Clips with a boolean column in `info` for each split, and the columns from NTU names (`ntu.columns_of`).
+        Coordinates are as in the file: metres for NTU, pixels for COCO.
 
     Raises:
-        ValueError: if the pickle is refused (see `load_pickle`) or holds something else.
+        ValueError: if the pickle is refused (see `load_pickle`) or contains something else.
     """
     skeleton, split = options.skeleton, options.split
     data = load_pickle(path)
@@ -51,8 +51,8 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
         data = [{"frame_dir": path.stem, **data}]
     if not isinstance(data, (list, tuple)) or not data or not all(isinstance(entry, dict) for entry in data):
         raise ValueError(
-            f"{path} holds a {type(data).__name__} where annotations should stand; expected a dict "
-            '{"split": ..., "annotations": [...]}, a list of annotations, or one: each a dict with a keypoint array'
+            f"{path} contains a {type(data).__name__}; expected annotations: a dict "
+            '{"split": ..., "annotations": [...]}, a list of dicts, or one dict, each with a keypoint array'
         )
     if not isinstance(splits, dict) or not all(isinstance(members, (list, tuple)) for members in splits.values()):
         raise ValueError(f'the "split" of {path} is not a dict of lists of names')
@@ -70,7 +70,9 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
     sizes = clips[0].shape[2:]
     if skeleton is None and sizes not in _KNOWN:
         known = ", ".join(f"{v} in {c}-D ({name})" for (v, c), name in _KNOWN.items())
-        raise ValueError(f"{path} has {sizes[0]} joints in {sizes[1]}-D; known are {known}: pass skeleton= for others")
+        raise ValueError(
+            f"{path} has {sizes[0]} joints in {sizes[1]}-D; the known ones are {known}: pass skeleton= for others"
+        )
     names = [name for name, _ in entries]
     labels = [entry.get("label") for _, entry in entries]
     return Poses(
@@ -84,7 +86,7 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
 
 
 def _are_arrays(data: Any) -> bool:
-    """Whether there are arrays rather than annotations: one, a list of them, or names of them."""
+    """Whether there are arrays rather than annotations: one, a list of them, or a dict of them."""
     if isinstance(data, dict) and "keypoint" not in data and "annotations" not in data:
         return any(isinstance(value, np.ndarray) and value.ndim > 2 for value in data.values())
     return isinstance(data, np.ndarray) or (
@@ -96,8 +98,8 @@ def _clip(entry: dict, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     """The clip (M, T, V, C) and the scores (M, T, V) of one annotation."""
     if "keypoint" not in entry:
         raise ValueError(
-            f"annotation {name!r} has no 'keypoint' but {', '.join(map(str, entry))}; pyskl's Kinetics annotations "
-            "keep the keypoints in files of their own, which are not read here"
+            f"annotation {name!r} has no 'keypoint' (it has: {', '.join(map(str, entry))}); pyskl's Kinetics "
+            "annotations keep the keypoints in separate files, which are not supported"
         )
     keypoint, score, frames = (entry.get(key) for key in ("keypoint", "keypoint_score", "total_frames"))
     keypoint = np.asarray(keypoint)

@@ -14,7 +14,7 @@ from skelrep.skeletons import Skeleton
 if TYPE_CHECKING:
     from skelrep.io.video.estimator import PoseEstimator
 
-#: A BVH root's position channels are added to its OFFSET, or it is replaced by them.
+#: The position channels of a BVH root are added to its OFFSET, or replace it.
 RootOffset = Literal["added", "replaced"]
 
 
@@ -38,7 +38,7 @@ class ReadOptions:
             by the height of the feet.
         pose_model: The model that detects persons in videos: a MediaPipe bundle, or a pose estimator.
         clips: First and last clip (exclusive) to read, only for readers with `count`.
-        ids: What `read_many` calls the clips of a file, where it was decided before; None: the reader decides.
+        ids: The ids that `read_many` gives to the clips of each file, if already known; None: the reader decides.
     """
 
     layout: str | None = None
@@ -65,17 +65,17 @@ class Reader:
         read: Reads one file: returns `Poses`, or yields them in parts if a file may not fit into memory. The id of a
             single clip is the file's stem. Raises ValueError for a file that is not of this format or is damaged.
         sniff: Decides by the content (or the name) whether a file with one of the suffixes has this format. None: every
-            file with one of the suffixes has, unless another reader recognises it. A file of a folder that no reader
-            recognises is left out.
+            file with one of the suffixes has it, unless another reader recognises the file. A file of a folder that no
+            reader recognises is left out.
         collect: For formats in which several files belong together: from all files below one folder, those of this
             format. They are read by one call of `read_many`.
         read_many: Reads the files that `collect` chose: (the folder, its files, options).
-        last_resort: Whether its files in a folder are read only if no other reader recognises any file there. Poses are
-            usually made from the videos beside them.
-        divide: The smallest lists of these files that `read_many` can read alone, in order, the file of the clips first
-            in each. None: all of them belong together.
-        count: Number of clips in a file, if some of them can be read alone (`ReadOptions.clips`) without reading the
-            others, else None.
+        last_resort: Whether its files in a folder are read only if no other reader recognises any file there. The poses
+            in a folder usually come from the videos in it.
+        divide: Divides these files into the smallest lists that `read_many` can read separately, in order; each list
+            begins with the file of the clips. None: all files belong together.
+        count: Number of clips in a file, if some of them can be read (`ReadOptions.clips`) without reading the others,
+            else None.
 
     Examples:
         >>> from skelrep.io import Reader

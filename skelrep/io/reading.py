@@ -62,7 +62,7 @@ def read(
         skeleton: A `Skeleton`, the name of one, or V joint names, if the file does not name its joints.
         split: Keep the members of this split, if the file has splits ("xsub_train", "train", "test" ...); with several
             names, keep the clips that are members of all these splits.
-        fps: Frames per second, if the file does not say it or says it wrong.
+        fps: Frames per second, if the file does not state it or states it incorrectly.
         scale: Factor for all coordinates, or one factor per axis: 0.001 for millimetres, (1920, 1080) for fractions of
             a picture.
         min_score: Joints with a lower score (confidence, visibility) become missing.
@@ -181,7 +181,7 @@ def read_pieces(
         skip: Called for a file that cannot be read; None: the error is raised.
     """
     reader = None if declared.format is None else reader_called(declared.format)
-    options = replace(declared.options(skip), ids=found.ids, split=None)  # of all splits some pieces may have no clip
+    options = replace(declared.options(skip), ids=found.ids, split=None)  # a piece may have no clip of the split
     parts = _read_pieces(found, some, reader, options)
     yield from _declared_parts(found, parts, declared, columns, _Splits(declared.splits, found.said), ReadReport())
 
@@ -258,7 +258,7 @@ class _Splits:
         self.known.update(part_of)
         keep = np.ones(len(poses), dtype=bool)
         for name in self.names:
-            # A file of a folder may hold one half of a split column ("train"), another file the other half.
+            # One file of a folder may contain one half of a split column ("train"), another file the other half.
             absent = "split" in poses.info and name not in part_of
             keep &= False if absent else in_split(poses.info, name, self.where)
         self.found |= bool(keep.any())
@@ -324,9 +324,9 @@ def _no_lone_frames(parts: Iterator[_Part], found: Sources) -> Iterator[_Part]:
     files = sorted({file for _, files in held for file in files})
     if len(files) > 1 and not found.named:
         raise ValueError(
-            f"{found.said} holds {len(files)} files of a single frame each ({', '.join(files[:3])} ...), whose names "
-            "do not number the frames of a recording; number them (walk_000, walk_001 ...) to read them as one clip, "
-            "or pass the files themselves (a pattern, a list) to read each of them as a clip"
+            f"{found.said} contains {len(files)} files of a single frame each ({', '.join(files[:3])} ...), whose "
+            "names do not number the frames of a recording; number them (walk_000, walk_001 ...) to read them as one "
+            "clip, or pass the files themselves (a pattern, a list) to read each as one clip"
         )
     yield from held
 
@@ -339,8 +339,8 @@ def _read_all(found: Sources, reader: Reader | None, options: ReadOptions) -> It
         yield part
     if not some and options.skip is None and not found.alone:
         raise ValueError(
-            f"the folder {found.said} holds no file that can be read{f' as {reader.name}' if reader else ''} "
-            f"(known suffixes: {', '.join(suffixes())})"
+            f"the folder {found.said} contains no file that can be read{f' as {reader.name}' if reader else ''} (known "
+            f"suffixes: {', '.join(suffixes())})"
         )
 
 

@@ -75,7 +75,7 @@ def readers() -> tuple[Reader, ...]:
         for reader in added:
             if not isinstance(reader, Reader) or reader.name in {known.name for known in found}:
                 what = f"a second reader called {reader.name!r}" if isinstance(reader, Reader) else repr(reader)
-                warn(f"{entry.value} adds {what}, which is left out; expected a skelrep.io.Reader of a new name")
+                warn(f"{entry.value} adds {what}, which is left out; expected a skelrep.io.Reader with a new name")
             else:
                 found.append(reader)
     return tuple(found)
@@ -117,8 +117,8 @@ def reader_for(path: Path) -> Reader:
         suffix = path.suffix.lower()
         raise ValueError(
             f"{path} has {f'the unknown suffix {suffix!r}' if suffix else 'no suffix'}{nearest(suffix, suffixes())} "
-            f"(known: {', '.join(suffixes())}); pass format= one of {', '.join(reader.name for reader in readers())} "
-            "if it is one of these"
+            f"(known: {', '.join(suffixes())}); if the file has another known format, pass format= "
+            f"({', '.join(reader.name for reader in readers())})"
         )
     return recognised(path) or [reader for reader in readers() if path.suffix.lower() in reader.suffixes][-1]
 

@@ -1,4 +1,4 @@
-"""Which rows of a list belong to one recording: the rule for tables and for rows in JSON."""
+"""Groups rows by recording: the rule for tables and for rows in JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from skelrep.io.timeline import as_seconds, frame_numbers
 
-# Rows between two restarts of the frame numbers, on average: fewer are rows out of order.
+# The minimum average number of rows between two restarts of the frame numbers; with fewer, rows are just unordered.
 _SHORTEST_RUN = 5
 _PICTURE = re.compile(r"\.(jpe?g|png|bmp|tiff?|webp|gif|ppm)$", re.IGNORECASE)
 
@@ -21,18 +21,19 @@ def recordings_of(
 ) -> tuple[list[np.ndarray], list[str], list[str]]:
     """The rows of each recording, in the order of their first appearance.
 
-    Rows differ in recording by their video, by their subject and camera where these are several, by frame numbers that
-    begin again, and by labels that change.
+    Rows belong to different recordings if they differ in video, in subject or in camera, if frame numbers restart, or
+    if the label changes.
 
     Args:
-        texts: What columns say of each row, by role ("clip", "subject", "camera", "person", "frame", "time", "label").
-            Labels that belong to persons rather than to recordings are taken out of it; subjects may become persons.
-        names: What the columns are called, for messages.
-        stem: The id of the only recording.
+        texts: The values of columns for each row, by role ("clip", "subject", "camera", "person", "frame", "time",
+            "label"). It is modified: labels that belong to persons rather than recordings are removed, and subjects may
+            become persons.
+        names: The names of the columns, for messages.
+        stem: The id if there is only one recording.
         count: Number of rows, R.
 
     Returns:
-        Indices of rows for each recording, the recordings' ids, and what was decided, for warnings.
+        Indices of rows for each recording, the recordings' ids, and notes on what was decided, for warnings.
     """
     remarks: list[str] = []
     _pictures(texts)
@@ -50,7 +51,7 @@ def recordings_of(
 
 
 def pictures_of(paths: Sequence[str]) -> list[tuple[str, int | None]]:
-    """The recording and the frame number of pictures, by their paths: of "a/img_0001.png" they are "a/img" and 1.
+    """The recording and the frame number in paths of pictures: for "a/img_0001.png", they are "a/img" and 1.
 
     Numbers in names distinguish recordings only within a folder.
     """
@@ -68,7 +69,7 @@ def pictures_of(paths: Sequence[str]) -> list[tuple[str, int | None]]:
 
 
 def _pictures(texts: dict[str, list[str]]) -> None:
-    """Names of pictures say the frame, and several folders or series of them the recording."""
+    """Derives frames from the names of pictures, and recordings from several folders or series of pictures."""
     role = next((role for role in ("frame", "clip") if role in texts and _PICTURE.search(texts[role][0])), None)
     if role is None or (role == "clip" and "frame" in texts) or not all(map(_PICTURE.search, texts[role])):
         return
@@ -85,7 +86,7 @@ def _pictures(texts: dict[str, list[str]]) -> None:
 
 
 def _subjects_side_by_side(texts: dict[str, list[str]], names: Mapping[str, str], remarks: list[str]) -> None:
-    """Takes a column of subjects for persons where they take turns within the frames, rather than one by one."""
+    """Treats a column of subjects as persons if subjects alternate within the frames."""
     when = texts.get("frame") or texts.get("time")
     subjects = texts.get("subject")
     if subjects is None or when is None or "person" in texts or len(set(subjects)) < 2:
@@ -95,14 +96,15 @@ def _subjects_side_by_side(texts: dict[str, list[str]], names: Mapping[str, str]
     if 3 * turns > len(rows):
         texts["person"] = texts.pop("subject")
         remarks.append(
-            f"{names.get('subject', 'subject')!r} names several people in one frame: they are taken for persons"
+            f"{names.get('subject', 'subject')!r} names several people in one frame and is used as the column of "
+            "persons"
         )
 
 
 def _split_at_restarts(
     texts: Mapping[str, list[str]], names: Mapping[str, str], keys: list[tuple[str, ...]], remarks: list[str]
 ) -> list[tuple[str, ...]]:
-    """Recordings that follow each other in one list: frame numbers or times begin again, and come twice."""
+    """Separates recordings that follow each other in one list: frame numbers or times restart and are repeated."""
     column = next((key for key in ("frame", "time") if key in texts), None)
     if column is None:
         return keys
@@ -128,8 +130,8 @@ def _split_at_restarts(
     runs[order] = run
     split = [(*key, str(number)) for key, number in zip(keys, runs.tolist())]
     remarks.append(
-        f"{names[column]!r} begins again within a recording; {len(set(keys))} recordings are taken for "
-        f"{len(set(split))}, one after the other (a column 'clip', or 'person' for people side by side, says it)"
+        f"{names[column]!r} restarts within a recording; {len(set(keys))} recordings are split into {len(set(split))}, "
+        "one after the other (a column 'clip', or 'person' for people at the same time, makes it clear)"
     )
     return split
 
@@ -137,7 +139,7 @@ def _split_at_restarts(
 def _split_at_labels(
     texts: dict[str, list[str]], names: Mapping[str, str], keys: list[tuple[str, ...]], remarks: list[str]
 ) -> list[tuple[str, ...]]:
-    """Recordings in which the label changes become one clip for each stretch of one label.
+    """Splits recordings in which the label changes into one clip for each stretch with one label.
 
     Labels that differ between persons of one frame belong to persons, not to clips, and are dropped.
     """
@@ -157,7 +159,7 @@ def _split_at_labels(
         del texts["label"]
         return keys
     remarks.append(
-        f"the labels of {names['label']!r} change within a recording; every stretch of one label is taken for a clip "
+        f"the labels of {names['label']!r} change within a recording; every stretch with one label becomes a clip "
         f"({len(set(split))} clips)"
     )
     return split

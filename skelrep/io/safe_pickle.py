@@ -1,11 +1,11 @@
-"""Reading foreign pickles without executing anything.
+"""Reads foreign pickles without executing anything.
 
-An allow-list of *names* is not enough for numpy: with the real `numpy.ndarray` and `numpy.dtype` in hand a pickle can
-lay an object array over bytes of its own (`ndarray((1,), object, buffer)`) or give a dtype fields beyond its item size,
-and so forge pointers. So neither is ever given to the file. Every name it may ask for stands for one of the small
-functions below, which check their arguments and build plain arrays; REDUCE calls these and nothing else, BUILD fills
-arrays made here and nothing else, and opcodes that data does not need (extension codes and their cache, persistent
-ids, NEWOBJ, INST, OBJ, out-of-band buffers, sets) are refused.
+An allow-list of *names* is not enough for numpy: with the real `numpy.ndarray` and `numpy.dtype`, a pickle can place an
+object array over bytes of its own (`ndarray((1,), object, buffer)`) or give a dtype fields beyond its item size, and
+so forge pointers. A file therefore never gets either of them. Each allowed name refers to one of the small functions
+below, which check their arguments and build plain arrays. REDUCE calls only these functions, and BUILD fills only
+arrays that were made here. Opcodes that data does not need (extension codes and their cache, persistent ids, NEWOBJ,
+INST, OBJ, out-of-band buffers, sets) are refused.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ _SCALARS = (str, bytes, int, float, bool, type(None))
 
 
 class _Refused(Exception):
-    """What the file wants is not data; the message continues a sentence that begins with its path."""
+    """The file contains something other than data; the message continues a sentence that begins with its path."""
 
 
 def load_pickle(path: str | PathLike) -> Any:
-    """What a pickle holds, if it is data: numpy arrays and scalars, numbers, strings, bytes, lists, tuples and dicts.
+    """The content of a pickle of data: numpy arrays and scalars, numbers, strings, bytes, lists, tuples and dicts.
 
-    Protocols 0 to 5, written by Python 2 (its strings are read as latin-1) or 3 and by numpy 1 or 2. An ordered
-    dict becomes a dict, a bytearray bytes; arrays may be read-only; arrays of objects hold numbers and strings only.
+    Reads protocols 0 to 5, written by Python 2 (its strings are read as latin-1) or 3 and by numpy 1 or 2. An ordered
+    dict becomes a dict, and a bytearray becomes bytes. Arrays may be read-only. Arrays of objects may contain only
+    numbers and strings.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file asks for anything else (the name is given) or is damaged. Nothing of it was executed.
+        ValueError: if the file asks for anything else (the message names it) or is damaged. Nothing in it was executed.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -57,42 +58,42 @@ def _load(stream: IO[bytes], size: int, path: object) -> Any:
         return found
     except _Refused as refusal:
         raise ValueError(
-            f"{path} {refusal}; only numpy arrays, numbers, strings, lists, tuples and dicts are read from a "
-            "pickle, and nothing of this one was executed (save the data as such, or as .npz)"
+            f"{path} {refusal}; only numpy arrays, numbers, strings, lists, tuples and dicts are read from a pickle, "
+            "and nothing in this one was executed (save the data in this form, or as .npz)"
         ) from None
-    # A damaged stream fails in as many ways as there are opcodes: they all mean the same to the reader.
+    # A damaged stream fails in as many ways as there are opcodes; to the user they all mean the same.
     except Exception as error:
-        raise ValueError(f"{path} is damaged or no pickle ({type(error).__name__}: {str(error)[:200]})") from error
+        raise ValueError(f"{path} is damaged or not a pickle ({type(error).__name__}: {str(error)[:200]})") from error
 
 
 def load_pickle_bytes(raw: bytes, name: object) -> Any:
-    """What the bytes of a pickle hold, as `load_pickle`; `name` is what messages call it."""
+    """The content of a pickle in memory, as for `load_pickle`; messages call it `name`."""
     return _load(io.BytesIO(raw), len(raw), name)
 
 
 def load_numpy_object(stream: IO[bytes], size: int, path: object) -> Any:
-    """What `np.save` wrote of a Python object: a `.npy` whose array holds one dict, list or other data.
+    """The Python object that `np.save` wrote: a `.npy` whose array contains one dict, list or other data.
 
     Args:
         stream: The `.npy`, open for reading bytes.
-        size: Its bytes.
-        path: What to call it in messages.
+        size: Its size in bytes.
+        path: Its name in messages.
 
     Raises:
-        ValueError: if it is something else, asks for anything but data, or is damaged. Nothing of it was executed.
+        ValueError: if it is something else, asks for anything but data, or is damaged. Nothing in it was executed.
     """
     try:
         version = np.lib.format.read_magic(stream)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(stream)
-    # numpy's header is parsed as Python's literals, which fail in many ways where it was damaged.
+    # numpy parses its header as Python literals, which fails in many ways if the header is damaged.
     except Exception as error:
-        raise ValueError(f"{path} is damaged or no file of numpy's ({str(error)[:200]})") from error
+        raise ValueError(f"{path} is damaged or not a NumPy file ({str(error)[:200]})") from error
     if not dtype.hasobject or shape != ():
-        raise ValueError(f"{path} holds an array of {dtype} and shape {shape}, expected a single Python object")
+        raise ValueError(f"{path} contains an array of {dtype} and shape {shape}, expected a single Python object")
     array = _load(stream, size, path)
     if not isinstance(array, np.ndarray) or array.shape != ():
-        raise ValueError(f"{path} is damaged: its pickle holds no array of a single object")
+        raise ValueError(f"{path} is damaged: its pickle contains no array of a single object")
     return array.item()
 
 
@@ -116,20 +117,21 @@ def _check_expansion(found: Any, most: int) -> None:
                 raise _Refused(f"stands for more than {most} items in lists that share their parts")
             continue
         if id(item) in pending:
-            raise _Refused("holds a list that contains itself")
+            raise _Refused("contains a list that contains itself")
         pending.add(id(item))
         stack.append((item, True))
         stack += [(part, False) for part in parts if isinstance(part, (list, tuple, dict)) and id(part) not in counts]
 
 
-# -- what the allowed names stand for ---------------------------------------------------------------------------------
+# -- the functions for the allowed names
+# ---------------------------------------------------------------------------------
 
 _NDARRAY = object()  # stands for numpy.ndarray: it is only compared, never called
 
 
 @dataclass
 class _DType:
-    """A numpy dtype on its way: BUILD adds the byte order, and only then it is needed."""
+    """A numpy dtype under construction: BUILD adds the byte order before it is used."""
 
     code: str
     order: str = "="
@@ -138,44 +140,44 @@ class _DType:
         if self.code.startswith("O"):
             return np.dtype(object)
         dtype = np.dtype(self.code).newbyteorder(self.order)  # type: ignore[arg-type]
-        if dtype.itemsize == 0:  # any shape at all would fit no bytes
-            raise _Refused("holds an array of zero-sized items")
+        if dtype.itemsize == 0:  # any shape would fit zero bytes
+            raise _Refused("contains an array of zero-sized items")
         return dtype
 
 
 def _dtype(code: Any, *_: Any) -> _DType:
     if type(code) is not str or not re.fullmatch(r"[biufc]\d{1,2}|[SU]\d{1,6}|O[48]?", code):
-        raise _Refused("holds an array of a dtype that is neither numbers nor strings")
+        raise _Refused("contains an array of a dtype that is neither numbers nor strings")
     return _DType(code)
 
 
 def _size(shape: Any) -> int:
     if type(shape) is not tuple or len(shape) > 32 or not all(type(axis) is int and axis >= 0 for axis in shape):
-        raise _Refused("holds an array of impossible shape")
-    return math.prod(shape)  # in Python's integers, which do not overflow
+        raise _Refused("contains an array of impossible shape")
+    return math.prod(shape)  # in Python integers, which do not overflow
 
 
 def _bytes(raw: Any) -> bytes:
     if type(raw) is str:  # as Python 2 wrote it
         return raw.encode("latin1")
     if type(raw) is not bytes:
-        raise _Refused("holds an array without its bytes")
+        raise _Refused("contains an array without its bytes")
     return raw
 
 
 def _reconstruct(kind: Any, *_: Any) -> np.ndarray:
     if kind is not _NDARRAY:
-        raise _Refused("holds a kind of array that is not numpy.ndarray")
+        raise _Refused("contains a kind of array that is not numpy.ndarray")
     return np.empty(0, np.int8)
 
 
 def _from_buffer(raw: Any, dtype: _DType, shape: Any, order: str = "C", axes: Any = None) -> np.ndarray:
     resolved = dtype.numpy()
     if resolved.hasobject:
-        raise _Refused("lays an array of objects over bytes")
+        raise _Refused("places an array of objects over bytes")
     raw = _bytes(raw)
     if len(raw) != _size(shape) * resolved.itemsize:
-        raise _Refused("holds an array whose shape does not fit its bytes")
+        raise _Refused("contains an array whose shape does not fit its bytes")
     if order == "K" and axes is not None:
         return np.ndarray(shape, resolved, raw).transpose(axes)
     return np.ndarray(shape, resolved, raw, order="F" if order == "F" else "C")
@@ -218,7 +220,7 @@ _GLOBALS: dict[tuple[str, str], Any] = {
 def _filled(mapping: Any, items: list) -> dict:
     """Puts key, value, key, value ... into a dict."""
     if type(mapping) is not dict:
-        raise _Refused("sets items of something that is no dict")
+        raise _Refused("sets items of something that is not a dict")
     for key, value in zip(items[::2], items[1::2], strict=True):
         # Hashing a tuple nested a million deep would overflow the C stack, so no tuples.
         if not isinstance(key, (*_SCALARS, np.generic)):
@@ -228,22 +230,22 @@ def _filled(mapping: Any, items: list) -> dict:
 
 
 def _fill_array(array: np.ndarray, state: Any) -> None:
-    """What `ndarray.__setstate__` does, once its arguments have been looked at."""
+    """Does what `ndarray.__setstate__` does, after checking its arguments."""
     _, shape, dtype, fortran, raw = state
     resolved, count = dtype.numpy(), _size(shape)
     if resolved.hasobject:
-        # A single object may be a container: so does np.save write a dict. All containers were made here.
+        # A single object may be a container, because np.save writes a dict this way. All containers were made here.
         known = (*_SCALARS, dict, list, tuple, np.ndarray) if count == 1 and shape == () else _SCALARS
         if type(raw) is not list or len(raw) != count or not all(type(item) in known for item in raw):
-            raise _Refused("holds an array of objects that are not numbers or strings")
+            raise _Refused("contains an array of objects that are not numbers or strings")
     else:
         raw = _bytes(raw)
         if len(raw) != count * resolved.itemsize:
-            raise _Refused("holds an array whose shape does not fit its bytes")
+            raise _Refused("contains an array whose shape does not fit its bytes")
     array.__setstate__((1, shape, resolved, bool(fortran), raw))  # type: ignore[arg-type]
 
 
-# The interpreter written in Python, not the one in C: here the opcodes can be chosen, and every one is open to reading.
+# The interpreter written in Python, not the one in C: its opcodes can be selected, and their code can be read.
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     stack: list
     dispatch: ClassVar[dict] = {}
@@ -251,8 +253,9 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
     def __init__(self, file: Any, size: int) -> None:
         super().__init__(file, encoding="latin1")
         self.blank: dict[int, np.ndarray] = {}  # made by _reconstruct and not filled yet, by id
-        # What calls may make in bytes, so that a memoised string is not copied without end: an honest file spells
-        # every byte of data out, and a reference in an array of objects (eight bytes) by at least one.
+        # The bytes that calls may create, so that a memoised string is not copied without limit. A regular file
+        # contains every byte of its data, and at least one byte for each reference in an array of objects (eight bytes
+        # in memory).
         self.budget = 8 * size
 
     def find_class(self, module: str, name: str) -> Any:
@@ -275,7 +278,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         state, target = self.stack.pop(), self.stack[-1]
         if type(target) is _DType and type(state) is tuple and len(state) >= 5:
             if state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
-                raise _Refused("holds a structured array")
+                raise _Refused("contains a structured array")
             target.order = state[1]
         elif (array := self.blank.pop(id(target), None)) is not None and type(state) is tuple and len(state) == 5:
             _fill_array(array, state)
@@ -321,6 +324,6 @@ _Unpickler.dispatch = {
     pickle.SETITEM[0]: _Unpickler.load_setitem,
     pickle.SETITEMS[0]: _Unpickler.load_setitems,
     pickle.DICT[0]: _Unpickler.load_dict,
-    # As bytes, since a bytearray is filled with as many zeros as the file claims before a byte of it is read.
+    # Read as bytes, because a bytearray would be filled with as many zeros as the file claims before any byte is read.
     pickle.BYTEARRAY8[0]: pickle._Unpickler.load_binbytes8,  # type: ignore[attr-defined]
 }

@@ -1,4 +1,4 @@
-"""SLEAP's projects and predictions, `.slp`: tables of frames, instances and points in an HDF5 file, read by h5py."""
+"""SLEAP's projects and predictions, `.slp`: tables of frames, instances and points in an HDF5 file, read with h5py."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _BY_HAND = 0  # an instance_type; 1 is predicted
 
 
 def read_slp(path: Path, options: ReadOptions) -> Poses:
-    """Reads the instances of a `.slp` (the extra `hdf5`), with tracks as ids of persons.
+    """Reads the instances in a `.slp`, with the extra `hdf5`. Tracks become person ids.
 
-    An instance placed or corrected by hand replaces a predicted one of the same track in the same frame, and its
-    points have the score 1.
+    An instance that was annotated or corrected by hand replaces a predicted one of the same track in the same frame,
+    and its points have the score 1.
 
     Args:
         path: The file.
@@ -32,7 +32,7 @@ def read_slp(path: Path, options: ReadOptions) -> Poses:
         One clip (M, T, V, 2) for each video, in pixels with scores; frames without an instance are NaN.
 
     Raises:
-        ValueError: for another content, instances of several skeletons, or a damaged file.
+        ValueError: for other content, instances of several skeletons, or a damaged file.
     """
     h5py = optional("h5py", "hdf5")
     try:
@@ -45,9 +45,9 @@ def read_slp(path: Path, options: ReadOptions) -> Poses:
             tables = {name: file[name][()] for name in names}
             recordings = list(_recordings(about, videos, tracks, tables))
     except (OSError, RuntimeError, KeyError, TypeError, AttributeError, IndexError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged or no file of SLEAP's ({error})") from error
+        raise ValueError(f"{path} is damaged or not a SLEAP file ({error})") from error
     if not recordings:
-        raise ValueError(f"{path} holds no instance")
+        raise ValueError(f"{path} contains no instances")
     return poses_of(recordings, str(path), path.stem, options)
 
 
@@ -58,7 +58,7 @@ def _recordings(about: dict, videos: list, tracks: list[str], tables: dict[str, 
     frames, instances = tables["frames"], tables["instances"]
     kinds = np.unique(instances["skeleton"])
     if len(kinds) > 1:
-        raise ValueError(f"it holds instances of {len(kinds)} skeletons, expected one")
+        raise ValueError(f"it contains instances of {len(kinds)} skeletons, expected one")
     if not len(kinds):
         return
     nodes = [about["nodes"][node["id"]]["name"] for node in about["skeletons"][int(kinds[0])]["nodes"]]

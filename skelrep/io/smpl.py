@@ -1,7 +1,7 @@
-"""SMPL bodies: AMASS's `.npz` of rotations (`poses`, `trans`, `betas`), and joints out of them by a body model.
+"""SMPL bodies: AMASS's `.npz` of rotations (`poses`, `trans`, `betas`), and their joints from a body model.
 
-The joints of SMPL, SMPL-H and SMPL-X follow from the body model's joint regressor and the rotations alone; no mesh and
-no library is needed. The first 22 joints of the three are the same: "smpl-22".
+The joints of SMPL, SMPL-H and SMPL-X follow from the body model's joint regressor and the rotations alone; neither a
+mesh nor a library is needed. The first 22 joints of all three are the same: "smpl-22".
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _RATES = ("mocap_framerate", "mocap_frame_rate", "fps", "frame_rate", "mocap_tim
 
 
 def read_smpl(path: Path, options: ReadOptions) -> Poses:
-    """Reads AMASS's `.npz`, and others with the same arrays, or with joints beside the rotations.
+    """Reads AMASS's `.npz`, and other `.npz` with the same arrays, or with joints in addition to the rotations.
 
     Args:
         path: A `.npz` of `poses` (T, 72, 156 or 165) axis-angle rotations, `trans` (T, 3) and `betas` (B,); or of
             `joints` (T, V, 3).
-        options: `body_model`: the body model, an `.npz` or a plain `.pkl`, or a folder of them from which the one of
-            the file's gender and kind is taken. Joints that the file holds need none.
+        options: `body_model`: the body model, an `.npz` or a plain `.pkl`, or a folder from which the model for the
+            file's gender and kind is chosen. It is not needed if the file contains joints.
 
     Returns:
         One clip (1, T, 22, 3) in metres, z up, at the file's rate.
@@ -43,7 +43,7 @@ def read_smpl(path: Path, options: ReadOptions) -> Poses:
     """
     with opened(path) as content:
         if isinstance(content, np.ndarray) or not {"trans"} & set(map(str.lower, content.files)):
-            raise ValueError(f"{path} holds no poses and trans, or joints and trans, of SMPL's bodies")
+            raise ValueError(f"{path} contains no poses and trans, or joints and trans, of SMPL's bodies")
         arrays = {key.lower(): content[key] for key in content.files if key.lower() in _KEYS}
     fps = next((float(arrays[key]) for key in _RATES[:-1] if key in arrays and np.size(arrays[key]) == 1), None)
     ready = next((arrays[key] for key in _JOINT_ARRAYS if key in arrays), None)
@@ -61,7 +61,7 @@ def read_smpl(path: Path, options: ReadOptions) -> Poses:
 
 
 def is_smpl(path: Path) -> bool:
-    """Whether a `.npz` holds rotations as AMASS does."""
+    """Whether a `.npz` contains rotations as AMASS does."""
     try:
         members = {name.lower() for name in npz_members(path)}
     except (OSError, ValueError):
@@ -75,7 +75,7 @@ _KEYS = ("poses", "trans", "betas", "gender", *_JOINT_ARRAYS, *_RATES)
 
 def _joints(path: Path, arrays: Mapping[str, np.ndarray], options: ReadOptions) -> np.ndarray:
     if "poses" not in arrays:
-        raise ValueError(f"{path} holds {', '.join(arrays)}; expected poses and trans, or joints")
+        raise ValueError(f"{path} contains {', '.join(arrays)}; expected poses and trans, or joints")
     poses, trans = arrays["poses"], arrays["trans"]
     count = poses.shape[1] // 3 if poses.ndim == 2 else 0
     if poses.ndim != 2 or 3 * count != poses.shape[1] or count not in _MODELS or trans.shape != (len(poses), 3):
@@ -85,9 +85,9 @@ def _joints(path: Path, arrays: Mapping[str, np.ndarray], options: ReadOptions) 
         )
     if options.body_model is None:
         raise ValueError(
-            f"{path} holds rotations of {_MODELS[count]}'s joints; where they are follows from a body model, which its "
-            "licence does not let us include: download it (smpl.is.tue.mpg.de, mano.is.tue.mpg.de or "
-            "smpl-x.is.tue.mpg.de) and pass body_model= its .npz or the folder of them (--body-model)"
+            f"{path} contains rotations of {_MODELS[count]}'s joints; their positions need a body model, whose licence "
+            "does not allow us to include it: download it (smpl.is.tue.mpg.de, mano.is.tue.mpg.de or "
+            "smpl-x.is.tue.mpg.de) and pass its .npz or its folder as body_model="
         )
     gender = str(arrays["gender"]) if "gender" in arrays else "neutral"
     gender = next((one for one in ("female", "male", "neutral") if one in gender.lower()), "neutral")
@@ -99,9 +99,9 @@ def _joints(path: Path, arrays: Mapping[str, np.ndarray], options: ReadOptions) 
     rotations = rotation_matrices(poses[:, : 3 * JOINTS].reshape(len(poses), JOINTS, 3))
     offsets = rest - rest[parents]
     offsets[0] = rest[0]
-    places = np.tile(offsets[:JOINTS], (len(poses), 1, 1))
-    places[:, 0] += trans
-    return positions([-1, *parents[1:JOINTS].tolist()], places, rotations).astype(np.float32)
+    translations = np.tile(offsets[:JOINTS], (len(poses), 1, 1))
+    translations[:, 0] += trans
+    return positions([-1, *parents[1:JOINTS].tolist()], translations, rotations).astype(np.float32)
 
 
 def _model_file(path: Path, gender: str, joints: int) -> Path:
@@ -119,38 +119,38 @@ def _model_file(path: Path, gender: str, joints: int) -> Path:
             named = wanted in words and not (wanted == "male" and "female" in words)
             if named and (kind in words and not others):
                 return file
-    raise ValueError(f"{path} holds no {gender} {_MODELS[joints]} model (.npz or .pkl) by the names of its files")
+    raise ValueError(f"{path} contains no .npz or .pkl that is named like a {gender} {_MODELS[joints]} model")
 
 
 def rest_joints(model: Path, betas: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The joints (V, 3) of a body of some shape in the pose of rest, and their parents (V,).
+    """The joints (V, 3) of a body with a given shape in the rest pose, and their parents (V,).
 
     Args:
         model: A body model with `v_template` (P, 3), `shapedirs` (P, 3, B), `J_regressor` (V, P), `kintree_table`.
         betas: (B,) coefficients of the shape, or None for the mean body.
 
     Raises:
-        ValueError: if the file is no body model, or its `.pkl` holds objects of other libraries.
+        ValueError: if the file is not a body model, or its `.pkl` contains objects of other libraries.
     """
     if model.suffix == ".npz":
         with opened(model) as content:
-            names = () if isinstance(content, np.ndarray) else content.files  # an array under the name of an archive
+            names = () if isinstance(content, np.ndarray) else content.files  # an array in a file named like an archive
             arrays = {key: content[key] for key in _MODEL_ARRAYS if key in names}
     else:
         content = load_pickle(model)
         content = content if isinstance(content, dict) else {}
         arrays = {key: np.asarray(content[key]) for key in _MODEL_ARRAYS if key in content}
     if missing := [key for key in _MODEL_ARRAYS if key not in arrays]:
-        raise ValueError(f"{model} is no body model: it lacks {', '.join(missing)}")
+        raise ValueError(f"{model} is not a body model: it lacks {', '.join(missing)}")
     template, directions, regressor, tree = (arrays[key] for key in _MODEL_ARRAYS)
     points, joints = len(template), len(regressor)
     shapes = template.shape, directions.shape[:2], regressor.shape, tree.shape
     if shapes != ((points, 3), (points, 3), (joints, points), (2, joints)) or directions.ndim != 3:
-        raise ValueError(f"{model} is no body model: its arrays have the shapes {', '.join(map(str, shapes))}")
+        raise ValueError(f"{model} is not a body model: its arrays have the shapes {', '.join(map(str, shapes))}")
     parents = tree[0].astype(np.int64)
     parents[0] = 0
     if (parents < 0).any() or (parents[1:] >= np.arange(1, joints)).any():
-        raise ValueError(f"{model} is no body model: a joint stands before its parent in kintree_table")
+        raise ValueError(f"{model} is not a body model: a joint comes before its parent in kintree_table")
     shape = np.zeros(0) if betas is None else np.ravel(betas)[: directions.shape[2]].astype(np.float64)
     regressor = regressor.astype(np.float64)
     return regressor @ (template + directions[:, :, : len(shape)] @ shape), parents

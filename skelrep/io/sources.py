@@ -23,8 +23,7 @@ class Sources(NamedTuple):
         files: The files of a folder in the order of their names; several inputs in the given order.
         named: Whether the caller named each of the files; other files are left out if they contain no poses.
         said: The caller's input, for messages.
-        ids: What clips of each file are called, where it was decided before; empty for a file whose clips have the ids
-            that the file gives them.
+        ids: The ids of the clips of each file, if already known; empty for a file whose clips keep their own ids.
     """
 
     root: Path

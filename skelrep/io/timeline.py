@@ -1,6 +1,6 @@
-"""Time in files that list poses row by row: frame numbers and timestamps are time, rows are not.
+"""The time of poses that a file lists row by row: it follows from frame numbers and timestamps, not from row numbers.
 
-`timeline` puts the recorded moments on a grid of constant rate, with gaps where nothing was recorded; its `place`
+`timeline` puts the recorded moments on a grid of constant rate, with gaps where nothing was recorded; its `on_grid`
 brings arrays onto the grid. `frame_numbers` reads the numbers in the names of files of one frame each.
 """
 
@@ -17,26 +17,27 @@ import numpy as np
 from skelrep.io.key_names import PRESENTATION
 from skelrep.memory_budget import bounded
 
-# Plausible frames per second. Units are factors of 1000 apart and the range is narrower than that, so that the period
-# alone distinguishes seconds, milliseconds, microseconds and nanoseconds.
+# Plausible frames per second. Units are factors of 1000 apart and the range is narrower than that, so the period alone
+# distinguishes seconds, milliseconds, microseconds and nanoseconds.
 SLOWEST, FASTEST = 2.0, 1000.0
 _UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
-_TICKS = 1e-7  # of .NET, as in the times of Kinect: ten to a microsecond, so that the rate leaves two readings
-# Times since 1970 (s, ms, us, ns), and ticks since 1601 or the year 1, for recordings of 2001 to 2096: they do not
-# overlap, so that they say their unit.
+_TICKS = 1e-7  # of .NET, as in Kinect's times: a tenth of a microsecond, so the rate does not distinguish the two
+# Times since 1970 (s, ms, us, ns), and ticks since 1601 or the year 1, for recordings of 2001 to 2096. The ranges do
+# not overlap, so a time identifies its unit.
 _EPOCHS = ((1e9, 4e9, 1.0), (1e12, 4e12, 1e-3), (1e15, 4e15, 1e-6), (1.2e17, 7e17, _TICKS), (9e17, 4e18, 1e-9))
 _CAMERAS = (10, 12, 12.5, 15, 23.976, 24, 25, 29.97, 30, 48, 50, 59.94, 60, 90, 100, 119.88, 120, 240)
-# A unit that a name says is not believed where it gives a rate outside of these.
+# A unit stated by a name is ignored if it gives a rate outside this range.
 _SLOWEST_NAMED, _FASTEST_NAMED = 0.02, 4000.0
-# A rate outside of these, in a unit that was found by the rate, is worth a warning.
+# If the unit was determined from the rate, a rate outside this range causes a warning.
 _SLOWEST_USUAL, _FASTEST_USUAL = 5.0, 250.0
-# A frame number beyond this is a timestamp (seconds since 1970 and finer units): 1e9 frames are a year at 30 a second.
+# A frame number beyond this is a timestamp (seconds since 1970 and finer units): 1e9 frames are a year at 30 frames per
+# second.
 _TIMESTAMP = 1e9
-# Neighbouring times may err by this fraction of a period and still be neighbours on a regular grid (camera jitter).
+# Neighbouring times may deviate by this fraction of a period and still be on a regular grid (camera jitter).
 _JITTER = 0.3
-# If less than one frame in this many exists, the rows are not a recording.
+# If fewer than one frame in this many exist, the rows are not a recording.
 _FEWEST_GIVEN = 1000
-# Numbers that step by less, as 1, 2, 1, count frames.
+# Numbers with smaller steps, such as 1, 2, 1, count frames.
 _SHORTEST_STEP = 8
 # Times that fit no grid are interpolated, but not across a pause longer than this many periods.
 _PAUSE = 3.5
@@ -48,9 +49,9 @@ class Timeline(NamedTuple):
     """The times of the rows of a recording.
 
     Attributes:
-        moment: (R,) index of each row's recorded moment, 0..K-1 in order of time; rows of one time share one.
-        position: (K,) float64, when each moment was, in frames since the first; whole numbers where a grid fits.
-        fps: Frames per second of the grid, or None if the rows do not say.
+        moment: (R,) index of each row's recorded moment, 0..K-1 in order of time; rows with the same time share one.
+        position: (K,) float64, the time of each moment in frames since the first; whole numbers if a grid fits.
+        fps: Frames per second of the grid, or None if unknown.
         note: What a user should know about the decision, for a warning, or None.
     """
 
@@ -66,10 +67,10 @@ class Timeline(NamedTuple):
 
     @property
     def resampled(self) -> bool:
-        """Whether moments are between frames, so that `place` interpolates."""
+        """Whether moments lie between frames, so that `on_grid` interpolates."""
         return bool((self.position != np.round(self.position)).any())
 
-    def place(self, values: np.ndarray, axis: int = 0) -> np.ndarray:
+    def on_grid(self, values: np.ndarray, axis: int = 0) -> np.ndarray:
         """Brings values at the K moments onto the T frames of the grid.
 
         Args:
@@ -77,8 +78,8 @@ class Timeline(NamedTuple):
             axis: The axis of time.
 
         Returns:
-            The same with T entries along `axis`: NaN at frames that were not recorded, linear between neighbours where
-            the rate varies.
+            The same with T entries along `axis`: NaN at frames that were not recorded, and linear interpolation if the
+            rate varies.
 
         Raises:
             ValueError: if the grid would need more than a gigabyte, or hardly any of its frames were recorded.
@@ -88,8 +89,8 @@ class Timeline(NamedTuple):
             raise ValueError(f"got {len(values)} moments, expected {len(self.position)}")
         if self.frames > _FEWEST_GIVEN * (len(values) + 100):
             raise ValueError(
-                f"its frame numbers or times span {self.frames} frames, of which {len(values)} are there: one of them "
-                "may be wrong, or the recording is several"
+                f"its frame numbers or times span {self.frames} frames, of which only {len(values)} exist: one of them "
+                "may be wrong, or these are several recordings"
             )
         bounded(self.frames, *values.shape[1:])
         placed = np.full((self.frames, *values.shape[1:]), np.nan, dtype=values.dtype)
@@ -104,7 +105,7 @@ class Timeline(NamedTuple):
         weight = weight.reshape(-1, *[1] * (values.ndim - 1)).astype(values.dtype)
         between = values[before] * (1 - weight) + values[after] * weight
         near = np.where(weight < 0.5, values[before], values[after])
-        between = np.where(np.isnan(between) & (np.abs(weight - 0.5) > 0.5 - 1e-6), near, between)  # on a moment itself
+        between = np.where(np.isnan(between) & (np.abs(weight - 0.5) > 0.5 - 1e-6), near, between)  # at a moment
         recorded = span <= _PAUSE
         on_moment = np.minimum(grid - self.position[before], self.position[after] - grid) < 0.5
         placed[recorded] = between[recorded]
@@ -124,14 +125,14 @@ def timeline(
     Args:
         frames: (R,) frame numbers; rows of one frame (several persons) repeat it. Numbers beyond 1e9 are taken for
             timestamps.
-        times: (R,) times in seconds, or in another unit that is recognised by the rate that it gives.
-        unit: Seconds per unit of `times` where it is known, as from `skelrep.io.key_names.unit_of`.
+        times: (R,) times in seconds, or in another unit, which is recognised by the resulting rate.
+        unit: Seconds per unit of `times` if known, for example from `skelrep.io.key_names.unit_of`.
         fps: The rate that the file states for consecutive frame numbers.
 
     Returns:
         The grid. The rate is that of neighbouring moments (the median), never that of the whole recording divided by
-        its rows. Where the times fit no grid (a variable rate), `position` is fractional and a note says so. Where
-        every frame number is a multiple of the same step, that step is one frame.
+        its rows. If the times fit no grid (a variable rate), `position` is fractional and a note says so. If every
+        frame number is a multiple of the same step, that step is one frame.
 
     Raises:
         ValueError: if neither is given, or a number is NaN or infinite.
@@ -152,7 +153,7 @@ def timeline(
     if times is None and _are_times(numbers):
         found = _from_times(frames, unit)
         step = f"its frame numbers step by {np.diff(numbers).min():g} to {np.diff(numbers).max():g}"
-        return found._replace(note="; ".join(filter(None, [f"{step} and are taken for times", found.note])))
+        return found._replace(note="; ".join(filter(None, [f"{step} and are interpreted as times", found.note])))
     gaps = np.diff(numbers).astype(np.int64)
     step = int(np.gcd.reduce(gaps)) if len(gaps) else 1
     position = (numbers - numbers[0]) / step if len(numbers) else numbers
@@ -170,7 +171,7 @@ def timeline(
 
 
 def as_seconds(values: Sequence[Any]) -> np.ndarray:
-    """Times as numbers: numbers stay, "01:02:03.5" and ISO dates become seconds.
+    """Times as numbers: numbers are kept, "01:02:03.5" and ISO dates become seconds.
 
     Raises:
         ValueError: if one is neither.
@@ -190,7 +191,7 @@ def as_seconds(values: Sequence[Any]) -> np.ndarray:
         try:
             seconds.append(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
         except ValueError:
-            raise ValueError(f"{text!r} is no time; expected seconds, h:m:s or an ISO date") from None
+            raise ValueError(f"{text!r} is not a time; expected seconds, h:m:s or an ISO date") from None
     return np.array(seconds, dtype=np.float64)
 
 
@@ -204,7 +205,7 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
         names: Names of files without their suffixes.
 
     Returns:
-        For each name the recording, and the frame number or None where the name holds no number.
+        For each name the recording, and the frame number, or None if the name contains no number.
     """
     parts = [re.split(r"(\d+)", re.sub(r"_(keypoints|pose|skeleton|landmarks|results?)$", "", name)) for name in names]
     alike: dict[tuple[str, ...], list[int]] = {}
@@ -218,7 +219,7 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
         frame = varying[-1] if varying else len(digits) - 1
         for row in rows:
             words = list(parts[row])
-            if varying or (digits and not words[-1]):  # of a single file only a number at the end
+            if varying or (digits and not words[-1]):  # in a single name, only a number at the end counts
                 numbers[row] = int(words[2 * frame + 1])
                 words[2 * frame + 1] = ""
             recordings[row] = re.sub(r"(?<=[\W_])[\W_]+", "", "".join(words)).strip("_-. ")
@@ -226,7 +227,7 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
 
 
 def _are_times(numbers: np.ndarray) -> bool:
-    """Whether whole numbers step as milliseconds do (33, 34, 33), rather than by a number of frames."""
+    """Whether whole numbers increase like milliseconds (33, 34, 33), rather than by a number of frames."""
     gaps = np.diff(numbers)
     if len(gaps) < 4:
         return False
@@ -249,12 +250,12 @@ def _from_times(times: np.ndarray, unit: float | None) -> Timeline:
         return Timeline(moment, np.zeros(len(moments)), None, None)
     if math.isinf(float(moments[-1] - moments[0]) / float(gaps.min())):
         raise ValueError(f"its times are {gaps.min():g} to {gaps.max():g} apart: one of them may be wrong")
-    # The median is no period of its own where more frames were dropped than kept: then a shorter one fits.
+    # The median is not the period if more frames were dropped than kept; then a shorter period fits.
     for period in (_period(gaps), _period(gaps, 0.1)):
         steps = gaps / period
         whole = np.maximum(np.round(steps), 1)
         if (np.abs(steps - whole) > _JITTER).mean() <= 0.05:
-            # Each gap is rounded on its own, so that a period known to a few digits does not drift away.
+            # Each gap is rounded separately, so that errors of a period with few digits do not add up.
             position = np.concatenate([[0.0], np.cumsum(whole)])
             seconds, note = _seconds(moments, period, unit)
             return Timeline(moment, position, _snapped(moments, position, seconds / period) if seconds else None, note)
@@ -270,27 +271,25 @@ def _from_times(times: np.ndarray, unit: float | None) -> Timeline:
 
 
 def _period(gaps: np.ndarray, quantile: float = 0.5) -> float:
-    """The time between neighbours: a quantile, refined by the mean of those near it.
+    """The time between neighbours: a quantile, refined by the mean of the gaps close to it.
 
-    The mean is nearer than the quantile where times have few digits (0.033, 0.067, 0.1).
+    The mean is more accurate than the quantile if times have few digits (0.033, 0.067, 0.1).
     """
     typical = float(np.quantile(gaps, quantile))
     return float(gaps[np.abs(gaps - typical) <= _JITTER * typical].mean())
 
 
 def _seconds(times: np.ndarray, period: float, unit: float | None) -> tuple[float | None, str | None]:
-    """Seconds of a period, and what was guessed about their unit; None if no unit gives a plausible rate.
+    """The period in seconds, and a note if the unit was guessed; None if no unit gives a plausible rate.
 
-    A name, or the time since an epoch, says the unit; else the rate does. Whole numbers one or two apart count frames
-    rather than milliseconds.
+    The unit follows from a name or from the time since an epoch, or else from the rate. Whole numbers one or two apart
+    count frames rather than milliseconds.
     """
     note = None
     if unit is not None:
         if _is_believed(1 / (period * unit), unit):
             return period * unit, None
-        note = (
-            f"its times are not in the unit that their name says, in which neighbours are {period * unit:.3g} s apart"
-        )
+        note = f"its times are not in the unit that their name states: neighbours would be {period * unit:.3g} s apart"
     since = next((found for low, high, found in _EPOCHS if low <= times[0] <= times[-1] <= high), None)
     if since is not None and _SLOWEST_NAMED <= 1 / (period * since) <= _FASTEST_NAMED:
         return period * since, note
@@ -307,15 +306,16 @@ def _seconds(times: np.ndarray, period: float, unit: float | None) -> tuple[floa
         return None, note
     if name != "seconds" and (name not in _UNITS or not _SLOWEST_USUAL <= fps <= _FASTEST_USUAL):
         note = (
-            f"its times are taken for {name}, which gives {fps:.4g} frames per second: pass fps= if it is another rate"
+            f"its times are interpreted as {name}, which gives {fps:.4g} frames per second: pass fps= if the rate is "
+            "different"
         )
     elif note:
-        note += f"; they are taken for {name}"
+        note += f"; they are interpreted as {name}"
     return 1 / fps, note
 
 
 def _is_believed(fps: float, unit: float) -> bool:
-    """Whether a unit that a name says gives a possible rate; presentation times have other units in some files."""
+    """Whether a unit stated by a name gives a possible rate; presentation times have other units in some files."""
     return _is_of_camera(fps) if unit == PRESENTATION else _SLOWEST_NAMED <= fps <= _FASTEST_NAMED
 
 
@@ -324,7 +324,7 @@ def _is_of_camera(fps: float) -> bool:
 
 
 def _snapped(times: np.ndarray, position: np.ndarray, unit: float) -> float | None:
-    """Frames per second from times on a grid; a whole number where the digits and the jitter of the times allow one."""
+    """Frames per second from times on a grid; a whole number if the precision and jitter of the times allow it."""
     gaps, frames = np.diff(times), np.diff(position)
     near = frames < 10  # the frames in a long pause are themselves an estimate
     if not near.any():
@@ -338,7 +338,7 @@ def _snapped(times: np.ndarray, position: np.ndarray, unit: float) -> float | No
 
 
 def _disagree(times: np.ndarray, position: np.ndarray) -> bool:
-    """Whether times (in periods) and frame numbers part: by a pause that the numbers pass over, or little by little."""
+    """Whether times (in periods) and frame numbers differ: by a pause that the numbers do not have, or by a drift."""
     excess = np.diff(times) - np.diff(position)
     drift = np.concatenate([[0.0], np.cumsum(excess)])
     drift -= np.polyval(np.polyfit(position, drift, 1), position) if len(drift) > 2 else 0.0

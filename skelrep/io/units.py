@@ -17,8 +17,8 @@ METRES = {
     **dict.fromkeys(("in", "inch", "inches"), 0.0254),
     **dict.fromkeys(("ft", "foot", "feet"), 0.3048),
 }
-# From the middle of the hips to that of the shoulders: 0.25 m in a child of two, 0.6 m in a very tall adult. The units
-# below are factors of ten and more apart, so that one fits at most.
+# From the middle of the hips to the middle of the shoulders: 0.25 m in a two-year-old child, 0.6 m in a very tall
+# adult. The units below differ by factors of at least ten, so at most one fits.
 _TRUNK = (0.2, 0.7)
 _GUESSED = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001}
 
@@ -28,10 +28,10 @@ def metres_by_body(clip: np.ndarray, skeleton: Skeleton) -> tuple[str, float | N
 
     Args:
         clip: (M, T, V, 3) coordinates in an unknown unit.
-        skeleton: Of V joints.
+        skeleton: The skeleton of the V joints.
 
     Returns:
-        The unit's name and its metres, or ("", None) where the trunk is not seen or no unit makes it plausible.
+        The unit's name and its metres, or ("", None) if the trunk is not seen or no unit makes it plausible.
     """
     common = SKELETONS["common-15"]
     try:
@@ -42,7 +42,7 @@ def metres_by_body(clip: np.ndarray, skeleton: Skeleton) -> tuple[str, float | N
     used = np.flatnonzero(ends.any(axis=0))
     hips, shoulders = np.moveaxis(np.einsum("jv,mtvc->mtjc", ends[:, used], clip[:, :, used]), 2, 0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a trunk that is never seen
+        warnings.simplefilter("ignore", RuntimeWarning)  # the trunk may never be seen
         trunk = np.nanmedian(np.linalg.norm(shoulders - hips, axis=-1))
     for name, metres in _GUESSED.items():
         if _TRUNK[0] <= trunk * metres <= _TRUNK[1]:

@@ -19,17 +19,17 @@ from skelrep.npy import npz_members
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom, resolve
 
-# Those of Human3.6M's 32 joints that move, in the order of "h36m-17".
+# The moving joints among Human3.6M's 32, in the order of "h36m-17".
 _H36M_17 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
-# HumanEva's fifteen, in the order of VideoPose3D's humaneva.py.
+# HumanEva's fifteen joints, in the order of VideoPose3D's humaneva.py.
 _HUMANEVA = (
     *("pelvis", "neck", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist"),
     *("left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle", "head"),
 )
 _HUMANEVA_PARENTS = (0, 0, 1, 2, 3, 1, 5, 6, 0, 8, 9, 0, 11, 12, 1)
-# Human3.6M's test subjects in nearly all papers; the others train.
+# Human3.6M's test subjects in nearly all papers; the others are for training.
 _TEST = ("S9", "S11")
-_FPS = {"h36m": 50.0, "humaneva": 60.0}  # cameras of the two data sets
+_FPS = {"h36m": 50.0, "humaneva": 60.0}  # frame rates of the cameras
 
 
 def read_videopose3d(path: Path, options: ReadOptions) -> Poses:
@@ -50,7 +50,7 @@ def read_videopose3d(path: Path, options: ReadOptions) -> Poses:
     """
     members = npz_members(path)
     if not members & {"positions_3d", "positions_2d"}:
-        raise ValueError(f"{path} holds {', '.join(sorted(members))}; expected positions_3d or positions_2d")
+        raise ValueError(f"{path} contains {', '.join(sorted(members))}; expected positions_3d or positions_2d")
     name = "positions_3d" if "positions_3d" in members else "positions_2d"
     content = _object(path, name)
     metadata = _object(path, "metadata") if "metadata" in members else {}
@@ -64,12 +64,12 @@ def read_videopose3d(path: Path, options: ReadOptions) -> Poses:
         columns["action"].append(action)
         columns["camera"].append(camera)
     if not clips:
-        raise ValueError(f"{name} holds no recording")
+        raise ValueError(f"{name} contains no recordings")
     if name == "positions_3d":
         del columns["camera"]
     joints = clips[0].shape[2]
     if any(clip.shape[2] != joints for clip in clips):
-        raise ValueError(f"{name} holds recordings of different numbers of joints")
+        raise ValueError(f"{name} contains recordings with different numbers of joints")
     if joints == 32 and options.skeleton is None and "h36m" in path.stem:
         clips = [clip[:, :, list(_H36M_17)] for clip in clips]
         joints = 17
@@ -83,7 +83,7 @@ def read_videopose3d(path: Path, options: ReadOptions) -> Poses:
 
 
 def is_videopose3d(path: Path) -> bool:
-    """Whether a `.npz` holds one of VideoPose3D's arrays."""
+    """Whether a `.npz` contains one of VideoPose3D's arrays."""
     try:
         return bool({"positions_3d", "positions_2d"} & npz_members(path))
     except (OSError, ValueError):

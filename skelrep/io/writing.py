@@ -56,8 +56,8 @@ def _write_array(poses: Poses, path: Path) -> None:
         raise ValueError("there is no clip to write")
     if len(shapes) > 1:
         raise ValueError(
-            f"a .npy file holds one array, but these {len(poses)} clips have {len(shapes)} shapes, {shapes[0]} to "
-            f"{shapes[-1]}; write {path.with_suffix('.npz').name}, which keeps each as it is"
+            f"a .npy file contains one array, but these {len(poses)} clips have {len(shapes)} shapes, {shapes[0]} to "
+            f"{shapes[-1]}; write {path.with_suffix('.npz').name}, which keeps each shape"
         )
     with replacing(path) as temporary:
         np.save(temporary, poses.clips[0] if len(poses) == 1 else np.stack(poses.clips), allow_pickle=False)

@@ -50,7 +50,7 @@ def save(poses: Poses, path: str | os.PathLike) -> None:
     arrays = {key: np.asarray(value) for key, value in found.items() if value is not None}
     for key, array in arrays.items():
         if array.dtype.hasobject:
-            raise ValueError(f"{key} holds Python objects; make them integers or strings to save them")
+            raise ValueError(f"{key} contains Python objects; make them integers or strings to save them")
     with replacing(path) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
 

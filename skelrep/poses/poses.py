@@ -77,9 +77,9 @@ class Poses:
                     f"{self.skeleton.name!r}, 2 or 3 channels)"
                 )
             if 0 in clip.shape:
-                raise ValueError(f"clip {name!r} has shape {clip.shape}: it holds no pose")
+                raise ValueError(f"clip {name!r} has shape {clip.shape}: it contains no pose")
             if not is_certainly_finite(clip) and np.isinf(clip).any():
-                raise ValueError(f"clip {name!r} holds infinite coordinates; use NaN for joints that were not seen")
+                raise ValueError(f"clip {name!r} contains infinite coordinates; use NaN for joints that were not seen")
         if len({clip.shape[3] for clip in clips}) > 1:
             raise ValueError("some clips are 2-D and some 3-D; put them into two sets of poses and embed each of them")
         set_(self, "clips", self._without_zeros(clips))
@@ -353,7 +353,7 @@ class Poses:
         if layout is None and len(clips) == 1 and len(clips[0]) == 2 and not are_together(clips[0], table):
             shape = (2, *clips[0].shape[1:])
             warn(
-                f"the array {shape} is taken for one clip of 2 persons (persons, frames, joints, channels); pass "
+                f"the array {shape} is interpreted as one clip of 2 persons (persons, frames, joints, channels); pass "
                 'layout="NTVC" if it is 2 clips of one person, or layout="MTVC" to say that it is not'
             )
         made = cls(clips, table, [] if ids is None else list(ids), labels, fps, scores, zeros=zeros)
@@ -430,7 +430,7 @@ class Poses:
         """Writes everything into one `.npz` that needs no pickle (see `skelrep.poses.npz`); `skelrep.read` reads it.
 
         Raises:
-            ValueError: if there is no clip, or a column holds Python objects, which cannot be stored without a pickle.
+            ValueError: if there is no clip, or a column contains Python objects, which only a pickle could store.
         """
         npz.save(self, path)
 

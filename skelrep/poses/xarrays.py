@@ -58,7 +58,7 @@ def to_xarray(poses: Poses) -> Any:
     xarray = optional("xarray", "xarray")
     if len(poses) != 1:
         raise ValueError(
-            f"a data set of xarray holds one clip, but these are {len(poses)}; use [clip.to_xarray() for clip in poses]"
+            f"an xarray Dataset contains one clip, but these are {len(poses)}; use [clip.to_xarray() for clip in poses]"
         )
     clip = poses.clips[0]
     persons = poses.person_ids[0] if poses.person_ids is not None else (None,) * len(clip)

@@ -297,7 +297,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
             rows = embed(X, self.loaded_encoder(), **shape, **self.embedding_options())
             if not isinstance(X, (str, os.PathLike)) and len(rows) != len(X):
                 raise ValueError(
-                    f"X has {len(X)} entries but holds {len(rows)} clips; pass a list of clips, Poses, a dense "
+                    f"X has {len(X)} entries but contains {len(rows)} clips; pass a list of clips, Poses, a dense "
                     '(N, M, T, V, C) array, or give layout="NTVC"'
                 )
         return rows

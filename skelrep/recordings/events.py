@@ -234,7 +234,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
     except (arrow.ArrowException, OSError, UnicodeError) as error:  # the OSError of pyarrow is of the content
         if isinstance(error, FileNotFoundError):
             raise
-        raise ValueError(f"{path} is damaged or no Parquet file ({one_line(error)})") from error
+        raise ValueError(f"{path} is damaged or not a Parquet file ({one_line(error)})") from error
 
 
 def _check_header(names: Sequence[str], path: Path) -> None:

@@ -183,9 +183,9 @@ def _read_head(path: Path, config: _Config) -> Head:
     if found != expected:
         raise ValueError(f"{path} does not hold the arrays of its head: it has {found}, expected {expected}")
     if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
-        raise ValueError(f"{path} holds NaN or infinite numbers in {', '.join(broken)}: refused")
+        raise ValueError(f"{path} contains NaN or infinite numbers in {', '.join(broken)}: refused")
     if not (tensors["deviation"] > 0).all():
-        raise ValueError(f"{path} holds deviations that are not above 0: refused")
+        raise ValueError(f"{path} contains deviations that are not above 0: refused")
     arrays: dict[str, Any] = {name: tensor.clone().numpy() for name, tensor in tensors.items()}
     return Head(**{"weight": None, "bias": None, **arrays}, temperature=config.temperature, threshold=config.threshold)
 

@@ -50,8 +50,8 @@ class Corpus:
         the augmentation drops joints itself.
 
         Raises:
-            ValueError: if the folder holds no corpus or a damaged one, its skeleton cannot be mapped to the encoder's,
-                or no person is left.
+            ValueError: if the folder contains no valid corpus, its skeleton cannot be mapped to the encoder's, or no
+                person is left.
         """
         device = torch.device(device)
         about, skeleton, stored, start, length, clip, seen, fps = read_stored(Path(folder))

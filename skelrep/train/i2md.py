@@ -83,7 +83,7 @@ class Batch:
         centre: (H, S, B, P) the positive of each query: its key, or in the cluster branch the centre of a
             neighbourhood.
         bank: (H, S, K, P) keys of earlier batches; slot i of each came from the same clip.
-        exclude: (B, K) `EXCLUDED` if a slot holds the clip itself, else 0.
+        exclude: (B, K) `EXCLUDED` if a slot contains the clip itself, else 0.
         teacher: (H, S, B, K) cosines of the keys to the banks.
         near: (S, B, 1) the smallest cosine of each neighbourhood, whose slots are not negatives; or None.
         config: Hyper-parameters, such as the temperatures.

@@ -29,7 +29,7 @@ class Memory(nn.Module):
         self.register_buffer("cursor", torch.zeros((), dtype=torch.long))
 
     def own(self, clip: Tensor) -> Tensor:
-        """(B, K): `EXCLUDED` if a slot holds the clip itself, else 0; the `exclude` argument of `similarity`."""
+        """(B, K): `EXCLUDED` if a slot contains the clip itself, else 0; the `exclude` argument of `similarity`."""
         return (clip[:, None] == self.clip) * EXCLUDED
 
     @torch.no_grad()

@@ -49,7 +49,7 @@ def prepare(
       input, in order), `licence` and the `hours` of all clips.
 
     The folder is written under a temporary name and renamed, so a folder of the final name is always complete. Memory
-    holds one part of `reader` at a time: about 2000 files of an NTU folder.
+    contains one part of `reader` at a time: about 2000 files of an NTU folder.
 
     Args:
         inputs: Files and folders of three-dimensional poses, patterns, and "@FILE" or "-" with a path on each line, as

@@ -143,7 +143,7 @@ def export(
         notes: Sentences for the card.
 
     Raises:
-        ValueError: if the folder holds no run, or a file is invalid.
+        ValueError: if the folder contains no run, or a file is invalid.
         FileExistsError: if there is something at `output`.
     """
     folder, output = Path(folder), Path(output)
@@ -246,13 +246,15 @@ def _monitor(path: str | os.PathLike, config: EncoderConfig) -> tuple[Callable[[
     """
     poses = read(path)
     if poses.labels is None:
-        raise ValueError(f"{path} holds no labels to evaluate with; an .npz written by Poses.save can")
+        raise ValueError(f"{path} contains no labels to evaluate with; an .npz written by Poses.save can")
     try:
         train, test = (members(poses.info, split, path) for split in ("train", "test"))
     except ValueError:
         train = test = None
         if len(poses) < 2:
-            raise ValueError(f"{path} holds {len(poses)} clip; evaluating each against the others takes two") from None
+            raise ValueError(
+                f"{path} contains {len(poses)} clip; evaluation of each clip against the others needs two"
+            ) from None
     Encoder(config).prepare(poses)
 
     def accuracy(rows: np.ndarray, poses: Poses) -> float:

@@ -46,7 +46,7 @@ def read_stored(folder: Path) -> StoredCorpus:
             fault.
     """
     if not (folder / "corpus.json").exists():
-        raise ValueError(f"{folder} holds no training corpus (no corpus.json); write one with `skelrep prepare`")
+        raise ValueError(f"{folder} contains no training corpus (no corpus.json); write one with `skelrep prepare`")
     try:
         about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
         if not isinstance(about, dict) or not isinstance(about.get("skeleton"), dict):

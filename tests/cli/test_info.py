@@ -69,7 +69,7 @@ def test_a_corpus_and_a_run(files, capsys):
     assert "not finished" in told(capsys, "run")
     Path("run/recipe.json").write_text("[1]")
     assert main(["info", "run"]) == 1
-    assert "recipe.json holds a list" in capsys.readouterr().err
+    assert "recipe.json contains a list" in capsys.readouterr().err
 
 
 def test_runs_are_listed(files, capsys):

@@ -114,7 +114,7 @@ def test_a_mistyped_command_suggests_the_nearest(typed, meant, capsys):
         ("embed train.npz -o nowhere/out.npz", "does not exist"),
         ("embed train.npz --device tpu", "there is no device 'tpu'"),
         ("embed train.npz --streams bones", "streams must be some of"),
-        ("knn clip.npy clip.npy --skeleton kinect-20", "holds no labels"),
+        ("knn clip.npy clip.npy --skeleton kinect-20", "contains no labels"),
         ("embed train.npz --streams bones", "did you mean 'bone'"),
         ("knn train.npz test.npz -k 100", "100"),
         ("probe train.npz test.npz --groups actor", "no info column 'actor'"),

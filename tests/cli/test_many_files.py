@@ -166,7 +166,7 @@ def test_poses_are_never_taken_for_earlier_embeddings(tree, poses, model, capsys
     poses.save("a.npz")
     shutil.copy("a.npz", "b.npz")
     embed("a.npz", "-m", model, "-o", "b.npz", code=1)
-    assert "b.npz exists and holds no embeddings" in capsys.readouterr().err
+    assert "b.npz exists and contains no embeddings" in capsys.readouterr().err
 
 
 def test_a_list_or_pattern_needs_an_output(tree, model, capsys):

@@ -69,7 +69,7 @@ def test_agcn_malformed(tmp_path):
     with pytest.raises(ValueError, match=r"train_label\.pkl has 1 names and labels of shape \(1,\)"):
         read(path)
     dump(tmp_path / "train_label.pkl", [1, 2, 3])
-    with pytest.raises(ValueError, match=r"train_label\.pkl holds a list; expected the pair \(names, labels\)"):
+    with pytest.raises(ValueError, match=r"train_label\.pkl contains a list; expected the pair \(names, labels\)"):
         read(path)
     dump(tmp_path / "train_label.pkl", (["a", "b", "c"], [1.0, 2.0, 3.0]), 0)  # PKU-MMD's are floats
     labels = read(path).labels

@@ -32,7 +32,7 @@ def test_amc_by_hand(tmp_path):
     [
         ("a.amc", "lfemur 0 90", "lfemur 0", r"a\.amc, line 8: got 'lfemur 0'"),
         ("a.amc", "lfemur 0 90", "rfemur 0 90", r"a\.amc, line 8: got 'rfemur 0 90'"),
-        ("a.amc", "lfemur 0 90", "", r"a\.amc holds 2 frames, but not every bone in each"),
+        ("a.amc", "lfemur 0 90", "", r"a\.amc contains 2 frames, but not every bone in each"),
         ("a.asf", "length 2", "length two", r"a\.asf, line 17: no skeleton"),
         ("a.asf", "dof rx ry", "dof rx rw", r"a\.asf.*bone lfemur has an unknown axis"),
         ("a.asf", "lfemur ltibia", "lfemur root", r"a\.asf.*the root has a parent"),

@@ -46,9 +46,9 @@ def test_positions_of_other_joints_replace_their_offset_or_add_to_it(tmp_path, p
         ("  }\n}\n", "  }\n", "no hierarchy .*before every joint is closed"),
         ("CHANNELS 3", "CHANNELS 99999999", "no hierarchy"),
         ("ROOT Hips", "JOINT Hips", "line 2: no hierarchy"),
-        ("Frames: 3", "Frames: 4", "announces 4 frames but holds 3"),
+        ("Frames: 3", "Frames: 4", "states 4 frames but contains 3"),
         ("Frames: 3", "3", "line 12: expected 'Frames: N'"),
-        ("1 2 3 90", "1 2 90", "line 15: got .* where 9 numbers should stand"),
+        ("1 2 3 90", "1 2 90", "line 15: got .*, expected 9 numbers"),
         ("1 2 3 90", "1 2 x 90", "line 15: got '1 2 x 90"),
         ("1 2 3 90", "1 2 inf 90", "line 15: got '1 2 inf"),
     ],
@@ -96,7 +96,7 @@ def walker(offset: str, rows: list[str]) -> str:
 @pytest.mark.parametrize(
     ("offset", "position", "hips"),
     [
-        ("0 94 0", "2 93 10", [2, 93, 10]),  # the position holds the offset: LAFAN1, Rokoko
+        ("0 94 0", "2 93 10", [2, 93, 10]),  # the position contains the offset: LAFAN1, Rokoko
         ("0 94 0", "2 -1 10", [2, 93, 10]),  # it is added to the offset
         ("0 94 0", "0 0 0", [0, 94, 0]),
         ("264 91 -165", "-300 92 200", [-300, 92, 200]),  # offset of some first frame, walked far away from it

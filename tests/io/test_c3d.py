@@ -66,7 +66,7 @@ def test_markers_need_names(tmp_path):
     markers = ["M1", "M2", "C7", "M4", "M5"]
     write_c3d(tmp_path / "a.c3d", markers)
     with pytest.raises(
-        ValueError, match=r"5 points of .*a\.c3d are no joints by their labels: M1, .* skeleton= a name"
+        ValueError, match=r"labels of the 5 points of .*a\.c3d are not joint names: M1, .* skeleton= with a name"
     ):
         read(tmp_path / "a.c3d")
     poses = read(tmp_path / "a.c3d", skeleton=["head", "m1", "m2", "LeftShoulder", "RightShoulder"])
@@ -179,22 +179,22 @@ def test_every_processor_and_integers(tmp_path, processor, real):
 
 @pytest.mark.parametrize(
     ("at", "byte", "message"),
-    [(1, 0, "does not begin as a C3D"), (0, 200, "parameters begin at block 200"), (512 + 3, 9, "processor type 9")],
+    [(1, 0, "does not begin like a C3D"), (0, 200, "parameters begin at block 200"), (512 + 3, 9, "type is 9")],
 )
 def test_damaged_structure(tmp_path, at, byte, message):
     data = bytearray(by_hand(84, True))
     data[at] = byte
     (tmp_path / "a.c3d").write_bytes(data)
-    with pytest.raises(ValueError, match=rf"a\.c3d.*damaged or no C3D file.*{message}"):
+    with pytest.raises(ValueError, match=rf"a\.c3d.*damaged or not a C3D file.*{message}"):
         read(tmp_path / "a.c3d")
 
 
 def test_a_file_that_ends_early(tmp_path):
     (tmp_path / "a.c3d").write_bytes(by_hand(84, True)[:-600])
-    with pytest.raises(ValueError, match=r"states 5 frames but holds \d"):
+    with pytest.raises(ValueError, match=r"states 5 frames but contains \d"):
         read(tmp_path / "a.c3d")
     (tmp_path / "a.c3d").write_bytes(b"no c3d at all")
-    with pytest.raises(ValueError, match=r"a\.c3d.*damaged or no C3D file"):
+    with pytest.raises(ValueError, match=r"a\.c3d.*damaged or not a C3D file"):
         read(tmp_path / "a.c3d")
 
 

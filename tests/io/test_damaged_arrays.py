@@ -25,7 +25,7 @@ def npy(header: bytes) -> bytes:
 )
 def test_headers_that_no_machine_can_read(tmp_path, shape):
     (tmp_path / "a.npy").write_bytes(npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + b", }\n"))
-    with pytest.raises(ValueError, match=r"a\.npy is damaged or no file of numpy's"):
+    with pytest.raises(ValueError, match=r"a\.npy is damaged or not a NumPy file"):
         read(tmp_path / "a.npy", skeleton="coco-17")
 
 

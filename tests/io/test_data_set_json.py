@@ -38,7 +38,7 @@ def test_invalid_azure_kinect_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a\.json.*\(32, 3\) numbers are expected"):
         read(saved(tmp_path / "a.json", content))
     content = {"frames": [{"bodies": [{"joint_positions": [[1, 2, 3]]}]}], "joint_names": [1]}
-    with pytest.raises(ValueError, match="names joints by other things"):
+    with pytest.raises(ValueError, match="joint names are not strings"):
         read(saved(tmp_path / "a.json", content))
 
 

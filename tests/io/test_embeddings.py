@@ -61,7 +61,7 @@ def test_commands_read_parquet(files, capsys):
     assert "few.parquet are of other clips" in capsys.readouterr().err
     embed("all.npz", "rows.npy")
     assert main(["knn", "rows.npy", "rows.npz"]) == 1
-    assert "rows.npy holds no labels" in capsys.readouterr().err
+    assert "rows.npy contains no labels" in capsys.readouterr().err
 
 
 def test_numeric_labels_stay_numeric(tmp_path):
@@ -91,7 +91,7 @@ def test_parquet_written_by_other_programs(tmp_path):
     for broken in ([[1.0, 2.0], [3.0]], [[1.0, 2.0], None], [[], []]):
         with pytest.raises(ValueError, match="missing, or not all of one length"):
             load(written(embedding=broken))
-    with pytest.raises(ValueError, match="holds no lists"):
+    with pytest.raises(ValueError, match="contains no lists"):
         load(written(embedding=[1.0, 2.0]))
     with pytest.raises(ValueError, match="has no label in 1 of 2 rows"):
         load(written(embedding=[[1.0], [2.0]], label=["a", None]))

@@ -59,11 +59,11 @@ def test_deeplabcut_as_pandas_writes_it(tmp_path, persons):
 def test_files_of_another_format_are_refused(tmp_path):
     h5py = pytest.importorskip("h5py", reason="h5py is not installed")
     (tmp_path / "a.h5").write_bytes(b"no hdf5 at all")
-    with pytest.raises(ValueError, match=r"a\.h5 is damaged or no HDF5 file of a pose tracker"):
+    with pytest.raises(ValueError, match=r"a\.h5 is damaged or not an HDF5 file of a pose tracker"):
         read(tmp_path / "a.h5")
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["weights"] = np.ones(3)
-    with pytest.raises(ValueError, match=r"b\.h5.*it holds weights; expected the tracks and node_names"):
+    with pytest.raises(ValueError, match=r"b\.h5.*it contains weights; expected the tracks and node_names"):
         read(tmp_path / "b.h5")
 
 
@@ -95,12 +95,12 @@ def test_slp(tmp_path):
 def test_damaged_slp_files_are_refused(tmp_path):
     pytest.importorskip("h5py", reason="h5py is not installed")
     slp(tmp_path / "a.slp", PARTS, [])
-    with pytest.raises(ValueError, match="a.slp holds no instance"):
+    with pytest.raises(ValueError, match="a.slp contains no instances"):
         read(tmp_path / "a.slp")
     whole = (tmp_path / "a.slp").read_bytes()
     for damaged in (whole[:300], whole.replace(b"nodes", b"noses")):
         (tmp_path / "b.slp").write_bytes(damaged)
-        with pytest.raises(ValueError, match="b.slp (is damaged|holds no instance)"):
+        with pytest.raises(ValueError, match="b.slp (is damaged|contains no instance)"):
             read(tmp_path / "b.slp")
 
 

@@ -190,7 +190,7 @@ def test_arrays_in_the_cells_of_a_table(tmp_path):
     for name in ("a.csv", "b.csv"):
         np.testing.assert_allclose(silent(tmp_path / name).clips[0], [track(0), track(1)], rtol=1e-5)
     (tmp_path / "a.csv").write_text('frame,keypoints\n0,"[[1,"\n')
-    with pytest.raises(ValueError, match="a.csv, line 2: a cell is no array"):
+    with pytest.raises(ValueError, match="a.csv, line 2: a cell is not an array"):
         read(tmp_path / "a.csv")
 
 
@@ -219,7 +219,7 @@ def test_whole_seconds(tmp_path, persons, ids, suffix):
 
 def test_rows_without_frames(tmp_path):
     alternating = [{"keypoints": walker(p, t).tolist()} for t in range(FRAMES) for p in (0, 1)]
-    with pytest.warns(UserWarning, match="20 poses without frame numbers are taken for 10 frames of 2 persons"):
+    with pytest.warns(UserWarning, match="20 poses without frame numbers are interpreted as 10 frames of 2 persons"):
         poses = read(saved(tmp_path / "a.json", alternating))
     np.testing.assert_allclose(poses.clips[0], [track(0), track(1)], rtol=1e-5)
     one_by_one = [{"keypoints": walker(p, t).tolist()} for p in (0, 1) for t in range(FRAMES)]
@@ -251,6 +251,6 @@ def test_broken_ids_are_said_and_persons_are_matched(tmp_path, ids, suffix):
 
 def test_frames_by_milliseconds(tmp_path):
     content = {f"{round(1000 * t / 30)}": [{"id": 0, "keypoints": pose}] for t, pose in enumerate(track())}
-    with pytest.warns(UserWarning, match="step by 33 to 34 and are taken for times"):
+    with pytest.warns(UserWarning, match="step by 33 to 34 and are interpreted as times"):
         poses = read(saved(tmp_path / "a.json", content))
     assert poses.fps == pytest.approx(30, rel=0.01) and poses.clips[0].shape == (1, FRAMES, 17, 2)

@@ -58,7 +58,7 @@ def two(path, lead) -> dict[str, list]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*columns are taken as follows")
-        warnings.filterwarnings("ignore", message=".*taken for ticks")
+        warnings.filterwarnings("ignore", message=".*interpreted as ticks")
         poses = read(path)
     assert poses.person_ids is not None and poses.person_ids[0] == ("1", "0")
     expected = [[walker(p, t) for t in range(FRAMES)] for p in (1, 0)]

@@ -25,13 +25,13 @@ def test_as_scipy_reads_it(tmp_path, compressed, dtype, shape):
 def test_other_versions_and_contents(tmp_path):
     io = pytest.importorskip("scipy.io")
     io.savemat(tmp_path / "a.mat", {"d_skel": np.eye(3)}, format="4")
-    with pytest.raises(ValueError, match=r"a\.mat is damaged or no .mat file of numbers .*version 5 to 7"):
+    with pytest.raises(ValueError, match=r"a\.mat is damaged or not a .mat file of numbers .*version 5 to 7"):
         read_mat_array(tmp_path / "a.mat", "d_skel")
     io.savemat(tmp_path / "a.mat", {"d_skel": "words"})
-    with pytest.raises(ValueError, match="d_skel is no array of real numbers"):
+    with pytest.raises(ValueError, match="d_skel is not an array of real numbers"):
         read_mat_array(tmp_path / "a.mat", "d_skel")
     io.savemat(tmp_path / "a.mat", {"d_skel": np.eye(3) * 1j})
-    with pytest.raises(ValueError, match="d_skel is no array of real numbers"):
+    with pytest.raises(ValueError, match="d_skel is not an array of real numbers"):
         read_mat_array(tmp_path / "a.mat", "d_skel")
 
 

@@ -63,13 +63,13 @@ def test_two_subjects_and_a_gap(tmp_path):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("</mvnx>", "", "damaged or no MVNX file"),
+        ("</mvnx>", "", "damaged or not an MVNX file"),
         ('type="normal"', 'type="tpose"', "no subject with frames of type 'normal'"),
-        ("<position>", "<positions>", "damaged or no MVNX file"),
+        ("<position>", "<positions>", "damaged or not an MVNX file"),
         (
             '<segment label="Pelvis" id="1"><points><point/></points></segment>',
             "",
-            "holds 69 numbers .* 22 segments need 66",
+            "contains 69 position values, but 22 segments need 66",
         ),
     ],
 )
@@ -86,5 +86,5 @@ def test_entities_do_not_multiply(tmp_path):
         f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">' for i in range(9)
     )
     (tmp_path / "a.mvnx").write_text(f'<?xml version="1.0"?>{entities}]><mvnx><subject label="&j;"/></mvnx>')
-    with pytest.raises(ValueError, match="damaged or no MVNX file"):
+    with pytest.raises(ValueError, match="damaged or not an MVNX file"):
         read(tmp_path / "a.mvnx")

@@ -71,7 +71,7 @@ def test_ntu_folder(tmp_path):
     (tmp_path / "a" / "S002C002P003R001A060.skeleton").write_text(text)
     with pytest.warns(UserWarning, match="left out of the 5 files"):
         assert read(tmp_path).ids[0] == "a/S001C001P001R001A001"
-    with pytest.raises(ValueError, match="no frame of .*A002.skeleton holds a body"):
+    with pytest.raises(ValueError, match="no frame of .*A002.skeleton contains a body"):
         read(tmp_path / "b" / "S001C001P001R001A002.skeleton")
 
 
@@ -79,14 +79,14 @@ def test_ntu_folder(tmp_path):
     ("damage", "said"),
     [
         (lambda lines: lines[:40], r"line 41: the file ends within frame 1; it is cut short"),
-        (lambda lines: lines[:29], r"line 30: the file ends where frame 1's number of bodies should stand"),
-        (lambda lines: lines[:2], r"line 3: the file ends where a body's id should stand"),
+        (lambda lines: lines[:29], r"line 30: the file ends before frame 1's number of bodies"),
+        (lambda lines: lines[:2], r"line 3: the file ends before a body's id"),
         (lambda lines: [*lines[:-1], lines[-1][:20]], r"line 57: a joint of 3 numbers; NTU's have 12"),
-        (lambda lines: ["3", *lines[1:]], r"line 58: the file ends where frame 2's number of bodies should stand"),
+        (lambda lines: ["3", *lines[1:]], r"line 58: the file ends before frame 2's number of bodies"),
         (lambda lines: ["1", *lines[1:]], r"line 30: more lines follow the 1 frames"),
-        (lambda lines: ["two", *lines[1:]], r"line 1: got 'two' where the number of frames should stand"),
+        (lambda lines: ["two", *lines[1:]], r"line 1: got 'two', expected the number of frames"),
         (lambda lines: [*lines[:3], "20", *lines[4:]], r"line 4: a body of 20 joints; NTU's have 25"),
-        (lambda lines: [*lines[:1], "2", *lines[2:]], r"line 31: got '1 .* where the number of joints should stand"),
+        (lambda lines: [*lines[:1], "2", *lines[2:]], r"line 31: got '1 .*, expected the number of joints"),
         (lambda lines: [*lines[:6], "a" + lines[6][1:], *lines[7:]], r"line 7: got 'a.*' where a joint's x, y, z"),
         (lambda lines: [*lines[:2], "", *lines[3:-1]], r"line 57: the file ends within frame 1"),
     ],

@@ -122,7 +122,7 @@ def test_invalid_arrays_are_refused(tmp_path):
     complaint("header.npy")
     complaint("short.npz")
     assert "is empty" in complaint("empty.npy")
-    assert "holds a, b; expected an array of poses" in complaint("several.npz")
+    assert "contains a, b; expected an array of poses" in complaint("several.npz")
     assert "(4, 75)" in complaint("flat.npy")
     assert 'pass layout="NMTVC" or layout="NCTVM"' in complaint("five.npy")
     assert "array of numbers" in complaint("text.npy")
@@ -203,7 +203,7 @@ def test_clips_with_labels_and_a_rate(tmp_path, suffix):
 
 def test_arrays_that_are_no_clips_are_listed(tmp_path):
     np.savez(tmp_path / "a.npz", speed=np.ones(3), names=np.array(["a"]), x=np.ones((3, 25, 3)))
-    with pytest.raises(ValueError, match="a.npz holds speed, names, x; expected an array of poses"):
+    with pytest.raises(ValueError, match="a.npz contains speed, names, x; expected an array of poses"):
         read(tmp_path / "a.npz", skeleton="ntu-25")
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(np.ones(3)))
     with pytest.raises(ValueError, match=r"shape \(3,\)"):

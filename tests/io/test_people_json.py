@@ -160,7 +160,7 @@ ONE_PERSON = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.*taken for the frames of one person")
+@pytest.mark.filterwarnings("ignore:.*interpreted as the frames of one person")
 @pytest.mark.parametrize("structure", ONE_PERSON)
 def test_one_person_over_time(tmp_path, structure):
     poses = read(saved(tmp_path / "a.json", ONE_PERSON[structure]()))
@@ -249,10 +249,10 @@ def test_a_variable_rate_is_resampled_with_a_warning(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"nothing": 1}, "holds a dict of nothing"),
-        ([], "holds list"),
-        ("text", "holds str"),
-        ({"instance_info": [{"frame_id": 1}]}, "holds a dict of instance_info"),
+        ({"nothing": 1}, "contains a dict of nothing"),
+        ([], "contains list"),
+        ("text", "contains str"),
+        ({"instance_info": [{"frame_id": 1}]}, "contains a dict of instance_info"),
         ([{"frame_id": 0, "instances": [{"keypoints": [["x", 1]] * 17}]}], "where numbers are expected"),
         ([{"frame_id": 0, "instances": [{"keypoints": [[1, 1e300]] * 17}]}], "where numbers are expected"),
         ([{"frame_id": 0, "instances": [mmpose(0, 0) | {"keypoint_scores": [1]}]}], "17 keypoints but 1 scores"),

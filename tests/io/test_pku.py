@@ -107,8 +107,8 @@ def test_intervals_without_persons_are_left_out(part_one):
             "line 2: a frame of 2 numbers",
         ),
         ("Data/PKU_Skeleton_Renew/0002-L.txt", "1 " * 75, "line 1: a frame of 75 numbers"),
-        ("Data/PKU_Skeleton_Renew/0002-L.txt", "1 " * 149 + "x", "line 1: got '1 1 .*' where 150 numbers should stand"),
-        ("Data/PKU_Skeleton_Renew/0002-L.txt", "\n\n", "0002-L.txt holds no frame"),
+        ("Data/PKU_Skeleton_Renew/0002-L.txt", "1 " * 149 + "x", "line 1: got '1 1 .*', expected 150 numbers"),
+        ("Data/PKU_Skeleton_Renew/0002-L.txt", "\n\n", "0002-L.txt contains no frame"),
         ("Split/cross-subject.txt", "0002-L\n", "cross-subject.txt, line 1: names .*Training videos"),
     ],
 )
@@ -122,9 +122,9 @@ def test_malformed(part_one, file, content, said):
 def test_nothing_to_read(part_one, tmp_path):
     root, _ = part_one
     skeletons = root / "Data" / "PKU_Skeleton_Renew"
-    with pytest.raises(ValueError, match="holds 3 skeleton files and 0 label files of PKU-MMD"):
+    with pytest.raises(ValueError, match="contains 3 skeleton files and 0 label files of PKU-MMD"):
         read(skeletons)
-    with pytest.raises(ValueError, match="0002-L.txt is a single file; PKU-MMD is read as the folder"):
+    with pytest.raises(ValueError, match="0002-L.txt is a single file; pass the folder"):
         read(skeletons / "0002-L.txt", format="pku")
-    with pytest.raises(ValueError, match="holds 0 skeleton files and 0 label files of PKU-MMD"):
+    with pytest.raises(ValueError, match="contains 0 skeleton files and 0 label files of PKU-MMD"):
         read(root / "Split", format="pku")

@@ -58,5 +58,5 @@ def test_other_pose_files_are_refused(tmp_path):
         read(tmp_path / "a.pose")
     write_pose(tmp_path / "b.pose", {"POSE_LANDMARKS": ["NOSE", "NECK"]})
     (tmp_path / "b.pose").write_bytes((tmp_path / "b.pose").read_bytes()[:-20])
-    with pytest.raises(ValueError, match=r"b\.pose is damaged or no \.pose file"):
+    with pytest.raises(ValueError, match=r"b\.pose is damaged or not a \.pose file"):
         read(tmp_path / "b.pose")

@@ -73,8 +73,8 @@ def test_pyskl_nobody_seen(tmp_path):
         ),
         ([annotation("a", keypoint="none")], r"the keypoint of annotation 'a' is <U4"),
         ([], r"expected a dict .*, a list of annotations, or one"),
-        ([1, 2], r"holds a list where annotations should stand"),
-        ((["a"], np.array([1])), r"holds a tuple where annotations should stand"),
+        ([1, 2], r"contains a list; expected annotations"),
+        ((["a"], np.array([1])), r"contains a tuple; expected annotations"),
         ({"annotations": [annotation("a")], "split": [1]}, r'the "split" of'),
         ({"annotations": [annotation("a")], "split": {"x": ["b"]}}, r"no clip of .* is in the split 'x'"),
         (Path("a"), r"a\.pkl asks for 'pathlib"),
@@ -91,5 +91,5 @@ def test_mmaction_real_files():
     for scores in ("joint.pkl", "bone.pkl"):  # results of a classifier, as torch tensors
         with pytest.raises(ValueError, match=rf"{scores} asks for 'torch\._utils"):
             read(FIXTURES / "mmaction" / scores)
-    with pytest.raises(ValueError, match="sample.pkl: annotation 'jf7RDuUTrsQ' has no 'keypoint'.*files of their own"):
+    with pytest.raises(ValueError, match="sample.pkl: annotation 'jf7RDuUTrsQ' has no 'keypoint'.*separate files"):
         read(FIXTURES / "mmaction" / "sample.pkl")

@@ -74,7 +74,7 @@ def test_labels_and_subjects_from_folders(tree):
     assert read(tree, labels="folder:-1").labels.tolist() == ["s1", "s2", "s1", "s2"]
     with pytest.raises(ValueError, match="a.npz is not in a folder"):
         read(tree / "wave" / "s1", labels="folder:1")
-    with pytest.raises(ValueError, match="holds no folders whose names could be labels"):
+    with pytest.raises(ValueError, match="contains no folders whose names could be labels"):
         read(tree / "wave" / "s1", labels="folder")
 
 

@@ -113,10 +113,10 @@ def test_joints_beside_the_rotations_need_no_model(tmp_path):
 @pytest.mark.parametrize(
     ("more", "model", "message"),
     [
-        ({}, None, r"holds rotations of SMPL-H's joints; .* pass body_model="),
+        ({}, None, r"contains rotations of SMPL-H's joints; .* as body_model="),
         ({}, "nothing.npz", "there is no body model .*nothing.npz"),
         ({}, "small.npz", r"has rotations of 52 joints \(SMPL-H\), but .*small\.npz has 24"),
-        ({}, "a.npz", r"a\.npz is no body model: it lacks v_template"),
+        ({}, "a.npz", r"a\.npz is not a body model: it lacks v_template"),
         (
             {"poses": np.zeros((6, 100))},
             "body.npz",
@@ -147,5 +147,5 @@ def test_invalid_trees_are_refused(tmp_path):
     model = body_model(tmp_path / "body.npz")
     model["kintree_table"][0, 5] = 9
     np.savez(tmp_path / "body.npz", **model)
-    with pytest.raises(ValueError, match="a joint stands before its parent"):
+    with pytest.raises(ValueError, match="a joint comes before its parent"):
         rest_joints(tmp_path / "body.npz", None)

@@ -152,7 +152,7 @@ def test_a_restart_under_a_header_whose_last_line_is_short(tmp_path):
     head += f"50.00\t50.00\t40\t1\tm\nFrame#\tTime\t{JOINTS[0]}\t\t\n\n"
     rows = "".join(f"{i % 20}\t{i / 50:.3f}\t1\t2\t{i}\n" for i in range(40))
     (tmp_path / "a.trc").write_text(head + rows)
-    with pytest.warns(UserWarning, match="'frame' begins again"):
+    with pytest.warns(UserWarning, match="'frame' restarts"):
         assert len(read(tmp_path / "a.trc")) == 2
 
 

@@ -110,7 +110,7 @@ def test_recordings_by_columns(tmp_path):
 def test_recordings_one_after_the_other(tmp_path):
     rows = [((i,), body(i, where)) for where in (0, 1, 2) for i in range(10)]
     (tmp_path / "a.csv").write_text(wide(rows, ["frame"]))
-    with pytest.warns(UserWarning, match="'frame' begins again within a recording; 1 recordings are taken for 3"):
+    with pytest.warns(UserWarning, match="'frame' restarts within a recording; 1 recordings are split into 3"):
         poses = read(tmp_path / "a.csv")
     assert [clip.shape for clip in poses.clips] == [(1, 10, 5, 3)] * 3 and len(set(poses.ids)) == 3
     np.testing.assert_allclose(poses.clips[2][0], [body(i, 2) for i in range(10)], atol=1e-5)

@@ -98,7 +98,7 @@ def test_more_spellings():
     assert columns_of(["nosex", "nosey", "necky", "neckx", "sex", "age"]).joints == ["nose", "neck"]
 
 
-def test_columns_of_other_things_are_passed_over():
+def test_columns_of_other_things_are_ignored():
     joint = ["nose_x", "nose_y", "nose_z"]
     others = ["bbox_x", "bbox_y", "box_x", "box_y", "nose_x_proj", "nose_y_proj", "acc_x", "acc_y", "acc_z", "gyro.x"]
     others += [
@@ -113,7 +113,7 @@ def test_columns_of_other_things_are_passed_over():
     assert columns_of([*others, *joint]).tracks == {"": {"nose": dict(zip("xyz", range(len(others), len(others) + 3)))}}
     extra = [f"{name}_{axis}" for name in ("nose", "neck", "left_hip", "right_hip") for axis in "xyz"]
     columns = columns_of([*extra, "thing_x", "thing_y"])
-    assert (len(columns.joints), columns.passed_over) == (4, ["thing"])
+    assert (len(columns.joints), columns.incomplete) == (4, ["thing"])
 
 
 def test_a_long_name_of_a_column_takes_no_time():
@@ -152,7 +152,7 @@ def test_columns_without_names(tmp_path):
     poses = read(tmp_path / "a.txt", skeleton=["hips", "head"], fps=60, scale=0.001)
     assert (poses.ids, poses.fps) == (["a"], 60)
     np.testing.assert_allclose(poses.clips[0][0], values[..., :3] / 1000, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"a\.txt holds 14 columns of numbers without names; pass skeleton="):
+    with pytest.raises(ValueError, match=r"a\.txt contains 14 columns of numbers without names; pass skeleton="):
         read(tmp_path / "a.txt")
     with pytest.raises(ValueError, match=r"14 columns .* the 25 joints of 'ntu-25' need 2 .* each"):
         read(tmp_path / "a.txt", skeleton="ntu-25")
@@ -162,13 +162,13 @@ def test_columns_without_names(tmp_path):
     ("text", "message"),
     [
         ("a.x,a.y\n1,2\n1,b\n", "line 3: could not convert string to float: 'b'"),
-        ("a.x,a.y\n1,2,3\n", "line 2: 3 cells where the first line has 2"),
+        ("a.x,a.y\n1,2,3\n", "line 2: 3 cells, but the first line has 2"),
         ("a.x,a.y\n", "names of columns but no frame"),
         ("a,b\n1,2\n", "has no columns of joints.* but a, b"),
         ("a.x,a.y,a.z,b.x,b.y\n1,2,3,4,5\n", "has no column z of b, but of other joints"),
-        ("frame,a.x,a.y\none,1,2\n", "is no (time|number)"),
+        ("frame,a.x,a.y\none,1,2\n", "is not a (time|number)"),
         ("a.x,a.y\n1,inf\n", "infinite coordinates"),
-        ("a.x,a.y\n1," + "9" * 200_000 + "\n", "is no table of text"),
+        ("a.x,a.y\n1," + "9" * 200_000 + "\n", "is not a text table"),
     ],
 )
 def test_other_tables_are_refused(tmp_path, text, message):
@@ -189,7 +189,7 @@ def test_other_parquet_files_are_refused(tmp_path):
     arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     parquet = pytest.importorskip("pyarrow.parquet")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no table PAR1")
-    with pytest.raises(ValueError, match=r"a\.parquet is damaged or no Parquet table"):
+    with pytest.raises(ValueError, match=r"a\.parquet is damaged or not a Parquet table"):
         read(tmp_path / "a.parquet")
     parquet.write_table(arrow.table({"a.x": ["1"], "a.y": ["b"]}), tmp_path / "b.parquet")
     with pytest.raises(ValueError, match=r"b\.parquet"):

@@ -15,7 +15,7 @@ def test_frame_numbers_leave_gaps_and_persons_share_a_frame():
     found = timeline(frames=[7, 7, 8, 12, 12], fps=30)
     assert found.moment.tolist() == [0, 0, 1, 2, 2]
     assert (found.position.tolist(), found.frames, found.fps) == ([0, 1, 5], 6, 30)
-    placed = found.place(np.array([1.0, 2.0, 3.0]))
+    placed = found.on_grid(np.array([1.0, 2.0, 3.0]))
     np.testing.assert_array_equal(placed, [1, 2, np.nan, np.nan, np.nan, 3])
 
 
@@ -82,7 +82,7 @@ def test_a_variable_rate_is_resampled_linearly():
     times = np.cumsum(RNG.uniform(0.02, 0.06, 200))
     found = timeline(times=times)
     assert found.note is not None and "resampled" in found.note and found.fps is not None
-    placed = found.place(np.stack([times, 3 * times], axis=1))
+    placed = found.on_grid(np.stack([times, 3 * times], axis=1))
     grid = times[0] + np.arange(found.frames) / found.fps
     np.testing.assert_allclose(placed[:, 0], np.interp(grid, times, times), atol=1e-9)
     np.testing.assert_allclose(placed[:, 1], 3 * grid, atol=1e-9)
@@ -91,12 +91,12 @@ def test_a_variable_rate_is_resampled_linearly():
 def test_a_pause_in_a_variable_rate_stays_missing():
     times = np.cumsum(np.concatenate([RNG.uniform(0.02, 0.06, 30), [2.0], RNG.uniform(0.02, 0.06, 30)]))
     found = timeline(times=times)
-    placed = found.place(times)
+    placed = found.on_grid(times)
     missing = np.isnan(placed)
     pause = 2.0 * found.fps
     assert 0.9 * pause - 2 < missing.sum() <= pause
     values = np.where(np.arange(len(times)) == 5, np.nan, times)
-    lost = np.isnan(found.place(values)) & ~missing
+    lost = np.isnan(found.on_grid(values)) & ~missing
     assert 1 <= lost.sum() <= 5  # a joint that one moment lacks is not invented from its neighbours
 
 
@@ -114,16 +114,16 @@ def test_times_that_do_not_run_are_not_used():
 
 def test_one_moment_and_none():
     assert timeline(times=[5.0, 5.0]).frames == 1
-    assert timeline(frames=[3]).place(np.ones((1, 2))).tolist() == [[1, 1]]
+    assert timeline(frames=[3]).on_grid(np.ones((1, 2))).tolist() == [[1, 1]]
     with pytest.raises(ValueError, match="frame numbers or times"):
         timeline()
     with pytest.raises(ValueError, match="row 1"):
         timeline(times=[0, np.nan])
     with pytest.raises(ValueError, match="SKELREP_MAX_GIGABYTES"):
         frames = np.r_[0, 1, np.arange(500, 2**24, 500)]
-        timeline(frames=frames).place(np.broadcast_to(1.0, (len(frames), 133, 3)))
+        timeline(frames=frames).on_grid(np.broadcast_to(1.0, (len(frames), 133, 3)))
     with pytest.raises(ValueError, match="span 1000001 frames, of which 3 are there"):
-        timeline(frames=[0, 1, 10**6]).place(np.ones((3, 17, 2)))
+        timeline(frames=[0, 1, 10**6]).on_grid(np.ones((3, 17, 2)))
 
 
 @pytest.mark.parametrize("times", [[0, 1e300, 2e300, -1e308], [0, 5e-324, 1e-323, 1, 1e18]])

@@ -46,7 +46,7 @@ def test_positions_in_pictures(tmp_path):
     ("content", "message"),
     [
         ({"S1": np.ones(3)}, "not a dictionary of subjects and actions"),
-        ({}, "holds no recording"),
+        ({}, "contains no recordings"),
         ({"S1": {"Walk": np.ones((4, 17))}}, r"S1/Walk has shape \(4, 17\); expected \(frames, joints, 3\)"),
         ({"S1": {"Walk": np.ones((4, 17, 3)), "Run": np.ones((4, 16, 3))}}, "different numbers of joints"),
     ],

@@ -187,7 +187,7 @@ def test_command_with_stored_embeddings(poses, rows, tmp_path, monkeypatch, caps
         assert document["title"] == "clips" and document["classes"] == ["0", "1", "2", "3", "4"]
     for options, message in (
         (["--embeddings", "others.npz"], "are of other clips or in another order"),
-        (["--embeddings", "clips.npz"], "clips.npz holds no embeddings"),
+        (["--embeddings", "clips.npz"], "clips.npz contains no embeddings"),
         (["--embeddings", "rows.npy", "--labels", "camera"], "'camera'"),
     ):
         assert main(["explore", "clips.npz", "-o", "other.html", *options]) == 1

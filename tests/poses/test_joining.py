@@ -128,5 +128,5 @@ def test_a_data_set_of_xarray_and_back():
     np.testing.assert_array_equal(again.clips[0], two)
     np.testing.assert_array_equal(again.scores[0], scores[0])
     assert (again.fps, again.person_ids) == (30, [("p", "q")])
-    with pytest.raises(ValueError, match="holds one clip, but these are 2"):
+    with pytest.raises(ValueError, match="contains one clip, but these are 2"):
         (poses + poses).to_xarray()

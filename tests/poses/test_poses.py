@@ -79,9 +79,9 @@ def test_parts_are_brought_to_their_types():
         ({"clips": [clip()[0]]}, r"clip '0' has shape \(6, 4, 3\); expected \(persons, frames, 4 joints of 'hand'"),
         ({"clips": [clip(), clip()[:, :, :3]], "ids": ["a", "b"]}, r"clip 'b' has shape \(1, 6, 3, 3\)"),
         ({"clips": [clip(channels=3)[..., :1]]}, "2 or 3 channels"),
-        ({"clips": [clip()[:, :0]]}, "holds no pose"),
-        ({"clips": [clip()[:0]]}, "holds no pose"),
-        ({"clips": [np.where(clip() > 0, np.inf, 0)]}, "clip '0' holds infinite coordinates"),
+        ({"clips": [clip()[:, :0]]}, "contains no pose"),
+        ({"clips": [clip()[:0]]}, "contains no pose"),
+        ({"clips": [np.where(clip() > 0, np.inf, 0)]}, "clip '0' contains infinite coordinates"),
         ({"clips": [clip(), clip(channels=2)]}, "some clips are 2-D and some 3-D"),
         ({"ids": ["a", "b"]}, "1 clips but 2 ids"),
         ({"labels": [1, 2]}, "1 clips but 2 labels"),
@@ -365,8 +365,8 @@ def test_from_array_knows_three_four_and_five_axes(shape, clips, inner):
         (np.ones((6, 5, 3)), {}, r"'hand' has 4 joints but the array \(6, 5, 3\) .* has 5"),
         (np.ones((6, V, 3)), {"skeleton": None}, "4 joints fits no known skeleton"),
         (np.ones((6, 25, 3)), {"skeleton": None}, "25 joints.*'ntu-25' or 'openpose-25'"),
-        (np.ones((0, V, 3)), {}, r"shape \(0, 4, 3\) holds no pose"),
-        (np.ones((0, 1, 6, V, 3)), {}, "holds no pose"),
+        (np.ones((0, V, 3)), {}, r"shape \(0, 4, 3\) contains no pose"),
+        (np.ones((0, 1, 6, V, 3)), {}, "contains no pose"),
         (np.array([["a"]]), {}, "must be an array of numbers, got dtype <U1"),
         (np.ones((6, V, 3), dtype=complex), {}, "array of numbers"),
         (np.ones((6, V, 3), dtype=bool), {}, "array of numbers, got dtype bool"),
@@ -671,7 +671,7 @@ def test_zeros_of_estimators_on_images_are_missing():
 
 def test_a_confidence_beside_pixels_becomes_scores():
     array = np.random.default_rng(0).uniform(size=(6, 4, 3)) * [640, 480, 1]
-    with pytest.warns(UserWarning, match=r"\(6, 4, 3\) are taken for x, y and a score"):
+    with pytest.warns(UserWarning, match=r"\(6, 4, 3\) are interpreted as x, y and a score"):
         poses = Poses.from_array(array, skeleton=["a", "b", "c", "d"])
     np.testing.assert_allclose(poses.clips[0][0], array[..., :2], rtol=1e-6)
     np.testing.assert_allclose(poses.scores[0][0], array[..., 2], rtol=1e-6)

@@ -1,6 +1,6 @@
-"""The data sets behind the named Kinect skeletons, as they unpack: clips with labels, subjects and the usual splits.
+"""Published data sets of Kinect skeletons, in their original files: clips with labels, subjects and the usual splits.
 
-Each file is known by its name; lists that belong to a data set (of actions, of activities) are found beside it.
+Files are recognised by their names; lists that belong to a data set (of actions or activities) are found next to them.
 """
 
 from skelrep.io.data_sets import (

@@ -14,8 +14,8 @@ from skelrep.poses import Poses
 from skelrep.skeletons import custom
 
 LABELS = "activityLabel.txt"
-# The first eleven have an orientation as well. The files call the sides of an image that is mirrored: three of four
-# people would phone, drink and brush their teeth with the left hand. So left and right are exchanged here.
+# The first eleven also have an orientation. The files name the sides as in a mirrored image: by their names, three of
+# four people phone, drink and brush their teeth with the left hand. Left and right are therefore exchanged here.
 SKELETON = custom(
     [
         *("head", "neck", "torso", "right_shoulder", "right_elbow", "left_shoulder", "left_elbow", "right_hip"),
@@ -25,24 +25,24 @@ SKELETON = custom(
     "cad-15",
 )
 _ORIENTED = 11
-_WIDTH = 1 + 14 * _ORIENTED + 4 * (len(SKELETON) - _ORIENTED)  # a frame's number, 3 x 3 turns, positions, confidences
+_WIDTH = 1 + 14 * _ORIENTED + 4 * (len(SKELETON) - _ORIENTED)  # frame number, 3 x 3 rotations, positions, confidences
 _NAME = re.compile(r"\d{10}$")
 
 
 def read_cad60(path: Path, options: ReadOptions) -> Poses:
-    """Reads one recording: rows of a frame number, and of orientations, positions and their confidences.
+    """Reads one recording: rows with a frame number, orientations, positions and their confidences.
 
     Args:
-        path: The file; `activityLabel.txt` beside it names the activities, and the folder the person ("data1").
+        path: The file; `activityLabel.txt` next to it names the activities, and the folder names the person ("data1").
         options: `skeleton`: another order of the joints.
 
     Returns:
         One clip (1, T, 15, 3) in metres at 30 frames per second, with scores; left and right are exchanged (see
-        `SKELETON`). The activity is the label, and the column `subject` the person; the usual protocol leaves out one
-        person at a time.
+        `SKELETON`). The activity is the label, and the column `subject` is the person; the usual protocol leaves out
+        one person at a time.
 
     Raises:
-        ValueError: for a row of other numbers, with its line.
+        ValueError: for a row with a different number of values; the message gives its line.
     """
     rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
@@ -54,10 +54,10 @@ def read_cad60(path: Path, options: ReadOptions) -> Poses:
         except ValueError:
             row = []
         if len(row) != _WIDTH:
-            raise ValueError(f"{path}, line {number}: got {line[:40]!r} where {_WIDTH} numbers should stand")
+            raise ValueError(f"{path}, line {number}: got {line[:40]!r}, expected {_WIDTH} numbers")
         rows.append(row)
     if not rows:
-        raise ValueError(f"{path} holds no frame")
+        raise ValueError(f"{path} contains no frames")
     values = np.array(rows)[:, 1:]
     oriented = values[:, : 14 * _ORIENTED].reshape(len(values), _ORIENTED, 14)[..., 10:]
     plain = values[:, 14 * _ORIENTED :].reshape(len(values), -1, 4)
@@ -70,7 +70,7 @@ def read_cad60(path: Path, options: ReadOptions) -> Poses:
 
 
 def is_cad60(path: Path) -> bool:
-    """Whether a file is called as the recordings of the data set, ten digits, and has rows of as many numbers."""
+    """Whether a file is named like the recordings of the data set (ten digits) and has rows of this width."""
     if not _NAME.match(path.stem):
         return False
     with path.open(encoding="utf-8", errors="replace") as file:
@@ -81,7 +81,7 @@ READER = Reader("cad-60", (".txt",), read_cad60, is_cad60)
 
 
 def _label(path: Path) -> str | None:
-    """The activity by the list: "0512164529,brushing teeth,"."""
+    """The activity according to the list: "0512164529,brushing teeth,"."""
     found = beside(path, LABELS)
     if found is None:
         return None

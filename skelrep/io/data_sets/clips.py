@@ -16,15 +16,15 @@ from skelrep.skeletons import Skeleton, resolve
 
 
 def numbers_of(path: Path, width: int, skip: int = 0) -> np.ndarray:
-    """The rows (R, `width`) of numbers of a text file, separated by blanks or commas; empty lines are passed over.
+    """The rows of numbers (R, `width`) in a text file, separated by spaces or commas; empty lines are ignored.
 
     Args:
         path: The file.
-        width: Numbers of each row.
+        width: Numbers per row.
         skip: Lines before the first row.
 
     Raises:
-        ValueError: for a row of other numbers, with its line.
+        ValueError: for a row with a different number of values; the message gives its line.
     """
     rows = []
     with path.open(encoding="utf-8-sig", errors="replace") as file:
@@ -37,21 +37,21 @@ def numbers_of(path: Path, width: int, skip: int = 0) -> np.ndarray:
             except ValueError:
                 row = []
             if len(row) != width:
-                raise ValueError(f"{path}, line {line}: got {text.strip()[:40]!r} where {width} numbers should stand")
+                raise ValueError(f"{path}, line {line}: got {text.strip()[:40]!r}, expected {width} numbers")
             rows.append(row)
     if not rows:
-        raise ValueError(f"{path} holds no row of numbers")
+        raise ValueError(f"{path} contains no rows of numbers")
     return np.array(rows)
 
 
 def frames_of(path: Path, rows: np.ndarray, joints: int) -> np.ndarray:
-    """Frames (T, V, C) of rows (T V, C), one for each joint.
+    """Frames (T, V, C) from rows (T V, C), one row per joint.
 
     Raises:
-        ValueError: if the rows are not those of whole frames.
+        ValueError: if the number of rows is not a multiple of the number of joints.
     """
     if len(rows) % joints:
-        raise ValueError(f"{path} holds {len(rows)} rows, which is no multiple of its {joints} joints")
+        raise ValueError(f"{path} contains {len(rows)} rows, which is not a multiple of its {joints} joints")
     return rows.reshape(-1, joints, rows.shape[1])
 
 
@@ -67,7 +67,7 @@ def clip_of(
     ids: str | None = None,
     **info: Any,
 ) -> Poses:
-    """One clip of points (T, V, C) or (M, T, V, C), with one value for each column of `info`."""
+    """One clip from points (T, V, C) or (M, T, V, C), with one value for each column of `info`."""
     points = np.asarray(points, dtype=np.float32)
     points = points if points.ndim == 4 else points[None]
     bounded(*points.shape)
@@ -85,10 +85,10 @@ def clip_of(
 
 
 def train_and_test(value: int, train: Collection[int], test: Collection[int]) -> dict[str, bool]:
-    """The columns of a split by subject."""
+    """The columns `train` and `test` of a split by subject."""
     return {"train": value in train, "test": value in test}
 
 
 def beside(path: Path, name: str) -> Path | None:
-    """A list of the data set: in the folder of a file, or in the one above."""
+    """The path of a list of the data set, in the folder of a file or in the one above; None if there is none."""
     return next((folder / name for folder in path.parents[:2] if (folder / name).is_file()), None)

@@ -27,7 +27,7 @@ SKELETON = custom(
 
 
 def read_florence3d(path: Path, options: ReadOptions) -> Iterator[Poses]:
-    """Reads the file of all recordings: rows of the numbers of video, actor and action, and 15 joints in millimetres.
+    """Reads the file of all recordings: rows with the numbers of video, actor and action, and 15 joints in millimetres.
 
     Args:
         path: The file.
@@ -38,7 +38,7 @@ def read_florence3d(path: Path, options: ReadOptions) -> Iterator[Poses]:
         protocol leaves out one actor at a time.
 
     Raises:
-        ValueError: for a row of other numbers, with its line.
+        ValueError: for a row with a different number of values; the message gives its line.
     """
     rows = numbers_of(path, 3 + 3 * len(SKELETON))
     starts = np.flatnonzero(np.diff(rows[:, 0], prepend=np.nan) != 0)
@@ -50,7 +50,7 @@ def read_florence3d(path: Path, options: ReadOptions) -> Iterator[Poses]:
 
 
 def is_florence3d(path: Path) -> bool:
-    """Whether a file is called as that of the data set."""
+    """Whether a file is named like that of the data set."""
     return path.stem.lower() == "florence_dataset_worldcoordinates"
 
 

@@ -27,22 +27,22 @@ SKELETON = custom(
     "kard-15",
 )
 _NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_realworld$", re.IGNORECASE)
-_MIRROR = np.array([-1, 1, 1])  # OpenNI's x points to the sensor's right: with y up and z ahead that is left-handed
+_MIRROR = np.array([-1, 1, 1])  # OpenNI's x points to the sensor's right: with y up and z forward, this is left-handed
 
 
 def read_kard(path: Path, options: ReadOptions) -> Poses:
     """Reads one file of 15 rows for each frame: x, y, z in millimetres.
 
     Args:
-        path: The file (`_screen.txt` beside it is in the picture and is not read).
+        path: The file (`_screen.txt` next to it contains pixels and is not read).
         options: `skeleton`: another order of the joints.
 
     Returns:
-        One clip (1, T, 15, 3) in metres at 30 frames per second, x mirrored so that the axes are right-handed. By its
-        name: the action as label, and the columns `subject` and `repetition`.
+        One clip (1, T, 15, 3) in metres at 30 frames per second, with x mirrored so that the axes are right-handed. Its
+        name gives the action as label, and the columns `subject` and `repetition`.
 
     Raises:
-        ValueError: for a row of other numbers, with its line.
+        ValueError: for a row with a different number of values; the message gives its line.
     """
     points = frames_of(path, numbers_of(path, 3), len(SKELETON)) * _MIRROR / 1000
     label = None
@@ -55,7 +55,7 @@ def read_kard(path: Path, options: ReadOptions) -> Poses:
 
 
 def is_kard(path: Path) -> bool:
-    """Whether a file is called as those of the data set in space."""
+    """Whether a file is named like those of the data set with positions in space."""
     return _NAME.match(path.stem) is not None
 
 

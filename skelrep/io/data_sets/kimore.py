@@ -1,7 +1,7 @@
 """KIMORE (Capecci et al., 2019): `.../GPP/BackPain/B_ID1/Es1/Raw/JointPosition*.csv`, Kinect v2.
 
-Beside `Raw`, `Label/ClinicalAssessment_B_ID1.xlsx` holds a heading ("Subject ID", "clinical TS Ex#1" ... "clinical CF
-Ex#5") and one line: the total, the primary and the control score of each exercise.
+Next to `Raw`, `Label/ClinicalAssessment_B_ID1.xlsx` contains a heading ("Subject ID", "clinical TS Ex#1" ... "clinical
+CF Ex#5") and one line: the total, the primary and the control score of each exercise.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ _GROUPS = ("expert", "notexpert", "not-expert", "stroke", "parkinson", "backpain
 
 
 def read_kimore(path: Path, options: ReadOptions) -> Poses:
-    """Reads one recording: rows of x, y, z and the state of tracking of 25 joints.
+    """Reads one recording: rows with x, y, z and the tracking state of 25 joints.
 
     Args:
         path: The file; the folders above it name the exercise (`Es1` to `Es5`), the person and the group.
         options: `skeleton`: another order of the joints than "ntu-25".
 
     Returns:
-        One clip (1, T, 25, 3) in metres at 30 frames per second, with the state as scores (tracked 1, inferred 0.5).
-        The exercise as label, and the columns `subject`, `group` and, where the clinical assessment is beside it,
-        `score` (0 to 50), `primary_score` (0 to 15) and `control_score` (0 to 35), NaN if it was not given (the extra
-        `excel`).
+        One clip (1, T, 25, 3) in metres at 30 frames per second, with the tracking state as scores (tracked 1, inferred
+        0.5). The exercise is the label. The columns are `subject`, `group` and, if there is a clinical assessment (it
+        needs the extra `excel`), `score` (0 to 50), `primary_score` (0 to 15) and `control_score` (0 to 35), NaN if a
+        score was not given.
 
     Raises:
-        ValueError: for a row of other numbers, with its line.
+        ValueError: for a row with a different number of values; the message gives its line.
     """
     cells = numbers_of(path, 4 * JOINTS).reshape(-1, JOINTS, 4)
     folders = [folder.name for folder in path.parents if folder.name][:6]
@@ -68,7 +68,7 @@ def read_kimore(path: Path, options: ReadOptions) -> Poses:
 
 
 def _clinical_scores(path: Path, exercise: str) -> dict[str, float]:
-    """The scores of an exercise by the names of their columns, if the table of them is there and can be read."""
+    """The scores of an exercise by column name; empty if there is no assessment, or if it cannot be read."""
     table = next(iter(sorted((path.parent.parent / "Label").glob("ClinicalAssessment*.xlsx"))), None)
     if table is None:
         return {}
@@ -84,11 +84,11 @@ def _clinical_scores(path: Path, exercise: str) -> dict[str, float]:
         found = {column: cells[f"clinical {kind} ex#{exercise[-1]}"] for column, kind in _SCORES.items()}
         return {column: math.nan if value is None else float(value) for column, value in found.items()}
     except (KeyError, ValueError, TypeError, OSError, IndexError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{table} is damaged or no clinical assessment of KIMORE ({one_line(error)})") from error
+        raise ValueError(f"{table} is damaged or not a clinical assessment of KIMORE ({one_line(error)})") from error
 
 
 def is_kimore(path: Path) -> bool:
-    """Whether a file is called as the positions of the data set."""
+    """Whether a file is named like the positions of the data set."""
     return _NAME.match(path.stem) is not None
 
 

@@ -16,7 +16,7 @@ ACTIONS = (
     *("draw tick", "draw circle", "hand clap", "two hand wave", "side boxing", "bend", "forward kick", "side kick"),
     *("jogging", "tennis swing", "tennis serve", "golf swing", "pickup and throw"),
 )
-# Sequences whose skeletons are missing or wrong, which papers leave out of the 567.
+# Sequences with missing or wrong skeletons, which papers leave out of the 567.
 LEFT_OUT = (
     *("a02_s03_e02", "a04_s03_e01", "a07_s04_e01", "a13_s09_e01", "a13_s09_e02", "a13_s09_e03", "a14_s03_e01"),
     *("a20_s07_e01", "a20_s07_e03", "a20_s10_e03"),
@@ -25,19 +25,19 @@ _NAME = re.compile(r"(a(\d\d)_s(\d\d)_e(\d\d))_skeleton3D$", re.IGNORECASE)
 
 
 def read_msr_action3d(path: Path, options: ReadOptions) -> Poses:
-    """Reads one file of 20 rows for each frame: x, y, z and a confidence.
+    """Reads one file with 20 rows per frame: x, y, z and a confidence.
 
     Args:
         path: The file.
         options: `skeleton`: another order of the joints than "msr-action3d-20".
 
     Returns:
-        One clip (1, T, 20, 3) in the file's unit at 15 frames per second, with scores. By its name: the action as
+        One clip (1, T, 20, 3) in the file's unit at 15 frames per second, with scores. Its name gives the action as
         label, and the columns `subject`, `repetition`, `train` (subjects 1, 3, 5, 7, 9) and `test`; the ten sequences
         of `LEFT_OUT` are in neither.
 
     Raises:
-        ValueError: for a row of other numbers, with its line.
+        ValueError: for a row with a different number of values; the message gives its line.
     """
     frames = frames_of(path, numbers_of(path, 4), JOINTS)
     label = None
@@ -54,7 +54,7 @@ def read_msr_action3d(path: Path, options: ReadOptions) -> Poses:
 
 
 def is_msr_action3d(path: Path) -> bool:
-    """Whether a file is called as those of MSR Action3D in space (others of it are in the picture)."""
+    """Whether a file is named like those of MSR Action3D with positions in space (others contain pixels)."""
     return _NAME.match(path.stem) is not None
 
 

@@ -20,7 +20,7 @@ ACTIONS = (
     "sit down",
 )
 _NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_skeleton$", re.IGNORECASE)
-_ROWS = 2 * JOINTS  # of one body: each joint in space, then in the picture
+_ROWS = 2 * JOINTS  # of one body: each joint in space, then in pixels
 _BODIES = 2
 
 
@@ -32,30 +32,30 @@ def read_msr_daily_activity(path: Path, options: ReadOptions) -> Poses:
         options: `skeleton`: another order of the joints than "kinect-20".
 
     Returns:
-        One clip (M, T, 20, 3) in metres at 30 frames per second; frames without a body are NaN. By its name: the
+        One clip (M, T, 20, 3) in metres at 30 frames per second; frames without a body are NaN. Its name gives the
         action as label, and the columns `subject`, `posture` (1 sitting, 2 standing), `train` (subjects 1, 3, 5, 7, 9)
         and `test`.
 
     Raises:
-        ValueError: for another structure.
+        ValueError: if the file has another structure.
     """
     words = path.read_text(encoding="utf-8", errors="replace").split()
     try:
         frames, joints = int(words[0]), int(words[1])
         if joints != JOINTS or frames < 1:
-            raise ValueError(f"it announces {frames} frames of {joints} joints, expected {JOINTS} joints")
+            raise ValueError(f"it states {frames} frames of {joints} joints, expected {JOINTS} joints")
         bounded(frames, _BODIES, JOINTS, 3)
         clip = np.full((_BODIES, frames, JOINTS, 3), np.nan)
         at = 2
         for frame in range(frames):
             rows, at = int(words[at]), at + 1
             if rows % _ROWS:
-                raise ValueError(f"frame {frame} announces {rows} rows, no multiple of {_ROWS}")
+                raise ValueError(f"frame {frame} states {rows} rows, which is not a multiple of {_ROWS}")
             cells = np.array(words[at : at + 4 * rows], dtype=float).reshape(rows // _ROWS, JOINTS, 2, 4)
             at += 4 * rows
             clip[: len(cells[:_BODIES]), frame] = cells[:_BODIES, :, 0, :3]
     except (IndexError, ValueError) as error:
-        raise ValueError(f"{path} is no skeleton as MSR Daily Activity 3D has it ({error})") from None
+        raise ValueError(f"{path} is not a skeleton file of MSR Daily Activity 3D ({error})") from None
     seen = ~np.isnan(clip).all(axis=(1, 2, 3)) & (np.nan_to_num(clip) != 0).any(axis=(1, 2, 3))
     seen[0] |= not seen.any()
     label = None
@@ -69,7 +69,7 @@ def read_msr_daily_activity(path: Path, options: ReadOptions) -> Poses:
 
 
 def is_msr_daily_activity(path: Path) -> bool:
-    """Whether a file is called as those of the data set and begins with two integers, the second of them 20."""
+    """Whether a file is named like those of the data set and begins with two integers, the second of which is 20."""
     if not _NAME.match(path.stem):
         return False
     with path.open(encoding="utf-8", errors="replace") as file:

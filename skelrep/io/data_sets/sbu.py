@@ -24,7 +24,7 @@ SKELETON = custom(
     [1, 2, 2, 1, 3, 4, 1, 6, 7, 2, 9, 10, 2, 12, 13],
     "sbu-15",
 )
-# The five folds of the data set's authors, by the pair of the acting and the reacting person.
+# The five folds of the data set's authors, by pairs of an acting and a reacting person.
 FOLDS = (
     ("s01s02", "s03s04", "s05s02", "s06s04"),
     ("s02s03", "s02s07", "s03s05", "s05s03"),
@@ -36,26 +36,29 @@ _SET = re.compile(r"(s(\d\d)s(\d\d))", re.IGNORECASE)
 
 
 def read_sbu(path: Path, options: ReadOptions) -> Poses:
-    """Reads one recording: rows of a frame number and 15 normalised joints of each of two persons.
+    """Reads one recording: rows with a frame number and 15 normalised joints of each of two persons.
 
     Args:
         path: The file; the folders above it name the pair, the action and the repetition.
         options: `skeleton`: another order of the joints.
 
     Returns:
-        One clip (2, T, 15, 3) in metres, y up, by the data set's own formula, at 15 frames per second, with the action
-        as label and the columns `subject` (the acting person), `partner`, `repetition` and, for each of the five folds,
-        `train_1` and `test_1` to `train_5` and `test_5`; `train` and `test` are the first.
+        One clip (2, T, 15, 3) in metres, y up, converted by the data set's own formula, at 15 frames per second, with
+        the action as label and the columns `subject` (the acting person), `partner`, `repetition` and, for each of the
+        five folds, `train_1` and `test_1` to `train_5` and `test_5`; `train` and `test` are the first.
 
     Raises:
-        ValueError: for a row of other numbers, with its line.
+        ValueError: for a row with a different number of values; the message gives its line.
     """
     rows = numbers_of(path, 1 + 6 * len(SKELETON))
-    places = rows[:, 1:].reshape(len(rows), 2, len(SKELETON), 3).swapaxes(0, 1)
-    seen = (places != 0).any(axis=(-2, -1), keepdims=True)
+    normalised = rows[:, 1:].reshape(len(rows), 2, len(SKELETON), 3).swapaxes(0, 1)
+    seen = (normalised != 0).any(axis=(-2, -1), keepdims=True)
     # README of the data set: x = 1280 - 2560 x', y = 960 - 1920 y', z = 10000 z' / 7.8125, in millimetres.
     points = (
-        np.stack([1280 - 2560 * places[..., 0], 960 - 1920 * places[..., 1], 1280 * places[..., 2]], axis=-1) / 1000
+        np.stack(
+            [1280 - 2560 * normalised[..., 0], 960 - 1920 * normalised[..., 1], 1280 * normalised[..., 2]], axis=-1
+        )
+        / 1000
     )
     points = np.where(seen, points, np.nan)
     folders = [part.name for part in list(path.parents)[:3]]
@@ -74,7 +77,7 @@ def read_sbu(path: Path, options: ReadOptions) -> Poses:
 
 
 def is_sbu(path: Path) -> bool:
-    """Whether a file is called as the recordings of the data set."""
+    """Whether a file is named like the recordings of the data set."""
     return path.stem.lower() == "skeleton_pos"
 
 

@@ -23,18 +23,18 @@ _ARRAY = "d_skel"
 
 
 def read_utd_mhad(path: Path, options: ReadOptions) -> Poses:
-    """Reads one `.mat` of `d_skel` (20, 3, T).
+    """Reads one `.mat` with `d_skel` (20, 3, T).
 
     Args:
         path: The file.
         options: `skeleton`: another order of the joints than "utd-mhad-20".
 
     Returns:
-        One clip (1, T, 20, 3) in metres at 30 frames per second. By its name: the action as label, and the columns
+        One clip (1, T, 20, 3) in metres at 30 frames per second. Its name gives the action as label, and the columns
         `subject`, `trial`, `train` (subjects 1, 3, 5, 7) and `test`.
 
     Raises:
-        ValueError: for a `.mat` of another content, or a damaged one.
+        ValueError: for a `.mat` with other content, or a damaged one.
     """
     array = read_mat_array(path, _ARRAY)
     if array.ndim == 2:
@@ -52,7 +52,7 @@ def read_utd_mhad(path: Path, options: ReadOptions) -> Poses:
 
 
 def is_utd_mhad(path: Path) -> bool:
-    """Whether a file is called as those of the data set, or holds its array."""
+    """Whether a file is named like those of the data set, or contains its array."""
     if _NAME.match(path.stem):
         return True
     try:

@@ -17,7 +17,7 @@ from skelrep.poses import Poses
 
 JOINTS = 20
 LABELS = "actionLabel.txt"
-# Half of the subjects train, the others test, ten times: the splits of Vemulapalli, Arrate, Chellappa (CVPR 2014).
+# Ten splits with half of the subjects for training, the others for testing (Vemulapalli, Arrate, Chellappa, CVPR 2014).
 TRAINING_SUBJECTS = (
     *((2, 5, 7, 8, 9), (2, 3, 8, 9, 10), (2, 3, 6, 7, 8), (3, 5, 6, 8, 9), (2, 4, 5, 6, 10)),
     *((3, 6, 7, 8, 9), (1, 2, 4, 6, 7), (2, 7, 8, 9, 10), (1, 3, 6, 9, 10), (1, 6, 8, 9, 10)),
@@ -26,22 +26,23 @@ _NAME = re.compile(r"joints_(s(\d\d)_e(\d\d))$", re.IGNORECASE)
 
 
 def read_utkinect(path: Path, options: ReadOptions) -> Iterator[Poses]:
-    """Reads one recording: rows of a frame number and the x, y, z of 20 joints.
+    """Reads one recording: rows with a frame number and x, y, z of 20 joints.
 
     Args:
-        path: The file; `actionLabel.txt`, the list of the actions' first and last frames, beside it or one folder up.
+        path: The file; `actionLabel.txt`, with the first and last frame of each action, is next to it or one folder
+            above.
         options: `skeleton`: another order of the joints than "kinect-20".
 
     Yields:
         A clip (1, T, 20, 3) for each action, in metres, with the columns `subject`, `repetition` and, for each of ten
         splits of the subjects into halves, `train_1` and `test_1` to `train_10` and `test_10`; `train` and `test` are
-        the first. Without the list the whole recording, with a warning.
+        the first. Without the list, the whole recording is one clip, with a warning.
 
     Raises:
-        ValueError: for a row of other numbers, or a list that cannot be read.
+        ValueError: for a row with a different number of values, or a list that cannot be read.
     """
     rows = numbers_of(path, 1 + 3 * JOINTS)
-    numbers, first = np.unique(rows[:, 0], return_index=True)  # some rows come twice
+    numbers, first = np.unique(rows[:, 0], return_index=True)  # some rows are repeated
     points = rows[first, 1:].reshape(-1, JOINTS, 3)
     info: dict[str, Any] = {}
     recording = path.stem
@@ -53,7 +54,7 @@ def read_utkinect(path: Path, options: ReadOptions) -> Iterator[Poses]:
         info |= {"train": bool(info["train_1"]), "test": bool(info["test_1"])}
     actions = {None: (numbers[0], numbers[-1])}
     if (found := beside(path, LABELS)) is None:
-        warn(f"{path}: without {LABELS} beside it the recording is not cut into its actions")
+        warn(f"{path}: without {LABELS} next to it, the recording is not divided into its actions")
     else:
         actions = _actions(found).get(recording) or actions
     for action, (start, end) in actions.items():
@@ -62,12 +63,12 @@ def read_utkinect(path: Path, options: ReadOptions) -> Iterator[Poses]:
             continue
         line = timeline(frames=numbers[chosen], fps=30)
         ids = path.stem if action is None else f"{recording}_{action}"
-        clip = line.place(points[chosen])
+        clip = line.on_grid(points[chosen])
         yield clip_of(path, clip, "kinect-20", options, fps=line.fps, label=action, ids=ids, **info)
 
 
 def is_utkinect(path: Path) -> bool:
-    """Whether a file is called as the recordings of the data set."""
+    """Whether a file is named like the recordings of the data set."""
     return _NAME.match(path.stem) is not None
 
 

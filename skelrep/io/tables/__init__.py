@@ -1,6 +1,6 @@
 """Tables: CSV, TSV, text and Parquet, with one row per person and frame, or one per joint.
 
-A joint's columns are called after the joint and an axis: "Hips.X", "hips_x", "Hips:X", "HipsX", "x_hips",
+The columns of a joint are named after the joint and an axis: "Hips.X", "hips_x", "Hips:X", "HipsX", "x_hips",
 "Hips_pos_x"; "hips_score" (or confidence, likelihood, visibility) is its score. A table with columns "joint", "x", "y"
 and "z" has one row per joint. Other columns say what a row belongs to: a clip, a person, a frame, a time, a label.
 Blocks of several header lines are read as OptiTrack Motive, Vicon Nexus, Qualisys Track Manager, DeepLabCut and OpenSim

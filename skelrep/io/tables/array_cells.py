@@ -16,30 +16,30 @@ from skelrep.poses import Poses
 
 
 def has_arrays(row: Sequence[Any]) -> bool:
-    """Whether a row has a cell that holds an array, or the text of one."""
+    """Whether a row has a cell that contains an array, or the text of one."""
     return any(
         isinstance(cell, (list, dict)) or (isinstance(cell, str) and cell.startswith(("[", "{"))) for cell in row
     )
 
 
 def read_array_cells(path: Path, names: Sequence[str], rows: Iterable[Sequence[Any]], options: ReadOptions) -> Poses:
-    """Reads rows as JSON of the same keys is read: {"frame": 0, "track_id": 1, "keypoints": [[x, y], ...]}.
+    """Reads rows like JSON with the same keys: {"frame": 0, "track_id": 1, "keypoints": [[x, y], ...]}.
 
     Raises:
-        ValueError: if a cell is damaged, or no column holds keypoints.
+        ValueError: if a cell is damaged, or no column contains keypoints.
     """
     content = []
     for line, row in enumerate(rows, start=2):
         if not any(row):
             continue
         if len(row) != len(names):
-            raise ValueError(f"{path}, line {line}: {len(row)} cells where the first line has {len(names)}")
+            raise ValueError(f"{path}, line {line}: {len(row)} cells, but the first line has {len(names)}")
         try:
             content.append({name: _value(cell) for name, cell in zip(names, row)})
         except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-            raise ValueError(f"{path}, line {line}: a cell is no array ({error})") from None
+            raise ValueError(f"{path}, line {line}: a cell is not an array ({error})") from None
     if not FAMILY.recognises(content):
-        raise ValueError(f"{path} has no column of keypoints or joints, but {', '.join(names)[:200]}")
+        raise ValueError(f"{path} has no column of keypoints or joints (it has: {', '.join(names)[:200]})")
     return poses_of(recordings_in(FAMILY, content, f"{path}"), f"{path}", path.stem, options)
 
 

@@ -1,4 +1,4 @@
-"""Tables of numbers alone: which columns are which joints follows from the skeleton and the number of columns."""
+"""Tables with numbers only: the joints of the columns follow from the skeleton and the number of columns."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from skelrep.poses import Poses
 from skelrep.skeleton_guess import fits
 from skelrep.skeletons import SKELETONS, Skeleton, resolve
 
-# x, y; x, y, z; these and a score or the state of tracking; these and a quaternion, which is not used.
+# x, y; x, y, z; x, y, z and a score or tracking state; x, y, z and a quaternion, which is not used.
 _WIDTHS = (3, 4, 2, 7)
 
 
 class _Reading(NamedTuple):
-    """One way to read the columns."""
+    """One interpretation of the columns."""
 
     skeleton: Skeleton
     points: np.ndarray  # (T, V, C)
@@ -41,15 +41,15 @@ class _Reading(NamedTuple):
 
 
 def bare_poses(path: Path, numbers: np.ndarray, options: ReadOptions) -> Poses:
-    """Reads rows of numbers (R, W): two, three, four or seven for each joint, after perhaps a frame number and a time.
+    """Reads rows of numbers (R, W): two, three, four or seven per joint, optionally after a frame number and a time.
 
-    Rows of two to four numbers are joints, one after the other, if their count is a multiple of the skeleton's.
+    Rows of two to four numbers are single joints, one after the other, if their count is a multiple of the skeleton's.
 
     Args:
         path: For messages and for the clip's id.
         numbers: (R, W) float32.
-        options: `skeleton`: which joints, in the order of the columns; without it a known skeleton is taken that the
-            columns fit by the geometry of the body, with a warning.
+        options: `skeleton`: the joints in the order of the columns; by default the known skeleton that fits the columns
+            by the geometry of the body, with a warning.
 
     Raises:
         ValueError: if no skeleton is given and not exactly one fits, or the columns do not fit the skeleton.
@@ -66,8 +66,8 @@ def bare_poses(path: Path, numbers: np.ndarray, options: ReadOptions) -> Poses:
     if line is not None:
         if line.note:
             warn(f"{path}: {line.note}")
-        points = line.place(_by_moment(points, line))
-        scores = None if scores is None else line.place(_by_moment(scores, line))
+        points = line.on_grid(_by_moment(points, line))
+        scores = None if scores is None else line.on_grid(_by_moment(scores, line))
     return Poses(
         [absent_as_nan(points)[None]],
         reading.skeleton,
@@ -79,7 +79,9 @@ def bare_poses(path: Path, numbers: np.ndarray, options: ReadOptions) -> Poses:
 
 def _by_moment(values: np.ndarray, line: Timeline) -> np.ndarray:
     if len(line.position) < len(values):
-        raise ValueError("its first column repeats numbers; a table without names holds one person of one recording")
+        raise ValueError(
+            "its first column repeats numbers; a table without names can have only one person and one recording"
+        )
     return values[np.argsort(line.moment)]
 
 
@@ -88,34 +90,34 @@ def _as(path: Path, numbers: np.ndarray, skeleton: Skeleton, channels: str | Non
     if reading is not None:
         return reading
     raise ValueError(
-        f"{path} holds {numbers.shape[1]} columns of numbers, but the {len(skeleton)} joints of {skeleton.name!r} "
+        f"{path} contains {numbers.shape[1]} columns of numbers, but the {len(skeleton)} joints of {skeleton.name!r} "
         "need 2 (x, y), 3 (x, y, z), 4 (x, y, z and a score) or 7 (x, y, z and a quaternion) each, after at most a "
         "frame number and a time"
     )
 
 
 def _guessed(path: Path, numbers: np.ndarray, channels: str | None) -> _Reading:
-    """The only reading in which a known skeleton is a body."""
+    """The only interpretation in which a known skeleton looks like a body."""
     found: list[_Reading] = []
     for skeleton in {len(known): known for known in SKELETONS.values()}.values():
         try:
             readings = list(_readings(numbers, skeleton, channels))
-        except ValueError:  # a fourth number that is no score
+        except ValueError:  # a fourth number that is not a score
             continue
         for reading in readings:
             fitting = [fit.skeleton for fit in fits([absent_as_nan(reading.points)[None]]) if fit.fits]
             found += [reading._replace(skeleton=known) for known in fitting]
     if len(found) == 1:
         warn(
-            f"{path} does not say what its columns are; by the geometry of the body they are the joints of "
+            f"{path} does not state what its columns are; judging by the geometry of the body, they are the joints of "
             f"{found[0].skeleton.name!r}: pass skeleton= if they are others"
         )
         return found[0]
     names = " or ".join(dict.fromkeys(repr(reading.skeleton.name) for reading in found))
     raise ValueError(
-        f"{path} holds {numbers.shape[1]} columns of numbers without names"
+        f"{path} contains {numbers.shape[1]} columns of numbers without names"
         + (f", which could be {names}" if found else "")
-        + "; pass skeleton=, a known one's name or joint names in the order of the columns"
+        + "; pass skeleton= with the name of a known skeleton, or with joint names in the order of the columns"
     )
 
 
@@ -137,7 +139,7 @@ def _increase(lead: np.ndarray) -> bool:
 
 
 def _split(cells: np.ndarray, channels: str | None) -> tuple[np.ndarray, np.ndarray | None, str | None]:
-    """Coordinates, scores and what was decided, of numbers of joints; the last four of seven are a quaternion."""
+    """Coordinates, scores and a note, from the numbers of joints; the last four of seven are a quaternion."""
     if channels is not None:
         points, scores = split(cells, channels)
         return points, scores, None

@@ -1,4 +1,4 @@
-"""Header blocks: what stands above the rows in the tables of motion capture systems and of DeepLabCut."""
+"""Header blocks above the rows, in tables of motion capture systems and of DeepLabCut."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from skelrep.messages import warn
 
 
 class Header(NamedTuple):
-    """What a table says before its rows.
+    """What a table states above its rows.
 
     Attributes:
-        columns: What its columns are; None for a table of numbers alone.
+        columns: The meanings of its columns; None for a table with numbers only.
         rows: Lines before the first row.
         width: Cells of each row.
         fps: The rate that it states.
@@ -33,7 +33,7 @@ class Header(NamedTuple):
 
 
 def header_of(rows: Sequence[Sequence[str]], path: Path) -> Header | None:
-    """The header block of a table by its first rows; None for a table with one line of names, or with none."""
+    """The header block in the first rows of a table; None for a table with one line of names, or without names."""
     if not rows:
         return None
     try:
@@ -64,16 +64,16 @@ def _motive(rows: Sequence[Sequence[str]], path: Path) -> Header:
         raise ValueError("its bones are given relative to their parents; export with Coordinate Space: Global")
     top = next((at for at, row in enumerate(rows) if row and row[0].lower() == "frame"), None)
     if top is None:
-        raise ValueError("it begins as a Motive export, but has no line that begins with 'Frame'")
+        raise ValueError("it begins like a Motive export, but has no line that begins with 'Frame'")
     axes, kinds = rows[top], rows[top - 1]
     labelled = {row[1].lower(): row for row in rows[1 : top - 1] if len(row) > 1}
     names, types = labelled.get("name", []), labelled.get("type", [])
-    place = [at for at in range(2, min(len(axes), len(kinds), len(names))) if kinds[at].lower() == "position"]
+    positions = [at for at in range(2, min(len(axes), len(kinds), len(names))) if kinds[at].lower() == "position"]
     for wanted in ("bone", "marker"):  # rigid bodies are objects, bone markers are on the skin
-        if chosen := [at for at in place if at < len(types) and types[at].lower() == wanted]:
-            place = chosen
+        if chosen := [at for at in positions if at < len(types) and types[at].lower() == wanted]:
+            positions = chosen
             break
-    joints = _joints([(names[at], axes[at], at) for at in place])
+    joints = _joints([(names[at], axes[at], at) for at in positions])
     unit = METRES.get(settings.get("length units", "").lower())
     keys = {"frame": [0], "time": [1]}
     fps = _positive(settings.get("export frame rate")) or _positive(settings.get("capture frame rate"))
@@ -82,10 +82,10 @@ def _motive(rows: Sequence[Sequence[str]], path: Path) -> Header:
 
 
 def _deeplabcut(rows: Sequence[Sequence[str]]) -> Header:
-    """DeepLabCut: lines scorer, perhaps individuals, bodyparts, coords."""
+    """DeepLabCut: the lines scorer, individuals (optional), bodyparts and coords."""
     named = {row[0].lower(): (at, row) for at, row in enumerate(rows[:5]) if row}
     if not {"bodyparts", "coords"} <= set(named):
-        raise ValueError("it begins as a table of DeepLabCut, but lacks its lines bodyparts and coords")
+        raise ValueError("it begins like a table of DeepLabCut, but lacks the lines bodyparts and coords")
     last, axes = named["coords"]
     parts = named["bodyparts"][1]
     persons = named["individuals"][1] if "individuals" in named else None
@@ -105,10 +105,10 @@ def _opensim(rows: Sequence[Sequence[str]]) -> Header:
     settings = {key.lower(): value for key, value in zip(rows[1], rows[2])} if len(rows) > 2 else {}
     top = next((at for at, row in enumerate(rows) if row and row[0].lower().startswith("frame")), None)
     if top is None:
-        raise ValueError("it begins as a .trc file, but has no line that begins with 'Frame#'")
+        raise ValueError("it begins like a .trc file, but has no line that begins with 'Frame#'")
     names = [(name, at) for at, name in enumerate(rows[top]) if name and at > 1]
     if not names:
-        raise ValueError("it begins as a .trc file, but names no marker")
+        raise ValueError("it begins like a .trc file, but names no marker")
     joints = _joints([(name, axis, at + i) for name, at in names for i, axis in enumerate(AXES)])
     last = top + 1
     while last < len(rows) and not (rows[last] and rows[last][0].isdecimal()):
@@ -122,10 +122,10 @@ def _opensim(rows: Sequence[Sequence[str]]) -> Header:
 
 
 def _qualisys(rows: Sequence[Sequence[str]]) -> Header:
-    """Qualisys Track Manager's .tsv: a setting a line, of which MARKER_NAMES is one; millimetres."""
+    """Qualisys Track Manager's .tsv: one setting per line, including MARKER_NAMES; millimetres."""
     settings = {row[0].lower(): (at, row[1:]) for at, row in enumerate(rows) if row and re.match(r"[A-Za-z]", row[0])}
     if "marker_names" not in settings:
-        raise ValueError("it begins as a table of Qualisys Track Manager, but has no line MARKER_NAMES")
+        raise ValueError("it begins like a table of Qualisys Track Manager, but has no line MARKER_NAMES")
     names = [name for name in settings["marker_names"][1] if name]
     last = max(at for at, _ in settings.values()) + 1
     titles = [cell.lower() for cell in rows[last - 1]]
@@ -160,7 +160,7 @@ def _nexus(rows: Sequence[Sequence[str]], at: int) -> Header:
         if axis.lower() in AXES:
             named.append((called, axis, column))
     if not named:
-        raise ValueError("it begins as a Vicon Nexus export, but has no line of X, Y and Z below the names")
+        raise ValueError("it begins like a Vicon Nexus export, but has no line of X, Y and Z below the names")
     unit = next((METRES[cell.lower()] for cell in units if cell.lower() in METRES), None)
     columns = Columns.of(_joints(named), {"frame": [0]}, unit)
     return Header(columns, at + 5, len(axes), _positive(rows[at + 1][0]), ends_at_blank=True, pads=True)
@@ -189,15 +189,15 @@ def _two_lines(rows: Sequence[Sequence[str]]) -> Header | None:
 
 
 def _joints(cells: Sequence[tuple[str, str, int]]) -> dict[str, Joint]:
-    """Joints of (name, axis, column), those without all axes left out."""
+    """Joints from (name, axis, column); joints that lack an axis are left out."""
     found: dict[str, Joint] = {}
     for name, axis, at in cells:
         parsed = position_column(axis)
         if name and parsed is not None and parsed[1] in (*AXES, SCORE):
             found.setdefault(name, {}).setdefault(parsed[1], at)
-    joints, passed_over = complete(found, [name for name, _, _ in cells])
-    if passed_over:
-        warn(f"columns of {', '.join(passed_over)} lack an axis that others have: passed over")
+    joints, incomplete = complete(found, [name for name, _, _ in cells])
+    if incomplete:
+        warn(f"columns of {', '.join(incomplete)} lack an axis that others have and are ignored")
     return joints
 
 

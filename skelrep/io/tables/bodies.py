@@ -1,4 +1,4 @@
-"""Whose the joints of a table are: persons in names of columns, numbers instead of names, and what is no joint."""
+"""The persons and joints of a table by its column names, which may contain numbers and things that are not joints."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ Joint = dict[str, int]
 Tracks = dict[str, dict[str, Joint]]
 
 _BODY_PREFIXES = ("body", "pose")
-_FEWEST = 4  # joints by which a person, or a table of named joints, is known
-# Words of things that are recorded beside a body, and names of such things alone: "hand_center" may be a joint.
+_FEWEST = 4  # joints that identify a person, or a table of named joints
+# Words for things that are recorded along with a body, and names of such things if they stand alone: "hand_center" may
+# be a joint.
 _THING_WORDS = frozenset(
     (
         *("box", "bb", "roi", "rect", "centroid", "camera", "cam", "screen", "gaze", "mouse", "cursor", "pointer"),
@@ -55,14 +56,14 @@ _VERSIONS = frozenset(
 
 
 def tracks_of(joints: dict[str, Joint]) -> tuple[Tracks, list[str]]:
-    """The persons of a table by the names of its joints, and the names that are no joints.
+    """The persons of a table by the names of its joints, and the names that are not joints.
 
-    Persons stand before or behind their joints: "Anna:Hips", "person1_nose", "Anna_nose", "nose_p2". Bodies are told
-    from objects by the names of their joints; faces and hands beside a body ("face_12") are left out. Joints that are
-    numbered ("kp0", "landmark_12") are called by their numbers, in order.
+    Names of persons come before or after those of their joints: "Anna:Hips", "person1_nose", "Anna_nose", "nose_p2".
+    Bodies differ from objects by the names of their joints. Faces and hands are left out if there is a body
+    ("face_12"). Numbered joints ("kp0", "landmark_12") are named by their numbers, in order.
 
     Raises:
-        ValueError: if the names hold several versions of one body ("world_nose", "image_nose").
+        ValueError: if the names contain several versions of one body ("world_nose", "image_nose").
     """
     tracks = _by_mark(joints) or _by_word(joints) or {"": _body(joints)}
     left_out = [name for name in next(iter(tracks.values())) if _is_thing(name, tracks)]
@@ -73,7 +74,7 @@ def tracks_of(joints: dict[str, Joint]) -> tuple[Tracks, list[str]]:
 
 
 def _is_thing(name: str, tracks: Tracks) -> bool:
-    """Whether columns are of a thing beside the body: by their words, or numbers beside names (x1, y1, x2, y2)."""
+    """Whether columns belong to something other than the body: by words, or numbers among names (x1, y1, x2, y2)."""
     body = next(iter(tracks.values()))
     if len(body) <= _FEWEST or is_joint(name) or _numbers(list(body)):
         return False
@@ -83,7 +84,7 @@ def _is_thing(name: str, tracks: Tracks) -> bool:
 
 
 def _by_mark(joints: dict[str, Joint]) -> Tracks:
-    """Persons before a colon, or by a word and a number: "Anna:Hips", "person1_nose"."""
+    """Persons that are named before a colon, or by a word and a number: "Anna:Hips", "person1_nose"."""
     groups: Tracks = {}
     for name, axes in joints.items():
         person, joint = _person_and_joint(name)
@@ -98,7 +99,7 @@ def _by_mark(joints: dict[str, Joint]) -> Tracks:
 
 
 def _by_word(joints: dict[str, Joint]) -> Tracks:
-    """Persons by words before or behind the same joints: "Anna_nose" and "Ben_nose", "nose_Anna" and "nose_Ben"."""
+    """Persons by words before or after the same joints: "Anna_nose" and "Ben_nose", "nose_Anna" and "nose_Ben"."""
     for in_front in (True, False):
         groups: Tracks = {}
         for name, axes in joints.items():
@@ -119,7 +120,7 @@ def _by_word(joints: dict[str, Joint]) -> Tracks:
             continue
         if any({re.sub(r"\d+$", "", word.lower()) for word in _words(person)} & _VERSIONS for person in bodies):
             raise ValueError(
-                f"its columns hold the same joints several times, as {', '.join(list(bodies)[:5])}: keep those of one"
+                f"its columns contain the same joints several times, as {', '.join(list(bodies)[:5])}: keep one version"
             )
         shared = [joint for joint in next(iter(bodies.values())) if all(joint in body for body in bodies.values())]
         return {person: {joint: body[joint] for joint in shared} for person, body in bodies.items()}
@@ -141,7 +142,7 @@ def _are_numbered(names: Iterable[str]) -> bool:
 
 
 def _numbered(body: dict[str, Joint]) -> dict[str, Joint]:
-    """The joints by their numbers, if all have the same name and a number: "kp0", "kp1" ..."""
+    """The joints by their numbers, if all have the same name followed by a number: "kp0", "kp1" ..."""
     numbers = _numbers(list(body))
     if not numbers:
         return body
@@ -149,7 +150,7 @@ def _numbered(body: dict[str, Joint]) -> dict[str, Joint]:
 
 
 def _numbers(names: Sequence[str]) -> list[int]:
-    """The numbers of names that differ in nothing else, as 0 to 16 or 1 to 17; none if there are gaps."""
+    """The numbers in names that differ only in them, such as 0 to 16 or 1 to 17; empty if there are gaps."""
     found = [re.fullmatch(r"(.*?)[\W_]*(\d{1,4})", name) for name in names]
     if len(names) < 3 or not all(found) or len({match[1].lower() for match in found if match}) > 1:
         return []
@@ -173,7 +174,7 @@ def _person_and_joint(name: str) -> tuple[str, str]:
 
 
 def _body(joints: dict[str, Joint]) -> dict[str, Joint]:
-    """Of a body, a face and hands the body, if their names begin with these words."""
+    """Only the joints of the body, if names begin with words for body, face and hands."""
     prefixed = {
         joint.partition("_")[2]: axes for joint, axes in joints.items() if joint.partition("_")[0] in _BODY_PREFIXES
     }

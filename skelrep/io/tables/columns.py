@@ -1,4 +1,4 @@
-"""What the columns of a table mean, by their names alone."""
+"""The meanings of the columns of a table, by their names alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _AXIS_WORDS = {**{axis: axis for axis in AXES}, **{f"t{axis}": axis for axis in 
 _NUMBERED = {"x": "x", "y": "y", "z": "z", "v": SCORE, "c": SCORE, "s": SCORE}  # x12, y12, z12, v12
 _POSITION_WORDS = ("pos", "position", "positions", "translation", "location", "loc", "coord", "coordinate", "world")
 _UNIT_WORDS = (*METRES, "px", "pixel", "pixels")
-# Columns of these end in an axis as well but are no positions. A word of a name excludes it if it begins so.
+# Columns of these quantities also end in an axis but are not positions. A name is excluded if one of its words begins
+# like this.
 _NO_POSITION = ("rot", "quat", "orient", "euler", "vel", "acc", "angle", "proj", "bbox", "boundingbox")
 _NO_POSITION_WORDS = ("box", "bb", "roi", "rect", "gyro", "mag", "force", "moment", "ang", "angular", "pixel", "screen")
 
@@ -28,17 +29,17 @@ class Columns(NamedTuple):
     """The meanings of the columns of a table.
 
     Attributes:
-        tracks: Person -> joint -> axis ("x", "y", "z", "score") -> column; of a long table one joint called "".
+        tracks: Person -> joint -> axis ("x", "y", "z", "score") -> column; for a long table, one joint "".
         keys: "clip", "person", "frame", "time", "joint" ... -> columns; several only for "clip".
         unit: Metres per unit if the names say it, else None.
-        passed_over: Joints that lack an axis which the others have.
-        left_out: Names that end in an axis, but are no joints.
+        incomplete: Joints that lack an axis that the others have.
+        left_out: Names that end in an axis but are not joints.
     """
 
     tracks: Tracks
     keys: dict[str, list[int]]
     unit: float | None = None
-    passed_over: list[str] = []
+    incomplete: list[str] = []
     left_out: list[str] = []
 
     @classmethod
@@ -47,24 +48,24 @@ class Columns(NamedTuple):
         joints: dict[str, Joint],
         keys: dict[str, list[int]],
         unit: float | None = None,
-        passed_over: Sequence[str] = (),
+        incomplete: Sequence[str] = (),
     ) -> Columns:
-        """Of the joints that columns were found for, which may be several persons'."""
+        """From the joints of all columns, which may belong to several persons."""
         tracks, left_out = tracks_of(joints)
-        return cls(tracks, keys, unit, list(passed_over), left_out)
+        return cls(tracks, keys, unit, list(incomplete), left_out)
 
     def remarks(self) -> list[str]:
-        """What of the table is not used, for warnings."""
+        """What is not used of the table, for warnings."""
         remarks = []
-        if self.passed_over:
-            remarks.append(f"columns of {', '.join(self.passed_over)} lack an axis that joints have: passed over")
+        if self.incomplete:
+            remarks.append(f"columns of {', '.join(self.incomplete)} lack an axis of other joints and are ignored")
         if self.left_out:
-            remarks.append(f"columns of {', '.join(self.left_out[:10])} are no joints by their names: left out")
+            remarks.append(f"columns of {', '.join(self.left_out[:10])} are left out: these are not joint names")
         return remarks
 
     @property
     def long(self) -> bool:
-        """Whether a row holds one joint, rather than one person."""
+        """Whether a row contains one joint rather than one person."""
         return "joint" in self.keys
 
     @property
@@ -79,12 +80,12 @@ class Columns(NamedTuple):
 
     @property
     def picked(self) -> list[int]:
-        """The columns of numbers: persons, their joints, their axes."""
+        """The columns of numbers, by person, joint and axis."""
         return [at for joints in self.tracks.values() for joint in joints.values() for at in joint.values()]
 
 
 def columns_of(names: Sequence[str]) -> Columns:
-    """What the columns of a table with one line of names are.
+    """The meanings of the columns of a table with one line of names.
 
     Raises:
         ValueError: if there are no columns of joints, or some joints lack an axis that others have.
@@ -106,18 +107,18 @@ def columns_of(names: Sequence[str]) -> Columns:
         return _long(names, plain, keys, unit)
     keys.pop("joint", None)
     keys.pop("group", None)
-    joints, passed_over = complete(found, names)
-    return Columns.of(joints, keys, unit, passed_over)
+    joints, incomplete = complete(found, names)
+    return Columns.of(joints, keys, unit, incomplete)
 
 
 def position_column(name: str) -> tuple[str, str, str] | None:
-    """The joint, the axis ("x", "y", "z", "score") and the unit ("" if none) of a column; None if it is no position.
+    """The joint, the axis ("x", "y", "z", "score") and the unit ("" if none) of a column; None if it is not a position.
 
-    The joint is "" for a column that is called after an axis alone.
+    The joint is "" for a column that is named after an axis alone.
     """
     parts = re.split(r"([\W_]+)", name.strip())
     words = parts[::2]
-    first, last = 0, len(words)  # of the words that are not taken yet
+    first, last = 0, len(words)  # the range of words that are not used yet
     while last > first and not words[last - 1]:
         last -= 1
     while first < last and not words[first]:
@@ -164,7 +165,7 @@ def _is_no_position(words: Sequence[str]) -> bool:
 
 
 def _unseparated(names: Sequence[str]) -> dict[str, Joint]:
-    """Names that end in an axis without a separator ("nosex"), where another axis of the same joint exists."""
+    """Names that end in an axis without a separator ("nosex"), if another axis of the same joint exists."""
     found: dict[str, Joint] = {}
     for at, name in enumerate(names):
         if len(name) > 1 and name[-1].lower() in AXES:
@@ -173,7 +174,7 @@ def _unseparated(names: Sequence[str]) -> dict[str, Joint]:
 
 
 def _with_axis_inside(names: Sequence[str]) -> dict[str, Joint]:
-    """Names with something behind the axis: "nose_x_p1" is "nose_p1", "kps_x_0" is "kps_0"."""
+    """Names with something after the axis: "nose_x_p1" is "nose_p1", "kps_x_0" is "kps_0"."""
     found: dict[str, Joint] = {}
     for at, name in enumerate(names):
         match = re.fullmatch(r"(.+?)[\W_]+([A-Za-z]+)[\W_]+([^\W_]+)", name)
@@ -184,7 +185,7 @@ def _with_axis_inside(names: Sequence[str]) -> dict[str, Joint]:
 
 
 def keys_of(names: Sequence[str]) -> dict[str, list[int]]:
-    """The columns that say what a row belongs to; of several candidates for one the surest, for "clip" all."""
+    """The columns that state what a row belongs to: the most reliable column for each role, and all for "clip"."""
     keys: dict[str, list[int]] = {}
     for role in ("clip", "label", "person", "frame", "subject", "camera", "joint", "group"):
         if found := of_role(names, role):
@@ -205,7 +206,7 @@ def keys_of(names: Sequence[str]) -> dict[str, list[int]]:
 
 
 def _long(names: Sequence[str], plain: Joint, keys: dict[str, list[int]], unit: float | None) -> Columns:
-    """A table with a row for each joint: one column names it, and others are x, y, perhaps z and a score."""
+    """A table with one row per joint: one column names it, and others are x, y, optionally z and a score."""
     if "joint" not in keys:
         lower = [name.strip().lower() for name in names]
         named = [at for word in ("name", "id", "idx", "index") for at, name in enumerate(lower) if name == word]
@@ -214,7 +215,7 @@ def _long(names: Sequence[str], plain: Joint, keys: dict[str, list[int]], unit: 
                 f"it has columns x and y but none that names the joint of a row (such as 'joint'), and no columns of "
                 f"joints such as 'hips_x': {', '.join(names)[:200]}"
             )
-        keys = {key: places for key, places in keys.items() if named[0] not in places} | {"joint": named[:1]}
+        keys = {key: found for key, found in keys.items() if named[0] not in found} | {"joint": named[:1]}
         keys.pop("row", None)
     return Columns({"": {"": _ordered(plain)}}, keys, unit)
 
@@ -227,21 +228,21 @@ def complete(found: dict[str, Joint], names: Sequence[str]) -> tuple[dict[str, J
     """The joints that have all axes, and those that were passed over: a few columns without z beside joints with one.
 
     Raises:
-        ValueError: if no joint is left, or if joints that are known by name lack an axis.
+        ValueError: if no joint is left, or if joints with known names lack an axis.
     """
     joints = {joint: axes for joint, axes in found.items() if {"x", "y"} <= set(axes)}
-    passed_over: list[str] = []
+    incomplete: list[str] = []
     for kind in ("z", SCORE):
         without = [joint for joint, axes in joints.items() if kind not in axes]
         if len(without) in (0, len(joints)):
             continue
         known = [joint for joint in without if is_joint(joint)]
         if known or 2 * len(without) >= len(joints):
-            raise ValueError(f"it has no column {kind} of {', '.join((known or without)[:10])}, but of other joints")
-        passed_over += without
+            raise ValueError(f"it has no column {kind} of {', '.join((known or without)[:10])}, unlike other joints")
+        incomplete += without
         joints = {joint: axes for joint, axes in joints.items() if kind in axes}
     if not joints:
         raise ValueError(
-            f"it has no columns of joints, such as 'Hips.X', 'hips_x' or 'x_hips', but {', '.join(names)[:200]}"
+            f"it has no columns of joints, such as 'Hips.X', 'hips_x' or 'x_hips' (it has: {', '.join(names)[:200]})"
         )
-    return {joint: _ordered(axes) for joint, axes in joints.items()}, passed_over
+    return {joint: _ordered(axes) for joint, axes in joints.items()}, incomplete

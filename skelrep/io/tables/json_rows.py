@@ -19,7 +19,7 @@ from skelrep.poses import Poses
 
 
 def table_in(content: Any) -> tuple[list[Mapping[str, Any]], list[str], Columns] | None:
-    """The rows of a table in a content, the names of its columns, and what they are; None if it holds none."""
+    """The rows of a table in the content, its column names, and their meanings; None if there is no table."""
     rows = as_rows(content)
     if isinstance(rows, Mapping):
         keys = list(rows)
@@ -41,14 +41,14 @@ def table_in(content: Any) -> tuple[list[Mapping[str, Any]], list[str], Columns]
 
 
 def read_table(content: Any, path: Path, options: ReadOptions) -> Poses:
-    """Reads the table in a content, as `skelrep.io.tables.read_csv` reads one of text.
+    """Reads the table in the content like `skelrep.io.tables.read_csv`.
 
     Raises:
-        ValueError: if it holds none, or a cell is no number.
+        ValueError: if there is none, or a cell is not a number.
     """
     found = table_in(content)
     if found is None:
-        raise ValueError(f"{path} holds no rows of named columns")
+        raise ValueError(f"{path} contains no rows of named columns")
     rows, names, columns = found
     picked = [names[at] for at in columns.picked]
     bounded(len(rows), len(picked))
@@ -56,8 +56,8 @@ def read_table(content: Any, path: Path, options: ReadOptions) -> Poses:
         cells = [[np.nan if row.get(name) is None else row[name] for name in picked] for row in rows]
         numbers = np.array(cells, dtype=np.float32)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"{path} has a coordinate that is no number ({error})") from error
-    keys = {key: [names[at] for at in places] for key, places in columns.keys.items()}
+        raise ValueError(f"{path} has a coordinate that is not a number ({error})") from error
+    keys = {key: [names[at] for at in columns_of_key] for key, columns_of_key in columns.keys.items()}
     texts = {key: ["/".join(_text(row.get(name)) for name in named) for row in rows] for key, named in keys.items()}
     fps = rate_of(content) if isinstance(content, Mapping) else None
     return clips_of(

@@ -1,4 +1,4 @@
-"""Tables in Parquet files, by pyarrow."""
+"""Tables in Parquet files, read with pyarrow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skelrep.poses import Poses
 
 
 def read_parquet(path: Path, options: ReadOptions) -> Poses:
-    """Reads a Parquet file of the same columns as `read_csv` (the extra `parquet`)."""
+    """Reads a Parquet file with the same columns as for `read_csv`, with the extra `parquet`."""
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     try:
         with parquet.ParquetFile(path) as file:
@@ -34,9 +34,9 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
                 rows = [list(row.values()) for row in file.read().to_pylist()]
                 return read_array_cells(path, names, rows, options)
             picked = [names[at] for at in columns.picked]
-            # Runs of one value take no room in the file, but do so in memory.
+            # Repeated values take no space in the file, but they do in memory.
             bounded(file.metadata.num_rows, len(picked))
-            keys = {key: [names[at] for at in places] for key, places in columns.keys.items()}
+            keys = {key: [names[at] for at in columns_of_key] for key, columns_of_key in columns.keys.items()}
             table = file.read(columns=[*picked, *(name for named in keys.values() for name in named)])
             numbers = np.stack([table[name].to_numpy() for name in picked], axis=1).astype(np.float32)
             texts = {}
@@ -44,10 +44,10 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
                 cells = [["" if cell is None else str(cell) for cell in table[name].to_pylist()] for name in named]
                 texts[key] = ["/".join(parts) for parts in zip(*cells)]
     except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError, UnicodeError) as fault:
-        # pyarrow's messages have several lines, and its OSError is of the content, not of the disk.
-        raise ValueError(f"{path} is damaged or no Parquet table of numbers ({one_line(fault)})") from fault
+        # pyarrow's messages have several lines, and its OSError is about the content, not the disk.
+        raise ValueError(f"{path} is damaged or not a Parquet table of numbers ({one_line(fault)})") from fault
     if not len(numbers):
-        raise ValueError(f"{path} holds names of columns but no frame")
+        raise ValueError(f"{path} contains column names but no rows")
     return clips_of(
         path, Rows(columns, numbers, texts, {key: named[0] for key, named in keys.items()}), options.skeleton
     )

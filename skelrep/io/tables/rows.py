@@ -1,4 +1,4 @@
-"""Rows of a table become clips: which clip, person and time each row belongs to, and where each joint is."""
+"""Converts the rows of a table to clips, by the clip, person and time of each row."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Rows(NamedTuple):
     """A table in memory.
 
     Attributes:
-        columns: What its columns are.
+        columns: The meanings of its columns.
         numbers: (R, P) float32, the columns `columns.picked`.
-        texts: The columns of `columns.keys` as text; those of "clip" and others that tell recordings apart as "clip".
-        names: The names of the columns of `columns.keys` that were taken, for messages and for units of time.
+        texts: The columns of `columns.keys` as text; columns that distinguish recordings are combined as "clip".
+        names: The names of the columns of `columns.keys` that are used, for messages and for units of time.
         fps: The rate that the file states.
     """
 
@@ -66,7 +66,7 @@ def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
     Raises:
         ValueError: if a frame or time is not a number, or rows cannot be distinguished.
     """
-    _say_what_was_guessed(path, rows)
+    _warn_of_guesses(path, rows)
     for remark in rows.columns.remarks():
         warn(f"{path}: {remark}")
     if rows.columns.long:
@@ -113,7 +113,7 @@ def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
 
 
 def _names_of(persons: list[str], texts: dict[str, list[str]], picked: np.ndarray) -> tuple[str | None, ...]:
-    """What the persons of a clip are called, which a table of skelrep's own says beside their numbers."""
+    """The names of the persons of a clip, which skelrep's own tables contain in addition to their numbers."""
     if "person_name" not in texts:
         return tuple(persons)
     called = {texts["person"][row]: texts["person_name"][row] or None for row in picked}
@@ -121,18 +121,18 @@ def _names_of(persons: list[str], texts: dict[str, list[str]], picked: np.ndarra
 
 
 def _is_unnamed(rows: Rows) -> bool:
-    """Whether the persons of a table of skelrep's own have numbers, but no names."""
+    """Whether the table is skelrep's own and its persons have numbers but no names."""
     return _is_own(rows) and "person_name" not in rows.texts and "frame" in rows.texts
 
 
-def _say_what_was_guessed(path: Path, rows: Rows) -> None:
+def _warn_of_guesses(path: Path, rows: Rows) -> None:
     if any(name.strip().lower() in _UNSURE for name in rows.names.values()):
         taken = ", ".join(f"{name!r} for the {key}" for key, name in rows.names.items() if key != "row")
-        warn(f"{path}: by their names, columns are taken as follows: {taken}; rename those that are something else")
+        warn(f"{path}: columns are interpreted by their names: {taken}; rename those that mean something else")
 
 
 def _seen(clip: np.ndarray, score: np.ndarray | None) -> np.ndarray:
-    """The clip with NaN where a joint was not seen: zeros, and a score of zero where others are more."""
+    """The clip with NaN where a joint was not seen: at zeros, and at scores of zero if other scores are higher."""
     clip = absent_as_nan(clip)
     if score is not None and score.any():
         clip = np.where((score == 0)[..., None], np.float32(np.nan), clip)
@@ -152,8 +152,8 @@ def _one_rate(path: Path, rates: Sequence[float | None]) -> float | None:
     middle = float(np.median(known))
     if max(known) - min(known) > 0.02 * middle:
         warn(
-            f"{path} holds recordings of {min(known):.4g} to {max(known):.4g} frames per second; one set of poses has "
-            "one rate, so that none is kept: split the file, or pass fps="
+            f"{path} contains recordings of {min(known):.4g} to {max(known):.4g} frames per second; one set of poses "
+            "has one rate, so that none is kept: split the file, or pass fps="
         )
         return None
     return middle
@@ -200,13 +200,13 @@ def _clip(
     placed = np.full((len(names), moments, *bodies.shape[1:]), np.nan, dtype=np.float32)
     placed[person, moment] = bodies
     if line is not None:
-        placed = line.place(placed, axis=1)
+        placed = line.on_grid(placed, axis=1)
     notes = [repeated, coarse, note, None if line is None else line.note]
     return placed, names, line, "; ".join(part for part in notes if part) or None
 
 
 def _first_of_each(moment: np.ndarray, persons: list[str] | None, bodies: np.ndarray) -> np.ndarray:
-    """The rows without those that say the same as one before them: moment, person and all coordinates."""
+    """The rows without exact repetitions of an earlier row (the same moment, person and coordinates)."""
     if persons is None and len(np.unique(moment)) == len(moment):
         return np.arange(len(moment))
     seen: set[Any] = set()
@@ -222,7 +222,7 @@ def _first_of_each(moment: np.ndarray, persons: list[str] | None, bodies: np.nda
 def _time(
     path: Path, rows: Rows, texts: dict[str, list[str]], poses: np.ndarray | None
 ) -> tuple[Timeline | None, str | None]:
-    """The time of the rows, None where the table has neither frames nor times, and a note on times that frames share.
+    """The time of the rows (None if the table has neither frames nor times), and a note on times that frames share.
 
     `poses` (R, V, C) are those of one person in each row; None if each row is a frame by itself.
     """
@@ -237,7 +237,7 @@ def _time(
                 times, unit = seconds, 1.0
             if frames is None and (found := spread(times, texts.get("person"), poses)) is not None:
                 times, note = found
-        elif "row" in texts and frames is None:  # the row numbers of a data frame, of which rows may have been left out
+        elif "row" in texts and frames is None:  # the row numbers of a data frame, whose rows may be a selection
             numbers = np.array(texts["row"], dtype=float)
             turns_taken = poses is not None and "person" not in texts and (rows_in_turn(poses)[0] == 0).sum() > 1
             whole = (np.diff(numbers) > 0).all() and (numbers == np.round(numbers)).all()
@@ -246,7 +246,7 @@ def _time(
             return None, None
         return timeline(frames=frames, times=times, unit=unit, fps=rows.fps), note
     except ValueError as error:
-        raise ValueError(f"{path} has a frame or time that is no number ({error})") from None
+        raise ValueError(f"{path} has a frame or time that is not a number ({error})") from None
 
 
 def _frame_numbers(path: Path, rows: Rows, texts: list[str]) -> np.ndarray:
@@ -258,14 +258,14 @@ def _frame_numbers(path: Path, rows: Rows, texts: list[str]) -> np.ndarray:
     _, found = frame_numbers([Path(text).stem for text in texts])
     if any(number is None for number in found):
         text = next(text for text, number in zip(texts, found) if number is None)
-        raise ValueError(f"{path} has a frame or time that is no number: {text!r} in {rows.names['frame']!r}")
+        raise ValueError(f"{path} has a frame or time that is not a number: {text!r} in {rows.names['frame']!r}")
     return np.array(found, dtype=float)
 
 
 def _persons(
     moment: np.ndarray, ids: list[str] | None, bodies: np.ndarray, line: Timeline | None, trusted: bool
 ) -> tuple[np.ndarray, list[str], str | None]:
-    """The person of each row, the persons' names, and a note where they were matched."""
+    """The person of each row, the persons' names, and a note if persons were matched."""
     once = len(np.unique(moment)) == len(moment)
     if ids is None and once:
         return np.zeros(len(moment), dtype=int), ["0"], None
@@ -298,16 +298,16 @@ def _is_own(rows: Rows) -> bool:
 def _refuse_doubles(path: Path, moment: np.ndarray, person: np.ndarray, rows: Rows) -> None:
     if len(np.unique(person * (moment.max() + 1) + moment)) < len(moment):
         raise ValueError(
-            f"{path} has two rows of one frame by its column {rows.names.get('frame', rows.names.get('time'))!r}; a "
-            "column 'clip' has to tell recordings apart"
+            f"{path} has two rows with the same {rows.names.get('frame', rows.names.get('time'))!r}; add a column "
+            "'clip' that distinguishes the recordings"
         )
 
 
-# -- tables with a row for each joint ---------------------------------------------------------------------------------
+# -- tables with one row per joint ---------------------------------------------------------------------------------
 
 
 def _wide(path: Path, rows: Rows) -> tuple[Rows, list[str]]:
-    """A table with one row per person and frame out of one with one row per joint, and the names of the joints."""
+    """Converts a table with one row per joint to one row per person and frame; also returns the names of the joints."""
     rows = _bodies_only(rows)
     called = rows.texts["joint"]
     names = list(dict.fromkeys(called))
@@ -323,10 +323,10 @@ def _wide(path: Path, rows: Rows) -> tuple[Rows, list[str]]:
     turn: dict[Any, int] = defaultdict(int)
     met: dict[Any, set[str]] = defaultdict(set)
     for i, (key, name) in enumerate(zip(belongs, called)):
-        if has_time:  # the same joint twice in a frame is another person's
+        if has_time:  # the same joint twice in a frame belongs to another person
             slot = key, turn[key, name]
             turn[key, name] += 1
-        else:  # the same joint again is the next frame's
+        else:  # the same joint again belongs to the next frame
             if name in met[key]:
                 turn[key] += 1
                 met[key] = set()
@@ -345,7 +345,7 @@ def _wide(path: Path, rows: Rows) -> tuple[Rows, list[str]]:
 
 
 def _bodies_only(rows: Rows) -> Rows:
-    """Without the rows of faces and hands, where a column says that others are of a body ("type": "pose", "face")."""
+    """Drops the rows of faces and hands if a column states that others are of a body ("type": "pose", "face")."""
     groups = rows.texts.get("group")
     if groups is None:
         return rows

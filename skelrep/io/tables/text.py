@@ -1,4 +1,4 @@
-"""Tables of text: what separates their cells, where their rows begin, and the numbers in them."""
+"""Text tables: their delimiter, the beginning of their rows, and their numbers."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from skelrep.io.tables.columns import columns_of
 from skelrep.io.tables.rows import Rows, clips_of
 from skelrep.poses import Poses
 
-_HEAD = 60  # lines in which a header ends
+_HEAD = 60  # lines within which a header ends
 _MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "--", "missing")
 _DELIMITERS = ",;\t|"
 _COMMENTS = ("#", "//", "%")
 
 
 def read_csv(path: Path, options: ReadOptions) -> Poses:
-    """Reads a table of text: with a line of names, with a vendor's block of header lines, or of numbers alone.
+    """Reads a text table: with a line of names, with a vendor's block of header lines, or with numbers only.
 
-    Cells are separated by commas, semicolons, tabs, bars or blanks; an empty cell is NaN. A table without names needs
-    `skeleton`, or a known skeleton that its columns fit; see `skelrep.io.tables.bare`.
+    Cells are separated by commas, semicolons, tabs, vertical bars or spaces; an empty cell is NaN. A table without
+    names needs `skeleton`, or a known skeleton that its columns fit; see `skelrep.io.tables.bare`.
 
     Args:
         path: The file.
-        options: `skeleton`: joint names in the order of the columns, where the table has none.
+        options: `skeleton`: joint names in the order of the columns, if the table has none.
 
     Returns:
-        Clips (M, T, V, C): one for each recording that the columns tell apart, on a regular grid of time: gaps in frame
+        Clips (M, T, V, C): one for each recording that the columns distinguish, on a regular time grid: gaps in frame
         numbers or times are NaN.
 
     Raises:
-        ValueError: if a line has another number of cells or a cell that is no number (path and line are given), if no
-            joint is found, or if rows cannot be distinguished.
+        ValueError: if a line has a different number of cells or a cell that is not a number (the message gives path and
+            line), if no joint is found, or if rows cannot be distinguished.
     """
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         try:
             return _read(path, file, options)
         except csv.Error as error:
-            raise ValueError(f"{path} is no table of text ({error})") from error
+            raise ValueError(f"{path} is not a text table ({error})") from error
 
 
 def is_table(path: Path) -> bool:
@@ -69,7 +69,7 @@ def is_table(path: Path) -> bool:
 
 
 class _Lines(NamedTuple):
-    """Lines of text as rows of cells, and how any further line is split."""
+    """Lines of text as rows of cells, and the function that splits further lines."""
 
     rows: list[list[str]]
     skipped: int  # empty lines and comments before the first row
@@ -103,7 +103,7 @@ def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
     head = list(itertools.islice(file, _HEAD))
     lines = _lines(head)
     if not lines.rows:
-        raise ValueError(f"{path} holds no row")
+        raise ValueError(f"{path} contains no rows")
     header = header_of(lines.rows, path)
     if header is None and all(map(_is_number, lines.rows[0])):
         width = len(lines.rows[0])
@@ -121,13 +121,13 @@ def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
     rest = itertools.chain(head[header.rows :], file)
     numbers, texts = _columns(path, lines.split(rest), header, lines.comma)
     if not len(numbers):
-        raise ValueError(f"{path} holds names of columns but no frame")
+        raise ValueError(f"{path} contains column names but no rows")
     if header.columns is None:
         return bare_poses(path, numbers, options)
     if options.channels is not None:
         raise ValueError(f"channels= is for numbers without names, but the columns of {path} have names")
     names = lines.rows[header.rows - lines.skipped - 1]
-    # The lowest line of a block of header lines may be shorter than the table.
+    # The last line of a header block may be shorter than the rows.
     named = {key: names[at[0]] if at[0] < len(names) else key for key, at in header.columns.keys.items()}
     return clips_of(path, Rows(header.columns, numbers, texts, named, header.fps), options.skeleton)
 
@@ -135,7 +135,7 @@ def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
 def _columns(
     path: Path, rows: Iterator[list[str]], header: Header, comma: bool
 ) -> tuple[np.ndarray, dict[str, list[str]]]:
-    """The numbers (R, P) of the columns of joints, and the columns of text that say what a row belongs to."""
+    """The numbers (R, P) of the columns of joints, and the columns of text that state what a row belongs to."""
     picked = range(header.width) if header.columns is None else header.columns.picked
     keys = {} if header.columns is None else header.columns.keys
     texts: dict[str, list[str]] = {key: [] for key in keys}
@@ -157,13 +157,13 @@ def _columns(
 
 
 def _fitted(row: list[str], header: Header) -> list[str]:
-    """A row with as many cells as the header: empty ones at the end may be missing or too many."""
+    """A row with as many cells as the header: empty cells at the end may be missing or surplus."""
     while len(row) > header.width and not row[-1].strip():
         row = row[:-1]
     if header.pads and len(row) < header.width:
         row = row + [""] * (header.width - len(row))
     if len(row) != header.width:
-        raise ValueError(f"{len(row)} cells where the first line has {header.width}")
+        raise ValueError(f"{len(row)} cells, but the first line has {header.width}")
     return row
 
 

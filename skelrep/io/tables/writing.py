@@ -21,14 +21,14 @@ def write_table(poses: Poses, path: Path) -> None:
     The skeleton's parents and the columns of `info` are not kept; skelrep's `.npz` keeps everything.
 
     Raises:
-        ValueError: if there is no clip, or several have one id.
+        ValueError: if there is no clip, or several clips have the same id.
     """
     if not len(poses):
         raise ValueError("there is no clip to write")
     if twice := [name for name, count in Counter(poses.ids).items() if count > 1]:
         raise ValueError(
-            f"{len(twice)} ids stand for several clips ({', '.join(twice[:3])}), and a table could not tell them "
-            "apart: give each clip an id of its own, or write .npz or .jsonl"
+            f"{len(twice)} ids are shared by several clips ({', '.join(twice[:3])}), which a table could not "
+            "distinguish: give each clip its own id, or write .npz or .jsonl"
         )
     counts = [clip.shape[0] * clip.shape[1] for clip in poses.clips]
     grids = [np.indices(clip.shape[:2]).reshape(2, -1) for clip in poses.clips]

@@ -67,14 +67,14 @@ def open_video(path: Path) -> Iterator[Video]:
     """The first video stream of a file.
 
     Raises:
-        ValueError: if the file holds no video, or is damaged; also from within the `with` block.
+        ValueError: if the file contains no video, or is damaged; also from within the `with` block.
         ModuleNotFoundError: without PyAV (the extra `video`).
     """
     av = optional("av", "video")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise ValueError(f"{path} holds no video")
+                raise ValueError(f"{path} contains no video")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             size = stream.codec_context.width * stream.codec_context.height
@@ -83,7 +83,7 @@ def open_video(path: Path) -> Iterator[Video]:
             rate = float(stream.average_rate) if stream.average_rate else None
             yield Video(rate, stream.frames or None, container, stream)
     except av.FFmpegError as error:
-        raise ValueError(f"{path} is damaged or no video ({one_line(error)})") from error
+        raise ValueError(f"{path} is damaged or not a video ({one_line(error)})") from error
 
 
 def _upright(frame: Any) -> np.ndarray:

@@ -57,7 +57,7 @@ def detect(path: Path, estimator: PoseEstimator) -> Detections:
     Joints below a confidence of 0.5 count as not seen: their score is 0.
 
     Raises:
-        ValueError: if the file is no video, or holds no frame.
+        ValueError: if the file is no video, or contains no frame.
     """
     seconds, people = [], []
     estimator.begin()
@@ -70,7 +70,7 @@ def detect(path: Path, estimator: PoseEstimator) -> Detections:
     finally:
         estimator.end()
     if not seconds:
-        raise ValueError(f"{path} holds no frame that can be decoded")
+        raise ValueError(f"{path} contains no frame that can be decoded")
     # Persons are matched by their positions in the picture, because the points of each may have a different origin.
     pictures = [[shown(Person(None, s.picture, s.scores)) for s in frame] for frame in people]
     return Detections(
