@@ -198,7 +198,7 @@ def _apply(turn: Tensor, points: Tensor) -> Tensor:
 
 
 def _completed(placed: Tensor, known: Tensor, origin: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> Tensor:
-    """Normalised (R, T, W, 3) tracks, whose missing joints are those of a person who stands at ease on the ground.
+    """Normalised (R, T, W, 3) tracks, with missing joints placed as for a relaxed, standing person.
 
     The ground is the same in all frames, so centring is undone first and repeated with the joints that were filled in;
     rotation and scale are kept.

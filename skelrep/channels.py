@@ -1,7 +1,7 @@
-"""The meaning of the last axis of a bare array: coordinates, and perhaps a score for each joint.
+"""The meaning of the last axis of a bare array: coordinates, and optionally a score for each joint.
 
 Pose estimators save x, y, score; sensors x, y, z, state. The meaning is decided from the numbers, a message reports the
-decision, and `channels=` overrules it: a letter for each number of a joint, x, y, z, s for a score and _ for an unused
+decision, and `channels=` overrides it: a letter for each number of a joint, x, y, z, s for a score and _ for an unused
 number, such as "xys" or "xyzs".
 """
 
@@ -70,8 +70,8 @@ def judged(cells: np.ndarray) -> tuple[str, str | None]:
     if count == 4:
         return _of_four(cells)
     raise ValueError(
-        f"{count} numbers for each joint are not 2 or 3 coordinates with a score or without; pass channels= with a "
-        f'letter for each, such as channels="{"xyzs".ljust(count, "_")[:count]}" (s a score, _ what is not used)'
+        f"{count} numbers for each joint are not 2 or 3 coordinates with or without a score; pass channels= with a "
+        f'letter for each, such as channels="{"xyzs".ljust(count, "_")[:count]}" (s: score, _: not used)'
     )
 
 
@@ -139,13 +139,11 @@ def _of_three(cells: np.ndarray) -> tuple[str, str | None]:
     if kind == "score":
         return "xys", 'are interpreted as x, y and a score (channels="xyz" if the third is a coordinate)'
     if kind == "flat":
-        return "xy_", (
-            'have the same third number everywhere: poses are taken as two-dimensional (channels="xyz" keeps it)'
-        )
+        return "xy_", ('have the same third number everywhere: poses are treated as 2-D (channels="xyz" keeps it)')
     if kind == "percent":
         raise ValueError(
-            "the third number of each joint is between 0 and 100 beside larger ones: a coordinate, or a score in per "
-            'cent; pass channels="xyz" or channels="xys"'
+            "the third number of each joint is between 0 and 100, and others are larger: a coordinate, or a score in "
+            'percent; pass channels="xyz" or channels="xys"'
         )
     if _is_between_0_and_1(cells[..., 0]) and np.fmax.reduce(cells[..., 1:], axis=None) > _PIXELS:
         return "sxy", 'are interpreted as a score, x and y (channels="xyz" if the first is a coordinate)'
@@ -157,12 +155,13 @@ def _of_four(cells: np.ndarray) -> tuple[str, str | None]:
     if scores is not None and np.fmax.reduce(scores, axis=None) == 0:
         return "xyz_", 'have a fourth number that is 0 everywhere and is not used (channels="xyzs" if it is a score)'
     if scores is not None:
-        return "xyzs", 'are interpreted as x, y, z and a score (channels="xyz_" if the fourth is none)'
+        return "xyzs", 'are interpreted as x, y, z and a score (channels="xyz_" if the fourth is not)'
     if _is_between_0_and_1(cells[..., 0]):
-        return "sxyz", 'are interpreted as a score, x, y and z (channels="_xyz" if the first is none)'
+        return "sxyz", 'are interpreted as a score, x, y and z (channels="_xyz" if the first is not)'
     raise ValueError(
-        "the fourth number of each joint is no score of 0 to 1, state of 0 to 2 or percentage; pass channels= with a "
-        'letter for each number, such as channels="xyz_" (s a score, _ what is not used)'
+        "the fourth number of each joint is not a score of 0 to 1, a state of 0 to 2 or a percentage; pass channels= "
+        "with a "
+        'letter for each number, such as channels="xyz_" (s: score, _: not used)'
     )
 
 

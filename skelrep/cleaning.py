@@ -21,7 +21,7 @@ REVERSED = -0.5
 COST = 0.02
 #: Jump between two frames that is tested more closely, in radii of the body: 0.25 m for an adult.
 JUMP = 0.5
-#: Number of frames around a jump that a joint is compared with (Hampel filter), and the least distance from their
+#: Number of frames around a jump that a joint is compared with (Hampel filter), and the minimum distance from their
 #: median, in median distances: three standard deviations of normally distributed noise.
 NEIGHBOURHOOD, OUTLIER = 5, 3 * 1.4826
 #: Rows that are compared with those before them at a time, so that their differences stay in the cache.
@@ -105,10 +105,10 @@ def _fewest_exchanges(agreement: np.ndarray) -> np.ndarray:
 def find_spikes(
     rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, joints: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sightings of a joint far from where it is in the frames around.
+    """Finds positions of a joint that are far from its positions in the surrounding frames.
 
     Args:
-        rows: (F, V, C) tracks end to end, NaN where missing.
+        rows: (F, V, C) concatenated tracks, NaN where missing.
         starts: (R,) first row of each track.
         lengths: (R,) rows of each track.
         joints: The joints from which the size of the body is computed.
@@ -123,12 +123,12 @@ def find_spikes(
         steps = flat[begin:end] - flat[begin - 1 : end - 1]
         np.einsum("fi,fi->f", steps, steps, out=moved[begin:end])
     moved[starts] = 0
-    lively = np.flatnonzero(~(moved < least))  # NaN is looked at, too
+    lively = np.flatnonzero(~(moved < least))  # NaN is tested more closely, too
     of_joints = np.square(rows[lively] - rows[lively - 1]) @ np.ones(rows.shape[2], rows.dtype)
     jump, joint = np.nonzero(of_joints > least[lively, None])
     if not len(jump):
         return jump, joint
-    # Either of the two frames of a jump may be where the joint was not.
+    # The wrong position may be in either of the two frames of a jump.
     row, joint = np.concatenate([lively[jump], lively[jump] - 1]), np.concatenate([joint, joint])
     track = np.searchsorted(starts, row, side="right") - 1
     first, last = starts[track], (starts + lengths)[track] - 1
@@ -158,10 +158,10 @@ def _radius(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, joints: n
 
 
 def _median(values: np.ndarray) -> np.ndarray:
-    """Over the few values of axis 0, of those that are not NaN; the lower one of two."""
+    """The median over axis 0 (a few values) without NaN; the lower one of two middle values."""
     lost = np.isnan(values)
     ordered = list(np.where(lost, np.inf, values))
-    # Bubble sort, of whole arrays: several times as fast as `np.sort`, and `np.nanmedian` takes longer.
+    # A bubble sort of whole arrays is several times as fast as `np.sort`, and faster than `np.nanmedian`.
     for end in range(len(ordered) - 1, 0, -1):
         for i in range(end):
             ordered[i : i + 2] = np.minimum(*ordered[i : i + 2]), np.maximum(*ordered[i : i + 2])
@@ -170,23 +170,23 @@ def _median(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, middle, np.nan)
 
 
-# A first frame of another recording, or of a pose of calibration: the step to the second frame is so many times the
-# largest of those that follow, and so many times the extent of the body.
+# A first frame from another recording, or a calibration pose: the minimum step to the second frame, relative to the
+# largest later step and to the extent of the body.
 _APART, _LEAST_STEP = 3.0, 0.06
-_FIRST_FRAMES = 64  # are enough to know the steps of a motion
+_FIRST_FRAMES = 64  # enough to know the steps of a motion
 
 
 def first_frame_is_apart(clip: np.ndarray) -> bool:
-    """Whether the first frame of a clip (M, T, V, C) is no part of its motion, such as a T-pose before it.
+    """Whether the first frame of a clip (M, T, V, C) is not part of its motion, such as a T-pose before it.
 
-    That is so where somebody's joints move from the first frame to the second by far more than from any other to the
-    next.
+    That is the case if a person's joints move far more from the first frame to the second than between any later
+    frames.
     """
     if clip.shape[1] < 6:
         return False
     start = clip[:, :_FIRST_FRAMES]
     with np.errstate(invalid="ignore"):
-        few = np.linalg.norm(np.diff(start[:, :4], axis=1), axis=-1)  # these tell of nearly every clip
+        few = np.linalg.norm(np.diff(start[:, :4], axis=1), axis=-1)  # sufficient for nearly every clip
         few = np.nan_to_num(few).mean(axis=2)
         candidates = few[:, 0] > _APART * few[:, 1:].max(axis=1)
     for track in start[candidates]:
@@ -203,11 +203,11 @@ def first_frame_is_apart(clip: np.ndarray) -> bool:
 
 
 def warn_of_first_frames(poses: Poses) -> None:
-    """Warns of clips whose first frame is no part of the motion: one frame may change the embedding of the clip."""
+    """Warns of clips whose first frame is not part of the motion: one frame may change the embedding of the clip."""
     apart = [name for name, clip in zip(poses.ids, poses.clips) if first_frame_is_apart(clip)]
     if apart:
         shown = ", ".join(apart[:3]) + (" ..." if len(apart) > 3 else "")
         warn(
-            f"the first frame of {len(apart)} of {len(poses)} clips ({shown}) is far from the motion that follows, as "
-            "a T-pose of calibration is, and changes the embedding; leave it out if it is one (clip[:, 1:])"
+            f"the first frame of {len(apart)} of {len(poses)} clips ({shown}) is far from the motion that follows, "
+            "like a T-pose for calibration, and changes the embedding; if it is one, leave it out (clip[:, 1:])"
         )

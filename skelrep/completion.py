@@ -2,8 +2,8 @@
 
 There are two steps. `derive` works on raw poses, in any unit and orientation: a joint is a weighted sum of others, by
 the rules of `skelrep.skeletons` and those below. Joints that are then still missing have no seen neighbours, such as
-both legs. After the pose has been rotated upright and scaled, `complete` places them as for a person who stands at ease
-on the ground.
+both legs. After the pose has been rotated upright and scaled, `complete` places them as for a relaxed, standing
+person.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _derivable(skeleton: Skeleton, seen: bytes) -> tuple[np.ndarray, np.ndarray]
 
 
 def complete(poses: Tensor, known: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
-    """Places joints that are never seen in a track as for a person who stands at ease.
+    """Places joints that are never seen in a track as for a relaxed, standing person.
 
     Args:
         poses: (R, T, W, 3) rotated upright and to the front, in lengths of the trunk, but not centred per frame.

@@ -156,5 +156,5 @@ def maker(encoder: Encoder, streams: Sequence[str] | None) -> str:
 
 
 def _read_or_taken(poses: Any, said: dict[str, Any]) -> Poses:
-    """Poses of a file or folder, or of what is in memory, with what the caller says of them."""
+    """Poses from a file, a folder or memory, with the caller's arguments applied."""
     return read(poses, **said) if isinstance(poses, (str, os.PathLike)) else as_poses(poses, **said)

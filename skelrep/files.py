@@ -122,7 +122,7 @@ class _Raw(io.FileIO):
 
 
 def synced(file: BinaryIO) -> None:
-    """Has the system write what is still in its memory."""
+    """Makes the system write what is still in its memory."""
     file.flush()
     os.fsync(file.fileno())
 
@@ -147,7 +147,7 @@ def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def check_file(path: str | os.PathLike) -> None:
-    """Refuses a path that cannot be read twice or could block forever.
+    """Raises an error for a path that cannot be read twice or could block forever.
 
     Raises:
         OSError: if `path` is a pipe, a device or a socket.

@@ -1,4 +1,4 @@
-"""Coordinates that are fractions of a picture's width and height, which stretch every pose that they hold."""
+"""Coordinates that are fractions of a picture's width and height, which distorts every pose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skelrep.skeletons import Skeleton
 if TYPE_CHECKING:
     from skelrep.poses import Poses
 
-# Estimators guess joints beyond the edge of the picture, so that some may lie outside of 0 to 1.
+# Estimators guess joints beyond the edge of the picture, so some may lie outside of 0 to 1.
 _LEAST, _MOST, _WITHIN = -0.25, 3.0, 0.8
 
 
@@ -24,7 +24,7 @@ _postponed: ContextVar[bool] = ContextVar("postponed", default=False)
 
 @contextmanager
 def fractions_postponed() -> Iterator[None]:
-    """Within it nothing is said of fractions: `skelrep.read` says it of poses that are scaled already."""
+    """Within the block, there is no warning about fractions: `skelrep.read` checks poses after scaling."""
     token = _postponed.set(True)
     try:
         yield
@@ -35,12 +35,12 @@ def fractions_postponed() -> Iterator[None]:
 def are_fractions(clips: Sequence[np.ndarray], skeleton: Skeleton) -> bool:
     """Whether x and y of clips (M, T, V, C) are fractions of a picture.
 
-    In 2-D that is so where nearly all lie between 0 and 1. In 3-D, as in MediaPipe's landmarks, the ankles must also
-    have a larger y than the head: in a picture y points down, while rooms are described with y or z up.
+    In 2-D, they are if nearly all lie between 0 and 1. In 3-D, as in MediaPipe's landmarks, the ankles must also have a
+    larger y than the head: in a picture y points down, while rooms are described with y or z up.
     """
     for clip in clips:
         planar = clip[..., :2]
-        # One look at most clips is enough: pixels are larger, and centred poses have negative coordinates.
+        # For most clips, this decides: pixels are larger, and centred poses have negative coordinates.
         with np.errstate(invalid="ignore"):
             if np.fmin.reduce(planar, axis=None) < _LEAST or np.fmax.reduce(planar, axis=None) > _MOST:
                 return False
@@ -79,8 +79,8 @@ def check_unit(poses: Poses) -> None:
     unit_is_checked(poses)
     if poses.clips and are_fractions(poses.clips, poses.skeleton):
         warn(
-            "coordinates between 0 and 1 are interpreted as fractions of a picture's width and height, which stretch "
-            "the poses; multiply them by its size in pixels where poses are read or embedded, as with scale=(1920, "
-            "1080), in 3-D with a third factor for the depth (0 does without it); scale=1 says that they are no "
-            "fractions"
+            "coordinates between 0 and 1 are interpreted as fractions of a picture's width and height, which distorts "
+            "the poses; multiply them by its size in pixels when poses are read or embedded, for example with "
+            "scale=(1920, 1080), in 3-D with a third factor for the depth (0 discards it); scale=1 states that they "
+            "are not fractions"
         )

@@ -150,7 +150,7 @@ def canonical_names(joints: Sequence[str]) -> list[str]:
         if "leg" in rests and below and not rests & _THIGHS:
             names[spelled.index((side, "leg"))] = side + "hip"
             names[spelled.index((side, below))] = side + "knee"
-        # Mixamo's and Bandai-Namco's "Shoulder" beside an "Arm" is the collar bone.
+        # If there is also an "Arm", the "Shoulder" of Mixamo and Bandai-Namco is the collar bone.
         if names.count(side + "shoulder") > 1 and side + "collar" not in names and (side, "shoulder") in spelled:
             names[spelled.index((side, "shoulder"))] = side + "collar"
     _rigify_spine(spelled, names)

@@ -1,4 +1,4 @@
-"""Reading JSON that skelrep or its user wrote beside other files: one sentence with the path where it is damaged."""
+"""Reads JSON files of skelrep and its users; an error is one sentence with the path."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def clips_from_array(
         warn(f"the channels of the array {array.shape} {note}")
     clips, kept = [], []
     for i, clip in enumerate(batch):
-        if is_counted():  # only then: an array that the caller has is no file's
+        if is_counted():  # an array that the caller already has is not limited
             bounded(_filled_frames(clip) if "N" in layout else clip.shape[1], clip[:, 0].size)
         clip = np.asarray(clip, dtype=np.float32)
         seen = clip if zeros == "coordinates" else absent_as_nan(clip)
@@ -105,8 +105,8 @@ def _filled_frames(clip: np.ndarray) -> int:
 
 def as_array(poses: Any) -> np.ndarray | None:
     """An array, a tensor or nested lists of numbers as an array, with NaN for None and masked values; else None."""
-    if hasattr(poses, "detach"):  # a torch tensor, without importing torch to say so
-        poses = poses.detach().cpu().float().numpy()  # numpy knows no bfloat16
+    if hasattr(poses, "detach"):  # a torch tensor, recognised without importing torch
+        poses = poses.detach().cpu().float().numpy()  # numpy has no bfloat16
     if isinstance(poses, np.ma.MaskedArray) and poses.dtype.kind in "fiu":
         return np.ma.filled(poses.astype(np.result_type(poses.dtype, np.float32)), np.nan)
     if isinstance(poses, np.ndarray) and poses.dtype != object:
@@ -141,7 +141,7 @@ def likely_layouts(shape: tuple[int, ...], joints: int | None = None) -> list[st
 
 
 def _by_number_of_axes(array: np.ndarray, joints: int | None) -> str:
-    """The layout of an array that does not say it.
+    """The layout of an array by its number of axes.
 
     Raises:
         ValueError: if two fit, or none.
@@ -150,12 +150,13 @@ def _by_number_of_axes(array: np.ndarray, joints: int | None) -> str:
     layout = {3: "TVC", 4: "MTVC", 5: "NMTVC"}.get(array.ndim)
     if layout is None:
         raise ValueError(
-            f"an array of shape {shape} is no clip (T, V, C) or (M, T, V, C) and no batch "
-            "(N, M, T, V, C); pass layout= with its axes' letters"
+            f"an array of shape {shape} is neither a clip (T, V, C) or (M, T, V, C) nor a batch (N, M, T, V, C); pass "
+            "layout= with the letters of its axes"
         )
     if layout == "MTVC" and shape[0] > MOST_PERSONS:
         raise ValueError(
-            f"a 4-D array is one clip (persons, frames, joints, channels), but {shape} would hold {shape[0]} persons; "
+            f"a 4-D array is one clip (persons, frames, joints, channels), but {shape} would contain {shape[0]} "
+            "persons; "
             + _offer(
                 likely_layouts(shape, joints), 'pass layout="NTVC" for a batch of one-person clips, or layout="MTVC"'
             )
@@ -163,7 +164,7 @@ def _by_number_of_axes(array: np.ndarray, joints: int | None) -> str:
     if layout == "NMTVC" and shape[1] == 3 and shape[4] == 2:
         raise ValueError(
             f"an array of shape {shape} may be (N, M, T, V, C) of three persons in 2-D or "
-            '(N, C, T, V, M) of the AGCN line; pass layout="NMTVC" or layout="NCTVM"'
+            '(N, C, T, V, M) as in AGCN; pass layout="NMTVC" or layout="NCTVM"'
         )
     return layout
 
@@ -171,23 +172,23 @@ def _by_number_of_axes(array: np.ndarray, joints: int | None) -> str:
 def _check_sizes(
     array: np.ndarray, layout: str, batch: np.ndarray, channels: str | None, known: Skeleton | None
 ) -> None:
-    """Refuses an axis C of impossible size, or an axis V of another size than the skeleton's."""
+    """Raises an error if axis C has an impossible size, or axis V another size than the skeleton."""
     found, joints = batch.shape[4], None if known is None else len(known)
     others = [other for other in likely_layouts(array.shape, joints) if other != layout]
     if channels is None and not 2 <= found <= 7:
         raise ValueError(
             f"axis C of the array {array.shape} read as {layout} has {found} channel{'s' * (found != 1)}, not 2 or 3 "
-            f"(a score may follow); {_offer(others, 'pass layout= if the axes stand in another order')}"
+            f"(a score may follow); {_offer(others, 'pass layout= if the axes are in another order')}"
         )
     if known is not None and batch.shape[3] != joints:
         raise ValueError(
             f"{known.name!r} has {joints} joints but the array {array.shape} read as {layout} has {batch.shape[3]}; "
-            + _offer(others, "pass another skeleton=, or layout= if the axes stand in another order")
+            + _offer(others, "pass another skeleton=, or layout= if the axes are in another order")
         )
 
 
 def _offer(layouts: list[str], otherwise: str) -> str:
-    """The end of a message: which layouts to pass, or what to do where none is known to fit."""
+    """The end of a message: which layouts to pass, or what to do if no known one fits."""
     if not layouts:
         return otherwise
     words = {"N": "clips", "M": "persons", "T": "frames", "V": "joints", "C": "channels"}
@@ -196,7 +197,7 @@ def _offer(layouts: list[str], otherwise: str) -> str:
 
 
 def _rows_of_joints(array: np.ndarray, joints: int | None, channels: str | None) -> np.ndarray:
-    """(T, V, C) of an array (T, V x C), whose V the caller's skeleton says."""
+    """(T, V, C) from an array (T, V x C), with V from the caller's skeleton."""
     frames, width = array.shape
     each = (len(channels),) if channels else (2, 3, 4)
     if joints is not None and width % joints == 0 and width // joints in each:
@@ -204,7 +205,7 @@ def _rows_of_joints(array: np.ndarray, joints: int | None, channels: str | None)
     if width in (2, 3, 4) and likely_layouts((frames + 1, *array.shape), joints):
         raise ValueError(
             f"an array of shape {array.shape} is a single pose (joints, channels); expected a clip (frames, joints, "
-            "channels), such as np.stack makes of several poses"
+            "channels), for example np.stack of several poses"
         )
     known = [f"{known.name} x {n}" for known in SKELETONS.values() for n in (2, 3) if width == n * len(known)]
     raise ValueError(
@@ -216,7 +217,7 @@ def _rows_of_joints(array: np.ndarray, joints: int | None, channels: str | None)
 
 
 def _is_nested(poses: Any) -> bool:
-    """Whether there are lists of lists, or an array of objects, with a number or None at the first place."""
+    """Whether there are lists of lists, or an array of objects, whose first item is a number or None."""
     depth = poses.ndim if isinstance(poses, np.ndarray) else 0
     while isinstance(poses, (list, tuple, np.ndarray)) and len(poses):
         depth += not isinstance(poses, np.ndarray)

@@ -6,7 +6,7 @@ in no other way. PyTorch's interface to oneDNN is private, so its results are fi
 the interface is missing or the numbers differ, the plain product is used. With the environment variable
 `SKELREP_PLAIN_MATMUL=1`, set before skelrep is imported, all products are plain.
 
-oneDNN divides its work among the number of threads that OpenMP states. If OpenMP starts fewer (`OMP_DYNAMIC`,
+oneDNN divides its work among the number of threads that OpenMP announces. If OpenMP starts fewer (`OMP_DYNAMIC`,
 `OMP_THREAD_LIMIT`), parts of the result are never computed, without an error; this is true for PyTorch's own bfloat16
 products as well. Products are therefore compared again whenever the number of threads has changed.
 """
@@ -99,7 +99,7 @@ class Product:
         for candidate in candidates:
             try:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # PyTorch states that its int8 products will move
+                    warnings.simplefilter("ignore")  # PyTorch announces that its int8 products will move
                     run = candidate(*arguments)
                     difference = ((run(probe).float() - expected).abs() / scale).max()
             except (AttributeError, RuntimeError, TypeError) as error:

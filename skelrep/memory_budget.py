@@ -1,8 +1,8 @@
 """A limit on the memory for the poses of a file, so that a small file cannot exhaust it.
 
 A file that states "a million frames" in ten bytes, or one person per line of a table, describes arrays far larger than
-itself. Readers therefore announce what they are about to allocate, by `bounded`, and all claims of a file are added up.
-A file may take 64 MB plus 20 times its own size; the environment variable `SKELREP_MAX_GIGABYTES` raises that limit.
+itself. Readers therefore call `bounded` before they allocate, and all claims of a file are added up. A file may take 64
+MB plus 20 times its own size; the environment variable `SKELREP_MAX_GIGABYTES` raises that limit.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Part = TypeVar("Part")
 
 FREE_BYTES = 64 * 2**20
 TIMES = 20
-# An array of poses is checked, masked and often converted on its way into `Poses`: at the peak some four arrays of its
-# size are assumed to exist.
+# An array of poses is checked, masked and often converted on its way into `Poses`: at the peak, about four arrays of
+# its size are assumed to exist.
 COPIES = 4
 
 
@@ -29,11 +29,11 @@ class MemoryBudget:
 
     Args:
         size: Bytes of the file, or of the files that are read together.
-        path: The file, where it is one.
+        path: The file, if there is only one.
     """
 
     def __init__(self, size: int, path: str | PathLike | None = None) -> None:
-        """Creates a budget of which nothing is claimed."""
+        """Creates an unused budget."""
         self.path = path
         self.limit = max(FREE_BYTES + TIMES * size, _asked())
         self.claimed = 0
@@ -47,8 +47,8 @@ class MemoryBudget:
         self.claimed += count
         if self.claimed > self.limit:
             raise ValueError(
-                f"its poses would take {self.claimed / 2**30:.2g} GB of memory or more, a file of its size may take "
-                f"{self.limit / 2**30:.2g} GB; split the recording, or the tracks of the people in it, or set the "
+                f"its poses would take {self.claimed / 2**30:.2g} GB of memory or more, but a file of its size may "
+                f"take {self.limit / 2**30:.2g} GB; split the recording, or the tracks of the people in it, or set the "
                 f"environment variable SKELREP_MAX_GIGABYTES to {math.ceil(self.claimed / 2**30)} or more"
             )
 
@@ -69,7 +69,7 @@ def bounded(*sizes: int) -> None:
 
 
 def budget_of(path: str | PathLike) -> MemoryBudget:
-    """The budget of the file that is read if it is this one, else one of its own, as for a body model."""
+    """The budget of the file being read if it is this one, else a separate one, for example for a body model."""
     budget = _CURRENT.get()
     return budget if budget is not None and budget.path == path else MemoryBudget(Path(path).stat().st_size, path)
 

@@ -110,7 +110,7 @@ def _at_the_origin(track: np.ndarray, zero: np.ndarray, skeleton: Skeleton) -> n
     """(T, V) which of the joints at zero of a person's (T, V, C) track are coordinates."""
     points = np.where(zero[..., None], np.nan, track)
     seen = np.asarray(~np.isnan(points).any(axis=-1))
-    present = seen.any(axis=-1)  # at least one joint elsewhere than at zero
+    present = seen.any(axis=-1)  # at least one joint is not at zero
     low = np.where(np.isnan(points), np.inf, points).min(axis=1)
     high = np.where(np.isnan(points), -np.inf, points).max(axis=1)
     with np.errstate(invalid="ignore"):

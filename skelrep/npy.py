@@ -25,7 +25,7 @@ _LAST_CODE_POINT = 0x10FFFF
 
 
 class Archive:
-    """An open `.npz`: arrays by name, each checked and read when it is asked for.
+    """An open `.npz`: arrays by name, each checked and read when it is accessed.
 
     Attributes:
         files: The names of the arrays.
@@ -51,7 +51,7 @@ class Archive:
         return self._read(name, COPIES - 1)  # the first copy of it is the array that is read
 
     def padded(self, name: str) -> np.ndarray:
-        """The array of this name, where most of it may be padding: the reader counts what it keeps.
+        """The array of this name, most of which may be padding: the reader claims memory for what it keeps.
 
         Raises:
             KeyError: as above.
@@ -74,7 +74,7 @@ class Archive:
         return array
 
     def mapped(self, name: str) -> np.ndarray | None:
-        """The array of this name on the disk, of which only what is asked for is read; None if it is compressed.
+        """The memory-mapped array of this name; None if it is compressed.
 
         Raises:
             KeyError: if there is none.
@@ -87,7 +87,7 @@ class Archive:
             with self._zipped.open(info) as stream:
                 shape, fortran_order, dtype = _check_header(stream, info.file_size)
                 header = stream.tell()
-            with Path(self._path).open("rb") as file:  # the entry's own header, of which only the ends of names vary
+            with Path(self._path).open("rb") as file:  # the entry's own header, of another length
                 file.seek(info.header_offset + 26)
                 names = sum(struct.unpack("<HH", file.read(4)))
             start = info.header_offset + 30 + names + header
@@ -129,7 +129,7 @@ def holds_one_object(path: Path) -> bool:
             read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(stream)
             return shape == () and bool(dtype.hasobject)
-    except Exception:  # numpy parses headers as Python's literals, which fail in many ways; `opened` says what is wrong
+    except Exception:  # numpy parses headers as Python literals, which fail in many ways; `opened` reports the error
         return False
 
 
@@ -137,7 +137,7 @@ def npz_members(path: Path) -> set[str]:
     """The names of the arrays in a `.npz`, without reading one.
 
     Raises:
-        ValueError: if the file is no `.npz` or damaged.
+        ValueError: if the file is not a `.npz` or is damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -153,7 +153,7 @@ def _mapped(path: str | os.PathLike, file: IO[bytes]) -> np.ndarray:
         _check_header(file, os.fstat(file.fileno()).st_size)
         array = np.lib.format.open_memmap(path, mode="r")
         _check_text(array)
-    except Exception as error:  # numpy parses headers as Python's literals, which fail in many ways
+    except Exception as error:  # numpy parses headers as Python literals, which fail in many ways
         raise ValueError(f"{path} is damaged or not a NumPy file ({one_line(error)})") from error
     return array
 
@@ -176,10 +176,10 @@ def _check_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, 
             "it contains Python objects, but only arrays of numbers and text are read; clips of different lengths can "
             "be saved with np.savez(path, walk=walk, run=run)"
         )
-    count = math.prod(shape)  # of Python's integers, which do not overflow
+    count = math.prod(shape)  # of Python integers, which do not overflow
     if len(shape) > 32 or any(axis < 0 for axis in shape):
         raise ValueError(f"its shape {str(shape)[:100]} is impossible")
-    if dtype.itemsize == 0 and count > size:  # such as a million empty strings: no bytes vouch for them
+    if dtype.itemsize == 0 and count > size:  # such as a million empty strings, which have no bytes
         raise ValueError(f"its shape {str(shape)[:100]} has more items than the file has bytes")
     if count * dtype.itemsize > size - stream.tell():
         raise ValueError(f"its shape {str(shape)[:100]} of {dtype} needs more bytes than there are")
@@ -187,8 +187,8 @@ def _check_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, 
 
 
 def _check_text(array: np.ndarray) -> None:
-    """Raises a ValueError for text that is no Unicode, which numpy notices in the middle of its use."""
+    """Raises a ValueError for text that is not valid Unicode, which numpy would notice only when it is used."""
     if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
         codes = np.ascontiguousarray(array).reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
         if codes.max() > _LAST_CODE_POINT or ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
-            raise ValueError("its text is no Unicode")
+            raise ValueError("its text is not valid Unicode")

@@ -88,7 +88,8 @@ def motion_energy(clip: np.ndarray) -> np.ndarray:
 def are_together(clip: np.ndarray, skeleton: Skeleton) -> bool:
     """Whether a clip (2, T, V, C) shows that its two bodies are persons in one room, rather than one person twice.
 
-    They are if one comes or goes while the other is there, or is never there, or, in space, if they face each other.
+    They are if one appears or disappears while the other is present, if one is never present, or, in 3-D, if they face
+    each other.
     """
     points = absent_as_nan(clip)
     present = np.logical_not(np.isnan(points).all(axis=(2, 3)))  # (2, T)

@@ -19,7 +19,7 @@ from skelrep.completion import derive
 from skelrep.persons import PersonRule, most_active, sightings
 from skelrep.skeletons import Skeleton, mapping
 
-PARTNER = 0.5  # least number of sightings of a partner, relative to the person who is seen more often
+PARTNER = 0.5  # minimum number of sightings of a partner, relative to the person who is seen more often
 Joints = tuple[str, ...]  # several joints mean the mean position of those that are seen
 
 

@@ -18,7 +18,7 @@ from skelrep.messages import warn
 from skelrep.missing import Zeros, zeros_as_nan
 from skelrep.skeletons import SKELETONS, Skeleton, resolve
 
-# No other order of so many joints is in use.
+# No other joint order with this number of joints is in use.
 _ONLY_ONE_OF_THIS_SIZE = {33: "mediapipe-33", 133: "coco-wholebody-133", 136: "halpe-136"}
 _FRAMES = 300  # number of frames that are examined; more do not improve the decision
 _LEAST_SEEN = 0.8  # fraction of the joints that must be seen at least once
@@ -28,7 +28,7 @@ _LEAST_SEEN = 0.8  # fraction of the joints that must be seen at least once
 _MOST_TREE = {3: 1.45, 2: 1.9}  # length of the bones over that of the shortest tree
 _MOST_CHANGE = {3: 0.25, 2: 0.6}  # standard deviation of a bone's length over its mean, mean over bones
 _MOST_ASYMMETRY = {3: 0.12, 2: 0.25}  # |left - right| / (left + right), mean over pairs of bones
-_AHEAD = 0.02  # of toes or nose, in lengths of a thigh
+_AHEAD = 0.02  # distance of toes or nose in front of the body, in lengths of a thigh
 _STRAIGHT = 0.1  # a knee that is bent by less is straight
 _MOST_OFFSET = 0.45  # of pelvis and neck from the middle of hips and shoulders, in lengths of the torso
 
@@ -50,11 +50,11 @@ class Fit(NamedTuple):
 def skeleton_of(
     skeleton: Skeleton | str | Sequence[str] | None, clips: Sequence[np.ndarray], zeros: Zeros | None = None
 ) -> Skeleton:
-    """The skeleton that the caller names, or the one that the geometry of the clips shows, with a warning.
+    """The skeleton that the caller names, or with a warning the one that fits the geometry of the clips.
 
     Args:
         skeleton: As `resolve` takes it; None to decide by the geometry.
-        clips: Arrays (M, T, V, C) of one V, NaN where a joint was not seen.
+        clips: Arrays (M, T, V, C) with the same V, NaN where a joint was not seen.
         zeros: What exact zeros mean (see `skelrep.missing`).
 
     Raises:
@@ -70,20 +70,20 @@ def skeleton_of(
     fitting = [fit.skeleton for fit in candidates if fit.fits]
     if len(fitting) == 1:
         warn(
-            f"the array does not say what its {joints} joints are; their geometry is that of {fitting[0].name!r}, "
-            "which is taken: pass skeleton= if it is another"
+            f"the array does not state what its {joints} joints are; their geometry is that of {fitting[0].name!r}, "
+            "which is used: pass skeleton= if it is another"
         )
         return fitting[0]
     if not candidates:
         return resolve(None, joints)
     names = " or ".join(repr(fit.skeleton.name) for fit in candidates)
     if fitting:
-        raise ValueError(f"an array of {joints} joints could be {names} by its geometry; pass skeleton= to say which")
+        raise ValueError(f"an array of {joints} joints could be {names} by its geometry; choose one with skeleton=")
     only = "the only known skeleton" if len(candidates) == 1 else "the known skeletons"
     raise ValueError(
-        f"the array does not say what its {joints} joints are: {only} of so many, {names}, cannot be recognised by the "
-        "geometry, and other orders of joints are in use; pass skeleton= one of these names if it is one, or else a "
-        f"list of {joints} joint names in the order of the array"
+        f"the array does not state what its {joints} joints are: {only} with this number of joints, {names}, cannot be "
+        "recognised by the geometry, and other joint orders are in use; pass skeleton= with one of these names, or "
+        f"with a list of {joints} joint names in the order of the array"
     )
 
 
@@ -178,7 +178,7 @@ class _Body:
         return next((self.poses[:, self.index[name]] for name in names if name in self.index), None)
 
     def middle(self, joint: str) -> np.ndarray:
-        """(P, C) between left and right."""
+        """(P, C) the middle between left and right."""
         left, right = self.point(f"left_{joint}"), self.point(f"right_{joint}")
         assert left is not None and right is not None, f"no known skeleton lacks its {joint}s"
         return (left + right) / 2
@@ -191,7 +191,7 @@ class _Body:
         if head is None or not torso > 0:
             return False
         up = shoulders - hips
-        along = lambda place: _median(((place - hips) * up).sum(axis=1)) / torso**2  # noqa: E731
+        along = lambda point: _median(((point - hips) * up).sum(axis=1)) / torso**2  # noqa: E731
         pelvis, neck = self.point("pelvis", "mid_hips"), self.point("neck", "mid_shoulders")
         limbs = [
             (
@@ -242,7 +242,7 @@ class _Body:
             for side in ("left", "right")
         ]
         pointers = toes or face
-        if not pointers:  # a straight knee says nothing
+        if not pointers:  # a straight knee has no direction
             return _median(np.concatenate([(vector * ahead).sum(axis=1) for vector in knees])) / thigh - _STRAIGHT
         return _median(np.concatenate([(vector * ahead).sum(axis=1) for vector in pointers])) / thigh
 

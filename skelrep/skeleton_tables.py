@@ -1,4 +1,4 @@
-"""The joints and trees of the named skeletons, as `skelrep.skeletons` reads them: data, no code.
+"""The joints and trees of the named skeletons, as `skelrep.skeletons` reads them: data only.
 
 A table is a text of `joint<parent` pairs in the order of the arrays; a joint without `<` is a root, and `l.` and `r.`
 stand for `left_` and `right_`. Joint orders are those of the formats' own documentation.
@@ -170,7 +170,7 @@ TABLES: dict[str, str] = {
         "r.elbow<r.shoulder r.wrist<r.elbow"
     ),
     # KIT-ML as HumanML3D distributes it. Its names (LS, LE, LW ...) put the left side first, but the coordinates
-    # are mirrored: with right-handed axes people walk ahead only if joints 5 to 7 and 11 to 15 are the right side.
+    # are mirrored: with right-handed axes people walk forward only if joints 5 to 7 and 11 to 15 are the right side.
     "kit-21": (
         "pelvis spine<pelvis chest<spine neck<chest head<neck r.shoulder<neck r.elbow<r.shoulder r.wrist<r.elbow "
         "l.shoulder<neck l.elbow<l.shoulder l.wrist<l.elbow r.hip<pelvis r.knee<r.hip r.ankle<r.knee "

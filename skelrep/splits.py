@@ -24,7 +24,7 @@ def in_split(info: Mapping[str, np.ndarray], split: str, where: object) -> np.nd
         where: What the columns belong to, for messages.
 
     Raises:
-        ValueError: if there is no such split; those that exist are listed.
+        ValueError: if there is no such split; the message lists the existing ones.
     """
     known = split_names(info)
     if split not in known:
@@ -39,10 +39,10 @@ def in_split(info: Mapping[str, np.ndarray], split: str, where: object) -> np.nd
 
 
 def members(info: Mapping[str, np.ndarray], split: str, where: object) -> np.ndarray:
-    """As `in_split`, but a split without clips is refused as well.
+    """As `in_split`, but also raises an error for a split without clips.
 
     Raises:
-        ValueError: if there is no such split (those that exist are listed), or no clip in it.
+        ValueError: if there is no such split (the message lists the existing ones), or no clip in it.
     """
     chosen = in_split(info, split, where)
     if not chosen.any():

@@ -16,14 +16,14 @@ import numpy as np
 from skelrep.memory_budget import bounded
 
 # Lengths are relative to a body: the diagonal of the box around a person's joints.
-# A detection that is nearer than a third of a body is hardly another person.
+# A detection that is closer than a third of a body is probably the same person.
 _SAME_BODY = 0.33
 _MOST_IN_TURN = 6  # largest number of persons that are distinguished in a list of poses without times
 # Nobody moves by more than a body length from one frame to the next (10 m/s at 6 frames per second). A person who was
 # not seen for some frames may have moved further, but beyond three lengths it is more likely another person.
 _REACH, _REACH_PER_ABSENT_FRAME, _FURTHEST = 1.0, 0.25, 3.0
-# An id that moves by more than a fifth of a body in one frame (10 m/s at 30 frames per second) to where somebody else
-# just was, and lands at less than this fraction of the distance from that other person, has changed persons.
+# An id has changed persons if it moves by more than a fifth of a body in one frame (10 m/s at 30 frames per second) and
+# then is closer to the previous position of another person than this fraction of the distance that it moved.
 _JUMP, _LANDING = 0.2, 0.3
 # Mean change of a body's shape (its joints relative to their middle) from one frame to the next, and in an absence.
 _SHAPE, _SHAPE_PER_ABSENT_FRAME = 0.2, 0.05
@@ -50,7 +50,7 @@ class Tracks(NamedTuple):
 
 
 def plain_id(value: Any) -> str | None:
-    """An id in any spelling as text: 1, 1.0, "1", "1.0", [1] and [[1.0]] are "1"; None, -1, NaN and [] are None."""
+    """An id of any type as text: 1, 1.0, "1", "1.0", [1] and [[1.0]] are "1"; None, -1, NaN and [] are None."""
     while isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) and len(value) == 1:
         value = value[0]
     if value is None or isinstance(value, (bool, Mapping, list, tuple)):
@@ -77,7 +77,7 @@ def identify(
     frames.
 
     Args:
-        ids: For each of T frames, the ids of its detections in any spelling; None for a detection without an id.
+        ids: For each of T frames, the ids of its detections, of any type; None for a detection without an id.
         poses: For each frame, as many arrays (V, C), NaN where a joint was not seen.
         at: (T,) times of the frames, in frames; by default 0, 1, 2 ...
 
@@ -127,7 +127,7 @@ def taking_turns(poses: Sequence[np.ndarray] | np.ndarray) -> int | None:
 
 
 def are_crowded(poses: Sequence[np.ndarray] | np.ndarray) -> bool:
-    """Whether most poses (V, C) overlap others in the list, which different persons of one picture do not."""
+    """Whether most poses (V, C) overlap others in the list, unlike different persons in one picture."""
     if len(poses) < 4:
         return False
     detections = _one_per_frame(poses)
@@ -151,8 +151,8 @@ def jumping(poses: Sequence[np.ndarray] | np.ndarray) -> float:
 def turns(persons: Sequence[str]) -> list[int]:
     """The frame, 0, 1 ..., of rows that name a person but no frame.
 
-    Either all rows of one person follow those of another, or the persons of a frame follow each other, so that a person
-    who comes again begins the next frame.
+    Either all rows of one person follow those of another, or the persons of a frame follow each other, so a person who
+    occurs again begins the next frame.
     """
     blocks = sum(before != after for before, after in zip(persons, persons[1:])) + 1
     if blocks == len(set(persons)):
@@ -191,13 +191,13 @@ class _Detections(NamedTuple):
         missing = np.isnan(bodies)
         extent = np.where(missing, -np.inf, bodies).max(axis=1) - np.where(missing, np.inf, bodies).min(axis=1)
         size = np.linalg.norm(extent.clip(min=0), axis=-1)
-        # A head alone is short: half the usual length at least, so that it is not expected to keep still.
+        # If only a head is seen, its length is small; at least half the usual length counts, so that it may move.
         size = np.maximum(size, 0.5 * np.median(size)).clip(min=1e-9)
         return cls(np.repeat(np.arange(len(counts)), counts), np.cumsum([0, *counts]), when, bodies, size)
 
 
 def _doubts(named: list[list[str | None]], detections: _Detections) -> tuple[dict[str, bool], list[str]]:
-    """The ids that do not hold, each with whether its parts still belong together, and why."""
+    """The ids that are inconsistent, each with whether its parts may be joined again, and the reasons."""
     frames_of = Counter(name for frame in named for name in set(frame) if name is not None)
     several = [frame for frame in named if len(frame) > 1]
     total, without = len(detections.frame), sum(name is None for frame in named for name in frame)
@@ -226,7 +226,7 @@ def _names(ids: Any) -> str:
 
 
 def _jumping(named: list[list[str | None]], detections: _Detections, skip: set[str]) -> set[str]:
-    """Ids that go on, from one frame to the next, where another person was rather than where their own was."""
+    """Ids that continue, from one frame to the next, at the position of another person instead of their own."""
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(name for frame in named for name in frame):
         if name is not None and name not in skip:
@@ -261,9 +261,9 @@ def _apart(detections: _Detections, some: Any, others: Any) -> np.ndarray:
 def _compared(
     bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, other_sizes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(K, L) distances of K poses (K, V, C) from L others, those of their shapes, and whether they are as large.
+    """(K, L) distances of K poses (K, V, C) from L others, distances of their shapes, and whether sizes are similar.
 
-    Some of the K at a time, so that a crowd does not fill the memory.
+    Computed for a few of the K at a time, so that a crowd does not fill the memory.
     """
     step = max(1, _BLOCK // others.size)
     found = []
@@ -278,7 +278,7 @@ def _compared(
 def _distances(bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, other_sizes: np.ndarray) -> np.ndarray:
     """(...) distances of poses (..., V, C), in body lengths.
 
-    The mean over the joints that both show; between their middles where they share none.
+    The mean over the joints that are seen in both; the distance of their middles if they share none.
     """
     joints = np.linalg.norm(bodies - others, axis=-1)
     both = ~np.isnan(joints)
@@ -290,7 +290,7 @@ def _distances(bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, other_
 
 
 def _shape_apart(bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, other_sizes: np.ndarray) -> np.ndarray:
-    """(...) distances of poses (..., V, C) laid over each other by the joints that both show, in body lengths."""
+    """(...) distances of poses (..., V, C), aligned by the joints that are seen in both, in body lengths."""
     offset = bodies - others
     both = ~np.isnan(offset)
     shared = np.maximum(both.sum(axis=-2, keepdims=True), 1)
@@ -300,7 +300,7 @@ def _shape_apart(bodies: np.ndarray, sizes: np.ndarray, others: np.ndarray, othe
 
 
 def _same_scale(bodies: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(...) whether two poses (..., V, C) are about as large as each other, by the joints that both show."""
+    """(...) whether two poses (..., V, C) have about the same size, by the joints that are seen in both."""
     both = ~np.isnan(bodies - others)
     shared = np.maximum(both.sum(axis=-2, keepdims=True), 1)
 
@@ -314,15 +314,15 @@ def _same_scale(bodies: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _middle(bodies: np.ndarray) -> np.ndarray:
-    """(..., C) means of what (..., V, C) show; far away where nothing is seen, so that it is matched with nobody."""
+    """(..., C) means of the seen joints of (..., V, C); far away if nothing is seen, so that it matches nobody."""
     seen = ~np.isnan(bodies)
     count = seen.sum(axis=-2)
     return np.where(count > 0, np.where(seen, bodies, 0).sum(axis=-2) / np.maximum(count, 1), 1e30)
 
 
 def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[list[Any]]:
-    """A key for each detection: its trusted id, or an integer for what was matched only."""
-    from scipy.optimize import linear_sum_assignment  # comes with scikit-learn; here, because it is slow to import
+    """A key for each detection: its trusted id, or an integer if it was only matched."""
+    from scipy.optimize import linear_sum_assignment  # a part of scikit-learn, slow to import
 
     tracks: list[list[int]] = []  # for each frame the track of each detection
     keys: list[Any] = []  # of each track
@@ -348,7 +348,7 @@ def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[l
             alike &= shape <= np.minimum(_SHAPE + _SHAPE_PER_ABSENT_FRAME * (absent - 1), 2 * _SHAPE)[:, None]
             # A new id of a tracker may belong to a person without an id, but not to one who has another id.
             named = np.array([[isinstance(keys[k], str) and frame[i] is not None for i in open_] for k in free])
-            # Beyond reach any assignment costs the same, and more than all of those within.
+            # All assignments beyond the reach cost the same, and more than all assignments within it together.
             cost = np.where((apart <= reach) & alike & ~named, apart + shape, 1e3)
             for k, i in zip(*linear_sum_assignment(cost)):
                 if cost[k, i] < 1e3:
@@ -366,7 +366,7 @@ def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[l
             when = np.concatenate([when, np.full(len(new), now)])
         if found:
             gap = np.maximum(now - when[found], 1)[:, None]
-            # Of the joints that both show: the middle of a body jumps where a hand or a foot is not seen.
+            # From the joints that are seen in both: the middle of a body jumps if a hand or a foot is not seen.
             both = np.asarray(~np.isnan(bodies - last[found]))
             step = np.where(both, bodies - last[found], 0).sum(axis=1) / np.maximum(both.sum(axis=1), 1) / gap
             moved = np.asarray((when[found] < now) & both.any(axis=(1, 2)))[:, None]
@@ -378,9 +378,9 @@ def _matched(trusted: list[list[str | None]], detections: _Detections) -> list[l
 
 
 def _joined(keys: list[list[Any]], named: list[list[str | None]], belongs: Any) -> list[list[Any]]:
-    """Gives matched tracks the id that most of their detections have, and joins those of one id that never overlap.
+    """Gives matched tracks the id that most of their detections have, and joins tracks with one id that never overlap.
 
-    So that the ids of a tracker that swaps persons now and then still bring back whoever was away.
+    Thus the ids of a tracker that sometimes swaps persons still identify a person after an absence.
     """
     votes: dict[Any, Counter] = defaultdict(Counter)
     frames_of: dict[Any, set[int]] = defaultdict(set)

@@ -29,12 +29,12 @@ def as_poses(
     """Converts poses in memory, in any of several forms, to `Poses`.
 
     Args:
-        poses: `Poses`; an array or tensor as `Poses.from_array` takes it; an xarray of the dimensions time, space,
-            keypoints and perhaps individuals, or a data set of `position` and perhaps `confidence`, as movement has
-            them; or a list of clips, each (T, V, C), (M, T, V, C) or one of these, of any lengths.
-        skeleton: As in `Poses.from_array`; for `Poses`, only to contradict what they say of themselves.
+        poses: `Poses`; an array or tensor as `Poses.from_array` takes it; an xarray DataArray with the dimensions time,
+            space, keypoints and optionally individuals, or a Dataset with `position` and optionally `confidence`, as in
+            the movement package; or a list of clips, each (T, V, C), (M, T, V, C) or one of these, of any lengths.
+        skeleton: As in `Poses.from_array`; for `Poses`, it replaces theirs.
         layout: The axes of the array, or of each array in the list.
-        fps: Frames per second; overrides what `Poses` say.
+        fps: Frames per second; overrides those of `Poses`.
         zeros: What exact zeros mean (see `Poses`).
         scale: Coordinates are multiplied by it, or each axis by its own (see `Poses.scaled`).
         channels: The meaning of an array's channels, such as "xys" (see `Poses.from_array`).
@@ -52,7 +52,7 @@ def as_poses(
             return as_poses(poses, **said, layout=layout, channels=channels).scaled(scale)
     if isinstance(poses, Poses):
         return _declared(poses, **said)
-    if hasattr(poses, "dims") and hasattr(poses, "coords"):  # an xarray, without importing xarray to say so
+    if hasattr(poses, "dims") and hasattr(poses, "coords"):  # from xarray, recognised without importing it
         return as_poses(Poses(**from_xarray(poses), zeros=zeros), skeleton=skeleton, fps=fps)
     said |= {"layout": layout, "channels": channels}
     array = as_array(poses)
@@ -73,6 +73,6 @@ def _declared(poses: Poses, skeleton: Any, fps: float | None, zeros: Zeros | Non
     check_unit(poses)
     if skeleton is not None:
         poses = replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
-    if zeros is not None:  # those that were not seen by the rule are marked already
+    if zeros is not None:  # joints that the rule marked as missing stay missing
         poses = replace(poses, zeros=zeros)
     return poses if fps is None else replace(poses, fps=fps)

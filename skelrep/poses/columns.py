@@ -8,7 +8,7 @@ import numpy as np
 
 
 def plain_column(values: Any, what: str) -> np.ndarray:
-    """A column as an array of numbers or strings: of the objects that pandas makes of strings, strings again."""
+    """A column as an array of numbers or strings; string objects, as in columns of pandas, become strings."""
     try:
         column = np.asarray(values)
     except ValueError:  # lists of different lengths

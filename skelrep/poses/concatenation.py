@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def concatenated(parts: Sequence[Poses]) -> dict[str, Any]:
-    """The fields of `Poses` that hold the clips of all parts; see `Poses.concatenate`."""
+    """The fields of `Poses` with the clips of all parts; see `Poses.concatenate`."""
     if not parts:
         raise ValueError("no poses to concatenate")
     parts = [part for part in parts if len(part)] or parts[:1]  # a selection of nothing has no channels to compare
@@ -22,8 +22,8 @@ def concatenated(parts: Sequence[Poses]) -> dict[str, Any]:
     for part in parts:
         if (part.skeleton.joints, part.channels) != (first.skeleton.joints, first.channels):
             raise ValueError(
-                f"cannot put {part.skeleton.name!r} ({part.channels}-D) and {first.skeleton.name!r} "
-                f"({first.channels}-D) into one set of poses; embed them apart"
+                f"cannot combine {part.skeleton.name!r} ({part.channels}-D) and {first.skeleton.name!r} "
+                f"({first.channels}-D) in one set of poses; embed them separately"
             )
     ids = [part.ids for part in parts]
     if len({name for names in ids for name in set(names)}) < sum(len(set(names)) for names in ids):
@@ -34,7 +34,7 @@ def concatenated(parts: Sequence[Poses]) -> dict[str, Any]:
         said = " and ".join("unknown" if rate is None else f"{rate:g}" for rate in rates[:4])
         left_out.append(f"frames per second ({said}; pass fps= to give one)")
     if left_out:
-        warn(f"{len(parts)} sets of poses become one, which keeps what all have; left out: {', '.join(left_out)}")
+        warn(f"{len(parts)} sets of poses are combined; left out, because some lack it: {', '.join(left_out)}")
     columns = [key for key in first.info if all(key in part.info for part in parts)]
     every = lambda field: all(getattr(part, field) is not None for part in parts)  # noqa: E731
     return {
@@ -46,7 +46,7 @@ def concatenated(parts: Sequence[Poses]) -> dict[str, Any]:
         "scores": [score for part in parts for score in part.scores or ()] if every("scores") else None,
         "info": {key: np.concatenate([part.info[key] for part in parts]) for key in columns},
         "person_ids": [names for part in parts for names in part.person_ids or ()] if every("person_ids") else None,
-        # What means "not seen" is marked already in each part.
+        # Missing values are already marked in each part.
         "zeros": "coordinates" if any(part.zeros == "coordinates" for part in parts) else first.zeros,
         "unit_is_checked": all(part.unit_is_checked for part in parts),
     }
@@ -60,5 +60,5 @@ def _columns_of_some(parts: Sequence[Poses]) -> list[str]:
     for name in names:
         has = [getattr(part, name) is not None if name in fields else name in part.info for part in parts]
         if any(has) and not all(has):
-            found.append(f"{fields.get(name, repr(name))} (not known of {parts[has.index(False)].ids[0]!r})")
+            found.append(f"{fields.get(name, repr(name))} (unknown for {parts[has.index(False)].ids[0]!r})")
     return found

@@ -15,7 +15,7 @@ def covering_joints(poses: Poses, target: Skeleton) -> Poses:
     """The poses, with the joints that `target` needs and their skeleton lacks as never seen (NaN), with a warning.
 
     Raises:
-        ValueError: if the skeleton is too little of a body (see `skelrep.skeletons.covering`).
+        ValueError: if the skeleton has too few joints of a body (see `skelrep.skeletons.covering`).
     """
     skeleton = covering(poses.skeleton, target)
     added = len(skeleton) - len(poses.skeleton)

@@ -15,20 +15,20 @@ from skelrep.messages import nearest, warn
 class Join:
     """A table of values by id, and which of its rows belong to clips.
 
-    An id of the table matches the clip that is called so, or the file that the clip is in; with or without a suffix
-    ("wave/a.json" and "wave/a"), without folders ("a" and "wave/a") or with more of them ("/data/wave/a.json") where
-    that is clear.
+    An id in the table matches the clip with this id, or the file that contains the clip: with or without a suffix
+    ("wave/a.json" and "wave/a"), without folders ("a" and "wave/a") or with more of them ("/data/wave/a.json"), if the
+    match is unique.
     """
 
     def __init__(self, values: Mapping[Any, Any], what: str, root: str = "") -> None:
-        """Takes the values by the table's ids, what a value is, for messages, and the folder that files are below."""
+        """Stores the values by id, what a value is (for messages), and the folder that contains the files."""
         self.what = what
         self.root = PurePosixPath(root.replace("\\", "/")).parts
         self.values = {str(key).replace("\\", "/").removeprefix("./"): value for key, value in values.items()}
         self.bare = _unique({key: _without_suffix(key) for key in self.values})
         self.tails = _unique({key: PurePosixPath(key).name for key in self.values})
         self.stems = _unique({key: _without_suffix(PurePosixPath(key).name) for key in self.values})
-        self.ends: dict[str, set[str]] = {}  # ends of ids, and these without their suffixes
+        self.ends: dict[str, set[str]] = {}  # ends of ids, with and without their suffixes
         self.cut_ends: dict[str, set[str]] = {}
         for key in self.values:
             parts = PurePosixPath(key).parts
@@ -51,7 +51,7 @@ class Join:
         keys = [self._key(name, files[i] if files is not None else name) for i, name in enumerate(ids)]
         if missing := [name for name, key in zip(ids, keys) if key is None]:
             unused = [key for key in self.values if key not in self.used]
-            others = f", of which no clip has {_some(unused)}{nearest(missing[0], unused)}" if unused else ""
+            others = f", but no clip has {_some(unused)}{nearest(missing[0], unused)}" if unused else ""
             raise ValueError(
                 f"{len(missing)} of {len(ids)} clips have no {self.what}: {_some(missing)}; "
                 f"the table has {len(self.values)} ids{others}"
@@ -62,11 +62,12 @@ class Join:
         """Warns about ids of the table that belong to no clip."""
         if unused := [key for key in self.values if key not in self.used]:
             warn(
-                f"{len(unused)} of {len(self.values)} ids in the table of {self.what}s are of no clip: {_some(unused)}"
+                f"{len(unused)} of {len(self.values)} ids in the table of {self.what}s belong to no clip: "
+                f"{_some(unused)}"
             )
 
     def _key(self, name: str, file: str) -> str | None:
-        """The table's id of a clip. A suffix is cut off one of two ids, never off both: "a.left" is not "a.right"."""
+        """The table's id of a clip. A suffix is removed from one id, never from both: "a.left" is not "a.right"."""
         bare = _without_suffix(file)
         exact = [(name, True), (file, False), (bare, file != name)]
         for candidate, may_match_cut in exact:
@@ -80,8 +81,8 @@ class Join:
             if key is not None and ("/" not in key or candidate.endswith((key, _without_suffix(key)))):
                 if (other := self.used.setdefault(key, file)) != file:
                     raise ValueError(
-                        f"the id {key!r} in the table of {self.what}s may be {other!r} or {file!r}; "
-                        "write the folders too"
+                        f"the id {key!r} in the table of {self.what}s may be {other!r} or {file!r}; write it with its "
+                        "folders"
                     )
                 return key
         for candidate, may_match_cut in exact:
@@ -94,7 +95,7 @@ class Join:
         return None
 
     def _ending_in(self, file: str, ends: Mapping[str, set[str]]) -> str | None:
-        """The only id that ends in a path, with as many folders above it as are needed to tell."""
+        """The only id that ends in a path, with as many of its folders as are needed."""
         parts = (*self.root, *PurePosixPath(file).parts)
         for length in range(len(PurePosixPath(file).parts), len(parts) + 1):
             found = ends.get("/".join(parts[-length:]), set())
@@ -104,7 +105,7 @@ class Join:
 
 
 def joined(ids: Sequence[str], values: Mapping[Any, Any], what: str) -> np.ndarray:
-    """The value of each clip, (N,); a warning names ids of the table that are of no clip.
+    """The value of each clip, (N,); a warning names ids in the table that belong to no clip.
 
     Raises:
         ValueError: as `Join.column`.

@@ -1,8 +1,8 @@
 """The `.npz` that keeps everything about poses.
 
 Its arrays are `format_version` (1), `poses` (R, V, C) with R the sum of M x T, clip after clip and person after person,
-`persons` (N,), `frames` (N,), `skeleton`, `joints` (V,), `parents` (V,), `ids` (N,), and where known `labels` (N,),
-`fps`, `scores` (R, V), `zeros`, `person_ids` (the sum of M; empty where unknown) and `info_<column>` (N,).
+`persons` (N,), `frames` (N,), `skeleton`, `joints` (V,), `parents` (V,), `ids` (N,), and if known `labels` (N,), `fps`,
+`scores` (R, V), `zeros`, `person_ids` (the sum of M; empty if unknown) and `info_<column>` (N,).
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ def load(path: str | os.PathLike, clips: tuple[int, int] | None = None) -> dict[
     try:
         version = int(arrays.get("format_version", 0))
     except (ValueError, TypeError, OverflowError):
-        raise ValueError(f"{path} is no skelrep .npz: its format_version is {arrays['format_version']!r}") from None
+        raise ValueError(f"{path} is not a skelrep .npz: its format_version is {arrays['format_version']!r}") from None
     if version > POSES_VERSION:
         raise ValueError(f"{path} has format version {version}, this skelrep reads up to {POSES_VERSION}: update it")
     if missing := sorted(_NEEDED - set(arrays)):
-        raise ValueError(f"{path} is no skelrep .npz: it lacks {', '.join(missing)}")
+        raise ValueError(f"{path} is not a skelrep .npz: it lacks {', '.join(missing)}")
     try:
         return _parts(arrays)
     except (ValueError, TypeError, LookupError, OverflowError, SystemError) as error:  # the last: no Unicode
@@ -81,7 +81,7 @@ def load(path: str | os.PathLike, clips: tuple[int, int] | None = None) -> dict[
 
 
 def count(path: str | os.PathLike) -> int | None:
-    """Number of clips of what `save` wrote; None if it is another file, or clips of it cannot be read alone."""
+    """Number of clips in a file that `save` wrote; None for other files, or if clips cannot be read separately."""
     with opened(path) as file:
         if isinstance(file, np.ndarray) or not set(file.files) >= _NEEDED:
             return None
@@ -96,7 +96,7 @@ def _arrays(path: str | os.PathLike, clips: tuple[int, int] | None) -> dict[str,
                 raise ValueError("it is a single array; skelrep.read takes it")
             return {key: file[key] for key in file.files} if clips is None else _some(file, *clips)
     except ValueError as error:
-        raise ValueError(f"{path} is no skelrep .npz, or damaged ({error})") from error
+        raise ValueError(f"{path} is not a skelrep .npz, or damaged ({error})") from error
 
 
 def _some(file: Archive, first: int, last: int) -> dict[str, np.ndarray]:
@@ -121,7 +121,7 @@ def _parts(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
 
     def ragged(rows: np.ndarray, trailing: int) -> list[np.ndarray]:
         if rows.ndim != 1 + trailing or len(rows) != shapes.prod(axis=1).sum():
-            raise ValueError(f"an array of shape {rows.shape} has not one row for each pose")
+            raise ValueError(f"an array of shape {rows.shape} does not have one row for each pose")
         return [part.reshape(*shape, *rows.shape[1:]) for shape, part in zip(shapes, np.split(rows, bounds))]
 
     found: dict[str, Any] = {

@@ -116,12 +116,12 @@ class Poses:
         if found := {value for _, by_rule in marked for value in by_rule}:
             numbers = " or ".join(", ".join([str(value)] * clips[0].shape[3]) for value in sorted(found, reverse=True))
             warn(
-                f"joints of {self.skeleton.name!r} at exactly {numbers} count as not seen; "
-                "zeros='coordinates' keeps them, zeros='missing' says that you know it"
+                f"joints of {self.skeleton.name!r} at exactly {numbers} count as not seen; zeros='coordinates' keeps "
+                "them, zeros='missing' confirms this"
             )
         return [clip for clip, _ in marked]
 
-    # -- looking ------------------------------------------------------------------------------------------------
+    # -- inspection ---------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         """Number of clips."""
@@ -137,11 +137,11 @@ class Poses:
             return f"Poses(0 clips, {self.skeleton.name})"
         frames = [clip.shape[1] for clip in self.clips]
         persons = [clip.shape[0] for clip in self.clips]
-        spread = lambda values: f"{min(values)}" if min(values) == max(values) else f"{min(values)}-{max(values)}"  # noqa: E731
+        extremes = lambda values: f"{min(values)}" if min(values) == max(values) else f"{min(values)}-{max(values)}"  # noqa: E731
         parts = [
             f"{len(self)} clip{'s' * (len(self) != 1)}",
-            f"{spread(persons)} person{'s' * (max(persons) != 1)}",
-            f"{spread(frames)} frames",
+            f"{extremes(persons)} person{'s' * (max(persons) != 1)}",
+            f"{extremes(frames)} frames",
             f"{self.skeleton.name} in {self.channels}-D",
         ]
         if self.fps is not None:
@@ -157,18 +157,18 @@ class Poses:
         """2 or 3."""
         return self.clips[0].shape[3] if self.clips else 3
 
-    # -- choosing -----------------------------------------------------------------------------------------------
+    # -- selection ----------------------------------------------------------------------------------------------
 
     def __getitem__(self, index: Any) -> Poses:
         """The clips at an integer, a slice, an integer or a boolean array, an id or a list of ids, as `Poses`.
 
         Raises:
-            KeyError: for an id that no clip has; the nearest one is offered.
+            KeyError: for an id that no clip has; the message suggests the nearest one.
         """
         if isinstance(index, str) or (isinstance(index, (list, tuple)) and index and isinstance(index[0], str)):
             index = self._rows_of([index] if isinstance(index, str) else index)
         rows = np.atleast_1d(np.arange(len(self))[index])
-        chosen = copy.copy(self)  # by parts that were checked when this was made
+        chosen = copy.copy(self)  # its parts are already checked
         changes = dict(
             clips=[self.clips[i] for i in rows],
             ids=[self.ids[i] for i in rows],
@@ -243,7 +243,7 @@ class Poses:
             scale: 0.001 for millimetres, (1920, 1080) for fractions of a picture, (-1, 1, 1) for mirrored axes.
 
         Raises:
-            ValueError: if it is no finite number, or has not one for each axis.
+            ValueError: if it is not a finite number, or does not have one for each axis.
         """
         factors = np.asarray(scale, dtype=np.float32)
         if factors.shape not in ((), (1,), (self.channels,)) or not np.isfinite(factors).all() or not factors.any():
@@ -294,17 +294,17 @@ class Poses:
 
     @staticmethod
     def concatenate(parts: Sequence[Poses]) -> Poses:
-        """One set out of several of the same skeleton.
+        """One set from several with the same skeleton.
 
-        Columns that not all of them have are left out, and different frames per second, with a warning that names them.
-        Where two sets share an id, every id is preceded by the number of its set, so that ids stay unique.
+        Columns that some of them lack are left out, and so are different frame rates, with a warning that names them.
+        If two sets share an id, every id is preceded by the number of its set, so that ids stay unique.
 
         Raises:
             ValueError: if there are none, or if the skeletons differ.
         """
         return Poses(**concatenated(parts))
 
-    # -- making and keeping ---------------------------------------------------------------------------------------
+    # -- construction and storage -----------------------------------------------------------------------------------
 
     @classmethod
     def from_array(
@@ -323,25 +323,25 @@ class Poses:
 
         Args:
             array: (T, V, C) or (M, T, V, C): one clip; (N, M, T, V, C): a batch; anything else with `layout`. C is 2 or
-                3, or one more where a channel is a confidence (x, y, score), which becomes `scores`. What is masked or
-                None is missing.
+                3, or one more if a channel is a confidence (x, y, score), which becomes `scores`. Masked values and
+                None are missing.
             skeleton: A `Skeleton`, the name of one, or V joint names; by default the known skeleton of V joints that
                 alone fits the geometry (see `skelrep.skeleton_guess`), with a warning that names it.
-            layout: The array's axes in its own order out of N, M, T, V, C (clips, persons, frames, joints, channels),
-                for example "NCTVM" or "NTVC". N and M may be absent; where either is, it counts one.
+            layout: The letters of the array's axes in their order, from N, M, T, V, C (clips, persons, frames, joints,
+                channels), for example "NCTVM" or "NTVC". N and M may be absent and then count as one.
             ids: N names; by default the positions.
             labels: (N,) labels.
             fps: Frames per second.
             zeros: What exact zeros mean (see `Poses`).
-            channels: A letter for each channel: x, y, z, s for a score, _ for what is not used ("xys", "xyzs", "yxs").
-                By default judged by the numbers, with a warning where there is a score (see `skelrep.channels`).
+            channels: A letter for each channel: x, y, z, s for a score, _ for an unused channel ("xys", "xyzs", "yxs").
+                By default decided from the numbers, with a warning if there is a score (see `skelrep.channels`).
 
         Frames at the end of a batch's clip in which nobody was seen are padding and are cut off. float32 clips in which
-        nothing becomes NaN share the array's memory, so that a large array is not held twice.
+        nothing becomes NaN share the array's memory, so that a large array is not stored twice.
 
         Raises:
-            ValueError: for a shape that does not fit, or a skeleton that the geometry leaves open; it says what to
-                pass.
+            ValueError: for a shape that does not fit, or if the geometry does not identify the skeleton; the message
+                says what to pass.
 
         Examples:
             >>> poses = Poses.from_array(np.load("walk.npy"), skeleton="coco-17", fps=30)  # (T, 17, 2)
@@ -386,7 +386,7 @@ class Poses:
             channels: As in `from_array`.
 
         Raises:
-            ValueError: for no clip, a clip of another shape, or labels that are not one for each clip.
+            ValueError: for an empty list, a clip of another shape, or a wrong number of labels.
 
         Examples:
             >>> poses = Poses.from_clips([walk, jump], "coco-17", labels=["walk", "jump"], fps=30)
@@ -414,14 +414,14 @@ class Poses:
         return made if labels is None else made.with_labels(labels)
 
     def to_xarray(self) -> Any:
-        """One clip as a data set of xarray in the schema of the movement package (the extra `xarray`).
+        """One clip as an xarray Dataset in the schema of the movement package (needs the extra `xarray`).
 
         Returns:
-            A `Dataset` of `position` (time, space, keypoint, individual) and `confidence` (time, keypoint, individual);
-            time in seconds where fps is known, else in frames.
+            A `Dataset` with `position` (time, space, keypoint, individual) and `confidence` (time, keypoint,
+            individual); time in seconds if fps is known, else in frames.
 
         Raises:
-            ValueError: for other than one clip.
+            ValueError: unless there is exactly one clip.
             ModuleNotFoundError: without xarray.
         """
         return xarrays.to_xarray(self)

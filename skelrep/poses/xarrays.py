@@ -1,4 +1,4 @@
-"""Poses from and to xarray, in the terms of the movement package."""
+"""Conversion of poses from and to xarray, in the schema of the movement package."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _AXES = ("x", "y", "z")
 
 
 def from_xarray(data: Any) -> dict[str, Any]:
-    """One clip of a data array, or of a data set as movement loads it, as arguments of `Poses`.
+    """One clip from a DataArray, or from a Dataset as movement loads it, as arguments of `Poses`.
 
-    Dimensions may be called as by movement from 0.17 ("individual", "keypoint") or before ("individuals", "keypoints").
+    Dimensions may have the names of movement 0.17 ("individual", "keypoint") or of earlier versions ("individuals",
+    "keypoints").
 
     Raises:
         ValueError: if a variable or a dimension is missing.
@@ -31,7 +32,7 @@ def from_xarray(data: Any) -> dict[str, Any]:
     names = {str(dim).rstrip("s"): dim for dim in position.dims}
     if set(names) - {"individual"} != {"time", "space", "keypoint"}:
         raise ValueError(
-            "an xarray of poses has the dimensions time, space, keypoints and perhaps individuals, got "
+            "an xarray of poses has the dimensions time, space, keypoints and optionally individuals, got "
             f"{', '.join(map(str, position.dims))}"
         )
     order = [names[axis] for axis in ("individual", "time", "keypoint", "space") if axis in names]
@@ -54,7 +55,7 @@ def from_xarray(data: Any) -> dict[str, Any]:
 
 
 def to_xarray(poses: Poses) -> Any:
-    """One clip as a data set of movement's; see `Poses.to_xarray`."""
+    """One clip as a Dataset in the schema of movement; see `Poses.to_xarray`."""
     xarray = optional("xarray", "xarray")
     if len(poses) != 1:
         raise ValueError(

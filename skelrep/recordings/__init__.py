@@ -1,4 +1,4 @@
-"""Answers about recordings: classifiers that are kept, detection by example, segments."""
+"""Classification, detection by example and segmentation of recordings."""
 
 from __future__ import annotations
 

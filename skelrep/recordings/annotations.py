@@ -1,4 +1,4 @@
-"""Labelled clips out of recordings whose events are annotated."""
+"""Labelled clips from recordings with annotated events."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _BLOCKS = 20  # of a recording: enough for five folds with parts from all over i
 
 
 def annotated(poses: Poses, events: Events, window: float | None = None, stride: float | None = None) -> Poses:
-    """The clips that events are about, with their labels.
+    """The clips of annotated events, with their labels.
 
     Args:
         poses: Recordings, with fps.
-        events: Annotations; their `clip` is an id of the recordings, or "" where there is only one recording.
-        window: Seconds: all of the recordings is cut into windows, and each has the label of the event in which its
-            middle lies, or "none"; of several events, with a warning, the one whose own middle is nearest. By default
-            each event is one clip.
+        events: Annotations; their `clip` is an id of the recordings, or "" if there is only one recording.
+        window: Length in seconds of the windows that the recordings are cut into. A window has the label of the event
+            that contains its middle, or "none". If several events do, the one whose middle is nearest is used, with a
+            warning. By default each event is one clip.
         stride: Seconds from one window to the next; by default a quarter of the window.
 
     Returns:
-        Clips with labels and the columns `source`, `start` and `end` in `info`, as `Poses.windows` has them.
+        Clips with labels and the columns `source`, `start` and `end` in `info`, as from `Poses.windows`.
 
     Raises:
-        ValueError: without fps or events, or for an event of an unknown recording or outside of it.
+        ValueError: without fps or events, or for an event of an unknown recording or outside of its recording.
 
     Examples:
         >>> clips = annotated(recordings, Events.load("annotations.csv"))
@@ -44,7 +44,7 @@ def annotated(poses: Poses, events: Events, window: float | None = None, stride:
         return Poses.concatenate([_clip(poses[at], event) for at, event in zip(recording, events)])
     stride = window / 4 if stride is None else stride
     parts = []
-    for at in np.unique(recording):  # of recordings without an event nobody has said that nothing happens
+    for at in np.unique(recording):  # a recording without events may just not be annotated
         windows = poses[int(at)].windows(window, stride)
         parts.append(replace(windows, labels=_labels(windows, events[recording == at])))
     return Poses.concatenate(parts)
@@ -87,14 +87,14 @@ def _positions(poses: Poses, events: Events) -> np.ndarray:
         position[""] = 0
     if unknown := sorted(set(events.clip.tolist()) - position.keys()):
         raise ValueError(
-            f"events of {unknown[0]!r}, but no recording is called so{nearest(unknown[0], poses.ids)} (recordings: "
+            f"there are events of {unknown[0]!r}, but no such recording{nearest(unknown[0], poses.ids)} (recordings: "
             f"{', '.join(poses.ids[:5])}{', ...' if len(poses) > 5 else ''})"
         )
     return np.array([position[name] for name in events.clip.tolist()])
 
 
 def _clip(recording: Poses, event: Event) -> Poses:
-    """The frames of an event, of its person alone where it names one."""
+    """The frames of an event, with only its person if it names one."""
     assert recording.fps is not None
     [clip], [name] = recording.clips, recording.ids
     first, last = round(event.start * recording.fps), round(event.end * recording.fps)
@@ -124,7 +124,7 @@ def _clip(recording: Poses, event: Event) -> Poses:
 
 
 def _labels(windows: Poses, events: Events) -> np.ndarray:
-    """For each window of a recording the label of the event at its middle; of several, of the one with the nearest."""
+    """The label of each window of a recording: of the event at its middle, or of the nearest of several such events."""
     middles = (windows.info["start"] + windows.info["end"]) / 2
     inside = (events.start[:, None] <= middles) & (middles < events.end[:, None])  # (K, windows)
     distance = np.where(inside, np.abs((events.start + events.end)[:, None] / 2 - middles), np.inf)

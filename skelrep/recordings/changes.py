@@ -17,7 +17,7 @@ from skelrep.poses import Poses
 from skelrep.recordings.events import Event, Events
 
 _DIMENSIONS = 16  # principal components of the windows' embeddings; the rest is mostly noise
-_ALIKE = 0.5  # cosine of two segments' mean embeddings from which they are of one cluster
+_ALIKE = 0.5  # cosine of the mean embeddings above which two segments are in one cluster
 
 
 def change_segments(
@@ -34,8 +34,8 @@ def change_segments(
     """Cuts recordings where the movement changes, and groups segments that are alike.
 
     Change points minimise the squared deviations of the windows' embeddings from the mean of their segment, plus a
-    penalty for each segment (PELT; Killick et al., JASA 2012; by ruptures). Segments are clustered by the cosine of
-    their mean embeddings (average linkage; by scikit-learn), those of all recordings together.
+    penalty for each segment (PELT; Killick et al., JASA 2012; with the package ruptures). Segments of all recordings
+    together are clustered by the cosine of their mean embeddings (average linkage, with scikit-learn).
 
     Args:
         recordings: Recordings, with fps.
@@ -43,16 +43,17 @@ def change_segments(
         window: Seconds of a window: changes closer than that are hard to tell apart.
         stride: Seconds from one window to the next; by default a quarter of the window.
         shortest: Seconds of the shortest segment.
-        penalty: Factor of the penalty: 2 makes fewer segments, 0.5 more.
-        clusters: How many; by default as many as there are segments whose mean embeddings have a cosine below 0.5.
-        **options: Of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
+        penalty: Factor of the penalty: 2 gives fewer segments, 0.5 more.
+        clusters: Number of clusters; by default as many as there are segments whose mean embeddings have a cosine below
+            0.5.
+        **options: Options of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
     Returns:
         Segments without gaps, with the labels "cluster 1", "cluster 2" ... in the order of their total duration; the
         score is the cosine to the mean of the cluster.
 
     Raises:
-        ModuleNotFoundError: without ruptures (the extra `recordings`).
+        ModuleNotFoundError: if ruptures is not installed (the extra `recordings`).
         ValueError: without fps, for a parameter out of range, and as `embed`.
         OSError: if the encoder cannot be loaded.
     """
@@ -102,7 +103,7 @@ def _components(rows: np.ndarray) -> np.ndarray:
 
 
 def _clusters(directions: np.ndarray, seconds: np.ndarray, clusters: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """The cluster of each segment, counted from the one of the longest duration, and the cosine to its mean."""
+    """The cluster of each segment, numbered by decreasing duration, and the cosine to its mean."""
     if len(directions) == 1:
         return np.zeros(1, int), np.ones(1)
     if clusters is not None and not 1 <= clusters <= len(directions):

@@ -1,4 +1,4 @@
-"""`Classifier`: a classifier of clips on frozen embeddings that is kept and used."""
+"""`Classifier`: a classifier of clips on frozen embeddings that can be saved, loaded and shared."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Classifier(ClassifierMixin, BaseEstimator):
     """A classifier of clips on the embeddings of a frozen encoder; an estimator of scikit-learn.
 
     `fit` standardises the embeddings and fits multinomial logistic regression to them, with C chosen by
-    cross-validation; where a class has fewer than three clips, it compares with the classes' mean directions instead.
-    Probabilities are calibrated by a temperature (Guo et al., ICML 2017), and the threshold below which a clip is of no
-    known class is set, both on held-out training clips.
+    cross-validation; if a class has fewer than three clips, it compares embeddings with the mean directions of the
+    classes instead. Held-out training clips determine the temperature that calibrates the probabilities (Guo et al.,
+    ICML 2017) and the threshold below which a clip belongs to no known class.
 
     Clips are what `skelrep.embed` takes: `Poses`, a list of arrays, a file; or their embeddings, an (N, D) array or
     `skelrep.io.embeddings.Embeddings`.
@@ -61,18 +61,18 @@ class Classifier(ClassifierMixin, BaseEstimator):
         layout: The axes of clips that are arrays; see `embed`.
         fps: Frames per second of clips that are arrays.
         streams: Some of the encoder's streams; by default all.
-        C: Inverse regularisation strength; several to choose from; by default 1e-4, 1e-3 ... 1e2.
-        folds: Of the cross-validation; fewer where the smallest class has fewer clips (or groups).
+        C: Inverse regularisation strength, or several values to choose from; by default 1e-4, 1e-3 ... 1e2.
+        folds: Number of folds of the cross-validation; fewer if the smallest class has fewer clips (or groups).
         keep: Fraction of held-out training clips that the reject threshold keeps.
         seed: Shuffles the clips into folds.
         batch_size: Clips per batch; the result does not depend on it.
-        device: Where to embed; by default where the encoder is.
-        precision: Of the encoder's products; see `embed`.
+        device: Where to embed; by default the device of the encoder.
+        precision: Precision of the encoder's matrix products; see `embed`.
 
     Attributes:
         classes_: (K,) sorted labels.
-        head_: The numbers; see `skelrep.recordings.heads.Head`.
-        report_: Figures on held-out training clips, or None where no class has two clips (or groups).
+        head_: The parameters; see `skelrep.recordings.heads.Head`.
+        report_: Results on held-out training clips, or None if no class has two clips (or groups).
         protocol_: Settings and sizes of the fit.
         n_features_in_: D of the embeddings.
     """
@@ -141,13 +141,13 @@ class Classifier(ClassifierMixin, BaseEstimator):
     def fit_folds(
         self, rows: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], *, n_groups: int | None = None
     ) -> Classifier:
-        """Fits the head to embeddings, with given ones held out, such as those of encoders trained without them.
+        """Fits the head to embeddings with given folds, such as those of encoders trained without the held-out clips.
 
         Args:
             rows: (N, D).
             labels: (N,).
-            folds: Training and held-out rows; their codes are positions among the sorted labels.
-            n_groups: How many groups the folds kept apart, for the report.
+            folds: Training and held-out rows; their codes are indices into the sorted labels.
+            n_groups: Number of groups that the folds keep apart, for the report.
 
         Raises:
             ValueError: for a single class, or a parameter out of range.
@@ -218,7 +218,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return self.head_.probabilities(self._rows_to_classify(X))
 
     def is_known(self, X: Any) -> np.ndarray:
-        """Whether each clip is like a class of the training clips, (N,) bool: cosine to its prototype over a threshold.
+        """Whether each clip is like a class of the training clips, (N,) bool, by its cosine to the prototypes.
 
         Raises:
             ValueError: as `predict`.
@@ -235,7 +235,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         rules: SegmentRules | None = None,
         reject: bool = True,
     ) -> Events:
-        """What happens when in recordings: a table of segments with start, end, label, probability and person.
+        """The segments of recordings: a table with start, end, label, probability and person.
 
         Windows are classified one after the other; memory does not grow with the duration of a recording.
 
@@ -243,10 +243,10 @@ class Classifier(ClassifierMixin, BaseEstimator):
             X: Recordings, with fps: `Poses`, a file, a list of arrays.
             window: Seconds of a window; by default the median duration of the training clips.
             stride: Seconds from one window to the next; by default a quarter of the window.
-            per: "clip" for all persons of a recording together, "person" for a track of segments for each.
+            per: "clip" for all persons of a recording together, "person" for separate segments of each person.
             rules: Smoothing, hysteresis and shortest duration; by default probabilities are averaged over half a
                 window, and segments last at least as long.
-            reject: Whether windows that are like none of the training clips are of no class.
+            reject: Whether windows that are like none of the training clips get no class.
 
         Raises:
             ValueError: without fps, for a window or stride that is not positive, and as `embed`.
@@ -283,11 +283,13 @@ class Classifier(ClassifierMixin, BaseEstimator):
         return X
 
     def _rows(self, X: Any) -> np.ndarray:
-        """Embeddings (N, D) of clips, or what already are some."""
+        """Embeddings (N, D) of clips; embeddings are returned unchanged."""
         if isinstance(X, Embeddings):
             made_by = maker(self.loaded_encoder(), None if self.streams is None else list(np.atleast_1d(self.streams)))
             if X.model not in (None, made_by):
-                raise ValueError(f"the embeddings are of {X.model}, but this classifier is on those of {made_by}")
+                raise ValueError(
+                    f"the embeddings are of {X.model}, but this classifier was fitted to those of {made_by}"
+                )
             X = X.rows
         if isinstance(X, np.ndarray) and X.ndim == 2:
             rows = np.asarray(check_rows(X, "X"))
@@ -311,14 +313,14 @@ class Classifier(ClassifierMixin, BaseEstimator):
             )
         return rows
 
-    # -- keeping --------------------------------------------------------------------------------------------------
+    # -- saving ---------------------------------------------------------------------------------------------------
 
     def save(self, folder: str | os.PathLike, *, with_encoder: bool | None = None) -> Path:
-        """Writes a folder of head.safetensors (the numbers), head.json (all else) and README.md, each whole or not.
+        """Writes a folder with head.safetensors (the parameters), head.json (all else) and README.md.
 
         Args:
             folder: Where; created if it does not exist.
-            with_encoder: Whether the encoder is written into the folder `encoder` within it; by default where it is
+            with_encoder: Whether the encoder is written into the folder `encoder` within it; by default if it is
                 neither bundled nor from the Hub.
 
         Returns:
@@ -345,8 +347,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
         Args:
             name_or_path: A folder, or "organisation/name" on the Hugging Face Hub.
-            encoder: The encoder, if it is loaded already or no longer where it was; it must be the same, by its
-                weights and preprocessing.
+            encoder: The encoder, if it is already loaded or was moved; its weights and preprocessing must be the same.
             revision: Branch, tag or commit on the Hub.
             device: Where to put the encoder; by default as `load_pretrained`.
             token: Access token for a private repository.
@@ -437,7 +438,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
 
 
 def _median_seconds(clips: Any, fps: float | None) -> float | None:
-    """The median duration of clips; None where it is not known, as of embeddings."""
+    """The median duration of clips; None if it is unknown, as for embeddings."""
     fps = getattr(clips, "fps", fps)
     arrays = getattr(clips, "clips", clips)
     if fps is None or isinstance(clips, Embeddings) or getattr(clips, "ndim", 0) == 2:

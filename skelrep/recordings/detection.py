@@ -1,4 +1,4 @@
-"""Detection by example: where in recordings a movement occurs of which one clip, or a few, are given."""
+"""Detection by example: finds a movement in recordings from one or a few clips of it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from skelrep.poses import Poses
 from skelrep.recordings.events import Event, Events
 from skelrep.recordings.prediction import Per, tracks_of
 
-STEP = math.sqrt(2)  # between the lengths of windows: the overlap of neighbours is 0.71
+STEP = math.sqrt(2)  # factor between the lengths of windows: the overlap of neighbouring lengths is 0.71
 # Chosen on windows of UTKinect's recordings: without it the longest windows win, which show the most movement.
 LENGTH_PENALTY = 0.1  # of the score, for each factor e between the lengths of window and example
 OVERLAP = 0.3  # intersection over union above which the lower of two peaks is the same event
-SURE = 0.6  # similarity that is a detection against any background
+SURE = 0.6  # similarity above which a window is a detection, whatever the background
 _AT_ONCE = 512  # windows: memory does not grow with the length of a recording
 _BACKGROUND = 2000  # windows from which the background is estimated
 
@@ -39,27 +39,27 @@ def detect(
     per: Per = "clip",
     **options: Any,
 ) -> Events:
-    """Where a movement occurs in recordings, by one or a few examples of it.
+    """Finds where a movement occurs in recordings, from one or a few examples of it.
 
     Windows of several lengths around those of the examples are embedded and standardised by the mean and the standard
-    deviation of the recordings' own windows, so that what all of them share, the person and the sensor, does not count.
-    The score of a window is its largest cosine to an example, less a small penalty for another length. Of windows that
-    overlap, the one with the highest score is an event.
+    deviation of the recordings' own windows, so that features of all of them, such as the person and the sensor, do not
+    count. The score of a window is its largest cosine to an example, less a small penalty for a different length. Among
+    windows that overlap, the one with the highest score is an event.
 
     Args:
         examples: Clips of the movement, with fps.
         recordings: Where to search, with fps.
         encoder: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`.
-        negatives: Clips of other movements: a window that is nearer to one of them is no event.
-        label: Of the events; by default the examples' label, or their id.
-        false_per_hour: The threshold is set so that an hour of background is expected to have so many false events, if
-            its scores are normally distributed. Mean and deviation are estimated from the lower half of the
-            recordings' scores, in which the movement itself does not occur unless it fills most of them. Scores above
-            0.6 are events anyway.
+        negatives: Clips of other movements: a window that is closer to one of them is not an event.
+        label: The label of the events; by default the examples' label, or their id.
+        false_per_hour: The expected number of false events in an hour of background, which sets the threshold. The
+            scores of the background are assumed to be normally distributed. Their mean and deviation are estimated from
+            the lower half of the recordings' scores, in which the movement itself does not occur unless it fills most
+            of them. Scores above 0.6 are events anyway.
         threshold: A score to use instead; -1 gives all peaks, for a ranking.
         stride: Seconds from one window to the next; by default a quarter of the shortest window.
         per: "clip" for all persons of a recording together, "person" for each alone.
-        **options: Of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
+        **options: Options of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
     Returns:
         Events with start, end, score, label and person, in the order of the recordings and of time.
@@ -116,17 +116,17 @@ class Window(NamedTuple):
 
 
 def window_lengths(seconds: Sequence[float]) -> list[float]:
-    """Lengths of windows for examples of these durations: from below the shortest to above the longest, by factors."""
+    """Lengths of windows for examples of these durations, from below the shortest to above the longest."""
     shortest, longest = min(seconds) / STEP, max(seconds) * STEP
     steps = max(2, math.ceil(math.log(longest / shortest) / math.log(STEP) - 1e-9))
     return [shortest * (longest / shortest) ** (i / steps) for i in range(steps + 1)]
 
 
 def background_threshold(scores: np.ndarray, length: float, false_per_hour: float) -> float:
-    """The score that so many windows of an hour of background exceed; see `detect`.
+    """The score that the given number of windows per hour of background exceeds; see `detect`.
 
     Args:
-        scores: Of all windows.
+        scores: The scores of all windows.
         length: Seconds of a window: in an hour there are 3600 / length windows that do not overlap.
         false_per_hour: Expected number of false events.
     """
@@ -180,7 +180,7 @@ class _Background(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """What is searched."""
+    """The movement to find."""
 
     background: _Background
     examples: np.ndarray  # (E, D), standardised
@@ -188,7 +188,7 @@ class _Wanted(NamedTuple):
     log_seconds: np.ndarray  # (E,)
 
     def scores(self, rows: np.ndarray, length: float) -> np.ndarray:
-        """Of windows (n, D) of a length in seconds; -1 where a negative example is nearer."""
+        """Scores of windows (n, D) of a length in seconds; -1 if a negative example is closer."""
         rows = self.background.standardised(rows)
         cosines = rows @ self.examples.T
         scores = (cosines - LENGTH_PENALTY * np.abs(math.log(length) - self.log_seconds)).max(axis=1)

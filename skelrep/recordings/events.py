@@ -40,8 +40,8 @@ class Events:
 
     Attributes:
         clip: (K,) id of the clip or recording, as in `Poses.ids`.
-        start: (K,) float64, seconds since the clip's first frame; NaN with `end` where the times are not known, as for
-            a whole clip without fps.
+        start: (K,) float64, seconds since the clip's first frame; NaN, as is `end`, if the times are unknown, for
+            example for a whole clip without fps.
         end: (K,) float64, seconds; the end of the last frame, so that the next event may start there.
         label: (K,) str.
         score: (K,) float64, for example the probability of the label; NaN if unknown.
@@ -66,7 +66,7 @@ class Events:
     person: np.ndarray
 
     def __post_init__(self) -> None:
-        """Brings the columns to their types and checks them against each other."""
+        """Converts the columns to their types and checks that they fit each other."""
         for name, column in self.columns():
             kind = np.float64 if name in _NUMBERS else str
             object.__setattr__(self, name, np.asarray(column, dtype=kind))
@@ -82,13 +82,13 @@ class Events:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Events:
-        """From single events; none make an empty table."""
+        """From single events; the table is empty if there are none."""
         columns = list(zip(*events)) or [()] * len(Event._fields)
         return cls(**dict(zip(Event._fields, map(np.array, columns))))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Events]) -> Events:
-        """One table after the other."""
+        """One table from several."""
         if not parts:
             return cls.of([])
         return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
@@ -127,7 +127,8 @@ class Events:
     def save(self, path: str | os.PathLike) -> None:
         """Writes a .csv, .json (a list of objects), .jsonl (an object on each line) or .parquet file.
 
-        In text, times and scores have six decimals. A file that exists is replaced when all is written.
+        In text, times and scores have six decimals. An existing file is replaced only after everything has been
+        written.
 
         Raises:
             ValueError: for another suffix.
@@ -159,12 +160,12 @@ class Events:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Events:
-        """Reads what `save` wrote, or a table of one's own with at least the columns start and end, in seconds.
+        """Reads what `save` wrote, or any table with at least the columns start and end, in seconds.
 
-        Where the columns clip, label and person are missing, they are "". Further columns are passed over.
+        If the columns clip, label and person are missing, they are "". Other columns are ignored.
 
         Raises:
-            ValueError: if the file is no such table; the line is named.
+            ValueError: if the file is not such a table; the message gives the line.
             OSError: if it cannot be read.
             ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
         """
@@ -185,9 +186,9 @@ class Events:
         except (ValueError, RecursionError, csv.Error) as error:
             if str(path) in str(error):
                 raise
-            raise ValueError(f"{path} is no {suffix} file of events ({one_line(error)})") from error
+            raise ValueError(f"{path} is not a {suffix} file of events ({one_line(error)})") from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ValueError(f"{path} is no list of events; expected objects with start, end and label")
+            raise ValueError(f"{path} is not a list of events; expected objects with start, end and label")
         first = 2 if suffix == ".csv" else 1  # below the header
         return _from_rows(rows, path, lambda row: f"{'event' if suffix == '.json' else 'line'} {row + first}")
 
@@ -198,7 +199,7 @@ assert set(_COLUMNS) == set(Event._fields) == {field.name for field in fields(Ev
 
 
 def check_output(path: str | os.PathLike) -> None:
-    """Says before the work what `Events.save` would say after it.
+    """Raises the errors of `Events.save` that concern the path, for callers who compute something long before saving.
 
     Raises:
         ValueError: for an unknown suffix, or a folder that does not exist.
@@ -214,7 +215,7 @@ def check_output(path: str | os.PathLike) -> None:
 
 
 def _in_order(start: Any, end: Any) -> Any:
-    """Whether events end no earlier than they start; neither time may be unknown alone."""
+    """Whether events do not end before they start; either both times are known or neither."""
     return (start <= end) | (np.isnan(start) & np.isnan(end))
 
 
@@ -231,7 +232,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
             names = file.schema_arrow.names
             _check_header(names, path)
             return file.read(columns=[name for name in names if name in _COLUMNS]).to_pylist()
-    except (arrow.ArrowException, OSError, UnicodeError) as error:  # the OSError of pyarrow is of the content
+    except (arrow.ArrowException, OSError, UnicodeError) as error:  # pyarrow's OSError is about the content
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path} is damaged or not a Parquet file ({one_line(error)})") from error

@@ -34,19 +34,19 @@ def fit(
     Args:
         train: `Poses`, a file or folder that `skelrep.read` knows, a list of arrays, or embeddings.
         encoder: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`.
-        labels: One label per clip; of files also as `skelrep.read` takes them: "folder", a table's path, a column's
-            name; by default those that the clips have.
+        labels: One label per clip; for files also "folder", the path of a table or the name of a column, as in
+            `skelrep.read`; by default the labels of the clips.
         groups: One group per clip, or the name of a column of `info`, such as "subject"; no group is on both sides of a
-            fold of the cross-validation. With `events` by default the subjects (where `info` has this column), the
+            fold of the cross-validation. With `events`, the default is the subjects (if `info` has this column), the
             recordings, or blocks of time of a single recording.
-        events: What happens when in recordings, instead of labels: `Events` or a file of them. The clips to fit to are
-            then cut out of the recordings (see `skelrep.recordings.annotations.annotated`).
+        events: Annotations of recordings, instead of labels: `Events` or a file of them. The training clips are then
+            cut out of the recordings (see `skelrep.recordings.annotations.annotated`).
         window: With `events`: seconds of the windows that recordings are cut into; by default each event is one clip.
         stride: Seconds from one window to the next; by default a quarter of the window.
-        **options: Of `Classifier`.
+        **options: Options of `Classifier`.
 
     Returns:
-        The fitted classifier; its `report_` says how well it does on held-out training clips.
+        The fitted classifier; its `report_` contains the results on held-out training clips.
 
     Raises:
         ValueError: as `Classifier.fit`, `annotated` and `skelrep.read`.
@@ -68,7 +68,7 @@ def fit(
             train = found
     if events is not None:
         if labels is not None:
-            raise ValueError("events= has the labels of recordings; leave labels= out")
+            raise ValueError("events= already contains the labels; leave out labels=")
         events = events if isinstance(events, Events) else Events.load(events)
         train = annotated(as_poses(train, **how), events, window, stride)
         if groups is None:

@@ -1,10 +1,10 @@
-"""The numbers of a classifier on frozen embeddings, and how they are fitted to labelled rows.
+"""The parameters of a classifier on frozen embeddings, and their fit to labelled rows.
 
-Rows are standardised by the training rows. A linear head is multinomial logistic regression; a head of prototypes, for
-classes of fewer than three clips, is softmax over the cosines to the classes' mean directions. Both have the
-prototypes, because the cosine to the nearest prototype separates clips of unknown classes from those of known ones much
-better than the probability does: with five clips per class and 30 % of the classes left out, the area under the curve
-was 0.89, 0.99, 0.90 and 0.99 against 0.85, 0.96, 0.86 and 0.95 (UTD-MHAD, HDM05, UTKinect, KARD).
+Rows are standardised with the statistics of the training rows. A linear head is multinomial logistic regression; a head
+of prototypes, for classes of fewer than three clips, is softmax over the cosines to the classes' mean directions. Both
+have the prototypes, because the cosine to the nearest prototype separates clips of unknown classes from those of known
+ones much better than the probability does: with five clips per class and 30 % of the classes left out, the area under
+the curve was 0.89, 0.99, 0.90 and 0.99 against 0.85, 0.96, 0.86 and 0.95 (UTD-MHAD, HDM05, UTKinect, KARD).
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from skelrep.evaluate.linear import C_WITHOUT_FOLDS
 from skelrep.evaluate.logistic import regularisation_path, standardise
 
 FEW = 3  # clips of a class, below which logistic regression is not better than prototypes, which need no C
-# Of cosines, where nothing is held out: the median of the best ones for one or two clips per class of those four sets.
+# The temperature of cosines if nothing is held out: the median of the best ones for one or two clips per class of these
+# four data sets.
 DEFAULT_TEMPERATURE = 0.06
-_TEMPERATURES = 1e-2, 1e2  # in which the best one is searched
+_TEMPERATURES = 1e-2, 1e2  # the range in which the best one is searched
 _MAX_ITER = 1000
 
 
@@ -40,7 +41,7 @@ class Head:
         weight: (K, D) of logistic regression on standardised rows, or None for a head of prototypes.
         bias: (K,), or None.
         temperature: Logits are divided by it.
-        threshold: Cosine to the nearest prototype below which a row is of no known class.
+        threshold: Cosine to the nearest prototype below which a row belongs to no known class.
     """
 
     mean: np.ndarray
@@ -83,7 +84,7 @@ class Fold(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """What the folds' classifiers make of the rows that they were not trained on.
+    """The predictions of the folds' classifiers for rows that they were not trained on.
 
     Attributes:
         codes: (Q,) true classes, of all folds one after the other.
@@ -104,17 +105,17 @@ class HeldOut(NamedTuple):
 def fit_head(
     rows: np.ndarray, codes: np.ndarray, folds: Sequence[Fold], candidates: Sequence[float], keep: float
 ) -> tuple[Head, float | None, HeldOut | None]:
-    """Fits a head; everything that is chosen is chosen on held-out rows of the training set.
+    """Fits a head; all hyperparameters are chosen on held-out rows of the training set.
 
     Args:
         rows: (N, D) float32 or float64.
         codes: (N,) classes from 0 to K - 1, each with at least one row, K > 1.
-        folds: For choosing C, the temperature and the threshold; none where no class has two clips.
+        folds: For choosing C, the temperature and the threshold; empty if no class has two clips.
         candidates: Values of C in ascending order.
         keep: Fraction of the held-out rows whose nearest prototype is near enough.
 
     Returns:
-        The head; the C that was used, None for prototypes; what was found on held-out rows, None without folds.
+        The head; the C that was used, None for prototypes; and the predictions for held-out rows, None without folds.
     """
     n_classes = int(codes.max()) + 1
     tried: Sequence[float | None] = candidates if np.bincount(codes).min() >= FEW else [None]
@@ -127,7 +128,7 @@ def fit_head(
         return replace(head, threshold=threshold), C, None
     parts = [_held_out(fold, n_classes, tried) for fold in folds]
     accuracy = np.mean([part.accuracy for part in parts], axis=0)
-    best = int(accuracy.argmax())  # of equal ones the smallest C, which is the most regular
+    best = int(accuracy.argmax())  # among equal ones the smallest C, the strongest regularisation
     truth = np.concatenate([fold.held_out_codes for fold in folds])
     logits = np.concatenate([part.logits[best] for part in parts])
     cosines = np.concatenate([part.cosines for part in parts])
@@ -145,7 +146,7 @@ def fit_head(
 
 
 class _Part(NamedTuple):
-    """What heads that were fitted to a fold's rows make of those that were held out."""
+    """The outputs of heads that were fitted to a fold's rows, for its held-out rows."""
 
     accuracy: list[float]  # for each C
     logits: list[np.ndarray]  # (m, K) for each C
@@ -198,8 +199,8 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 def best_temperature(logits: np.ndarray, codes: np.ndarray) -> float:
     """The temperature that minimises the mean cross-entropy of (Q, K) logits, with targets smoothed as Platt's (1999).
 
-    Without smoothing, logits that are all right would be made infinitely sure: of n held-out clips, the true class has
-    the target (n + 1) / (n + 2). Rows whose class is not among the logits (-inf) are passed over.
+    Without smoothing, the temperature would go to 0 if all predictions are correct. With n held-out clips, the target
+    of the true class is (n + 1) / (n + 2). Rows whose class is not among the logits (-inf) are ignored.
     """
     known = np.isfinite(logits[np.arange(len(codes)), codes])
     logits, codes = logits[known], codes[known]

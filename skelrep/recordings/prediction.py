@@ -1,4 +1,4 @@
-"""What a classifier says about clips and about recordings, as events."""
+"""The predictions of a classifier for clips and recordings, as events."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def clip_events(classifier: Classifier, poses: Poses, *, per: Per = "clip", reje
     """One event for each clip, or for each of its persons, in their order: the most probable class of the whole.
 
     Args:
-        classifier: A fitted one.
+        classifier: A fitted classifier.
         poses: Clips.
         per: Whether all persons of a clip are one row, or each person is one.
         reject: Whether clips that are like none of the training clips are labelled "unknown".
@@ -82,13 +82,13 @@ def segment_events(
     """The segments of recordings, in the order in which they end; memory does not grow with their length.
 
     Args:
-        classifier: A fitted one.
+        classifier: A fitted classifier.
         poses: Recordings, with fps.
         window: Seconds of a window; by default the median duration of the training clips.
         stride: Seconds from one window to the next; by default a quarter of the window.
         per: Whether all persons together have one track of segments, or each person has one.
         rules: By default probabilities are averaged over half a window, and segments last at least as long.
-        reject: Whether windows that are like none of the training clips are of no class.
+        reject: Whether windows that are like none of the training clips get no class.
 
     Raises:
         ValueError: without fps, for a window or stride that is not positive, and as `embed`.
@@ -143,6 +143,7 @@ def default_window(classifier: Classifier) -> float:
     """
     if (seconds := classifier.protocol_.get("seconds")) is None:
         raise ValueError(
-            "the duration of the training clips is not known, so that it cannot be the window; give window= in seconds"
+            "the duration of the training clips is unknown, so there is no default for the window; give window= in "
+            "seconds"
         )
     return float(seconds)

@@ -12,14 +12,14 @@ from skelrep.evaluate.scores import confusion_counts, score
 from skelrep.messages import one_line
 from skelrep.recordings.heads import HeldOut
 
-_BINS = 10  # of the calibration error, as Guo et al. (ICML 2017) have 15 for larger sets
+_BINS = 10  # of the calibration error; Guo et al. (ICML 2017) use 15 for larger data sets
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FitReport:
-    """Figures of cross-validation: every clip is classified by a classifier that was fitted without it.
+    """Results of cross-validation: every clip is classified by a classifier that was fitted without it.
 
-    They are a little optimistic where C was chosen by the same folds.
+    They are slightly optimistic if C was chosen on the same folds.
 
     Attributes:
         accuracy: Fraction of the held-out clips classified correctly.

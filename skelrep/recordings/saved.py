@@ -1,4 +1,4 @@
-"""Classifiers in folders: head.safetensors (the numbers), head.json (all else), README.md.
+"""Classifiers in folders: head.safetensors (the parameters), head.json (all else), README.md.
 
 A head belongs to one encoder: head.json has its name, its commit on the Hub and its fingerprint, and a head is not
 loaded with an encoder of another fingerprint. Loading is as strict as that of encoders.
@@ -36,7 +36,7 @@ _PARAMETERS = ("C", "folds", "keep", "seed")
 
 @dataclass(frozen=True)
 class _EncoderName:
-    """Which encoder a head belongs to."""
+    """The encoder that a head belongs to."""
 
     name: str
     commit: str | None
@@ -47,7 +47,7 @@ class _EncoderName:
 
 @dataclass(frozen=True)
 class _Config:
-    """head.json, but for `format_version`."""
+    """The content of head.json, except `format_version`."""
 
     classes: tuple[Any, ...]
     kind: str  # "linear" or "prototypes"
@@ -142,18 +142,20 @@ def is_head(name_or_path: str | os.PathLike, revision: str | None = None) -> boo
 
 
 def read_config(folder: Path) -> _Config:
-    """What head.json says.
+    """The content of head.json.
 
     Raises:
         ValueError: for an unknown or a missing key, a value of the wrong type, or another format version.
         OSError: if there is no such file.
     """
     if not (folder / HEAD).is_file():
-        raise FileNotFoundError(f"{folder} is no head of a classifier: it has no {HEAD}; `skelrep fit` writes one")
+        raise FileNotFoundError(f"{folder} is not a classifier: it has no {HEAD}; `skelrep fit` writes one")
     plain = read_strict_json(folder / HEAD)
     try:
         if not isinstance(plain, dict) or plain.pop("format_version", None) != FORMAT_VERSION:
-            raise ValueError(f"expected an object with format_version {FORMAT_VERSION}: of another version of skelrep?")
+            raise ValueError(
+                f"expected an object with format_version {FORMAT_VERSION}; was it written by another version?"
+            )
         config: _Config = read_object(_Config, plain, "config")
         kinds = {type(label) for label in config.classes}
         if kinds not in ({str}, {int}) or len(set(config.classes)) < max(2, len(config.classes)):
@@ -174,18 +176,18 @@ def _names(kind: str) -> tuple[str, ...]:
 
 def _read_head(path: Path, config: _Config) -> Head:
     if not path.is_file():
-        raise FileNotFoundError(f"{path.parent} is no head of a classifier: it has no {path.name}")
+        raise FileNotFoundError(f"{path.parent} is not a classifier: it has no {path.name}")
     tensors = read_tensors(path)
     n_classes, dim = len(config.classes), config.dim
     shapes = {"mean": (dim,), "deviation": (dim,), "bias": (n_classes,)}
     expected = {name: (shapes.get(name, (n_classes, dim)), torch.float32) for name in _names(config.kind)}
     found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
     if found != expected:
-        raise ValueError(f"{path} does not hold the arrays of its head: it has {found}, expected {expected}")
+        raise ValueError(f"{path} does not contain the arrays of its head: it has {found}, expected {expected}")
     if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         raise ValueError(f"{path} contains NaN or infinite numbers in {', '.join(broken)}: refused")
     if not (tensors["deviation"] > 0).all():
-        raise ValueError(f"{path} contains deviations that are not above 0: refused")
+        raise ValueError(f"{path} contains standard deviations that are not above 0: refused")
     arrays: dict[str, Any] = {name: tensor.clone().numpy() for name, tensor in tensors.items()}
     return Head(**{"weight": None, "bias": None, **arrays}, temperature=config.temperature, threshold=config.threshold)
 
@@ -195,7 +197,7 @@ def _card(config: _Config, name: str, report: FitReport | None) -> str:
     classes = "\n".join(
         f"- {label}: {count} clips" for label, count in zip(config.classes, config.protocol["clips_per_class"])
     )
-    figures = f"```\n{report}\n```" if report is not None else "No class had two clips, so that nothing was held out."
+    figures = f"```\n{report}\n```" if report is not None else "No class had two clips, so nothing was held out."
     return f"""---
 library_name: skelrep
 tags: [skeleton, action-recognition]
@@ -218,7 +220,7 @@ print(classifier.predict("clips.npz"))
 
 {classes}
 
-## Figures of cross-validation on the training clips
+# Cross-validation on the training clips
 
 {figures}
 """

@@ -32,7 +32,7 @@ class SegmentRules:
     shortest: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuses values that no segment could satisfy."""
+        """Raises an error for values that no segment could satisfy."""
         if not 0 < self.leave <= self.enter <= 1:
             raise ValueError(f"expected 0 < leave <= enter <= 1, got leave={self.leave!r} and enter={self.enter!r}")
         if not (0 <= self.smooth < math.inf and 0 <= self.shortest < math.inf):
@@ -40,7 +40,7 @@ class SegmentRules:
 
 
 class Cell(NamedTuple):
-    """A window, or the stretch of time around its middle that it stands for."""
+    """A window, or the stretch of time around its middle that it represents."""
 
     start: float
     end: float
@@ -50,8 +50,8 @@ class Cell(NamedTuple):
 class Segmenter:
     """Turns windows into events one by one, so that a live recording has its events `smooth / 2` seconds late.
 
-    A window stands for half a stride to both sides of its middle, the first and the last one for all of the recording
-    before and after.
+    A window represents half a stride on both sides of its middle, and the first and the last one also everything before
+    and after.
     """
 
     def __init__(
@@ -63,13 +63,13 @@ class Segmenter:
             labels: K names of the probabilities; `BACKGROUND` makes no events.
             rules: See `SegmentRules`.
             stride: Seconds from one window to the next. Where windows are further apart, nobody was seen in between.
-            clip: For the events.
-            person: For the events.
+            clip: The clip of the events.
+            person: The person of the events.
         """
         self.labels, self.rules, self.stride, self.clip, self.person = list(labels), rules, stride, clip, person
         self.half = round(rules.smooth / stride / 2)
         self.recent: deque[Cell] = deque(maxlen=2 * self.half + 1)
-        self.waiting = 0  # of the recent cells, how many are not decided
+        self.waiting = 0  # the number of recent cells that are not decided
         self.window: Cell | None = None  # the last one, whose stretch ends where that of the next begins
         self.begin = 0.0  # of its stretch
         self.label: int | None = None
@@ -106,7 +106,7 @@ class Segmenter:
         self.window = None
 
     def _decide(self) -> Iterator[Event]:
-        """Takes the first cell that waits into a segment."""
+        """Adds the first waiting cell to a segment."""
         at = len(self.recent) - self.waiting
         near = list(self.recent)[max(at - self.half, 0) : at + self.half + 1]
         cell, mean = self.recent[at], np.mean([one.probabilities for one in near], axis=0)

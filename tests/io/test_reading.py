@@ -104,7 +104,7 @@ def test_labels_by_paths_with_other_folders_and_suffixes(tree, tmp_path, path):
     table.write_text("\n".join(["id,file,label", *(f"{i},{name},{i + 5}" for i, name in enumerate(written))]))
     assert read(tree, labels=table).labels.tolist() == [7, 8, 5, 6]
     if path.endswith((".mp4", ".avi")):
-        with pytest.warns(UserWarning, match="2 of 4 ids in the table of labels are of no clip"):
+        with pytest.warns(UserWarning, match="2 of 4 ids in the table of labels belong to no clip"):
             assert read(tree / "wave", labels=table).labels.tolist() == [5, 6]
 
 
@@ -131,7 +131,7 @@ def test_ids_of_a_table_that_do_not_match(tree, tmp_path):
     with pytest.raises(ValueError, match=r"1 of 1 clips have no label: 'jump/s2/c'; the table has 4 ids.*'jump/s2/x'"):
         read(tree, labels=table)
     table.write_text("wave/s1/a,w\nwave/s2/b,w\njump/s1/a,j\njump/s2/c,j\nother,q\n")
-    with pytest.warns(UserWarning, match="1 of 5 ids in the table of labels are of no clip: 'other'"):
+    with pytest.warns(UserWarning, match="1 of 5 ids in the table of labels belong to no clip: 'other'"):
         read(tree, labels=table)
     table.write_text("a,w\nb,w\nc,j\n")
     with pytest.raises(ValueError, match=r"'a' .*may be 'jump/s1/a.npz' or 'wave/s1/a.npz'"):

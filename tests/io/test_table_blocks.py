@@ -235,6 +235,6 @@ def test_numbers_alone_are_recognised_by_the_body(tmp_path, name, state):
     if state:
         points = np.concatenate([points, np.full((*points.shape[:2], 1), 2.0)], axis=2)
     (tmp_path / "a.csv").write_text("".join(",".join(cells(row)) + "\n" for row in points))
-    with pytest.warns(UserWarning, match=f"does not say what its columns are; by the geometry .* '{name}'"):
+    with pytest.warns(UserWarning, match=f"does not state what its columns are; .* the geometry .* '{name}'"):
         poses = read(tmp_path / "a.csv")
     np.testing.assert_allclose(poses.clips[0][0], points[..., :3], atol=1e-5)

@@ -78,7 +78,7 @@ def test_labels_by_position_by_id_and_from_a_column():
 def test_ids_that_do_not_match_are_named():
     with pytest.raises(ValueError, match="1 of 2 clips .*: 'b'; the table has 2 ids, .* no clip has 'c'"):
         joined(["a", "b"], {"a": 1, "c": 2}, "label")
-    with pytest.warns(UserWarning, match="1 of 3 ids .* are of no clip: 'c'"):
+    with pytest.warns(UserWarning, match="1 of 3 ids .* belong to no clip: 'c'"):
         assert joined(["a", "b"], {"a": 1, "b": 2, "c": 3}, "label").tolist() == [1, 2]
 
 

@@ -277,7 +277,7 @@ def test_concatenate_keeps_what_all_have():
     scores = [np.ones(c.shape[:3]) for c in some(2).clips]
     one = some(2, labels=[0, 1], fps=30, scores=scores, info={"subject": [1, 2], "camera": [3, 4]})
     two = some(2, labels=[2, 3], fps=30, scores=scores, info={"subject": [5, 6]})
-    with pytest.warns(UserWarning, match="2 sets of poses become one.*'camera' .not known of '0'"):
+    with pytest.warns(UserWarning, match="2 sets of poses are combined.*'camera' .unknown for '0'"):
         both = Poses.concatenate([one, two])
     assert both.ids == ["0/0", "0/1", "1/0", "1/1"]
     assert both.labels.tolist() == [0, 1, 2, 3]
@@ -288,7 +288,7 @@ def test_concatenate_keeps_what_all_have():
     np.testing.assert_array_equal(both.clips[3], two.clips[1])
 
     left_out = (
-        r"left out: labels \(not known of '0'\), scores .*, 'subject' .*, frames per second \(30 and 25; pass fps="
+        r"left out: labels \(unknown for '0'\), scores .*, 'subject' .*, frames per second \(30 and 25; pass fps="
     )
     with pytest.warns(UserWarning, match=left_out):
         bare = one + some(1, fps=25)
@@ -302,7 +302,7 @@ def test_concatenate_what_does_not_belong_together():
     with pytest.raises(ValueError, match=r"'hand' \(2-D\) and 'hand' \(3-D\)"):
         Poses.concatenate([some(), Poses([clip(channels=2)], HAND)])
     other = custom(["a", "b", "c", "d"], name="foot")
-    with pytest.raises(ValueError, match=r"cannot put 'foot' \(3-D\) and 'hand' \(3-D\)"):
+    with pytest.raises(ValueError, match=r"cannot combine 'foot' \(3-D\) and 'hand' \(3-D\)"):
         Poses.concatenate([some(), Poses([clip()], other)])
 
 
@@ -352,8 +352,8 @@ def test_from_array_knows_three_four_and_five_axes(shape, clips, inner):
         (np.ones((6, 11)), {}, r"shape \(6, 11\) has no axis of joints.* \(11 numbers\).* \(T, V, C\)"),
         (np.ones((V, 3)), {}, r"shape \(4, 3\) is a single pose .*expected a clip"),
         (np.ones((6, 75)), {"skeleton": None}, r"\(6, 75\) .* skeleton= .*\(75 numbers may be ntu-25 x 3"),
-        (np.ones((1, 1, 1, 6, V, 3)), {}, "is no clip"),
-        (np.ones((3, 6, V, 3)), {}, 'would hold 3 persons; pass layout="NTVC" .clips, frames, joints, channels.'),
+        (np.ones((1, 1, 1, 6, V, 3)), {}, "is neither a clip"),
+        (np.ones((3, 6, V, 3)), {}, 'would contain 3 persons; pass layout="NTVC" .clips, frames, joints, channels.'),
         (np.full((6, V, 4), -2), {}, r"\(6, 4, 4\) read as TVC: the fourth number .* channels="),
         (np.ones((6, V, 6)), {}, r"\(6, 4, 6\) read as TVC: 6 numbers for each joint .* channels="),
         (np.ones((6, 3, V)), {"channels": "xyz"}, r"\(6, 3, 4\) .* layout=\"TCV\" "),
@@ -529,7 +529,7 @@ def rewritten(path: Path, **changes) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"joints": None, "ids": None}, "no skelrep .npz: it lacks ids, joints"),
+        ({"joints": None, "ids": None}, "not a skelrep .npz: it lacks ids, joints"),
         ({"format_version": POSES_VERSION + 1}, "update it"),
         ({"format_version": POSES_VERSION + 1, "persons": None}, "update it"),
         ({"frames": np.array([7, 5])}, "damaged: its persons and frames do not add up to its 18 poses"),
@@ -558,7 +558,7 @@ def test_damaged_files(tmp_path):
     flipped[len(whole) // 8] ^= 0xFF  # within the poses
     for content in (b"", b"no numbers", whole[:-30], whole[: len(whole) // 2], whole[:100], bytes(flipped)):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="poses.npz is no skelrep .npz, or damaged"):
+        with pytest.raises(ValueError, match="poses.npz is not a skelrep .npz, or damaged"):
             Poses.load(path)
     np.save(tmp_path / "array.npy", clip())
     with pytest.raises(ValueError, match="single array; skelrep.read"):
