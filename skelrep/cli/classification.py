@@ -1,4 +1,4 @@
-"""Classifiers that are kept: `fit`, `predict`."""
+"""Classifiers: `fit`, `predict`."""
 
 from __future__ import annotations
 
@@ -35,13 +35,16 @@ def _add_fit(parser: ArgumentParser) -> None:
         "each event is one clip)",
     )
     parser.add_argument(
-        "--stride", type=positive, metavar="SECONDS", help="from one window to the next (default: a quarter window)"
+        "--stride",
+        type=positive,
+        metavar="SECONDS",
+        help="time between the starts of windows (default: a quarter window)",
     )
     parser.add_argument(
         "--groups",
         metavar="COLUMN",
-        help="info column whose equal values stay together in cross-validation (default: `subject` where there is one; "
-        "else the recordings of windows, or blocks of time of a single recording)",
+        help="info column; cross-validation keeps the clips of a group in one fold (default: `subject` if it exists, else "
+        "the recordings of windows, or blocks of time of a single recording)",
     )
     parser.add_argument(
         "--keep",
@@ -53,7 +56,7 @@ def _add_fit(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--finetune", action="store_true", help="train the encoder too; it is saved with the classifier"
     )
-    parser.add_argument("--epochs", type=whole, metavar="N", help="of --finetune (default: 30)")
+    parser.add_argument("--epochs", type=whole, metavar="N", help="epochs of --finetune (default: 30)")
     add_reading(parser)
     add_embedding(parser)
 
@@ -66,7 +69,7 @@ def _fit(arguments: Namespace) -> None:
     if arguments.events is None and (arguments.window or arguments.stride):
         raise UsageError("--window and --stride cut annotated recordings into windows; they need --events")
     if arguments.epochs is not None and not arguments.finetune:
-        raise UsageError("--epochs is the duration of --finetune; give both")
+        raise UsageError("--epochs is an option of --finetune; give both")
     name = arguments.train[0] if len(arguments.train) == 1 else arguments.train
     train = embeddings_or_poses(name, arguments)
     if isinstance(train, Embeddings) and (arguments.events or arguments.finetune):
@@ -96,7 +99,10 @@ def _fit(arguments: Namespace) -> None:
         figures = None if classifier.report_ is None else classifier.report_.to_dict()
         print_json({"output": arguments.output, "protocol": classifier.protocol_, "figures": figures}, arguments)
         return
-    show(classifier.report_ or "nothing was held out, since no class has clips of two groups: figures need more clips")
+    show(
+        classifier.report_
+        or "nothing was held out, because no class has clips of two groups; an accuracy needs more clips"
+    )
     if not arguments.quiet:
         by = f", groups by {grouped}" if grouped else ""
         say(
@@ -108,8 +114,8 @@ def _fit(arguments: Namespace) -> None:
 def _finetuned(classifier: Classifier, train: Poses, groups: Any, arguments: Namespace) -> Classifier:
     """A classifier on an encoder that was trained with the labels.
 
-    Its figures, temperature and threshold are of one fold, held out from an encoder trained on the others; the encoder
-    that is kept is then trained on all clips.
+    Its accuracy, temperature and threshold come from one fold, held out from an encoder that is trained on the others.
+    The final encoder is then trained on all clips.
     """
     from dataclasses import replace
 
@@ -157,21 +163,24 @@ def _add_predict(parser: ArgumentParser) -> None:
         "--no-reject", action="store_true", help="also classify clips that are unlike all training clips"
     )
     group = parser.add_argument_group("segments of recordings")
-    group.add_argument("--segments", action="store_true", help="when each class starts and ends")
+    group.add_argument("--segments", action="store_true", help="report when each class starts and ends")
     group.add_argument(
         "--window",
         type=positive,
         metavar="SECONDS",
-        help="of the windows that are classified; implies --segments (default: the median duration in training)",
+        help="length of the windows to classify; implies --segments (default: the median duration of training clips)",
     )
     group.add_argument(
-        "--stride", type=positive, metavar="SECONDS", help="from one window to the next (default: a quarter window)"
+        "--stride",
+        type=positive,
+        metavar="SECONDS",
+        help="time between the starts of windows (default: a quarter window)",
     )
     group.add_argument(
         "--smooth", type=positive, metavar="SECONDS", help="average probabilities over time (default: half a window)"
     )
     group.add_argument("--enter", type=fraction, default=0.5, help="probability that starts a segment (default: 0.5)")
-    group.add_argument("--leave", type=fraction, default=0.3, help="lower one that ends it (default: 0.3)")
+    group.add_argument("--leave", type=fraction, default=0.3, help="lower probability that ends it (default: 0.3)")
     group.add_argument(
         "--shortest", type=positive, metavar="SECONDS", help="leave shorter segments out (default: half a window)"
     )
@@ -180,7 +189,7 @@ def _add_predict(parser: ArgumentParser) -> None:
     group.add_argument("--batch-size", type=whole, metavar="N", help="number of clips per batch")
     group.add_argument("--device", help="cpu, cuda or cuda:1 (default: the best one available)")
     group.add_argument(
-        "--precision", default="float32", **one_of("float32", "bfloat16", "int8"), help="of the products"
+        "--precision", default="float32", **one_of("float32", "bfloat16", "int8"), help="precision of matrix products"
     )
 
 
@@ -294,7 +303,7 @@ COMMANDS = (
     ),
     Command(
         "predict",
-        "the classes of clips, or of the segments of recordings",
+        "classify clips, or the segments of recordings",
         (
             "predict head clips.npz -o predictions.csv",
             "predict head session.npz --window 2 --stride 0.5 --per person -o segments.csv",

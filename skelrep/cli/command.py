@@ -37,7 +37,7 @@ class UsageError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one sentence, with the option that was probably meant."""
+    """A parser whose errors are one sentence, which suggests the nearest option."""
 
     def __init__(self, *, examples: Iterable[str], notes: str = "", **options: Any) -> None:
         """As `argparse.ArgumentParser`; the help ends with the examples and the notes."""
@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
         return {action.dest: max(action.option_strings, key=len) for action in actions}
 
     def check_options(self, words: Sequence[str]) -> None:
-        """Exits with code 2 if a long option does not exist; argparse would complain of a missing argument first."""
+        """Exits with code 2 if a long option does not exist; argparse would report a missing argument first."""
         known = self._option_string_actions
         for word in words:
             if word == "--":

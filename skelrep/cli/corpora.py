@@ -1,4 +1,4 @@
-"""`embed -o FOLDER`: a corpus of any size to shards, with progress for terminals, logs and programs."""
+"""`embed -o FOLDER`: embeds a corpus of any size, with progress for terminals, logs and programs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from skelrep.cli.skipping import new_report
 if TYPE_CHECKING:
     from skelrep.corpus import Progress
 
-_EVERY = 30.0  # seconds between lines of progress, where there is no terminal
+_EVERY = 30.0  # seconds between lines of progress, if there is no terminal
 
 
 def add_corpus(parser: ArgumentParser) -> None:
-    """How a folder of shards is made; see `embed_corpus`."""
+    """Adds the arguments for a folder of shards; see `embed_corpus`."""
     group = parser.add_argument_group("a corpus: -o FOLDER (the extra parquet)")
     group.add_argument(
         "--workers",
@@ -34,15 +34,15 @@ def add_corpus(parser: ArgumentParser) -> None:
     group.add_argument(
         "--refresh",
         action="store_true",
-        help="make shards again whose inputs have changed, and all where the encoder or the options have",
+        help="make shards again if their inputs have changed, and all if the encoder or the options have",
     )
     group.add_argument("--shard", type=_shard, metavar="I/N", help="make every N-th shard from shard I on (job arrays)")
     group.add_argument(
-        "--shard-size", type=whole, metavar="N", help="files of a shard, or clips of a large file (default: 2048)"
+        "--shard-size", type=whole, metavar="N", help="files per shard, or clips of a large file (default: 2048)"
     )
     group.add_argument("--engine", **one_of("local", "ray"), help="ray needs the extra ray (default: local)")
-    group.add_argument("--address", metavar="HOST:PORT", help="of the Ray cluster (default: RAY_ADDRESS, or a new one)")
-    group.add_argument("--log", metavar="FILE", help="add a line of JSON for each shard")
+    group.add_argument("--address", metavar="HOST:PORT", help="Ray cluster (default: RAY_ADDRESS, or a new one)")
+    group.add_argument("--log", metavar="FILE", help="append a line of JSON for each shard to this file")
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -60,7 +60,7 @@ def is_folder(output: str | None) -> bool:
 
 
 def check_no_corpus_options(arguments: Namespace) -> None:
-    """Refuses options of a corpus where the output is no folder."""
+    """Raises an error for options of a corpus if the output is not a folder."""
     names = ("workers", "refresh", "shard", "shard_size", "engine", "address", "log")
     if given := [name for name in names if getattr(arguments, name)]:
         option = f"--{given[0].replace('_', '-')}"
@@ -68,14 +68,14 @@ def check_no_corpus_options(arguments: Namespace) -> None:
 
 
 def embed_corpus(inputs: list[str], arguments: Namespace) -> None:
-    """Runs `skelrep.corpus.embed` and says what it does."""
+    """Runs `skelrep.corpus.embed` and reports its progress."""
     from skelrep import corpus
     from skelrep.hub import load_pretrained
 
     if arguments.overwrite:
-        raise UsageError("--overwrite is for an output file; a corpus takes --refresh")
+        raise UsageError("--overwrite is for an output file; for a corpus, use --refresh")
     if arguments.address and arguments.engine != "ray":
-        raise UsageError("--address is of a Ray cluster; it needs --engine ray")
+        raise UsageError("--address is for a Ray cluster; it needs --engine ray")
     reading = reading_options(arguments)
     del reading["report"]
     embedding = embedding_options(arguments)
@@ -105,7 +105,7 @@ def embed_corpus(inputs: list[str], arguments: Namespace) -> None:
     document = {key: value for key, value in vars(summary).items() if key != "skipped"}
     done = f"{summary.rows} rows x {summary.dim} -> {summary.folder}"
     shards = f"{summary.finished} of {summary.shards} shards" if summary.finished < summary.shards else ""
-    made = f"{summary.made} shards made in {duration(summary.seconds)}" if summary.made else "nothing was to be made"
+    made = f"{summary.made} shards made in {duration(summary.seconds)}" if summary.made else "everything was up to date"
     report(arguments, document, f"{done} ({'; '.join(filter(None, (shards, made)))})")
 
 
@@ -121,7 +121,7 @@ class _Shown:
             raise ValueError(f"cannot write {self.log}: the folder {Path(self.log).parent} does not exist")
 
     def show(self, progress: Progress) -> None:
-        """Says how far the run is: always the last line of a terminal, else a line every half minute."""
+        """Shows the progress: continuously in the last line of a terminal, else a line every half minute."""
         if self.log is not None:
             with Path(self.log).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(_line(progress)) + "\n")

@@ -1,4 +1,4 @@
-"""Computing embeddings of poses, and searching among them: `embed`, `search`."""
+"""Embeddings of poses, and search in them: `embed`, `search`."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def _add_embed(parser: ArgumentParser) -> None:
         "--output",
         metavar="OUT",
         help="OUT.npz or OUT.parquet (with ids, labels and times), OUT.npy (embeddings only), - for .npy on stdout, or "
-        "a folder or URL for a corpus of any size, see below (default: POSES.embeddings.npz beside each input)",
+        "a folder or URL for a corpus of any size, see below (default: POSES.embeddings.npz next to each input)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an output file that has other rows")
-    parser.add_argument("--split", help="only this split of a file that has several")
+    parser.add_argument("--split", help="use only this split, if the file has several")
     parser.add_argument("--normalize", action="store_true", help="scale each row to length 1")
     parser.add_argument("--window", type=positive, metavar="SECONDS", help="one row per window instead of one per clip")
     parser.add_argument(
@@ -68,7 +68,7 @@ def _embed(arguments: Namespace) -> None:
                 raise UsageError("--json and -o - both write to stdout; choose one")
             if sys.stdout is None:
                 raise ValueError("-o - writes to stdout, which is closed")
-        elif not isinstance(target, Path):  # refused before the work, not after it
+        elif not isinstance(target, Path):  # an error before the work, not after it
             stored.check_output(target)
     encoder = load_encoder(arguments)
     made_by = maker(encoder, arguments.streams)
@@ -79,7 +79,7 @@ def _embed(arguments: Namespace) -> None:
         if earlier is not None:
             earlier.finish(table)
         if target == "-":
-            content = io.BytesIO()  # to a pipe, numpy would write by file descriptor and raise an error of its own
+            content = io.BytesIO()  # numpy would write to a pipe by file descriptor and raise an error of its own
             np.save(content, table.rows)
             sys.stdout.buffer.write(content.getbuffer())
         else:
@@ -114,12 +114,12 @@ def _inputs(arguments: Namespace) -> list[str]:
 
 
 def _target(name: str) -> Path:
-    """The file for the embeddings of one input, beside it."""
+    """The file for the embeddings of one input, next to it."""
     from skelrep.io import EMBEDDINGS
 
     path = Path(name.removeprefix("@")).expanduser()
     if not path.exists() and (name == "-" or any(sign in name for sign in "*?[")):
-        raise UsageError(f"{name} names several files; say where their embeddings go with -o FILE.npz")
+        raise UsageError(f"{name} names several files; name the file for their embeddings with -o FILE.npz")
     if path.is_dir():
         path = path.resolve()  # "." has no name
         stem = path.name
@@ -205,7 +205,7 @@ COMMANDS = (
         "embed",
         "compute embeddings of poses",
         (
-            "embed clips.npz                         # writes clips.embeddings.npz beside it",
+            "embed clips.npz                         # writes clips.embeddings.npz next to it",
             "embed long.npz --window 2 --stride 0.5 -o windows.npz",
             "embed recordings -o rows/               # a corpus of any size; run it again to resume",
             "embed clip.npy --skeleton coco-17 -o -  # writes .npy to stdout",

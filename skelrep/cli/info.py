@@ -45,7 +45,7 @@ def _info(arguments: Namespace) -> None:
 
 
 def _described(arguments: Namespace) -> tuple[dict[str, Any], str]:
-    """All facts for JSON, and the text for people."""
+    """The facts for JSON, and the text to print."""
     from skelrep import corpus
     from skelrep.io.embeddings import load
 
@@ -67,7 +67,9 @@ def _described(arguments: Namespace) -> tuple[dict[str, Any], str]:
         described = _embeddings(found)
     if described is not None:
         if arguments.check:
-            raise ValueError(f"--check is for poses, but {arguments.what} is another kind: {next(iter(described[0]))}")
+            raise ValueError(
+                f"--check is for poses, but {arguments.what} is of another kind: {next(iter(described[0]))}"
+            )
         return described
     poses = read_poses(str(path), arguments)
     facts = _poses(poses)

@@ -1,4 +1,4 @@
-"""Arguments that several commands share: each `add_...` function stands beside the function that uses its values."""
+"""Arguments that several commands share: each `add_...` function precedes the function that uses its values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def add_reading(parser: ArgumentParser) -> None:
         "--fps",
         type=positive,
         metavar="RATE",
-        help="frames per second of the recording, if the file lacks it or has it wrong (nothing is resampled)",
+        help="frames per second of the recording, if the file does not state it correctly (nothing is resampled)",
     )
     group.add_argument(
         "--scale",
@@ -48,7 +48,9 @@ def add_reading(parser: ArgumentParser) -> None:
         metavar="FACTOR",
         help="multiply coordinates by FACTOR (one value, or one per axis); 0.001 converts mm to m",
     )
-    group.add_argument("--min-score", type=number, metavar="SCORE", help="joints of lower confidence count as missing")
+    group.add_argument(
+        "--min-score", type=number, metavar="SCORE", help="joints with lower confidence count as missing"
+    )
     group.add_argument(
         "--zeros",
         **one_of("missing", "coordinates"),
@@ -65,7 +67,7 @@ def add_reading(parser: ArgumentParser) -> None:
         "--root-offset",
         **one_of("added", "replaced"),
         help="BVH: whether the OFFSET of the root is added to its position channels or replaced by them (default: "
-        "decided by the height of the feet)",
+        "decided from the height of the feet)",
     )
     group.add_argument(
         "--labels",

@@ -27,7 +27,7 @@ def say(text: str, prefix: str = "skelrep: ") -> None:
 
 
 def is_terminal() -> bool:
-    """Whether stderr is a terminal, which shows bars that move."""
+    """Whether stderr is a terminal, which can show progress bars."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
@@ -54,7 +54,7 @@ def print_json(document: dict[str, Any], arguments: argparse.Namespace) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """The value with None in place of NaN and infinity, which JSON cannot hold."""
+    """The value with None instead of NaN and infinity, which JSON does not have."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -71,7 +71,7 @@ def aligned(entries: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A duration as people say it: "2 h 5 min", "40 s"."""
+    """A readable duration: "2 h 5 min", "40 s"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

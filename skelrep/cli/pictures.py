@@ -1,4 +1,4 @@
-"""Pictures and pages of poses: `plot`, `explore`."""
+"""Pictures, animations and pages of poses: `plot`, `explore`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _add_plot(parser: ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="OUT",
-        help="OUT.gif or OUT.mp4 is an animation (.mp4 needs the extra `video`), OUT.png a row of moments",
+        help="OUT.gif or OUT.mp4 is an animation (.mp4 needs the extra `video`), OUT.png a strip of skeletons",
     )
     parser.add_argument("--clip", metavar="CLIP", help="id or position of the clip in the file (default: 0, the first)")
     parser.add_argument(
@@ -144,7 +144,7 @@ def _explore(arguments: Namespace) -> None:
 COMMANDS = (
     Command(
         "plot",
-        "draw a clip as an animation or as a row of moments",
+        "draw a clip as an animation or as a strip of skeletons",
         (
             "plot clips.npz --clip 3 -o clip.gif",
             "plot clips.npz -o strip.png --view 90",

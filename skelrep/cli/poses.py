@@ -14,7 +14,7 @@ def _add_convert(parser: ArgumentParser) -> None:
     parser.add_argument(
         "output", metavar="OUT", help="OUT.npz keeps everything; OUT.parquet, OUT.csv and OUT.npy keep less"
     )
-    parser.add_argument("--split", help="only this split of a file that has several")
+    parser.add_argument("--split", help="use only this split, if the file has several")
     add_reading(parser)
 
 
@@ -73,7 +73,7 @@ COMMANDS = (
         "detect and track persons in videos",
         (
             "poses squat.mp4 -o squat.npz --pose-model pose_landmarker_full.task",
-            "poses videos/ -o poses.npz --labels folder  # each class in a folder of its own",
+            "poses videos/ -o poses.npz --labels folder  # one folder per class",
         ),
         _add_poses,
         _poses,

@@ -1,4 +1,4 @@
-"""What happens when in recordings: `detect`, `segment`."""
+"""Events in recordings: `detect`, `segment`."""
 
 from __future__ import annotations
 
@@ -34,10 +34,23 @@ def _add_detect(parser: ArgumentParser) -> None:
         default=1.0,
         help="threshold: expected number of false events in an hour without the movement (default: 1)",
     )
-    parser.add_argument("--threshold", type=number, metavar="SCORE", help="score of an event, instead; at most 1")
-    parser.add_argument("--stride", type=positive, metavar="SECONDS", help="from one window to the next")
     parser.add_argument(
-        "--per", default="clip", **one_of("clip", "person"), help="search all persons together, or each (default: clip)"
+        "--threshold",
+        type=number,
+        metavar="SCORE",
+        help="minimum score of an event, instead of --false-per-hour; at most 1",
+    )
+    parser.add_argument(
+        "--stride",
+        type=positive,
+        metavar="SECONDS",
+        help="time between the starts of windows (default: a quarter window)",
+    )
+    parser.add_argument(
+        "--per",
+        default="clip",
+        **one_of("clip", "person"),
+        help="search in all persons of a clip together, or in each person (default: clip)",
     )
     parser.add_argument("--count", action="store_true", help="print the number of events of each recording and person")
     add_reading(parser)
@@ -87,7 +100,7 @@ def _cut(examples: Poses, arguments: Namespace) -> Poses:
     from skelrep.recordings import Event, Events, annotated
 
     if len(examples) != 1 or examples.fps is None:
-        raise UsageError(f"--start and --end cut one recording with a frame rate; {arguments.example} is another")
+        raise UsageError(f"--start and --end need a single recording with a frame rate as {arguments.example}")
     start = 0.0 if arguments.start is None else arguments.start
     end = examples.clips[0].shape[1] / examples.fps if arguments.end is None else arguments.end
     if not 0 <= start < end:
@@ -101,13 +114,20 @@ def _add_segment(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="EVENTS", help="OUT.csv, .json, .jsonl or .parquet (default: CSV on stdout)"
     )
-    parser.add_argument("--window", type=positive, default=1.0, metavar="SECONDS", help="of embeddings (default: 1)")
     parser.add_argument(
-        "--stride", type=positive, metavar="SECONDS", help="from one window to the next (default: a quarter window)"
+        "--window", type=positive, default=1.0, metavar="SECONDS", help="length of a window (default: 1)"
     )
-    parser.add_argument("--shortest", type=positive, default=1.0, metavar="SECONDS", help="segment (default: 1)")
     parser.add_argument(
-        "--penalty", type=positive, default=1.0, metavar="FACTOR", help="2 makes fewer segments, 0.5 more (default: 1)"
+        "--stride",
+        type=positive,
+        metavar="SECONDS",
+        help="time between the starts of windows (default: a quarter window)",
+    )
+    parser.add_argument(
+        "--shortest", type=positive, default=1.0, metavar="SECONDS", help="length of the shortest segment (default: 1)"
+    )
+    parser.add_argument(
+        "--penalty", type=positive, default=1.0, metavar="FACTOR", help="2 gives fewer segments, 0.5 more (default: 1)"
     )
     parser.add_argument("--clusters", type=whole, metavar="N", help="number of clusters (default: by similarity)")
     add_reading(parser)
@@ -135,7 +155,7 @@ def _options(arguments: Namespace) -> dict[str, Any]:
 
 
 def _write(events: Events, arguments: Namespace) -> None:
-    """The table into the output, or on stdout."""
+    """Writes the table to the output or to stdout."""
     if arguments.output is not None:
         events.save(arguments.output)
         if not arguments.quiet:
@@ -149,7 +169,7 @@ def _write(events: Events, arguments: Namespace) -> None:
 COMMANDS = (
     Command(
         "detect",
-        "where a movement occurs in recordings, by an example of it",
+        "find a movement in recordings from an example of it",
         (
             "detect squat.npz session.npz -o events.csv",
             "detect session.npz session.npz --start 12 --end 14.5 --count",
@@ -160,7 +180,7 @@ COMMANDS = (
     ),
     Command(
         "segment",
-        "where recordings change, and which segments are alike",
+        "find where recordings change, and which segments are alike",
         ("segment session.npz -o segments.csv",),
         _add_segment,
         _segment,

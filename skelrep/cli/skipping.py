@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_report(arguments: Namespace) -> None:
-    """Refuses, before the work, a `--report` that would stay empty or could not be written."""
+    """Raises an error, before the work, for a `--report` that would stay empty or could not be written."""
     if getattr(arguments, "report", None) is None:
         return
     if arguments.on_error != "skip":
@@ -25,7 +25,7 @@ def check_report(arguments: Namespace) -> None:
 
 
 def new_report(arguments: Namespace) -> ReadReport:
-    """A new report for one call of a reader; `finish` sums up all of them."""
+    """A new report for one call of a reader; `finish` combines all of them."""
     from skelrep.io import ReadReport
 
     arguments.reports = [*getattr(arguments, "reports", ()), ReadReport()]
@@ -33,7 +33,7 @@ def new_report(arguments: Namespace) -> ReadReport:
 
 
 def skipped(arguments: Namespace) -> dict[str, str]:
-    """The paths that the command left out, and why."""
+    """The paths that the command left out, and the reasons."""
     return {path: reason for report in getattr(arguments, "reports", ()) for path, reason in report.skipped}
 
 

@@ -40,7 +40,7 @@ def _embeddings(
     from skelrep.io.embeddings import Embeddings
 
     found = embeddings_or_poses(name, arguments, split)
-    if labelled and found.labels is None:  # refused before the work
+    if labelled and found.labels is None:  # an error before the work
         raise ValueError(without_labels(name))
     if isinstance(found, Embeddings):
         return found
@@ -53,7 +53,7 @@ def _embeddings(
 def embeddings_or_poses(
     name: str | list[str], arguments: argparse.Namespace, split: str | None = None
 ) -> Embeddings | Poses:
-    """What a file contains, or poses of several, with the labels and subjects that the arguments name."""
+    """The content of a file, or the poses of several, with the labels and subjects that the arguments name."""
     from skelrep.io import members
 
     if isinstance(name, list) or (found := stored(name)) is None:
@@ -100,5 +100,5 @@ def rows_of(poses: Poses, name: str) -> np.ndarray:
     if found is None:
         raise ValueError(f"{name} contains no embeddings; `skelrep embed -o FILE.npz` writes them")
     if found.ids is not None and found.ids.astype(str).tolist() != poses.ids:
-        raise ValueError(f"the embeddings in {name} are of other clips or in another order; embed these poses again")
+        raise ValueError(f"the embeddings in {name} are from other clips or in another order; embed these poses again")
     return found.rows

@@ -29,7 +29,9 @@ def _add_prepare(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--licence", help="licence of the data, shown in model cards")
     parser.add_argument(
-        "--clean", action="store_true", help="undo swaps of left and right; interpolate joints that jump away and back"
+        "--clean",
+        action="store_true",
+        help="undo swaps of left and right, and interpolate joints that jump away and back",
     )
     add_reading(parser)
 
@@ -131,7 +133,7 @@ def _pretrain(arguments: Namespace) -> None:
 
 
 def _show_line(line: dict[str, float], steps: int, left: float) -> None:
-    """A line of progress at each checkpoint, where no terminal shows a bar."""
+    """Writes a line of progress at each checkpoint, if there is no terminal to show a bar."""
     accuracy = f", 1-NN {line['knn/fused']} %" if "knn/fused" in line else ""
     say(
         f"pretrain: step {line['step']} of {steps}, epoch {line['epoch']:.1f}, loss {line['total']:.3f}{accuracy}, "

@@ -1,7 +1,7 @@
-"""Embeddings of corpora: many files to a folder of shards, which survives any stop and can grow.
+"""Embeddings of corpora: many files become a folder of shards, which survives any interruption and can grow.
 
-`embed` writes the folder, `open` reads it. A folder holds `manifest.json` (`manifest`), one `part-00017.parquet` for
-each shard (`parts`) and, if something was skipped, `errors.parquet`.
+`embed` writes the folder, `open` reads it. A folder contains `manifest.json` (`manifest`), one file such as
+`part-00017.parquet` for each shard (`parts`) and, if something was skipped, `errors.parquet`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Clips of many small files to embeddings: put together for speed, taken apart where one cannot be embedded."""
+"""Embeds the clips of many small files: together for speed, separately if one of them cannot be embedded."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def embedded(poses: Poses, encoder: Encoder, model: str, skip: Skip | None, **op
 
     Args:
         poses: The clips.
-        encoder: What embeds them.
-        model: What the embeddings are said to be made by.
+        encoder: The encoder.
+        model: The name of the encoder that is stored with the embeddings.
         skip: Called with the id of a clip that cannot be embedded, and the error; None: it raises.
-        **options: Of `Encoder.embed`.
+        **options: Options of `Encoder.embed`.
 
     Raises:
         ValueError: as `Encoder.embed`, without `skip`.

@@ -1,4 +1,4 @@
-"""`embed`: a corpus to a folder of shards."""
+"""`embed`: embeds a corpus into a folder of shards."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from skelrep.messages import optional
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run has done.
+    """The result of a run.
 
     Attributes:
         folder: Path or URL of the output.
         model: Name of the encoder.
-        commit: Of the encoder on the Hub, or None.
+        commit: The commit of the encoder on the Hub, or None.
         dim: D of the embeddings.
         shards: Number of shards of the corpus.
-        finished: Number of them that are finished by now.
-        made: Number of them that this run has made.
+        finished: Number of shards that are finished.
+        made: Number of shards that this run has made.
         rows: Rows of all finished shards.
         rows_made: Rows that this run has made.
-        skipped: What all finished shards leave out.
+        skipped: The inputs and clips that all finished shards leave out.
         seconds: Time of the run, without loading the encoder.
     """
 
@@ -61,15 +61,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, after each of its shards.
+    """The progress of a run, after each of its shards.
 
     Attributes:
         done: The shard that was just made.
         made: Number of shards that this run has made.
-        to_make: Number of shards that it makes in all.
+        to_make: Number of shards that it makes in total.
         rows: Rows that it has made.
         skipped: Number of inputs and clips that it has left out.
-        fraction: Of its inputs that it has read.
+        fraction: Fraction of its inputs that it has read.
         seconds: Time since it began.
     """
 
@@ -108,13 +108,13 @@ def embed(
 ) -> Summary:
     """Embeds a corpus of any size into a folder of shards; the same call resumes after any stop.
 
-    Memory holds one shard per worker at most, whatever the size of the corpus. A shard is finished if its part file is
-    there and whole, so a run may be killed at any moment, and several runs may work on one folder, in turn or at once.
-    Inputs that are new since the last run become new shards.
+    Memory contains at most one shard per worker, whatever the size of the corpus. A shard is finished if its part file
+    exists and is complete, so a run may be killed at any moment, and several runs may work on one folder, one after the
+    other or at the same time. Inputs that are new since the last run become new shards.
 
     Args:
         inputs: What `skelrep.read` takes as `path`.
-        folder: The output: a folder, new or of the same corpus, on a disk or at a URL that fsspec knows, such as
+        folder: The output: a folder, new or of the same corpus, on a disk or at a URL that fsspec supports, such as
             `s3://bucket/name`. It must not lie within the inputs.
         model: An `Encoder`, or what `load_pretrained` takes.
         streams: As in `skelrep.embed`.
@@ -122,32 +122,32 @@ def embed(
         device: Name of the device; by default the best one of each machine.
         precision: As in `skelrep.embed`.
         normalize: As in `skelrep.embed`.
-        window: As in `skelrep.embed`; the columns `start` and `end` hold the times.
+        window: As in `skelrep.embed`; the columns `start` and `end` contain the times.
         stride: As in `skelrep.embed`.
-        labels: As in `skelrep.read`, but no dict. Names of folders stay text.
+        labels: As in `skelrep.read`, except a dict. Names of folders remain text.
         subjects: Likewise.
         on_error: "stop" at the first input that cannot be read or embedded, or "skip" it; what is skipped is listed in
             `errors.parquet`.
-        refresh: Whether to make shards again whose inputs have changed, and all if the encoder or the options have;
-            without it, that is an error.
+        refresh: Whether to make shards again if their inputs have changed, and all shards if the encoder or the options
+            have changed; without it, a change is an error.
         engine: "local", or "ray" (the extra `ray`).
-        workers: Number of processes on this machine, or of actors of Ray; None: one per core, of Ray one per GPU if it
-            has any. A script that starts processes must guard its start by `if __name__ == "__main__":`.
-        address: Of a Ray cluster; by default the one that `RAY_ADDRESS` names, else one is started here.
-        shard: (I, N): make only the shards whose number is I modulo N, as tasks of a job array do.
+        workers: Number of processes on this machine, or of Ray actors; None: one per core, or one per GPU of a Ray
+            cluster that has any. A script that starts processes must guard its start by `if __name__ == "__main__":`.
+        address: The address of a Ray cluster; by default that in `RAY_ADDRESS`, else one is started on this machine.
+        shard: (I, N): make only the shards whose number is I modulo N, for tasks of a job array.
         shard_size: Number of files of new shards, or of clips of a divided file.
         on_shard: Called after each shard.
-        **declared: What is said about the poses: `format`, `layout`, `skeleton`, `split`, `fps`, `scale`, `min_score`,
-            `zeros`, `body_model`, `channels`, `root_offset` and `pose_model`, as in `skelrep.read`.
+        **declared: The options that describe the poses: `format`, `layout`, `skeleton`, `split`, `fps`, `scale`,
+            `min_score`, `zeros`, `body_model`, `channels`, `root_offset` and `pose_model`, as in `skelrep.read`.
 
     Returns:
-        What was done.
+        A summary.
 
     Raises:
-        ValueError: if the folder holds embeddings of another encoder, with other options or of inputs that have
+        ValueError: if the folder contains embeddings of another encoder, with other options or of inputs that have
             changed (the message says what differs), or other files; and as `skelrep.read` and `skelrep.embed`. Finished
             shards are kept.
-        OSError: if an input cannot be read or the output not be written, or a worker process was killed.
+        OSError: if an input cannot be read or the output cannot be written, or a worker process was killed.
         ModuleNotFoundError: without pyarrow (the extra `parquet`), or what the engine or the URL needs.
 
     Examples:
@@ -207,7 +207,7 @@ def embed(
         if each.inputs and number not in before and (shard is None or number % shard[1] == shard[0])
     ]
     job = Job(
-        encoder=copy.deepcopy(encoder).cpu(),  # the caller's stays where it is
+        encoder=copy.deepcopy(encoder).cpu(),  # the caller's encoder stays on its device
         device=device,
         folder=str(target),
         found=found._replace(root=Path(manifest.root), files=[], named=manifest.named),
@@ -256,16 +256,18 @@ def _inputs(inputs: str | os.PathLike | Sequence[str | os.PathLike], target: Fol
     if isinstance(target, LocalFolder):
         output = target.path.absolute()
         if any(file.is_relative_to(output) for file in found.files) or output == found.root:
-            raise ValueError(f"the output {target} holds inputs, or files that would be taken for inputs: give another")
+            raise ValueError(
+                f"the output {target} contains inputs, or files that would be read as inputs: give another"
+            )
     return found
 
 
 def _names(target: Folder) -> set[str]:
-    """Files in the output; raises a ValueError if they are of something else."""
+    """The files in the output; raises a ValueError if they do not belong to a corpus."""
     names = {name for name in target.names() if not name.startswith(".")}
     if names and NAME not in names:
         shown = ", ".join(sorted(names)[:3])
-        raise ValueError(f"{target} holds other files ({shown}) and no {NAME}; give a new or an empty folder")
+        raise ValueError(f"{target} contains other files ({shown}) and no {NAME}; give a new or an empty folder")
     return names
 
 
@@ -276,10 +278,10 @@ def _dim(encoder: Encoder, names: Sequence[str] | None) -> int:
 
 
 def _described(about: Declared, columns: dict[str, Column], **others: Any) -> dict[str, Any]:
-    """All that decides the rows beside the inputs and the encoder, without what was not given."""
+    """The given options that affect the rows, without the inputs and the encoder."""
     found = vars(about) | others
     for what, column in columns.items():
-        if column.level is not None:  # which may have been chosen by the names of the folders that there were
+        if column.level is not None:  # it may depend on the folders that existed at the time
             found[f"{what}s"] = f"folder:{column.level + (column.level >= 0)}"
         if column.table is not None:
             found[f"{what}_table"] = hashlib.sha256(column.table.read_bytes()).hexdigest()
@@ -287,7 +289,7 @@ def _described(about: Declared, columns: dict[str, Column], **others: Any) -> di
 
 
 def _plain(value: Any) -> Any:
-    """As JSON gives it back."""
+    """The value as it is after a round trip through JSON."""
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if isinstance(value, dict):
@@ -298,7 +300,7 @@ def _plain(value: Any) -> Any:
         return os.fspath(value)
     if value is None or isinstance(value, (str, int, float)):
         return value
-    if callable(tolist := getattr(value, "tolist", None)):  # of numpy's arrays and numbers
+    if callable(tolist := getattr(value, "tolist", None)):  # for numpy's arrays and numbers
         return tolist()
     raise ValueError(
         f"a corpus records its options and cannot record an object of type {type(value).__name__}; give a name or path"

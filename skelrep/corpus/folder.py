@@ -1,4 +1,4 @@
-"""The folder that a corpus is written into: on a local disk, or wherever fsspec reaches (`s3://bucket/name`)."""
+"""The folder that a corpus is written into: on a local disk, or anywhere that fsspec supports (`s3://bucket/name`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LocalFolder:
     """A folder on a disk."""
 
     def __init__(self, path: str) -> None:
-        """Takes its path; nothing is created yet."""
+        """Stores the path; nothing is created yet."""
         self.path = Path(path)
 
     def names(self) -> set[str]:
@@ -34,13 +34,13 @@ class LocalFolder:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
-        """A file to write, which appears under its name when all is written and on the disk."""
+        """A file to write, which appears under its name when everything is on the disk."""
         self.path.mkdir(parents=True, exist_ok=True)
         with replacing(self.path / name) as file:
             yield file
 
     def remove(self, name: str) -> None:
-        """Removes a file, if it is there."""
+        """Removes a file, if it exists."""
         (self.path / name).unlink(missing_ok=True)
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class LocalFolder:
 
 
 class RemoteFolder:
-    """A folder of a file system that fsspec knows by its protocol."""
+    """A folder in a file system that fsspec supports."""
 
     def __init__(self, url: str) -> None:
         """Connects to the file system.
@@ -64,7 +64,7 @@ class RemoteFolder:
         self.url = url.rstrip("/")
         try:
             self.files, self.root = url_to_fs(self.url)
-        except ImportError as error:  # fsspec says which package the protocol needs
+        except ImportError as error:  # fsspec names the package that the protocol needs
             raise ModuleNotFoundError(f"{url} cannot be reached: {error}") from error
 
     def names(self) -> set[str]:
@@ -80,7 +80,7 @@ class RemoteFolder:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:
-        """A file to write here, which is sent as a whole: an object store shows it when it is complete."""
+        """A local file to write, which is then uploaded: an object store shows it only when it is complete."""
         with tempfile.TemporaryDirectory() as scratch:
             local = Path(scratch) / name
             with local.open("wb") as file:
@@ -89,7 +89,7 @@ class RemoteFolder:
             self.files.put_file(str(local), f"{self.root}/{name}")
 
     def remove(self, name: str) -> None:
-        """Removes a file, if it is there."""
+        """Removes a file, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             self.files.rm_file(f"{self.root}/{name}")
 

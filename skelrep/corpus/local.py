@@ -19,26 +19,26 @@ import torch
 from skelrep.corpus.shards import Done, Job, ShardEmbedder, Task
 from skelrep.encoder.device import as_device
 
-_embedder: ShardEmbedder | None = None  # of a worker process
+_embedder: ShardEmbedder | None = None  # in a worker process
 
 
 def default_workers(device: str | None) -> int:
-    """One process per core that this one may use; on a GPU at most 8, each of which has a context of its own there."""
+    """One process per core that this one may use; on a GPU at most 8, because each needs its own context there."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores if as_device(device).type == "cpu" else min(8, cores)
 
 
 def make_shards(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Done]:
-    """Makes shards, and yields each when it is made.
+    """Makes shards, and yields each of them when it is finished.
 
     Args:
-        job: What they have in common.
+        job: What the shards have in common.
         tasks: The shards.
         workers: Number of processes; with one, the work is done in this process.
 
     Raises:
         ValueError: as `ShardEmbedder.make`; shards that other processes have begun are finished first.
-        OSError: likewise, and if a process was killed.
+        OSError: as above, and if a process was killed.
     """
     if workers == 1 or len(tasks) < 2:
         embedder = ShardEmbedder(job)
@@ -60,13 +60,13 @@ def make_shards(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Done]
         pool.shutdown()
     except BrokenProcessPool as error:
         raise OSError(
-            "a worker process ended without a word: it was killed, perhaps because memory was short (use fewer workers "
-            "then); what is finished is kept, and the same call resumes"
+            "a worker process was killed, perhaps because memory was short (use fewer workers in this case); finished "
+            "shards are kept, and the same call resumes"
         ) from error
     except (ValueError, OSError, ModuleNotFoundError):
         pool.shutdown(cancel_futures=True)
         raise
-    except BaseException:  # Ctrl-C: nobody wants to wait for the shards that were begun
+    except BaseException:  # Ctrl-C: do not wait for unfinished shards
         _kill(pool)
         raise
 
@@ -81,7 +81,7 @@ def _start(job: Job, threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ends this process when its parent has ended, even by SIGKILL: it would wait for tasks forever."""
+    """Ends this process when its parent has ended, even by SIGKILL; otherwise it would wait for tasks forever."""
     parent: Any = multiprocessing.parent_process()
     wait([parent.sentinel])
     os._exit(1)

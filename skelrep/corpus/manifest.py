@@ -1,4 +1,4 @@
-"""`manifest.json`: what a folder of shards is made of, and by what.
+"""`manifest.json`: the inputs, options and encoder of a folder of shards.
 
 It has `format_version`, `skelrep` (the version that wrote it), `encoder` (name, commit, fingerprint, dim), `options`
 (everything else that decides the rows), `root` (the folder that paths of inputs are relative to), `named` (whether each
@@ -27,11 +27,11 @@ class Input(NamedTuple):
     path: str  # below the root
     size: int  # bytes
     modified: int  # nanoseconds since 1970
-    id: str  # of its clips; empty where they have the ids that the file gives them
+    id: str  # of its clips; empty if they keep the ids in the file
 
 
 class Shard(NamedTuple):
-    """What one part is made of; without inputs it is no more, and its number is not used again."""
+    """The inputs of one part; a shard without inputs was removed, and its number is not used again."""
 
     inputs: tuple[Input, ...]
     reader: str | None = None
@@ -49,7 +49,7 @@ class Manifest:
     shards: tuple[Shard, ...]
 
     def digest(self, number: int) -> str:
-        """SHA-256 of all that decides the rows of a shard; its part holds the same if it is up to date."""
+        """SHA-256 of everything that affects the rows of a shard; an up-to-date part contains the same digest."""
         parts = [FORMAT_VERSION, self.encoder["fingerprint"], self.options, self.shards[number]]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -2,7 +2,7 @@
 
 A part is a table as `skelrep embed -o FILE.parquet` writes it, with two more entries in its metadata: `skelrep.shard`,
 the digest of what it was made of (`Manifest.digest`), and `skelrep.skipped`, a list of [path, reason] in JSON. It is
-written under a temporary name and renamed, and what ends the file describes it, so a part that can be opened is whole.
+written under a temporary name and renamed, and its metadata is at the end, so a part that can be opened is complete.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHARD, _SKIPPED = b"skelrep.shard", b"skelrep.skipped"
 
 
 class Part(NamedTuple):
-    """What the end of a part file says about it."""
+    """The metadata at the end of a part file."""
 
     rows: int
     skipped: list[Skipped]
@@ -40,7 +40,7 @@ def write_part(
     dim: int,
     model: str,
 ) -> int:
-    """Writes a part, which may hold no row, and returns the number of rows."""
+    """Writes a part, which may have no rows, and returns the number of rows."""
     parquet = optional("pyarrow.parquet", "parquet")
     empty = Embeddings(np.empty((0, dim), np.float32), np.empty(0, dtype=str), model=model)
     found = Embeddings.concatenate(batches) if batches else empty
@@ -48,13 +48,13 @@ def write_part(
     extra = {_SHARD: digest, _SKIPPED: json.dumps([list(each) for each in skipped])}
     table = table.replace_schema_metadata((table.schema.metadata or {}) | extra)
     with folder.writing(part_name(number)) as file:
-        # Embeddings do not repeat and hardly compress; checksums find what a disk has lost.
+        # Embeddings do not repeat and hardly compress; checksums detect what a disk has lost.
         parquet.write_table(table, file, use_dictionary=False, compression="NONE", write_page_checksum=True)
     return len(found.rows)
 
 
 def read_end(folder: Folder, number: int, digest: str) -> Part | None:
-    """What the end of a part says; None if the part is missing, cut short, or of something else than the digest."""
+    """The metadata of a part; None if the part is missing, truncated, or has another digest."""
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     try:
         with folder.open(part_name(number)) as file, parquet.ParquetFile(file) as part:
@@ -78,7 +78,7 @@ def finished(folder: Folder, manifest: Manifest) -> dict[int, Part]:
 
 
 def write_errors(folder: Folder, parts: dict[int, Part]) -> list[Skipped]:
-    """Writes what all parts left out into `errors.parquet`, and removes the file where they left out nothing."""
+    """Writes what all parts left out into `errors.parquet`, and removes the file if they left out nothing."""
     arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
     rows: list[dict[str, Any]] = [
         {"part": part_name(number), **each._asdict()} for number in sorted(parts) for each in parts[number].skipped

@@ -1,4 +1,4 @@
-"""Which inputs make which shard: a new corpus, or one that has changed since."""
+"""Assigns inputs to shards, for a new corpus or for one that has changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skelrep.io.reader import ReadOptions
 from skelrep.io.registry import reader_called
 from skelrep.io.sources import Sources
 
-SHARD_FILES = 2048  # a minute's work at most for formats that are read from text
+SHARD_FILES = 2048  # at most a minute of work for text formats
 SHARD_BYTES = 2**29
 
 
@@ -27,11 +27,11 @@ def planned(
     refresh: bool = False,
     where: str = "",
 ) -> Manifest:
-    """The manifest of a corpus as its inputs are now.
+    """The manifest of a corpus with its current inputs.
 
     Args:
         found: The inputs, by absolute paths.
-        old: What the folder was made of before, if it was.
+        old: The previous manifest of the folder, if any.
         encoder: The manifest's `encoder`.
         options: The manifest's `options`.
         read_options: How inputs are read.
@@ -43,7 +43,7 @@ def planned(
         The old shards, up to date, and new ones for inputs that are new.
 
     Raises:
-        ValueError: if there is nothing to read; without `refresh` if what was there before differs.
+        ValueError: if there is nothing to read; without `refresh`, if something has changed.
     """
     root = Path(old.root) if old is not None and _below(found.files, Path(old.root)) else found.root
     shards: list[Shard] = []
@@ -52,7 +52,7 @@ def planned(
         differences = _differences(old, encoder, options, present)
         if differences and not refresh:
             raise ValueError(
-                f"{where} was made otherwise: {'; '.join(differences)}. Give another folder, or pass refresh=True to "
+                f"{where} has changed: {'; '.join(differences)}. Give another folder, or pass refresh=True to "
                 "make again what differs"
             )
         shards = [_current(shard, present) for shard in old.shards]
@@ -62,12 +62,12 @@ def planned(
     new = [piece for piece in pieces(found, reader, read_options, most) if _relative(piece.files[0], root) not in known]
     shards += _shards(new, root, ids, most)
     if not any(shard.inputs for shard in shards):
-        raise ValueError(f"{found.said} holds no file that can be read")
+        raise ValueError(f"{found.said} contains no file that can be read")
     return Manifest(encoder, options, str(root), found.named, tuple(shards))
 
 
 def as_pieces(shard: Shard, root: Path) -> tuple[list[Piece], dict[Path, str]]:
-    """What to read for a shard, and what the clips of each file are called."""
+    """The pieces to read for a shard, and the ids of the clips of each file."""
     files = [root / item.path for item in shard.inputs]
     ids = {file: item.id for file, item in zip(files, shard.inputs)}
     if shard.reader is not None:
@@ -84,7 +84,7 @@ def _relative(file: Path, root: Path) -> str:
 
 
 def _ids(found: Sources, root: Path, taken: set[str]) -> dict[Path, str]:
-    """What the clips of each file are called: those of new files never as those of old ones."""
+    """The ids of the clips of each file; new files never get the ids of old ones."""
     names = found._replace(root=root).names()
     return {file: _relative(file, root) if name in taken else name for file, name in names.items()}
 
@@ -92,7 +92,7 @@ def _ids(found: Sources, root: Path, taken: set[str]) -> dict[Path, str]:
 def _differences(
     old: Manifest, encoder: Mapping[str, Any], options: Mapping[str, Any], present: Mapping[str, Path]
 ) -> list[str]:
-    """What is not as it was, a sentence each."""
+    """The differences from the previous manifest, one sentence each."""
     found = []
     if old.encoder["fingerprint"] != encoder["fingerprint"]:
         before, now = (f"{each['made_by']} (fingerprint {each['fingerprint'][:8]})" for each in (old.encoder, encoder))
@@ -112,7 +112,7 @@ def _differences(
 
 
 def _current(shard: Shard, present: Mapping[str, Path]) -> Shard:
-    """The shard with its inputs as they are now. A divided file that has changed is divided anew."""
+    """The shard with its current inputs. A divided file that has changed is divided again."""
     inputs = tuple(_input(present[item.path], item) for item in shard.inputs if item.path in present)
     if shard.clips is not None and inputs != shard.inputs:
         inputs = ()
@@ -125,7 +125,7 @@ def _input(file: Path, item: Input) -> Input:
 
 
 def _shards(new: Sequence[Piece], root: Path, ids: Mapping[Path, str], most: int) -> Iterator[Shard]:
-    """Pieces of one format put together, up to `most` files or `SHARD_BYTES`."""
+    """Joins pieces of one format, up to `most` files or `SHARD_BYTES`."""
     waiting: list[Piece] = []
     size = 0
 

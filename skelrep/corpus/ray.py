@@ -1,8 +1,8 @@
 """The engine on a cluster: one Ray actor per GPU or core, each with the encoder loaded once.
 
-What travels is the encoder, once, and the names of inputs; poses are read and parts written where the actor runs, so
-inputs and output must be reachable by the same paths on every machine. Ray's actors are used, not Ray Data: a row would
-be a shard, and what is finished is known by the part files in any case.
+Only the encoder (once) and the names of inputs are sent. Poses are read and parts are written where the actor runs, so
+inputs and output must have the same paths on every machine. Actors are used instead of Ray Data, because each row would
+be a shard, and the part files already record what is finished.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 from skelrep.corpus.shards import Done, Job, ShardEmbedder, Task
 from skelrep.messages import optional
 
-_RETRIES = 3  # of a shard whose actor dies: more often it is the shard's fault
+_RETRIES = 3  # of a shard whose actor dies; if it dies more often, the shard is the cause
 
 
 def make_shards(job: Job, tasks: Sequence[Task], workers: int | None, address: str | None) -> Iterator[Done]:
-    """Makes shards, and yields each when it is made.
+    """Makes shards, and yields each of them when it is finished.
 
     Args:
-        job: What they have in common.
+        job: What the shards have in common.
         tasks: The shards.
         workers: Number of actors; None: one per GPU of the cluster, or per core if it has none.
-        address: Of the cluster; by default the one that `RAY_ADDRESS` names, else one is started on this machine.
+        address: The address of the cluster; by default that in `RAY_ADDRESS`, else one is started on this machine.
 
     Raises:
         ValueError: as `ShardEmbedder.make`.
-        OSError: likewise; and if there is no cluster at the address, or the actors of a shard died several times.
+        OSError: as above; and if there is no cluster at the address, or the actors of a shard died several times.
         ModuleNotFoundError: without Ray (the extra `ray`).
     """
     if not tasks:
@@ -35,7 +35,7 @@ def make_shards(job: Job, tasks: Sequence[Task], workers: int | None, address: s
     ray = optional("ray", "ray")
     begun = not ray.is_initialized()
     if begun:
-        # An address that is given must not be started anew, where it is mistyped.
+        # With a mistyped address, no new cluster must be started.
         local = {} if address else {"include_dashboard": False}
         try:
             ray.init(address=address, logging_level="error", log_to_driver=False, **local)
@@ -71,11 +71,11 @@ def _result(ray: Any, ready: Any) -> Done:
     try:
         return ray.get(ready)
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, (ValueError, OSError, ModuleNotFoundError)):  # as it was raised there
+        if isinstance(error.cause, (ValueError, OSError, ModuleNotFoundError)):  # as raised by the actor
             raise error.cause from error
         raise
     except ray.exceptions.RayError as error:
         raise OSError(
-            f"the actors of a shard died {_RETRIES + 1} times, perhaps because memory was short (use fewer workers "
-            "then); what is finished is kept, and the same call resumes"
+            f"the actors of a shard died {_RETRIES + 1} times, perhaps because memory was short (use fewer workers in "
+            "this case); finished shards are kept, and the same call resumes"
         ) from error

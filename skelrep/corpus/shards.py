@@ -1,4 +1,4 @@
-"""One shard from its inputs to its part: what every engine runs, in this process or in another."""
+"""Makes one shard from its inputs; every engine runs this code, in this process or in another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from skelrep.poses import Poses
 
 
 class Task(NamedTuple):
-    """A shard that is to be made."""
+    """A shard to make."""
 
     number: int
     digest: str
@@ -30,15 +30,15 @@ class Task(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A shard that is made.
+    """A finished shard.
 
     Attributes:
-        number: Of the shard.
+        number: The number of the shard.
         inputs: Number of its inputs.
-        rows: Rows of its part.
+        rows: Number of rows of its part.
         skipped: What was left out.
         seconds: Time that it took.
-        warnings: What was said about its inputs, each once.
+        warnings: The warnings about its inputs, each once.
     """
 
     number: int
@@ -51,18 +51,18 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """What all shards of a run have in common; it is sent to every process.
+    """The common settings of all shards of a run, which are sent to every process.
 
     Attributes:
-        encoder: What embeds, on the CPU.
-        device: Where it embeds; None for the best one of each machine.
+        encoder: The encoder, on the CPU.
+        device: The device for embedding; None for the best one of each machine.
         folder: Path or URL of the output.
         found: The inputs, without the list of files.
-        declared: What was said about the poses.
+        declared: The options that describe the poses.
         columns: Labels and subjects that are not in the files, by their kind: "label", "subject".
         window: Seconds and stride of windows, or None.
-        options: Of `Encoder.embed`.
-        made_by: What the embeddings are said to be made by.
+        options: Options of `Encoder.embed`.
+        made_by: The name of the encoder that is stored with the embeddings.
         skip: Whether clips and files that cannot be embedded are left out.
     """
 
@@ -89,11 +89,11 @@ class ShardEmbedder:
         self.encoder = job.encoder.to(self.device)
 
     def make(self, task: Task) -> Done:
-        """Makes a shard, unless another process has made it by now.
+        """Makes a shard, unless another process has already made it.
 
         Raises:
-            ValueError: if an input cannot be read or embedded, unless such are skipped; nothing is written then.
-            OSError: likewise, and if the part cannot be written.
+            ValueError: if an input cannot be read or embedded and is not skipped; nothing is written then.
+            OSError: as above, and if the part cannot be written.
         """
         started = time.monotonic()
         inputs = len(task.shard.inputs)
@@ -125,7 +125,7 @@ class ShardEmbedder:
 
 
 def _with_text(poses: Poses, columns: dict[str, Column]) -> Poses:
-    """Names of folders as text in every shard, where those of some look like numbers."""
+    """Keeps names of folders as text in every shard, even if those in one shard all look like numbers."""
     if "label" in columns and columns["label"].level is not None and poses.labels is not None:
         poses = replace(poses, labels=poses.labels.astype(str))
     if "subject" in columns and columns["subject"].level is not None:

@@ -1,4 +1,4 @@
-"""`open`: the embeddings of a corpus, of which the rows stay on the disk until they are asked for."""
+"""`open`: the embeddings of a corpus, whose rows stay on the disk until they are used."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Rows:
     dtype, ndim = np.dtype(np.float32), 2
 
     def __init__(self, folder: Folder, counts: dict[int, int], dim: int) -> None:
-        """Takes the number of rows in each part."""
+        """Stores the number of rows in each part."""
         self._folder = folder
         self._numbers = [number for number in sorted(counts) if counts[number]]
         self._ends = np.cumsum([counts[number] for number in self._numbers], dtype=np.int64)
         self.shape = (int(self._ends[-1]) if len(self._ends) else 0, dim)
-        self._part = functools.lru_cache(maxsize=2)(self._read)  # neighbours are asked for in turn
+        self._part = functools.lru_cache(maxsize=2)(self._read)  # neighbours are read in turn
 
     def __len__(self) -> int:
         """N."""
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        """Rows by their numbers, as numpy gives them."""
+        """Rows by their numbers, as in numpy."""
         chosen = np.arange(len(self))[index]
         if np.ndim(chosen) == 0:
             return self[np.array([chosen])][0]
@@ -65,7 +65,7 @@ class Rows:
         return map(self._read, self._numbers)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes a `.npy`, which `numpy.load(path, mmap_mode="r")` maps: for searches in more than memory holds."""
+        """Writes a `.npy` for `numpy.load(path, mmap_mode="r")`, to search in more rows than fit into memory."""
         with replacing(path) as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": self.shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -85,12 +85,12 @@ class Corpus:
     """The embeddings of a corpus.
 
     Attributes:
-        rows: (N, D) float32, read from the disk when asked for; see `Rows`.
+        rows: (N, D) float32, read from the disk when used; see `Rows`.
         ids: (N,) names.
         labels: (N,), or None.
-        info: Further columns that all parts have, each (N,).
+        info: Other columns that all parts have, each (N,).
         model: The encoder, its commit and its streams.
-        manifest: What it is made of.
+        manifest: The inputs, options and encoder.
         missing: Numbers of shards that are not finished.
     """
 
@@ -107,7 +107,7 @@ class Corpus:
         return len(self.rows)
 
     def embeddings(self) -> Embeddings:
-        """All of it in memory."""
+        """All embeddings in memory."""
         return Embeddings(np.asarray(self.rows), self.ids, self.labels, self.info, self.model)
 
 
@@ -124,7 +124,7 @@ def open(path: str | os.PathLike, *, partial: bool = False) -> Corpus:
 
     Args:
         path: The folder, or its URL.
-        partial: Whether shards may be missing, of a run that is not finished.
+        partial: Whether shards may be missing because a run is not finished.
 
     Raises:
         FileNotFoundError: if there is no corpus.
@@ -137,7 +137,7 @@ def open(path: str | os.PathLike, *, partial: bool = False) -> Corpus:
     """
     if not is_corpus(path):
         raise FileNotFoundError(
-            f"{path} holds no corpus of embeddings (no {NAME}); `skelrep embed -o FOLDER` writes one"
+            f"{path} contains no corpus of embeddings (no {NAME}); `skelrep embed -o FOLDER` writes one"
         )
     folder = folder_at(path)
     manifest = Manifest.read(folder)
@@ -146,7 +146,7 @@ def open(path: str | os.PathLike, *, partial: bool = False) -> Corpus:
     if missing and not partial:
         raise ValueError(
             f"{len(missing)} of {len(missing) + len(parts)} shards of {path} are missing (the first is "
-            f"{part_name(missing[0])}); run the same `skelrep embed` again, or pass partial=True to take what there is"
+            f"{part_name(missing[0])}); run the same `skelrep embed` again, or pass partial=True to use what exists"
         )
     columns = _columns(folder, [number for number in sorted(parts) if parts[number].rows])
     rows = Rows(folder, {number: part.rows for number, part in parts.items()}, manifest.encoder["dim"])
@@ -156,7 +156,7 @@ def open(path: str | os.PathLike, *, partial: bool = False) -> Corpus:
 
 
 def _columns(folder: Folder, numbers: list[int]) -> dict[str, np.ndarray]:
-    """The columns, without the rows, that all of some parts have."""
+    """The columns, without the rows, that all of the given parts have."""
     parquet = optional("pyarrow.parquet", "parquet")
     tables: list[dict[str, np.ndarray]] = []
     for number in numbers:

@@ -60,7 +60,7 @@ def pretrain(
             TensorBoard files if TensorBoard is installed. A checkpoint of the same recipe and corpus in it is resumed,
             with the same result as an uninterrupted run.
         method: Creates the module to train from the encoder and the recipe's `method`: a subclass of `Method`, or a
-            function such as `partial(Method, losses=...)`. Resume with the same method; a checkpoint only holds
+            function such as `partial(Method, losses=...)`. Resume with the same method; a checkpoint contains only
             weights.
         save_every: Steps between checkpoints, log lines and calls of `monitor`.
         monitor: Called with the encoder; the numbers that it returns are written into the log.
@@ -241,7 +241,7 @@ def _views(recipe: Recipe, corpus: Corpus, step: int) -> tuple[Tensor, Tensor, T
     first, second = corpus.views(clip, recipe.window, recipe.crop, recipe.shortest, recipe.encoder, recipe.augment)
     hide = not recipe.encoder.preprocess.derive_missing
     first, second, mirrored = distort(first, second, recipe.encoder.skeleton, recipe.augment, hide=hide)
-    return first, second, clip.to(corpus.device) + mirrored * len(corpus)  # mirrored clips have ids of their own
+    return first, second, clip.to(corpus.device) + mirrored * len(corpus)  # mirrored clips have separate ids
 
 
 def _schedule(step: int, steps: int, recipe: Recipe) -> float:

@@ -76,7 +76,7 @@ def mutual_distillation(
 
     Args:
         teacher: (G, B, K) cosines of the keys to their own banks; treated as constant.
-        student: (G, B, K) cosines of the queries to theirs. Slot i must hold the same clip in all groups.
+        student: (G, B, K) cosines of the queries to theirs. Slot i must contain the same clip in all groups.
         neighbours: Size of S; at least K means all slots.
         teacher_temperature: τ_t, usually lower than τ_s.
         student_temperature: τ_s.
@@ -101,7 +101,7 @@ def mutual_distillation(
         return divergence * (1 - torch.eye(len(student), dtype=student.dtype, device=student.device))
 
 
-SMALLEST = 1e-30  # keeps logarithms finite if all slots hold the clip itself and its neighbourhood is empty
+SMALLEST = 1e-30  # keeps logarithms finite if all slots contain the clip itself and its neighbourhood is empty
 
 
 def aggregate(
@@ -158,7 +158,7 @@ def weighted_losses(
     Args:
         query: (G, B, P) unit vectors of the students.
         centre: (G, B, P) the positive of each query; treated as constant.
-        bank: (G, K, P). Slot i must hold the same clip in all groups.
+        bank: (G, K, P). Slot i must contain the same clip in all groups.
         teacher: (G, B, K) cosines of the keys to their own banks; treated as constant.
         contrasts: (G,) weights of the contrastive losses.
         pairs: (T, T) weights of teacher a and student b among the first T groups, 0 on the diagonal.

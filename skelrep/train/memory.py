@@ -22,7 +22,7 @@ class Memory(nn.Module):
     cursor: Tensor
 
     def __init__(self, branches: int, streams: int, slots: int, width: int) -> None:
-        """Fills the banks with random directions, as MoCo."""
+        """Fills the banks with random directions, as in MoCo."""
         super().__init__()
         self.register_buffer("bank", nn.functional.normalize(torch.randn(branches, streams, slots, width), dim=-1))
         self.register_buffer("clip", torch.full((slots,), -1))

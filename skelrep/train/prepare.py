@@ -86,7 +86,7 @@ def prepare(
             about |= {"licence": licence, "hours": sum(source["hours"] for source in about["sources"])}
             (corpus / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         if folder.exists():
-            folder.rmdir()  # only on POSIX can a rename replace an empty folder
+            folder.rmdir()  # only on POSIX, a rename can replace an empty folder
         corpus.rename(folder)
     return about
 
@@ -147,7 +147,7 @@ def _write(
 
 
 def _name(source: str | os.PathLike) -> str:
-    """What a file or folder is called, or a pattern or list as it was given."""
+    """The name of a file or folder; a pattern or list as it was given."""
     path = Path(source).expanduser().absolute()
     return path.name if path.is_dir() else path.stem if path.is_file() else str(source)
 

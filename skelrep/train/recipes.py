@@ -125,7 +125,7 @@ def i2md_small() -> Recipe:
     # on persons held out of the pretraining sets (docs/ablation.md).
     backbone = ConvolutionConfig(stride=2, width=64, spans=7, reach=2.0, std_weight=4.0)
     encoder = EncoderConfig(preprocess=ROBUST, backbone=backbone)
-    # Larger banks gain nothing here and take a third of the time. The momentum is lower than CMD's 0.999, which
+    # Larger banks have no advantage here and take a third of the time. The momentum is lower than CMD's 0.999, which
     # averages over a thousand steps, too many for short runs.
     method = MethodConfig(slots=1024, neighbours=512, momentum=0.99)
     augment = AugmentConfig(
@@ -153,7 +153,8 @@ def i2md_small() -> Recipe:
 
 
 def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
-    """The paper line, with the hyper-parameters of CMD's public code, for NTU RGB+D 60 and 120 and PKU-MMD."""
+    """The recipes of the paper, with the hyper-parameters of CMD's public code, for NTU RGB+D 60 and 120 and
+    PKU-MMD."""
     encoder = EncoderConfig(
         skeleton=SKELETONS["ntu-25"], preprocess=CMD_LINE, backbone=RecurrentConfig(), fusion="mean"
     )

@@ -178,7 +178,7 @@ def _of_checkpoint(folder: Path) -> Encoder:
     weights = {key.removeprefix(prefix): value for key, value in state["method"].items() if key.startswith(prefix)}
     try:
         encoder.load_state_dict(weights)
-    except Exception as error:  # torch lists every tensor that does not fit on a line of its own
+    except Exception as error:  # torch lists every tensor that does not fit, one per line
         raise ValueError(f"the checkpoint in {folder} does not match its recipe.json") from error
     hyper = {key: value for key, value in plain.items() if key != "encoder"}
     encoder.config.training.update(
@@ -198,7 +198,7 @@ def _data(about: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
         isinstance(source, dict) and all(isinstance(source.get(key), kind) for key, kind in kinds.items())
         for source in sources
     ):
-        raise ValueError(f"{folder / 'corpus.json'} is damaged: its sources are no list of name, clips and hours")
+        raise ValueError(f"{folder / 'corpus.json'} is damaged: its sources are not a list of name, clips and hours")
     return [
         {"name": source["name"], "clips": source["clips"], "hours": round(source["hours"], 2)}
         | ({"licence": about["licence"]} if about.get("licence") else {})
@@ -240,9 +240,9 @@ def _training(
 
 
 def _monitor(path: str | os.PathLike, config: EncoderConfig) -> tuple[Callable[[Encoder], dict[str, float]], str]:
-    """A function that computes the 1-NN accuracy of each stream on a labelled file in per cent; the protocol's name.
+    """A function that computes the 1-NN accuracy of each stream on a labelled file in percent; the protocol's name.
 
-    Poses that do not fit the config are refused here and not at the first checkpoint.
+    Poses that do not fit the config raise an error here and not at the first checkpoint.
     """
     poses = read(path)
     if poses.labels is None:
@@ -260,7 +260,7 @@ def _monitor(path: str | os.PathLike, config: EncoderConfig) -> tuple[Callable[[
     def accuracy(rows: np.ndarray, poses: Poses) -> float:
         assert poses.labels is not None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about classes of one clip, at every checkpoint
+            warnings.simplefilter("ignore")  # about classes with one clip, at every checkpoint
             if train is None:
                 result = knn_eval(rows, poses.labels, k=(1,), leave_one_out=True)
             else:

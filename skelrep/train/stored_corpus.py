@@ -90,7 +90,7 @@ def _fault(stored: StoredCorpus) -> str | None:
     if length.min() < 1 or start.min() < 0 or (start > len(rows) - length).any():
         return f"a track lies outside of the {len(rows)} rows"
     if clip.min() < 0 or clip.max() >= len(fps) or (np.diff(clip.astype(np.int64)) < 0).any():
-        return f"clips must be 0 to {len(fps) - 1} in rising order, got {clip.min()} to {clip.max()}"
+        return f"clips must be 0 to {len(fps) - 1} in ascending order, got {clip.min()} to {clip.max()}"
     if not np.isfinite(fps).all() or fps.min() <= 0:
         return f"frames per second must be above 0, got {fps.min():g}"
     return None

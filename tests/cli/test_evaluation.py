@@ -39,7 +39,7 @@ def test_splits_of_stored_embeddings_and_models_that_differ(poses, files, model,
     assert document["protocol"]["n_train"] == document["protocol"]["n_test"] == 12
     main(["embed", "test.npz", "-m", model, "-o", "joint.npz", "--streams", "joint", "-q"])
     assert main(["knn", "rows.npz", "joint.npz"]) == 1
-    assert "cannot be compared; embed both alike" in capsys.readouterr().err
+    assert "cannot be compared; embed both in the same way" in capsys.readouterr().err
     (files / "broken.npz").write_bytes((files / "rows.npz").read_bytes()[:999])
     assert main(["knn", "broken.npz", "rows.npz"]) == 1
     assert "broken.npz is damaged" in capsys.readouterr().err

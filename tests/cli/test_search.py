@@ -97,7 +97,10 @@ def test_default_k_is_ten_or_the_size_of_the_bank(files, capsys):
         ("few.npz nowhere.npz", "there is no file or folder nowhere.npz"),
         ("few.npz all.npz -k 25", "between 1 and 24"),
         ("few.npz few.npz -k 8", "between 1 and 7"),
-        ("few.npz joint.npz", "embeddings of model and of model (joint) cannot be compared; embed both alike"),
+        (
+            "few.npz joint.npz",
+            "embeddings of model and of model (joint) cannot be compared; embed both in the same way",
+        ),
         ("joint.parquet rows.npz", "embeddings of model (joint) and of model cannot be compared"),
         ("joint.npy rows.npz", "rows have"),
         ("broken.npz rows.npz", "broken.npz is damaged"),

@@ -32,11 +32,11 @@ def test_amc_by_hand(tmp_path):
     [
         ("a.amc", "lfemur 0 90", "lfemur 0", r"a\.amc, line 8: got 'lfemur 0'"),
         ("a.amc", "lfemur 0 90", "rfemur 0 90", r"a\.amc, line 8: got 'rfemur 0 90'"),
-        ("a.amc", "lfemur 0 90", "", r"a\.amc contains 2 frames, but not every bone in each"),
-        ("a.asf", "length 2", "length two", r"a\.asf, line 17: no skeleton"),
+        ("a.amc", "lfemur 0 90", "", r"a\.amc contains 2 frames, some of which lack bones"),
+        ("a.asf", "length 2", "length two", r"a\.asf, line 17: not a valid Acclaim skeleton"),
         ("a.asf", "dof rx ry", "dof rx rw", r"a\.asf.*bone lfemur has an unknown axis"),
         ("a.asf", "lfemur ltibia", "lfemur root", r"a\.asf.*the root has a parent"),
-        ("a.asf", ":root", ":toor", r"a\.asf.*no skeleton"),
+        ("a.asf", ":root", ":toor", r"a\.asf.*not a valid Acclaim skeleton"),
     ],
 )
 def test_invalid_amc_files_are_refused(tmp_path, file, before, after, message):
@@ -51,7 +51,7 @@ def test_invalid_amc_files_are_refused(tmp_path, file, before, after, message):
 
 def test_an_amc_without_its_skeleton(tmp_path):
     (tmp_path / "01_05.amc").write_text(MOTION)
-    with pytest.raises(ValueError, match=r"01_05\.asf or 01\.asf, is not beside it"):
+    with pytest.raises(ValueError, match=r"01_05\.asf or 01\.asf, is not in its folder"):
         read(tmp_path / "01_05.amc")
 
 

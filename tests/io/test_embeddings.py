@@ -58,7 +58,7 @@ def test_commands_read_parquet(files, capsys):
     assert main(["knn", "rows.npz", "rows.parquet"]) == 0
     embed("few.npz", "few.parquet")
     assert main(["explore", "all.npz", "-o", "page.html", "--embeddings", "few.parquet"]) == 1
-    assert "few.parquet are of other clips" in capsys.readouterr().err
+    assert "few.parquet are from other clips" in capsys.readouterr().err
     embed("all.npz", "rows.npy")
     assert main(["knn", "rows.npy", "rows.npz"]) == 1
     assert "rows.npy contains no labels" in capsys.readouterr().err

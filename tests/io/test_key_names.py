@@ -57,7 +57,7 @@ def two(path, lead) -> dict[str, list]:
         path.write_text("\n".join(",".join(map(str, row)) for row in [names, *rows]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", message=".*columns are taken as follows")
+        warnings.filterwarnings("ignore", message=".*columns are interpreted by their names")
         warnings.filterwarnings("ignore", message=".*interpreted as ticks")
         poses = read(path)
     assert poses.person_ids is not None and poses.person_ids[0] == ("1", "0")

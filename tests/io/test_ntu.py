@@ -78,16 +78,16 @@ def test_ntu_folder(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda lines: lines[:40], r"line 41: the file ends within frame 1; it is cut short"),
+        (lambda lines: lines[:40], r"line 41: the file ends within frame 1; it is truncated"),
         (lambda lines: lines[:29], r"line 30: the file ends before frame 1's number of bodies"),
         (lambda lines: lines[:2], r"line 3: the file ends before a body's id"),
-        (lambda lines: [*lines[:-1], lines[-1][:20]], r"line 57: a joint of 3 numbers; NTU's have 12"),
+        (lambda lines: [*lines[:-1], lines[-1][:20]], r"line 57: a joint has 3 numbers; expected 12"),
         (lambda lines: ["3", *lines[1:]], r"line 58: the file ends before frame 2's number of bodies"),
         (lambda lines: ["1", *lines[1:]], r"line 30: more lines follow the 1 frames"),
         (lambda lines: ["two", *lines[1:]], r"line 1: got 'two', expected the number of frames"),
-        (lambda lines: [*lines[:3], "20", *lines[4:]], r"line 4: a body of 20 joints; NTU's have 25"),
+        (lambda lines: [*lines[:3], "20", *lines[4:]], r"line 4: a body has 20 joints; expected 25"),
         (lambda lines: [*lines[:1], "2", *lines[2:]], r"line 31: got '1 .*, expected the number of joints"),
-        (lambda lines: [*lines[:6], "a" + lines[6][1:], *lines[7:]], r"line 7: got 'a.*' where a joint's x, y, z"),
+        (lambda lines: [*lines[:6], "a" + lines[6][1:], *lines[7:]], r"line 7: got 'a.*', expected x, y, z of a joint"),
         (lambda lines: [*lines[:2], "", *lines[3:-1]], r"line 57: the file ends within frame 1"),
     ],
 )

@@ -117,7 +117,7 @@ def test_invalid_arrays_are_refused(tmp_path):
     save(tmp_path / "many.npy", np.ones((40, 10, 25, 3)))
     assert "Python objects" in complaint("objects.npy")
     assert "Python objects" in complaint("objects.npz")
-    assert "no file of numpy's" in complaint("garbage.npy")
+    assert "not a NumPy file" in complaint("garbage.npy")
     complaint("short.npy")
     complaint("header.npy")
     complaint("short.npz")

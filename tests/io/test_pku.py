@@ -75,7 +75,7 @@ def test_part_two_in_other_folders(tmp_path):
         write_pku_recording(tmp_path / "v2" / "skeleton", tmp_path / "v2" / "label", name, points, "7,1,9,2\n9,4,99,2")
     (tmp_path / "v2" / "skeleton" / "A05N04-M.txt").write_text("")
     (tmp_path / "v2" / "cross_subject_v2.txt").write_text("Training videos:\nA01N13-L\nValidation videos:\nA02N03-R")
-    message = "left out of .*: 1 recordings of which only skeletons or only labels are there"
+    message = "left out of .*: 1 recordings with only skeletons or only labels"
     with pytest.warns(UserWarning, match=message) as caught:
         poses = read(tmp_path)
     assert caught[0].filename == __file__
@@ -98,15 +98,15 @@ def test_intervals_without_persons_are_left_out(part_one):
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("Label/Train_Label_PKU_final/0002-L.txt", "3,2,12,2\n3,2,12\n", "0002-L.txt, line 2: got '3,2,12' where"),
-        ("Label/Train_Label_PKU_final/0002-L.txt", "3,two,12,2\n", "0002-L.txt, line 1: got '3,two,12,2' where"),
+        ("Label/Train_Label_PKU_final/0002-L.txt", "3,2,12,2\n3,2,12\n", "0002-L.txt, line 2: got '3,2,12', expected"),
+        ("Label/Train_Label_PKU_final/0002-L.txt", "3,two,12,2\n", "0002-L.txt, line 1: got '3,two,12,2', expected"),
         ("Label/Train_Label_PKU_final/0002-M.txt", "0,2,12,2\n", r"0002-M.txt, line 1: .*label \(from 1\)"),
         (
             "Data/PKU_Skeleton_Renew/0002-L.txt",
             "1 " * 150 + "\n1 2\n",
-            "line 2: a frame of 2 numbers",
+            "line 2: a frame has 2 numbers",
         ),
-        ("Data/PKU_Skeleton_Renew/0002-L.txt", "1 " * 75, "line 1: a frame of 75 numbers"),
+        ("Data/PKU_Skeleton_Renew/0002-L.txt", "1 " * 75, "line 1: a frame has 75 numbers"),
         ("Data/PKU_Skeleton_Renew/0002-L.txt", "1 " * 149 + "x", "line 1: got '1 1 .*', expected 150 numbers"),
         ("Data/PKU_Skeleton_Renew/0002-L.txt", "\n\n", "0002-L.txt contains no frame"),
         ("Split/cross-subject.txt", "0002-L\n", "cross-subject.txt, line 1: names .*Training videos"),

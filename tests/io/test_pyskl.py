@@ -60,9 +60,9 @@ def test_pyskl_nobody_seen(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ([annotation("a", joints=18)], r"18 joints in 2-D; known are 17 in 2-D .* pass skeleton="),
+        ([annotation("a", joints=18)], r"18 joints in 2-D; the known ones are 17 in 2-D .* pass skeleton="),
         ([annotation("a", joints=17, channels=3)], r"17 joints in 3-D"),
-        ([{"frame_dir": "a", "raw_file": "b"}], r"annotation 'a' has no 'keypoint' but frame_dir, raw_file"),
+        ([{"frame_dir": "a", "raw_file": "b"}], r"annotation 'a' has no 'keypoint' .it has: frame_dir, raw_file"),
         (
             [annotation("a", keypoint=np.ones((4, 17, 2)))],
             r"float64 of shape \(4, 17, 2\); expected .*\(persons, frames",
@@ -72,7 +72,7 @@ def test_pyskl_nobody_seen(tmp_path):
             r"keypoint_score of annotation 'a' .*expected \(1, 4, 17\)",
         ),
         ([annotation("a", keypoint="none")], r"the keypoint of annotation 'a' is <U4"),
-        ([], r"expected a dict .*, a list of annotations, or one"),
+        ([], r"expected annotations: a dict .*, a list of dicts, or one"),
         ([1, 2], r"contains a list; expected annotations"),
         ((["a"], np.array([1])), r"contains a tuple; expected annotations"),
         ({"annotations": [annotation("a")], "split": [1]}, r'the "split" of'),

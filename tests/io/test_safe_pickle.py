@@ -167,7 +167,7 @@ def test_nothing_is_executed(load, tmp_path, protocol):
         Calls(getattr, "", "join"),
         Calls(Path.touch, canary),
     ):
-        with pytest.raises(ValueError, match=r"file.pkl asks for '.+'; only numpy.* nothing of this one was executed"):
+        with pytest.raises(ValueError, match=r"file.pkl asks for '.+'; only numpy.* nothing in this one was executed"):
             load(pickle.dumps({"keypoint": [np.zeros(3), call]}, protocol))
     assert not canary.exists()
 

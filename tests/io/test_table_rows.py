@@ -46,7 +46,7 @@ def silent_read(path, **options):
         ("unnamed: 0", lambda i: i, None),
     ],
 )
-@pytest.mark.filterwarnings("ignore:.*columns are taken as follows")
+@pytest.mark.filterwarnings("ignore:.*columns are interpreted by their names")
 def test_gaps_in_time_stay_gaps(tmp_path, column, values, fps):
     present = [*range(10), *range(15, 30)]
     (tmp_path / "a.csv").write_text(wide([((values(i),), body(i)) for i in present], [column]))
@@ -59,7 +59,7 @@ def test_gaps_in_time_stay_gaps(tmp_path, column, values, fps):
 
 @pytest.mark.parametrize("person", ["person", "track_id", "trackId", "person_id", "Body ID", "id", "idx"])
 @pytest.mark.parametrize("order", ["by frame", "by person"])
-@pytest.mark.filterwarnings("ignore:.*columns are taken as follows")
+@pytest.mark.filterwarnings("ignore:.*columns are interpreted by their names")
 def test_persons_by_id(tmp_path, person, order):
     rows = [((i, who), body(i, 2 * k)) for i in range(8) for k, who in enumerate(("7", "3")) if (i, k) != (0, 1)]
     if order == "by person":
@@ -167,7 +167,7 @@ def long(rows, extra: list[str], joint: str = "joint", axes=("x", "y", "z")) -> 
 
 @pytest.mark.parametrize("joint", ["joint", "JointName", "landmark", "keypoint", "bodypart", "marker", "name"])
 @pytest.mark.parametrize("axes", [("x", "y", "z"), ("X", "Y", "Z"), ("pos_x", "pos_y", "pos_z"), ("x_m", "y_m", "z_m")])
-@pytest.mark.filterwarnings("ignore:.*columns are taken as follows")
+@pytest.mark.filterwarnings("ignore:.*columns are interpreted by their names")
 def test_one_row_per_joint(tmp_path, joint, axes):
     rows = [((i,), body(i)) for i in (0, 1, 3)]
     (tmp_path / "a.csv").write_text(long(rows, ["frame"], joint, axes))

@@ -122,7 +122,7 @@ def test_one_moment_and_none():
     with pytest.raises(ValueError, match="SKELREP_MAX_GIGABYTES"):
         frames = np.r_[0, 1, np.arange(500, 2**24, 500)]
         timeline(frames=frames).on_grid(np.broadcast_to(1.0, (len(frames), 133, 3)))
-    with pytest.raises(ValueError, match="span 1000001 frames, of which 3 are there"):
+    with pytest.raises(ValueError, match="span 1000001 frames, of which only 3 exist"):
         timeline(frames=[0, 1, 10**6]).on_grid(np.ones((3, 17, 2)))
 
 

@@ -63,6 +63,6 @@ def test_no_pickle_is_executed(tmp_path):
             return (Path.touch, (tmp_path / "touched",))
 
     np.savez(tmp_path / "a.npz", positions_3d=np.array(Evil(), dtype=object))
-    with pytest.raises(ValueError, match="nothing of this one was executed"):
+    with pytest.raises(ValueError, match="nothing in this one was executed"):
         read(tmp_path / "a.npz")
     assert not (tmp_path / "touched").exists()

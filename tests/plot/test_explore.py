@@ -186,7 +186,7 @@ def test_command_with_stored_embeddings(poses, rows, tmp_path, monkeypatch, caps
         document, _ = blocks((tmp_path / "page.html").read_text(encoding="utf-8"))
         assert document["title"] == "clips" and document["classes"] == ["0", "1", "2", "3", "4"]
     for options, message in (
-        (["--embeddings", "others.npz"], "are of other clips or in another order"),
+        (["--embeddings", "others.npz"], "are from other clips or in another order"),
         (["--embeddings", "clips.npz"], "clips.npz contains no embeddings"),
         (["--embeddings", "rows.npy", "--labels", "camera"], "'camera'"),
     ):

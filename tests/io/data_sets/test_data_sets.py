@@ -293,6 +293,6 @@ def test_no_pickle_is_executed(tmp_path):
             return (Path.touch, (tmp_path / "touched",))
 
     np.save(tmp_path / "S001C001P001R001A001.skeleton.npy", {"skel_body0": Evil()}, allow_pickle=True)
-    with pytest.raises(ValueError, match="nothing of this one was executed"):
+    with pytest.raises(ValueError, match="nothing in this one was executed"):
         read(tmp_path / "S001C001P001R001A001.skeleton.npy")
     assert not (tmp_path / "touched").exists()
