@@ -153,8 +153,7 @@ def i2md_small() -> Recipe:
 
 
 def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
-    """The recipes of the paper, with the hyper-parameters of CMD's public code, for NTU RGB+D 60 and 120 and
-    PKU-MMD."""
+    """The recipes of the paper, with CMD's public hyper-parameters, for NTU RGB+D 60 and 120 and PKU-MMD."""
     encoder = EncoderConfig(
         skeleton=SKELETONS["ntu-25"], preprocess=CMD_LINE, backbone=RecurrentConfig(), fusion="mean"
     )

@@ -71,7 +71,7 @@ def test_ntu_folder(tmp_path):
     (tmp_path / "a" / "S002C002P003R001A060.skeleton").write_text(text)
     with pytest.warns(UserWarning, match="left out of the 5 files"):
         assert read(tmp_path).ids[0] == "a/S001C001P001R001A001"
-    with pytest.raises(ValueError, match="no frame of .*A002.skeleton contains a body"):
+    with pytest.raises(ValueError, match="no frame of .*A002.skeleton has a body"):
         read(tmp_path / "b" / "S001C001P001R001A002.skeleton")
 
 
