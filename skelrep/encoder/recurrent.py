@@ -1,4 +1,4 @@
-"""The causal two-GRU stack: the backbone of the paper line.
+"""The causal two-GRU stack: the backbone of the paper.
 
 The public CMD code runs a "bidirectional" GRU one frame at a time, so its `*_reverse` weights also run forward in time.
 Each layer is therefore two forward GRUs, and its input is the concatenation of both outputs of the layer below. In this

@@ -240,7 +240,7 @@ def _training(
 
 
 def _monitor(path: str | os.PathLike, config: EncoderConfig) -> tuple[Callable[[Encoder], dict[str, float]], str]:
-    """A function that computes the 1-NN accuracy of each stream on a labelled file in percent; the protocol's name.
+    """A function that computes the 1-NN accuracy of each stream on a labelled file in per cent; the protocol's name.
 
     Poses that do not fit the config raise an error here and not at the first checkpoint.
     """
