@@ -143,7 +143,7 @@ def _of_three(cells: np.ndarray) -> tuple[str, str | None]:
     if kind == "percent":
         raise ValueError(
             "the third number of each joint is between 0 and 100, and others are larger: a coordinate, or a score in "
-            'percent; pass channels="xyz" or channels="xys"'
+            'per cent; pass channels="xyz" or channels="xys"'
         )
     if _is_between_0_and_1(cells[..., 0]) and np.fmax.reduce(cells[..., 1:], axis=None) > _PIXELS:
         return "sxy", 'are interpreted as a score, x and y (channels="xyz" if the first is a coordinate)'
