@@ -17,7 +17,7 @@ from sklearn.cluster import KMeans
 from skelrep import load_pretrained, retrieve
 
 # %% [markdown]
-# Accuracy is measured on clips of other persons than those in the clips to label. The baseline uses the prepared poses,
+# Accuracy is measured on clips of persons who are not in the clips to label. The baseline uses the prepared poses,
 # which are the input of the encoder: upright, facing forward and of equal size.
 
 # %%

@@ -75,7 +75,7 @@ print("written:", ", ".join(sorted(path.name for path in (folder / "my-encoder")
 # %% [markdown]
 # ## What has it learned?
 # The baseline is the same network with random weights, which is a strong baseline because the network averages poses
-# over time. The bundled encoder was trained on eleven hours of real motion and no synthetic clips, whereas the
+# over time. The bundled encoder was trained on thirteen hours of real motion and no synthetic clips, whereas the
 # synthetic corpus contains the actions of the test, performed by other persons. The brackets contain 95 % confidence
 # intervals, which are wide because there are few clips.
 

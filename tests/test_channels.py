@@ -113,7 +113,7 @@ def test_letters_that_do_not_fit():
         Poses.from_array(200 * BODY, skeleton="coco-17", channels="xys")
 
 
-def test_a_percentage_beside_pixels_is_asked_about():
+def test_a_percentage_or_depth_is_refused_without_channels():
     with pytest.raises(ValueError, match='channels="xyz" or channels="xys"'):
         as_poses(cells(PIXELS, 100 * SCORES), skeleton="coco-17")
 
@@ -125,7 +125,7 @@ def test_a_list_of_clips_is_judged_as_a_whole(recwarn):
     assert [score.shape for score in poses.scores] == [(1, 12, 17)] * 2
 
 
-def test_scores_of_zero_in_every_clip_say_nothing():
+def test_scores_of_zero_in_every_clip_are_ignored():
     scores = [np.zeros((1, 12, 17)), np.zeros((1, 12, 17))]
     poses = Poses([PIXELS[None], PIXELS[None]], SKELETONS["coco-17"], scores=scores)
     assert not np.isnan(poses.clips[0]).any()

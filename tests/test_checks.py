@@ -114,7 +114,7 @@ def test_rates_and_repeated_frames(good):
     assert "50 %" in unlikely(changed(good, lambda clip: clip.repeat(2, axis=1)))["rate"]
 
 
-def test_what_is_missing_is_counted(good):
+def test_missing_values_are_counted(good):
     def without(clip):
         clip[:, :, good.skeleton.joints.index("left_wrist")] = np.nan
         return clip

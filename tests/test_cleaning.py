@@ -103,7 +103,7 @@ def test_only_spikes_are_found(seed, share):
     np.testing.assert_array_equal(found, hit)
 
 
-def test_a_fast_punch_is_no_spike():
+def test_a_fast_punch_is_not_a_spike():
     """Out and back within a third of a second, at 15 frames per second."""
     rows, starts, lengths = tracks(1, [40])
     reach = np.zeros(40)

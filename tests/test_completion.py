@@ -54,7 +54,7 @@ def test_without_hips_a_shoulder_is_mirrored_at_the_neck():
     assert np.isnan(derived(flat, coco)[:, coco.joints.index("left_shoulder")]).all()  # nothing to mirror it at
 
 
-def test_what_no_rule_reaches_stays_missing():
+def test_joints_without_a_rule_stay_missing():
     clip = without(moving(8, skeleton=KINECT), "left_knee", "left_ankle", "left_foot")
     got = derived(clip)
     assert np.isnan(got[:, [KINECT.joints.index(f"left_{joint}") for joint in ("knee", "ankle", "foot")]]).all()
@@ -87,7 +87,7 @@ LOWER = ("mid_hips", "left_hip", "right_hip", *LEGS)
 
 
 @pytest.mark.parametrize("joint", COMMON.joints)
-def test_any_joint_comes_near_to_where_it_was(joint):
+def test_any_derived_joint_is_close_to_its_position(joint):
     """Within a forearm for wrists, which may be anywhere, and within a quarter of the trunk for all others."""
     whole = at_ease()
     got, known = complete(whole * hide(joint)[:, None, :, None], hide(joint), COMMON)

@@ -28,7 +28,7 @@ def test_rows_keep_the_order_of_the_input(tiny_encoder, tiny_recurrent_encoder):
         np.testing.assert_allclose(embed(poses[order], encoder), embed(poses, encoder)[order], rtol=1e-5, atol=1e-5)
 
 
-def test_every_way_in_gives_the_same_rows(tiny_encoder, tmp_path):
+def test_every_type_of_input_gives_the_same_rows(tiny_encoder, tmp_path):
     poses = ragged(persons=1)
     rows = embed(poses, tiny_encoder)
     poses.save(tmp_path / "poses.npz")

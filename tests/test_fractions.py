@@ -54,7 +54,7 @@ def test_pixels_metres_and_centred_poses_are_not_fractions():
     assert not are_fractions([np.ones((1, 3, 17, 2))], COCO)
 
 
-def test_legs_guessed_below_the_picture_are_fractions_all_the_same():
+def test_legs_guessed_below_the_picture_are_still_fractions():
     clip = picture()
     clip[..., -2:, 1] += 0.8
     assert are_fractions([clip], COCO)

@@ -382,7 +382,7 @@ def test_a_leg_above_a_shin_is_the_thigh():
     assert canonical_names(["RightThigh", "RightLeg", "RightShin"]) == ["right_hip", "right_knee", "right_shin"]
 
 
-def test_glued_sides_by_their_twins():
+def test_sides_without_separator_need_both_sides():
     assert canonical_names(["KNEEL", "KNEER", "lMTP5", "rMTP5"]) == [
         "left_knee",
         "right_knee",

@@ -28,7 +28,7 @@ def in_order(layout: str) -> np.ndarray:
 
 @pytest.mark.parametrize("layout", ["TMVC", "TVMC", "NTVC", "CTVM", "NCTV", "TCV", "CTV", "VTC", "NCTVM", "NTVMC"])
 @pytest.mark.parametrize("skeleton", [None, "ntu-25"])
-def test_an_error_offers_the_layout(layout, skeleton):
+def test_an_error_suggests_the_layout(layout, skeleton):
     array = in_order(layout)
     with pytest.raises(ValueError) as error:
         as_poses(array, skeleton=skeleton)
@@ -84,7 +84,7 @@ def test_nested_lists(make):
     np.testing.assert_allclose(poses.clips[0][0], BODY, atol=1e-6)
 
 
-def test_what_is_masked_or_none_is_missing():
+def test_masked_values_and_none_are_missing():
     hidden = np.zeros(BODY.shape, dtype=bool)
     hidden[3:6, 7] = True
     expected = np.where(hidden, np.nan, BODY)

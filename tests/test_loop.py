@@ -341,7 +341,7 @@ def test_a_signal_saves_a_checkpoint_and_raises_stopped(name, corpus, tmp_path):
     assert [line["step"] for line in log_of(tmp_path / "run")] == [3, 4, 8]
 
 
-def test_a_run_stops_at_a_time_and_says_how_far_it_is(corpus, tmp_path):
+def test_a_run_stops_at_a_time_and_reports_its_progress(corpus, tmp_path):
     lines = []
     with pytest.raises(Stopped, match="stopped at step 1 of 8"):
         pretrain(small(), corpus, tmp_path / "run", until=0.0)

@@ -115,7 +115,7 @@ def test_wrong_plain_products_raise_an_error(monkeypatch):
             use()
 
 
-def test_products_are_compared_anew_when_the_number_of_threads_changes(monkeypatch):
+def test_products_are_compared_again_when_the_number_of_threads_changes(monkeypatch):
     counts = []
     right = matmul._right
     monkeypatch.setattr(matmul, "_right", lambda threads: counts.append(threads) or right(threads))

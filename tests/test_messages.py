@@ -26,7 +26,7 @@ LINES = [
         ("pose_format", "pose", 'pose-format: pip install "pose-format"'),
     ],
 )
-def test_what_is_missing_is_installed_in_the_version_of_the_extra(module, extra, said, monkeypatch):
+def test_missing_packages_are_named_with_the_version_of_the_extra(module, extra, said, monkeypatch):
     monkeypatch.setattr(importlib.metadata, "requires", lambda _: LINES)
     assert install(module, extra) == said
 

@@ -113,7 +113,7 @@ def test_minus_one_in_the_middle_of_a_body_is_a_coordinate(way, recwarn):
     np.testing.assert_array_equal(way(clip), clip)
 
 
-def test_what_zeros_mean_is_kept(tmp_path):
+def test_meaning_of_zeros_is_kept(tmp_path):
     clip = body()
     clip[0, 3, 7] = 0
     poses = Poses([clip], KINECT, fps=30, zeros="coordinates")

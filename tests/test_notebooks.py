@@ -28,7 +28,7 @@ def test_the_first_two_examples_are_notebooks():
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_in_step_with_the_script(name):
+def test_cells_equal_those_of_the_script(name):
     jupytext = pytest.importorskip("jupytext", reason="jupytext reads the scripts: pip install '.[test]'")
     script = jupytext.read(EXAMPLES / f"{name}.py")
     assert cells(notebook(name)) == cells(script), f"they differ; repeat {REPEAT.format(name)}"

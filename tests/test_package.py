@@ -72,20 +72,20 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def test_every_room_stands_in_the_order():
+def test_every_module_is_in_the_import_order():
     found = {room(path) for path in PACKAGE.rglob("*.py")} - {"__init__", "__main__"}
     assert found == set(ORDER)
 
 
 @pytest.mark.skipif(not ARCHITECTURE.exists(), reason="not in an installed package")
-def test_the_architecture_page_lists_the_rooms_in_this_order():
+def test_the_architecture_page_lists_the_modules_in_this_order():
     table = ARCHITECTURE.read_text(encoding="utf-8").partition("| module |")[2].partition("\n\n")[0]
     cells = [line.split("|")[1] for line in table.splitlines()[2:]]
     assert [name.strip("/") for cell in cells for name in re.findall(r"`([\w/]+)`", cell)] == ORDER
 
 
 @pytest.mark.parametrize("name", ORDER)
-def test_a_room_imports_only_rooms_above_it(name):
+def test_a_module_imports_only_modules_above_it(name):
     files = [path for path in PACKAGE.rglob("*.py") if room(path) == name and path.name != "__main__.py"]
     above = {*ORDER[: ORDER.index(name) + 1]}
     for file in files:

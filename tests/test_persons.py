@@ -79,7 +79,7 @@ def test_partners_are_seen_from_each_other():
     assert (prepare([further], KINECT, COMMON, ROBUST_16)[0] - got).abs().max() > 1
 
 
-def test_order_of_persons_is_indifferent_and_one_person_unchanged(robust):
+def test_order_of_persons_does_not_matter_and_one_person_is_unchanged(robust):
     two = pair()
     rows = embed(Poses([two, two[::-1], two[:1]], KINECT), robust)
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-6)
@@ -91,7 +91,7 @@ def test_order_of_persons_is_indifferent_and_one_person_unchanged(robust):
     assert np.abs(both - rows[0]).max() > 0.01
 
 
-def test_a_false_person_hardly_counts(robust):
+def test_a_false_detection_has_little_weight(robust):
     actor = moving(60, skeleton=KINECT)[None].astype(np.float32)
     ghost = np.full_like(actor, np.nan)
     ghost[0, 20:25, 4:8] = actor[0, 20:25, 4:8] + 1

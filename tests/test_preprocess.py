@@ -421,7 +421,7 @@ def test_two_dimensional_views(seed):
     assert joints["right_shoulder"][0] > joints["left_shoulder"][0]
 
 
-def test_a_flat_clip_seen_from_the_front_is_its_three_dimensional_self():
+def test_a_flat_clip_from_the_front_equals_the_clip_in_3d():
     clip = standing(NTU)[None, None].repeat(4, axis=1)
     clip[..., 1] = 0
     solid = run([clip.astype(np.float32)], DEFAULT)
@@ -483,7 +483,7 @@ def test_shoulders_along_the_spine(config):
 
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, st.floats(0, 1), st.sampled_from([2, 3]), st.sampled_from([CMD_LINE, DEFAULT, ROBUST, RUNNING]))
-def test_never_a_nan(seed, share, channels, config):
+def test_gradients_are_never_nan(seed, share, channels, config):
     random = np.random.default_rng(seed)
     clips = []
     for _ in range(3):

@@ -10,7 +10,7 @@ from tests.benchmarks.segment_measures import average_precision, frame_accuracy,
 TRUTH = Events.of([Event("a", 0, 2, "x"), Event("a", 4, 6, "y"), Event("b", 0, 2, "x")])
 
 
-def test_the_truth_is_perfect():
+def test_the_ground_truth_has_perfect_scores():
     assert average_precision(TRUTH, TRUTH)[0] == segmental_f1(TRUTH, TRUTH, 0.5) == 1
     assert frame_accuracy(TRUTH, TRUTH, {"a": 8, "b": 3}) == 1
 

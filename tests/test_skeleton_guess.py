@@ -38,7 +38,7 @@ def best(clip: np.ndarray) -> list[str]:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_each_named_skeleton_is_recognised_or_asked_about(name):
+def test_each_named_skeleton_is_recognised_or_refused(name):
     found = best(walking(name))
     assert found in ([name], [])
     if name in (
@@ -55,7 +55,7 @@ def test_each_named_skeleton_is_recognised_or_asked_about(name):
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_swapped_sides_are_no_fit(name):
+def test_swapped_sides_do_not_fit(name):
     """An order with left and right swapped, or left-handed axes: poses are never mirrored silently."""
     skeleton = SKELETONS[name]
     swapped = walking(name)[:, :, list(skeleton.mirror)]
@@ -64,14 +64,14 @@ def test_swapped_sides_are_no_fit(name):
 
 
 @pytest.mark.parametrize("joints", [LEGS_FIRST, KIT, SBU], ids=["22", "kit", "sbu"])
-def test_orders_that_no_skeleton_has_are_asked_about(joints):
+def test_orders_that_no_skeleton_has_are_refused(joints):
     clip = walking(named(joints))
     assert best(clip) == []
     with pytest.raises(ValueError, match=f"{clip.shape[2]} joints.*skeleton="):
         skeleton_of(None, [clip])
 
 
-def test_shuffled_joints_are_asked_about():
+def test_shuffled_joints_are_refused():
     rng = np.random.default_rng(0)
     for name in BODIES:
         for _ in range(5):

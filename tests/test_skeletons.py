@@ -256,7 +256,7 @@ def test_rigs_have_the_joints_of_the_bundled_encoder(name):
         ("Neck1 Neck", "neck_1 neck"),
     ],
 )
-def test_of_two_names_for_one_joint_the_plainer_has_it(joints, expected):
+def test_the_more_common_of_two_names_for_one_joint_is_used(joints, expected):
     assert custom(joints.split()).joints == tuple(expected.split())
 
 
@@ -290,7 +290,7 @@ def test_mapping_to_itself_is_the_identity(table):
 
 
 @TABLES
-def test_what_both_skeletons_have_is_copied(table):
+def test_joints_of_both_skeletons_are_copied(table):
     for other in SKELETONS.values():
         try:
             matrix = mapping(table, other)
@@ -498,12 +498,12 @@ def test_resolve_by_name_object_or_joint_names():
         ("smpl22", "smpl-22"),
     ],
 )
-def test_resolve_offers_the_nearest_name(typo, meant):
+def test_resolve_suggests_the_nearest_name(typo, meant):
     with pytest.raises(ValueError, match=f"there is no skeleton '{typo}'; did you mean '{meant}'"):
         resolve(typo)
 
 
-def test_resolve_of_a_wholly_unknown_name_lists_all():
+def test_resolve_of_an_unknown_name_lists_all():
     with pytest.raises(ValueError, match=f"skeleton 'xyzzy' .known: {', '.join(SKELETONS)}"):
         resolve("xyzzy")
 
@@ -515,6 +515,6 @@ def test_names_are_strings_and_parents_whole_numbers():
         Skeleton("a", ("hip", "knee"), (0, 1.5))
 
 
-def test_a_number_is_no_skeleton():
+def test_a_number_is_not_a_skeleton():
     with pytest.raises(ValueError, match="joint names, got int"):
         resolve(-1, 17)  # type: ignore[arg-type]

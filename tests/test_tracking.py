@@ -63,7 +63,7 @@ def test_the_more_specific_key_has_the_id():
 @pytest.mark.parametrize(
     "spell", [int, float, str, lambda p: [p], lambda p: [float(p)], lambda p: f"{p}.0", "abc".__getitem__]
 )
-def test_ids_that_hold_are_kept(spell):
+def test_consistent_ids_are_kept(spell):
     scene = Scene()
     tracks = identify(scene.ids(lambda t, p, i: spell(p)), scene.poses)
     assert scene.kept_apart(tracks) and tracks.note is None
@@ -92,7 +92,7 @@ def test_where_ids_are_missing_or_broken_persons_are_matched(name, reason, apart
     assert tracks.note is not None and reason in tracks.note and "matched" in tracks.note
 
 
-def test_ids_that_partly_hold_name_the_matched_persons():
+def test_partly_consistent_ids_name_the_matched_persons():
     scene = Scene()
     tracks = identify(scene.ids(lambda t, p, i: None if p == 1 else f"p{p}"), scene.poses)
     assert sorted(tracks.ids) == ["p0", "p2", "untracked-0"]
@@ -137,13 +137,13 @@ def test_a_single_frame_needs_no_matching():
     assert identify([], []).ids == []
 
 
-def test_a_fast_move_is_no_jump():
+def test_a_fast_move_is_not_a_jump():
     """An id that moves far to a position where nobody was before."""
     poses = [[BODY + [60 * t, 0], BODY + [0, 900]] for t in range(10)]
     assert identify([["a", "b"]] * 10, poses).note is None
 
 
-def test_a_queue_that_moves_on_keeps_its_ids():
+def test_a_moving_queue_keeps_its_ids():
     """Every person moves part of the distance to the previous position of the next one."""
     poses = [[BODY + [80 * p + 30 * t, 0] for p in range(3)] for t in range(12)]
     assert identify([["a", "b", "c"]] * 12, poses).note is None

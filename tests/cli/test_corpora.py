@@ -28,7 +28,7 @@ def embed(*arguments: str, code: int = 0) -> None:
     assert main(["embed", *arguments, "--workers", "1"]) == code
 
 
-def test_a_folder_is_made_resumed_and_described(tree, model, capsys):
+def test_a_folder_is_written_resumed_and_described(tree, model, capsys):
     embed("data", "-m", model, "-o", "rows", "--shard-size", "2", "--json", "--log", "log.jsonl")
     document = json.loads(capsys.readouterr().out)
     assert (document["shards"], document["made"], document["rows"]) == (2, 2, 24)

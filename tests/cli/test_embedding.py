@@ -19,7 +19,7 @@ from tests.pose_files import agcn_folder, annotation, dump, moving, skeleton_tex
 FIXTURES = Path(__file__).parents[3] / "shared" / "fixtures"
 
 
-def test_embed_writes_beside_its_input(files, model, capsys):
+def test_embed_writes_next_to_its_input(files, model, capsys):
     assert main(["embed", "clip.npy", "-m", model, "--skeleton", "kinect-20"]) == 0
     rows = np.load("clip.embeddings.npz")["embeddings"]
     assert rows.shape[0] == 1 and rows.dtype == np.float32
@@ -27,7 +27,7 @@ def test_embed_writes_beside_its_input(files, model, capsys):
     assert captured.out == "" and "clip.embeddings.npz" in captured.err
 
 
-def test_embed_many_beside_each_and_into_one_file(files, model, tiny_encoder, capsys):
+def test_embed_many_into_separate_files_and_into_one(files, model, tiny_encoder, capsys):
     assert main(["embed", "train.npz", "test.npz", "-m", model, "-q"]) == 0
     parts = [np.load(f"{name}.embeddings.npz")["embeddings"] for name in ("train", "test")]
     assert main(["embed", "train.npz", "test.npz", "-m", model, "-o", "all.npz", "--json"]) == 0

@@ -51,7 +51,7 @@ def test_an_error_names_the_option_that_mends_it(files, model, capsys):
     assert "--skeleton" in (text := capsys.readouterr().err) and "skeleton=" not in text
 
 
-def test_sentences_are_bounded():
+def test_messages_are_bounded():
     text = sentence(ValueError("no joint " + ", ".join(f"joint_{i}" for i in range(9999)) + " fits"), {})
     assert len(text) < 2100 and text.startswith("no joint joint_0") and text.endswith("joint_9998 fits")
     assert sentence(ValueError("two\n lines"), {}) == "two lines"
@@ -79,7 +79,7 @@ def test_no_control_character_of_a_file_reaches_the_terminal(files, capsys, comm
     assert (captured.out + captured.err).replace("\n", "").isprintable()
 
 
-def test_suggestions_only_where_they_are_near():
+def test_suggestions_only_for_similar_names():
     assert "quaternion" not in nearest("position", ["quaternion"])
     assert nearest("fp16", PRECISIONS) == nearest(".md", [".c3d", ".npz"]) == ""
     assert "'bfloat16'" in nearest("bfloat", PRECISIONS)

@@ -27,7 +27,7 @@ def test_a_file_of_poses(files, capsys):
     assert "kinect-20" in told(capsys, "train.npz")
 
 
-def test_a_model_in_words_and_whole_as_json(files, model, tiny_encoder, capsys):
+def test_a_model_is_summarised_as_text_and_complete_as_json(files, model, tiny_encoder, capsys):
     text = told(capsys, model)
     assert "common-15, 15 joints" in text and f"{tiny_encoder.dim} dimensions" in text
     assert "{" not in text and max(map(len, text.splitlines())) < 500

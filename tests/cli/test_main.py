@@ -180,7 +180,7 @@ def test_debug_shows_the_traceback(files, capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a POSIX shell")
-def test_nothing_of_stderr_goes_to_stdout_where_stderr_is_closed(files):
+def test_nothing_of_stderr_goes_to_stdout_if_stderr_is_closed(files):
     command = f"{sys.executable} -m skelrep convert train.npz copy.npz 2>&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "" and Path("copy.npz").exists()

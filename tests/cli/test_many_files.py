@@ -38,7 +38,7 @@ def table(path: str):
     return found
 
 
-def test_a_tree_of_classes_is_embedded_with_labels_and_judged(tree, model, capsys):
+def test_a_tree_of_classes_is_embedded_with_labels_and_evaluated(tree, model, capsys):
     embed("data", "-m", model, "--labels", "folder", "-o", "rows.npz")
     rows = table("rows.npz")
     assert len(set(rows.ids.tolist())) == 24 and "sit/00" in rows.ids

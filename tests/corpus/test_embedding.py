@@ -117,7 +117,7 @@ def test_new_files_never_have_the_ids_of_old_ones(embed, inputs, tmp_path):
     assert "wave/00" in ids and ids[-1] == "wave/00.NPZ" and len(set(ids)) == 13
 
 
-def test_what_differs_is_refused_or_made_again(embed, inputs, counted, tiny_config, tmp_path):
+def test_changes_are_refused_or_embedded_again(embed, inputs, counted, tiny_config, tmp_path):
     embed()
     before = parts(tmp_path / "rows")
     with pytest.raises(ValueError, match=r"window=None is now window=0\.1"):
@@ -139,7 +139,7 @@ def test_what_differs_is_refused_or_made_again(embed, inputs, counted, tiny_conf
     assert {"source", "start", "end"} <= set(corpus.open(tmp_path / "rows").info)
 
 
-def test_an_encoder_is_known_by_its_weights(embed, model, tmp_path):
+def test_an_encoder_is_identified_by_its_weights(embed, model, tmp_path):
     embed()
     save_pretrained(load_pretrained(model), tmp_path / "copy")
     assert embed(model=tmp_path / "copy").made == 0

@@ -238,7 +238,7 @@ def test_values_that_are_refused(key, value, message):
 
 
 @pytest.mark.parametrize("plain", [None, [], "config", 3])
-def test_what_is_no_config(plain):
+def test_invalid_configs_are_refused(plain):
     with pytest.raises(ValueError, match="a config must be a JSON object"):
         EncoderConfig.from_dict(plain)
 

@@ -226,7 +226,7 @@ def test_a_fingerprint_is_of_weights_and_config_alone(tiny_encoder, tmp_path):
     assert tiny_encoder.fingerprint() != found
 
 
-def test_a_fingerprint_outlives_keys_that_are_added_to_configs():
+def test_a_fingerprint_does_not_change_when_configs_get_new_keys():
     stored = []
     for config in CONFIGS.values():
         encoder = Encoder(config)

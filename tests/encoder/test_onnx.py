@@ -149,7 +149,7 @@ def test_a_gru_is_one_node_and_nothing_is_unrolled(tiny_recurrent_encoder, tmp_p
     assert nodes.total() < 100 and not {"Loop", "Scan", "If"} & set(nodes)
 
 
-def test_the_file_tells_what_it_takes_and_where_it_came_from(tiny_encoder, tmp_path):
+def test_the_file_contains_its_inputs_and_its_source(tiny_encoder, tmp_path):
     tiny_encoder.source = Source("lab/encoder", "0123abc")
     export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
     run = session(tmp_path / "encoder.onnx")

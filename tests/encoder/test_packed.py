@@ -89,7 +89,7 @@ def test_a_number_of_frames_that_no_chunk_divides():
         torch.testing.assert_close(network.packed("float32")(poses, present), network(poses), rtol=1e-4, atol=1e-5)
 
 
-def test_changed_weights_are_packed_anew():
+def test_changed_weights_are_packed_again():
     encoder = Encoder(EncoderConfig())
     poses = torch.randn(2, 1, 64, 15, 3)
     with torch.no_grad():
@@ -128,7 +128,7 @@ def test_an_unknown_precision(clips):
         embed(clips, precision="float16")
 
 
-def test_the_modules_themselves_obey_the_autocast_around_them():
+def test_modules_follow_autocast():
     encoder, poses = Encoder(EncoderConfig()), torch.randn(2, 1, 64, 15, 3)
     with torch.no_grad():
         exact = encoder(poses)["joint"]

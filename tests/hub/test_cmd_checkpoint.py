@@ -178,7 +178,7 @@ def test_the_stack_differs_from_a_bidirectional_gru(tmp_path):
         assert (whole - original(clips)).abs().max() > 1e-2
 
 
-def test_what_the_config_says(tmp_path):
+def test_config_of_a_converted_checkpoint(tmp_path):
     checkpoint(tmp_path / "checkpoint_0450.pth.tar", ("motion", "joint"), hidden=4, layers=2)
     encoder = convert_cmd(tmp_path / "checkpoint_0450.pth.tar", tmp_path / "saved")
     config = encoder.config
@@ -201,7 +201,7 @@ def test_the_old_file_format_is_read_too(tmp_path):
     assert all(torch.equal(tensor, new.state_dict()[name]) for name, tensor in old.state_dict().items())
 
 
-def test_the_file_may_go_away_afterwards(tmp_path):
+def test_the_file_may_be_deleted_afterwards(tmp_path):
     path = tmp_path / "checkpoint.pth"
     contents, _ = checkpoint(path, ("joint",))
     encoder = convert_cmd(path)
@@ -233,7 +233,7 @@ NAME = "encoder_q.encoder.gru.weight_hh_l1_reverse"
         (lambda state: state.update({"encoder_q.encoder.gru.weight_ih_l99": torch.zeros(1)}), "1 unknown"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_named(tmp_path, change, message):
+def test_inputs_that_do_not_fit_are_named(tmp_path, change, message):
     contents, _ = checkpoint(tmp_path / "checkpoint.pth", ("joint",), hidden=8, layers=3)
     change(contents["state_dict"])
     torch.save(contents, tmp_path / "changed.pth")

@@ -59,7 +59,7 @@ def test_download_once_and_load_offline(hub: HubServer, files, tiny_encoder, tmp
 
 
 @pytest.mark.slow
-def test_the_token_of_the_environment_lets_in(hub: HubServer, files, tiny_encoder, tmp_path):
+def test_the_token_of_the_environment_is_used(hub: HubServer, files, tiny_encoder, tmp_path):
     hub.commit(REPO, files, readers={"hf_secret"})
     home = str(tmp_path / "home")
     done = shell("download", REPO, HF_HOME=home)

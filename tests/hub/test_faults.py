@@ -57,7 +57,9 @@ def test_a_slow_hub(hub: HubServer, files, tiny_encoder):
 
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
 @pytest.mark.parametrize(("part", "stated"), [(0.5, 1.0), (1.0, 1.5), (1.0, 0.5), (0.0, 1.0)])
-def test_a_hub_that_breaks_off_or_states_a_wrong_length(name, part, stated, hub: HubServer, files, tiny_encoder):
+def test_a_hub_that_interrupts_a_download_or_states_a_wrong_length(
+    name, part, stated, hub: HubServer, files, tiny_encoder
+):
     hub.commit(REPO, files)
 
     def sending(to: Any, headers: dict[str, str], content: bytes) -> None:
@@ -127,7 +129,7 @@ def publish(model: str) -> None:
 
 @posix
 @pytest.mark.slow
-def test_a_killed_download_begins_anew(hub: HubServer, files, tiny_encoder, tmp_path):
+def test_a_killed_download_starts_again(hub: HubServer, files, tiny_encoder, tmp_path):
     hub.commit(REPO, files | {CARD: b"card"})
     fetch(str(tmp_path / "whole"), str(tmp_path / "whole" / "copy"))
     for moment in range(len(hub.requests)):

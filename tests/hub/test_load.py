@@ -77,7 +77,7 @@ def test_bundled_names_come_first(folder, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "a/../b", "/nowhere/at/all", "", "a/b c", "-a/b", "ä/b", "a\\b", "a/b/"])
-def test_what_cannot_be_a_name(hub, name):
+def test_invalid_names_are_refused(hub, name):
     with pytest.raises(FileNotFoundError, match="organisation/name"):
         load_pretrained(name)
     assert hub.requests == []
@@ -93,7 +93,7 @@ def test_addresses_and_revisions_in_names(hub):
     assert hub.requests == []
 
 
-def test_a_file_is_no_folder(folder, tmp_path):
+def test_a_file_is_not_a_folder(folder, tmp_path):
     with pytest.raises(ValueError, match="is a file; pass the folder"):
         load_pretrained(folder / WEIGHTS)
     (tmp_path / "checkpoint_0450.pth.tar").touch()
@@ -182,14 +182,14 @@ def test_messages_about_a_config_are_bounded(folder):
     "text",
     ["", "{", '{"a": NaN}', '{"a": 1, "a": 2}', "[" * 10**5, b"\xff\xfe{", "1" * 10**4, " " * 10**7, "null", "[]"],
 )
-def test_what_is_no_config(folder, text):
+def test_invalid_configs_are_refused(folder, text):
     (folder / CONFIG).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=r"config\.json"):
         load_pretrained(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\xff" * 64, b"\x08\0\0\0\0\0\0\0{}      "])
-def test_what_is_no_safetensors_file(folder, content):
+def test_files_that_are_not_safetensors(folder, content):
     (folder / WEIGHTS).write_bytes(content)
     with pytest.raises(ValueError, match=r"model\.safetensors"):
         load_pretrained(folder)
@@ -287,7 +287,7 @@ def test_the_hub_is_down(hub: HubServer, files, tiny_encoder):
         load_pretrained("lab/other")
 
 
-def test_the_hub_is_ill(hub: HubServer, files, tiny_encoder):
+def test_a_hub_with_server_errors(hub: HubServer, files, tiny_encoder):
     hub.commit(REPO, files)
     load_pretrained(REPO)
     hub.failing = "/api/models"
@@ -323,7 +323,7 @@ def test_half_a_snapshot_in_the_cache(hub: HubServer, files, tiny_encoder):
     assert same(load_pretrained(REPO, revision=sha), tiny_encoder)
 
 
-def test_a_full_disk_is_no_fault_of_the_hub(hub: HubServer, monkeypatch):
+def test_a_full_disk_is_not_reported_as_an_error_of_the_hub(hub: HubServer, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
@@ -334,7 +334,7 @@ def test_a_full_disk_is_no_fault_of_the_hub(hub: HubServer, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
-def test_a_repository_that_holds_no_encoder(hub: HubServer, files, name):
+def test_a_repository_without_an_encoder(hub: HubServer, files, name):
     hub.commit(REPO, {key: content for key, content in files.items() if key != name})
     with pytest.raises(FileNotFoundError, match=name):
         load_pretrained(REPO)
@@ -349,7 +349,7 @@ def test_weights_of_another_encoder_on_the_hub(hub: HubServer, files):
 
 
 @pytest.mark.parametrize("token", ["hf_SECRET\r\nX: y", "hf_SECRÉT", "hf_SEC RET", " "])
-def test_a_token_that_no_header_may_hold_is_in_no_message(hub: HubServer, token):
+def test_an_invalid_token_never_appears_in_messages(hub: HubServer, token):
     with pytest.raises(ValueError, match="token") as refused:
         load_pretrained(REPO, token=token)
     chain: BaseException | None = refused.value
@@ -359,7 +359,7 @@ def test_a_token_that_no_header_may_hold_is_in_no_message(hub: HubServer, token)
     assert hub.requests == []
 
 
-def test_blanks_around_a_token_are_cut_off():
+def test_spaces_around_a_token_are_removed():
     assert checked_token(" hf_SECRET\n") == "hf_SECRET"
     assert checked_token(None) is None
     assert checked_token(True) is True

@@ -17,7 +17,7 @@ from tests.hub_server import HubServer
 # -- saving -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_saved(folder, tiny_encoder):
+def test_contents_of_a_saved_folder(folder, tiny_encoder):
     assert sorted(path.name for path in folder.iterdir()) == sorted([CONFIG, WEIGHTS, CARD])
     assert EncoderConfig.from_dict(json.loads((folder / CONFIG).read_text())) == tiny_encoder.config
     with safe_open(folder / WEIGHTS, framework="pt") as file:
@@ -55,7 +55,7 @@ def test_a_failure_leaves_what_was_there(tiny_encoder, folder, monkeypatch):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_what_cannot_be_saved(tiny_config, tiny_encoder, tmp_path):
+def test_invalid_content_is_not_saved(tiny_config, tiny_encoder, tmp_path):
     for unfit in (np.float32(1), {1, 2}, float("nan")):
         tiny_config.training["seed"] = unfit
         with pytest.raises(ValueError, match="JSON"):

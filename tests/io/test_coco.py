@@ -52,7 +52,7 @@ def test_ids_in_any_spelling(tmp_path, key, spell):
         ({"id": lambda t, p: 2 * t + p}, "no tracker ids"),
     ],
 )
-def test_ids_that_do_not_hold(tmp_path, columns, reason):
+def test_inconsistent_ids_are_replaced(tmp_path, columns, reason):
     with pytest.warns(UserWarning, match=reason) as caught:
         poses = read(saved(tmp_path / "a.json", results(**columns)))
     assert len(caught) == 1
@@ -125,7 +125,7 @@ def test_track_ids_among_attributes(tmp_path):
         assert kept_apart(read(saved(tmp_path / "a.json", entries)))
 
 
-def test_pictures_that_are_no_frames(tmp_path):
+def test_pictures_that_are_not_frames(tmp_path):
     """COCO's own pictures, whose numbers are those of a collection."""
     numbers = np.cumsum(np.random.default_rng(0).integers(50, 5000, size=30))
     content = annotated([{"id": int(n), "file_name": f"{n:012d}.jpg"} for n in numbers])

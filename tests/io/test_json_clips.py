@@ -233,7 +233,7 @@ def test_rows_without_frames(tmp_path):
 
 @pytest.mark.parametrize("ids", [lambda t, p: 5, lambda t, p: p if t < 5 else 1 - p, lambda t, p: 2 * t + p])
 @pytest.mark.parametrize("suffix", [".json", ".csv"])
-def test_broken_ids_are_said_and_persons_are_matched(tmp_path, ids, suffix):
+def test_broken_ids_are_reported_and_persons_are_matched(tmp_path, ids, suffix):
     rows = [(t, ids(t, p), walker(p, t)) for t in range(FRAMES) for p in (0, 1)]
     path = tmp_path / f"a{suffix}"
     if suffix == ".json":

@@ -26,7 +26,7 @@ def example() -> Poses:
     )
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_written_files_are_read_back(tmp_path):
     poses = example()
     write(poses, tmp_path / "a.jsonl")
     again = read(tmp_path / "a.jsonl")

@@ -86,7 +86,7 @@ def test_times_of_any_spelling_and_unit(tmp_path, suffix, name):
     assert found.fps == pytest.approx(fps, rel=2e-3)
 
 
-def test_what_names_mean():
+def test_meanings_of_names():
     assert unit_of("pts") == PRESENTATION and unit_of("pts_time") is None
     assert [unit_of(name) for name in ("Time [ms]", "timestampus", "t_s", "relative_ticks")] == [1e-3, 1e-6, 1, 1e-7]
     for name in ("start_time", "inference_time", "s", "dt", "exposure_time_ms"):

@@ -201,7 +201,7 @@ def test_clips_with_labels_and_a_rate(tmp_path, suffix):
     np.testing.assert_array_equal(poses.clips[2], content["x"][2])
 
 
-def test_arrays_that_are_no_clips_are_listed(tmp_path):
+def test_arrays_that_are_not_clips_are_listed(tmp_path):
     np.savez(tmp_path / "a.npz", speed=np.ones(3), names=np.array(["a"]), x=np.ones((3, 25, 3)))
     with pytest.raises(ValueError, match="a.npz contains speed, names, x; expected an array of poses"):
         read(tmp_path / "a.npz", skeleton="ntu-25")

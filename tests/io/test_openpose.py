@@ -145,7 +145,7 @@ def test_other_folders_are_refused(tmp_path):
         read(tmp_path)
 
 
-def test_single_frames_without_numbers_are_asked_about(tmp_path):
+def test_single_frames_without_numbers_are_refused(tmp_path):
     for name in ("standing", "sitting", "lying"):
         saved(tmp_path / "poses" / f"{name}.json", frame(triples(walker(0, 0))))
     with pytest.raises(ValueError, match=r"3 files of a single frame each \(lying\.json"):
@@ -155,7 +155,7 @@ def test_single_frames_without_numbers_are_asked_about(tmp_path):
     assert read(tmp_path / "poses" / "lying.json").clips[0].shape[1] == 1
 
 
-def test_numbers_that_follow_no_order_are_asked_about(tmp_path):
+def test_files_without_consecutive_numbers_are_refused(tmp_path):
     for number in (17, 4093, 51200, 98231):
         saved(tmp_path / f"picture_{number}.json", frame(triples(walker(0, 0))))
     with pytest.raises(ValueError, match="4 files of a single frame each"):

@@ -282,7 +282,7 @@ def test_tracks_that_would_fill_the_memory(tmp_path):
         read(saved(tmp_path / "a.json", frames))
 
 
-def test_a_third_number_that_is_the_same_everywhere_is_no_depth(tmp_path):
+def test_a_third_number_that_is_the_same_everywhere_is_not_a_depth(tmp_path):
     rng = np.random.default_rng(0)
     points = rng.uniform(100, 500, size=(4, 17, 2))
     scores = rng.uniform(0.2, 1, size=(4, 17))

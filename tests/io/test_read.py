@@ -57,7 +57,7 @@ def test_nothing_to_read(tmp_path):
             read(tmp_path / "plain", format=format)
 
 
-def test_skeleton_can_be_said(tmp_path):
+def test_skeleton_can_be_given(tmp_path):
     write(Poses([np.ones((1, 2, 3, 3))], THREE), tmp_path / "a.npz")
     other = Skeleton("other", ("a", "b", "c"), (0, 0, 0))
     assert read(tmp_path / "a.npz", skeleton=other).skeleton == other

@@ -241,7 +241,7 @@ def test_numpy_cannot_be_made_to_forge_objects(load, stream, reason):
         load(stream + b".")
 
 
-def test_why_numpy_itself_is_not_handed_out():
+def test_numpy_itself_would_be_unsafe():
     """The reason for all this: the real ndarray takes bytes for pointers."""
     assert np.ndarray((1,), object, bytearray(8))[0] is None
 

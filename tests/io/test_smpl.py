@@ -125,7 +125,7 @@ def test_joints_beside_the_rotations_need_no_model(tmp_path):
         ({"trans": np.zeros((5, 3))}, "body.npz", r"its trans \(5, 3\)"),
     ],
 )
-def test_what_does_not_fit(tmp_path, more, model, message):
+def test_files_and_body_models_that_do_not_fit(tmp_path, more, model, message):
     motion(tmp_path / "a.npz", **more)
     body_model(tmp_path / "body.npz")
     body_model(tmp_path / "small.npz", joints=24)

@@ -42,7 +42,7 @@ def test_persons_in_names(tmp_path, form, persons):
     np.testing.assert_allclose(poses.clips[0], [[walker(p, t) for t in range(FRAMES)] for p in (0, 1)], rtol=1e-5)
 
 
-def test_sides_are_no_persons_and_versions_are_refused():
+def test_sides_are_not_persons_and_versions_are_refused():
     names = [f"{joint}_{axis}" for joint in COCO for axis in "xy"]
     assert list(columns_of(names).tracks) == [""] and columns_of(names).joints == COCO
     with pytest.raises(ValueError, match="same joints several times, as world, image"):
@@ -52,7 +52,7 @@ def test_sides_are_no_persons_and_versions_are_refused():
 @pytest.mark.parametrize("form", ["kp{}_{}", "landmark_{}_{}", "joint_{}_{}", "keypoint {} {}", "point{}.{}", "j{}_{}"])
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.filterwarnings("ignore:.*by the geometry")
-def test_numbers_of_joints_are_no_names(tmp_path, form, first):
+def test_joint_numbers_are_not_names(tmp_path, form, first):
     order = np.random.default_rng(0).permutation(17)
     names = [form.format(first + i, axis) for i in order for axis in "xy"]
     values = [walker(0, t)[order].ravel() for t in range(FRAMES)]
@@ -73,7 +73,7 @@ def test_numbers_of_joints_are_no_names(tmp_path, form, first):
     ],
 )
 @pytest.mark.filterwarnings("error")
-def test_boxes_are_no_joints(tmp_path, box, said):
+def test_boxes_are_not_joints(tmp_path, box, said):
     names = [*box, *(f"{joint}_{axis}" for joint in COCO for axis in "xy")]
     values = [[1.0] * len(box) + walker(0, t).ravel().tolist() for t in range(FRAMES)]
     if said is None:

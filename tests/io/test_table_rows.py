@@ -125,7 +125,7 @@ def test_labels_that_change(tmp_path):
     assert [clip.shape[1] for clip in poses.clips] == [4, 5]
 
 
-def test_labels_of_persons_are_no_labels_of_clips(tmp_path):
+def test_labels_of_persons_are_not_labels_of_clips(tmp_path):
     rows = [((i, who, f"act{who}"), body(i, who)) for i in range(6) for who in range(2)]
     (tmp_path / "a.csv").write_text(wide(rows, ["frame", "person", "label"]))
     with pytest.warns(UserWarning, match="differ between rows of one frame and are left out"):

@@ -208,7 +208,7 @@ def test_a_table_of_something_else_in_a_folder_is_left_out(tmp_path):
     assert len(read(tmp_path)) == 3
 
 
-def test_what_is_declared(tmp_path):
+def test_declared_scores_rates_and_scales(tmp_path):
     poses = example()
     poses.save(tmp_path / "a.npz")
     assert poses.scores is not None

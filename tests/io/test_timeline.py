@@ -51,7 +51,7 @@ def test_time_units_are_decided_by_the_resulting_frame_rate(unit, name):
     assert timeline(times=times, unit=unit_of(name)).fps == pytest.approx(30, rel=1e-3)
 
 
-def test_numbers_that_count_are_no_milliseconds():
+def test_frame_counts_are_not_milliseconds():
     assert timeline(times=np.arange(20)).fps is None
     assert timeline(times=np.arange(20), unit=unit_of("seconds")).fps == 1
     assert timeline(times=np.arange(20) * 40).fps == 25
@@ -67,7 +67,7 @@ def test_fractional_frame_rates_are_kept(fps):
     assert timeline(times=np.arange(1000) / fps).fps == pytest.approx(fps, rel=1e-6)
 
 
-def test_jitter_is_no_variable_rate():
+def test_jitter_is_not_a_variable_rate():
     times = np.arange(300) / 30 + RNG.uniform(-0.004, 0.004, 300)
     found = timeline(times=times)
     assert found.frames == 300 and found.note is None and found.fps == pytest.approx(30, rel=0.01)
@@ -100,14 +100,14 @@ def test_a_pause_in_a_variable_rate_stays_missing():
     assert 1 <= lost.sum() <= 5  # a joint that one moment lacks is not invented from its neighbours
 
 
-def test_times_win_over_a_count_of_rows():
+def test_times_are_preferred_to_row_numbers():
     times = np.concatenate([np.arange(20), np.arange(20) + 34]) / 30
     found = timeline(frames=np.arange(40), times=times)
     assert found.frames == 54 and found.fps == 30
     assert found.note is not None and "disagree" in found.note
 
 
-def test_times_that_do_not_run_are_not_used():
+def test_constant_times_are_ignored():
     found = timeline(frames=np.arange(10), times=np.zeros(10), fps=50)
     assert (found.frames, found.fps) == (10, 50)
 

@@ -66,7 +66,7 @@ def test_a_person_who_comes_later_is_missing_before(tmp_path):
     assert np.isnan(clip[1, :10]).all() and not np.isnan(clip[1, 10:]).any()
 
 
-def test_people_in_space_stand_apart_as_in_the_picture(tmp_path):
+def test_people_in_3d_are_placed_apart_as_in_the_picture(tmp_path):
     """An estimator gives each person relative to the own hips; in the picture they are 80 pixels or 80/30 m apart."""
     path = write_video(tmp_path / "pair.mp4", [picture((30, 60), (110, 60))] * 6)
     poses = read(path, pose_model=Squares(deep=True))
@@ -133,7 +133,7 @@ def test_embedding_a_video(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"), [(b"no video at all" * 100, "damaged|no video"), (b"", "empty"), (b"\0" * 5000, "damaged")]
 )
-def test_files_that_are_no_videos_are_refused(tmp_path, content, said):
+def test_files_that_are_not_videos_are_refused(tmp_path, content, said):
     path = tmp_path / "broken.mp4"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=said) as error:
@@ -165,7 +165,7 @@ def test_an_estimator_is_ended_after_an_error(tmp_path):
     assert estimator.ended == 1
 
 
-def test_what_is_no_estimator_is_refused(tmp_path):
+def test_objects_that_are_not_estimators_are_refused(tmp_path):
     path = write_video(tmp_path / "walk.mp4", moving(2))
     with pytest.raises(TypeError, match="PoseEstimator .* got int"):
         read(path, pose_model=3)

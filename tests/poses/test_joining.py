@@ -82,7 +82,7 @@ def test_ids_that_do_not_match_are_named():
         assert joined(["a", "b"], {"a": 1, "b": 2, "c": 3}, "label").tolist() == [1, 2]
 
 
-def test_only_one_suffix_is_cut_off():
+def test_only_one_suffix_is_removed():
     """A table of "walk.left" says nothing about "walk.right"."""
     with pytest.raises(ValueError, match="'walk.right'"):
         joined(["walk.right"], {"walk.left": 1}, "label")

@@ -63,7 +63,7 @@ def same(one: Poses, other: Poses) -> None:
 # -- what Poses are ---------------------------------------------------------------------------------------------------
 
 
-def test_parts_are_brought_to_their_types():
+def test_parts_are_converted_to_their_types():
     poses = Poses([clip().astype(np.float64)], HAND, ids=[7], labels=[3], fps=30, scores=[np.ones((1, 6, V))])
     assert poses.clips[0].dtype == poses.scores[0].dtype == np.float32
     assert poses.ids == ["7"]
@@ -273,7 +273,7 @@ def test_windows_need_fps():
 # -- concatenate ------------------------------------------------------------------------------------------------------
 
 
-def test_concatenate_keeps_what_all_have():
+def test_concatenate_keeps_columns_that_all_have():
     scores = [np.ones(c.shape[:3]) for c in some(2).clips]
     one = some(2, labels=[0, 1], fps=30, scores=scores, info={"subject": [1, 2], "camera": [3, 4]})
     two = some(2, labels=[2, 3], fps=30, scores=scores, info={"subject": [5, 6]})
@@ -296,7 +296,7 @@ def test_concatenate_keeps_what_all_have():
     assert bare.info == {}
 
 
-def test_concatenate_what_does_not_belong_together():
+def test_concatenate_incompatible_poses():
     with pytest.raises(ValueError, match="no poses to concatenate"):
         Poses.concatenate([])
     with pytest.raises(ValueError, match=r"'hand' \(2-D\) and 'hand' \(3-D\)"):
@@ -504,7 +504,7 @@ def test_saved_arrays_are_as_documented(tmp_path):
     assert arrays["format_version"] == POSES_VERSION
 
 
-def test_what_cannot_be_saved(tmp_path):
+def test_invalid_content_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match="no clip to save"):
         some()[:0].save(tmp_path / "none.npz")
     with pytest.raises(ValueError, match="labels hold lists"):
@@ -645,7 +645,7 @@ def test_lists_of_poses():
         (iter([]), "list_iterator"),
     ],
 )
-def test_what_is_no_poses(value, kind):
+def test_inputs_that_are_not_poses(value, kind):
     with pytest.raises(TypeError, match=f"poses must be Poses, an array, a tensor or a list of clips, got {kind}"):
         as_poses(value)
 

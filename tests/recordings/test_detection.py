@@ -56,7 +56,7 @@ def test_lengths_surround_those_of_the_examples():
     assert lengths[0] < 1 and lengths[-1] > 3 and all(b / a < 1.5 for a, b in zip(lengths, lengths[1:]))
 
 
-def test_what_cannot_be_searched_is_refused(tiny_encoder):
+def test_inputs_that_cannot_be_searched_are_refused(tiny_encoder):
     kick, recording = clips_of(("kick",), 1), session([("stand", 4.0)])
     with pytest.raises(ValueError, match="fps"):
         detect(Poses(kick.clips, kick.skeleton), recording, tiny_encoder)

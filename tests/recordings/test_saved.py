@@ -22,7 +22,7 @@ def head(tiny_encoder, tmp_path):
     return tmp_path / "head"
 
 
-def test_everything_comes_back(head, tiny_encoder):
+def test_everything_is_restored(head, tiny_encoder):
     rows, labels = rows_of_classes(6, dim=tiny_encoder.dim)
     fitted = Classifier(tiny_encoder, C=[0.1, 1.0], keep=0.9).fit(rows, labels)
     loaded = Classifier.load(head)  # with the encoder that was saved in the same folder

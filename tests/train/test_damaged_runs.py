@@ -72,7 +72,7 @@ def test_invalid_sources_are_refused_by_export(run, tmp_path, sources):
     assert not (tmp_path / "out").exists()
 
 
-def test_results_that_are_no_json_are_refused_by_export(run, tmp_path):
+def test_results_that_are_not_json_are_refused_by_export(run, tmp_path):
     (tmp_path / "results.json").write_bytes(b'{"value": "\xff"}')
     with pytest.raises(ValueError, match=r"results\.json is not JSON") as caught:
         export(run, tmp_path / "out", results=tmp_path / "results.json")
@@ -93,7 +93,7 @@ def test_two_processes_do_not_train_in_one_folder(run, corpus):
     assert str(run) in str(caught.value)
 
 
-def test_the_lock_goes_with_the_run(run, corpus):
+def test_the_lock_is_released_after_the_run(run, corpus):
     with filelock.FileLock(run / ".lock").acquire(timeout=0):
         pass
     with pytest.raises(ValueError, match="another recipe"):
