@@ -55,7 +55,7 @@ class PreprocessConfig:
             distance of the joints from the origin is scaled to 1.
         trim: Whether frames in which nobody is seen are cut off at both ends; otherwise the nearest pose fills them.
         undo_swaps: Whether swaps of left and right in some frames are undone (`find_swaps`).
-        remove_spikes: Whether positions far from where a joint is before and after are interpolated (`find_spikes`).
+        remove_spikes: Whether positions of a joint far from those before and after are interpolated (`find_spikes`).
         derive_missing: Whether a joint that is never seen in a clip is derived from others (`skelrep.completion`);
             otherwise it is zero.
         keep: The measure of activity. "energy": `coordinate_energy`, as in the NTU readers. "movement":
@@ -202,7 +202,7 @@ def prepare_weighted(
 
 
 class _Tracks(NamedTuple):
-    """The persons of all clips, concatenated, repaired as the config says, with gaps in time interpolated."""
+    """The persons of all clips, concatenated, repaired as specified in the config, with gaps in time interpolated."""
 
     rows: np.ndarray  # (sum of lengths, V, C)
     starts: np.ndarray  # (R,) first row of each track

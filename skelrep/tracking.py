@@ -31,7 +31,7 @@ _SCALE = 1.8  # nobody becomes larger or smaller by this factor from one frame t
 _NEW = 0.2  # weight of the last step in a velocity, small because detections are noisy
 _PREDICTED_FRAMES = 5  # positions are extrapolated for at most this many frames
 _BLOCK = 2**18  # coordinates that are compared at a time
-_NUMBERS_OF_A_PAIR = 3  # two distances and a cost of 8 bytes each beside booleans, of float32 with their copies
+_NUMBERS_OF_A_PAIR = 3  # float32 numbers per pair: two distances and a cost of 8 bytes each, and booleans, with copies
 
 
 class Tracks(NamedTuple):

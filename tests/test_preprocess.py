@@ -483,7 +483,7 @@ def test_shoulders_along_the_spine(config):
 
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, st.floats(0, 1), st.sampled_from([2, 3]), st.sampled_from([CMD_LINE, DEFAULT, ROBUST, RUNNING]))
-def test_gradients_are_never_nan(seed, share, channels, config):
+def test_prepared_poses_are_never_nan(seed, share, channels, config):
     random = np.random.default_rng(seed)
     clips = []
     for _ in range(3):

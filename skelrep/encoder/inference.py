@@ -74,17 +74,18 @@ def embed_batches(
         if first == 0:
             _check_out(out, (len(poses), *rows.shape[1:]))
         out[first : first + len(rows)] = rows.cpu().numpy()
-    assert out is not None  # Poses hold at least one clip
+    assert out is not None  # Poses contain at least one clip
     return out
 
 
 def embed_prepared(encoder: Encoder, prepared: Prepared, features: Callable[[Tensor], dict[str, Tensor]]) -> Tensor:
-    """The embeddings (N, ..., D) of prepared clips, in which each person counts by its weight.
+    """The embeddings (N, ..., D) of prepared clips, in which persons are weighted.
 
     Args:
-        encoder: Whose config says whether persons are weighted.
+        encoder: The encoder, whose config states whether persons are weighted.
         prepared: N clips.
-        features: Of (N, M, T, V, 3) poses, for each modality (N, ..., dim): the mean over the M persons.
+        features: The function from poses (N, M, T, V, 3) to (N, ..., dim) for each modality, the mean over the M
+            persons.
     """
     poses, weights = prepared
     if encoder.config.preprocess.weigh == "equal" or not _uneven(weights):

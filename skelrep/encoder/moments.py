@@ -1,7 +1,7 @@
 """Mean and standard deviation over time of the states of a recurrent network: of a whole clip, or of the frames so far.
 
-Unlike a clip's last state they tell of all of it alike. Frames so far need no later one, and a live stream updates them
-at a constant cost (Welford, Technometrics 1962).
+Unlike the last state, they weight all frames of a clip equally. The moments of the frames so far need no later frame,
+and a live stream updates them at constant cost (Welford, Technometrics 1962).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Annotated, NamedTuple
 import torch
 from torch import Tensor
 
-STD_WEIGHT = 2.0  # of deviations beside means, as in the convolutional encoders
-MIN_VARIANCE = 1e-4  # added: at zero the gradient of the square root is infinite. Gates leave deviations of about 0.1
+STD_WEIGHT = 2.0  # of standard deviations relative to means, as in the convolutional encoders
+MIN_VARIANCE = 1e-4  # added, because the gradient of the square root is infinite at zero; usual deviations are 0.1
 
 
 def of_clip(states: Annotated[Tensor, "T N D"]) -> Annotated[Tensor, "N E"]:
@@ -31,11 +31,11 @@ def so_far(states: Annotated[Tensor, "T N D"]) -> Annotated[Tensor, "T N E"]:
 
 
 class Moments(NamedTuple):
-    """Of the frames of a stream so far.
+    """The moments of the frames of a stream so far.
 
     Attributes:
-        frames: How many.
-        mean: (N, D) of the states.
+        frames: Number of frames.
+        mean: (N, D) mean of the states.
         squares: (N, D) sums of the squared differences from the mean.
     """
 
@@ -44,12 +44,12 @@ class Moments(NamedTuple):
     squares: Tensor
 
     def after(self, state: Annotated[Tensor, "N D"]) -> Moments:
-        """With one more frame."""
+        """The moments after one more frame."""
         mean = self.mean + (state - self.mean) / (self.frames + 1)
         return Moments(self.frames + 1, mean, self.squares + (state - self.mean) * (state - mean))
 
     def feature(self) -> Annotated[Tensor, "N E"]:
-        """What `of_clip` makes of these frames, (N, 2 D)."""
+        """The result of `of_clip` for these frames, (N, 2 D)."""
         return _feature(self.mean, self.squares / self.frames)
 
 

@@ -1,10 +1,10 @@
 """Encoders as ONNX files, and what heads compute from their embeddings, for runtimes without PyTorch.
 
-The graph is written node by node rather than traced. PyTorch's exporters differ from version to version in what they
-can trace. Tried with 2.13: the older one stops at `diff` and `unfold`; the newer one (`dynamo=True`, which needs
-onnxscript) stops at the convolution over the persons who are present, whose number it cannot know beforehand. Of a
-convolution over all persons with a mask it makes a right file, in 19 s; of the GRUs one whose number of clips is fixed.
-What is written here is compared with the encoder before a file appears, so that the two cannot differ unnoticed.
+The graph is written node by node rather than traced, because the exporters of different PyTorch versions can trace
+different operations. In version 2.13, the older exporter fails at `diff` and `unfold`. The newer one (`dynamo=True`,
+which needs onnxscript) fails at the convolution over the persons who are present, whose number is unknown in advance.
+It exports a convolution over all persons with a mask correctly, in 19 s, and GRUs only for a fixed number of clips.
+The graph is compared with the encoder before the file is written, so the two cannot differ unnoticed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from skelrep.version import __version__
 if TYPE_CHECKING:
     from skelrep.encoder.encoder import Encoder
 
-OPSET, IR_VERSION = 17, 8  # of 2022; nothing newer is needed
+OPSET, IR_VERSION = 17, 8  # from 2022; nothing newer is needed
 TOLERANCE = 1e-4  # of a row's length, or of a probability; 1e-7 is usual
 MAX_BYTES = 2**31 - 2**20  # what protobuf allows a file, less the graph itself
 
@@ -38,24 +38,24 @@ MAX_BYTES = 2**31 - 2**20  # what protobuf allows a file, less the graph itself
 def export_onnx(encoder: Encoder, path: str | os.PathLike) -> float:
     """Writes an encoder as one ONNX file.
 
-    The graph takes `joints`, float32 (clips, M, T, V, 3), and, where the config weighs persons (`weigh` other than
-    "equal", M above 1), `weights`, float32 (clips, M): what `encoder.prepare_weighted` returns, for preprocessing is no
-    part of it. It derives bones and motion itself, leaves out persons who are absent (all zeros), and gives
-    `embedding`, float32 (clips, D): all streams, fused as the config says. The number of clips is free. In the file's
-    metadata are `config.json`, which says all of the preprocessing, `source` (the encoder's name and commit) and
-    `skelrep` (the version).
+    The inputs of the graph are `joints`, float32 (clips, M, T, V, 3), and, if the config weights persons (`weigh` is
+    not "equal", M above 1), `weights`, float32 (clips, M). `encoder.prepare_weighted` returns both, because
+    preprocessing is not part of the graph. The graph computes bones and motion, ignores absent persons (all zeros), and
+    returns `embedding`, float32 (clips, D): all streams, fused as specified in the config. The number of clips is not
+    fixed. The metadata of the file contain `config.json` with all settings of the preprocessing, `source` (the
+    encoder's name and commit) and `skelrep` (the version).
 
     Args:
-        encoder: On any device; it stays there.
-        path: OUT.onnx; replaced if it exists.
+        encoder: The encoder, on any device.
+        path: The `.onnx` file; replaced if it exists.
 
     Returns:
         The largest difference from PyTorch that was found, as a fraction of a row's length.
 
     Raises:
-        ModuleNotFoundError: without onnx or onnxruntime (the extra `onnx`).
-        ValueError: if the path ends otherwise, a modality has no ONNX form, the weights do not fit into one file, or
-            the file gives other numbers than the encoder; nothing is written then.
+        ModuleNotFoundError: if onnx or onnxruntime is not installed (the extra `onnx`).
+        ValueError: if the path has another suffix, a modality has no ONNX form, the weights are more than one file
+            holds, or the file gives other numbers than the encoder; nothing is written then.
     """
     return write_graph(encoder, path, encoder.config.modalities)
 
@@ -92,10 +92,10 @@ def write_graph(encoder: Encoder, path: str | os.PathLike, streams: Sequence[str
     """
     path = Path(path)
     if path.suffix != ".onnx":
-        raise ValueError(f"an ONNX file is called OUT.onnx, got {str(path)!r}")
+        raise ValueError(f"the suffix of an ONNX file must be .onnx, got {str(path)!r}")
     size = sum(4 * parameter.numel() for parameter in encoder.parameters())
     if size > MAX_BYTES:
-        raise ValueError(f"the encoder has {size / 1e9:.1f} GB of weights, more than the 2 GB that one ONNX file holds")
+        raise ValueError(f"the encoder has {size / 1e9:.1f} GB of weights, more than the 2 GB that fit into one ONNX file")
     onnx, runtime = optional("onnx", "onnx"), optional("onnxruntime", "onnx")
     encoder = copy.deepcopy(encoder).cpu().float().eval()
     with replacing(path) as file:
@@ -126,10 +126,10 @@ def _embedding(encoder: Encoder, graph: Graph, streams: Sequence[str]) -> str:
     """Adds the inputs and the encoder; returns the name of the embeddings (N, D)."""
     config = encoder.config
     persons, frames, joints = config.preprocess.persons, config.preprocess.frames, len(config.skeleton)
-    axes = "clips, persons (an absent one is all zeros), frames, joints, axes x, y and z; prepared as config.json says"
+    axes = "clips, persons (all zeros if absent), frames, joints, axes x, y and z; prepared as in config.json"
     joints_of_clips = graph.input("joints", [persons, frames, joints, 3], axes)
     if weighted := _weighted(config.preprocess):
-        about = "what each person's feature counts in the clip's, 0 for an absent one; as prepare_weighted returns them"
+        about = "weight of each person in the clip's embedding, 0 if absent; from prepare_weighted"
         graph.input("weights", [persons], about)
         joints_of_clips = graph("Reshape", joints_of_clips, [-1, 1, frames, joints, 3])  # every person is a clip
     extent = graph("ReduceMax", graph("Abs", joints_of_clips), axes=[2, 3, 4], keepdims=0)
@@ -146,7 +146,7 @@ def _embedding(encoder: Encoder, graph: Graph, streams: Sequence[str]) -> str:
 
 
 class Graph:
-    """An ONNX graph that is written node by node; every value is known by its name.
+    """An ONNX graph that is written node by node; every value has a name.
 
     graph("Add", x, 1.0) adds a node and returns the name of its output.
     """
@@ -172,7 +172,7 @@ class Graph:
         self.outputs.append(self._described(name, shape, about, getattr(self.onnx.TensorProto, kind)))
 
     def model(self, metadata: dict[str, str]) -> Any:
-        """The model; that it is well-formed is checked, not what it computes."""
+        """The model, checked to be well-formed; its results are not checked here."""
         helper = self.onnx.helper
         model = helper.make_model(
             helper.make_graph(self.nodes, "skelrep", self.inputs, self.outputs, self.constants),
@@ -194,11 +194,11 @@ class Graph:
         Args:
             operator: Its name.
             *inputs: Names of values; a number, list or tensor becomes a constant.
-            outputs: How many the operator has.
-            **attributes: Of the operator.
+            outputs: The number of outputs.
+            **attributes: The operator's attributes.
 
         Returns:
-            The name of the output, or a list of names where there are several.
+            The name of the output, or a list of names if there are several.
         """
         names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
         made = [f"{operator}_{len(self.nodes)}_{i}" for i in range(outputs)]
@@ -221,18 +221,18 @@ class Graph:
         return product if module.bias is None else self("Add", product, module.bias)
 
     def norm(self, module: nn.BatchNorm1d, x: str) -> str:
-        """BatchNorm over axis 1; runtimes put it into the product beside it."""
+        """BatchNorm over axis 1; runtimes fold it into the adjacent product."""
         parts = (module.weight, module.bias, module.running_mean, module.running_var)
         return self("BatchNormalization", x, *parts, epsilon=module.eps)
 
 
 def _weighted(config: PreprocessConfig) -> bool:
-    """Whether the graph takes weights: one person alone counts the same whatever it weighs."""
+    """Whether the graph has the input `weights`; the weight of a single person has no effect."""
     return config.weigh != "equal" and config.persons > 1
 
 
 def _over_persons(graph: Graph, feature: str, dim: int, persons: int) -> str:
-    """The means (N, dim) over persons of features (N M, dim), by the input `weights`; zero for a clip of nobody."""
+    """Weighted means (N, dim) over persons of features (N M, dim), by the input `weights`; zero without persons."""
     total = graph("Max", graph("ReduceSum", "weights", [1], keepdims=1), 1e-12)
     fractions = graph("Reshape", graph("Div", "weights", total), [-1, persons, 1])
     of_clips = graph("Reshape", feature, [-1, persons, dim])
@@ -243,7 +243,7 @@ def _fused(graph: Graph, features: list[str], fusion: str) -> str:
     """`Encoder.fuse`."""
     if fusion == "mean":
         return graph("Mean", *features)
-    # Lengths as torch.nn.functional.normalize takes them, with its smallest one.
+    # The lengths of torch.nn.functional.normalize, with its smallest length.
     lengths = [graph("Max", graph("ReduceL2", feature, axes=[1], keepdims=1), 1e-12) for feature in features]
     return graph("Concat", *(graph("Div", *pair) for pair in zip(features, lengths)), axis=1)
 

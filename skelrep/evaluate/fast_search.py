@@ -38,7 +38,7 @@ def nearest_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Finds the k nearest bank rows of every query; arguments and results are those of `exact_search.nearest_rows`."""
     grid = Grid.of(bank, metric, device)
-    # Where torch multiplies float32 in a lower precision, the error bound does not hold.
+    # If torch multiplies float32 in a lower precision, the error bound is not valid.
     if len(bank) <= _LEAST_BANK * (k + SPARE) or torch.get_float32_matmul_precision() != "highest":
         return search(query, np.arange(len(query)), bank, k, grid, excluded, block_bytes)
     indices = np.empty((len(query), k), dtype=np.int64)

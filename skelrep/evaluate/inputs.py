@@ -28,9 +28,9 @@ def check_rows(rows: Any, name: str, block_bytes: int = BLOCK_BYTES) -> Rows:
     if not isinstance(rows, Tensor):
         rows = np.asarray(rows)
         if rows.dtype.kind not in "fiub":
-            raise ValueError(f"{name} must hold numbers, got dtype {rows.dtype}; pass the (N, D) array of embed")
+            raise ValueError(f"{name} must contain numbers, got dtype {rows.dtype}; pass the (N, D) array of embed")
     elif rows.is_complex():
-        raise ValueError(f"{name} must hold real numbers, got dtype {rows.dtype}")
+        raise ValueError(f"{name} must contain real numbers, got dtype {rows.dtype}")
     if rows.ndim != 2:
         raise ValueError(
             f"{name} must be (N, D), one row per clip, got shape {tuple(rows.shape)}; embed the clips first"

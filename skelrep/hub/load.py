@@ -227,7 +227,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, mapped rather than read.
 
     Raises:
-        ValueError: if it is no such file, or shorter than its header says.
+        ValueError: if it is not such a file, or shorter than stated in its header.
     """
     try:
         return load_file(path)
@@ -305,7 +305,7 @@ def assemble(
         ],
     }
     if found := [f"{len(names)} {kind} ({first_names(names)})" for kind, names in problems.items() if names]:
-        raise ValueError(f"{where} does not hold exactly the tensors of its encoder: {'; '.join(found)}")
+        raise ValueError(f"{where} does not contain exactly the tensors of its encoder: {'; '.join(found)}")
     if broken := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
         raise ValueError(
             f"{where} contains NaN or infinite weights in {len(broken)} tensors ({first_names(broken)}): refused"

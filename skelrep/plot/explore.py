@@ -32,7 +32,7 @@ NEIGHBOURS = 10
 MOST_FRAMES = 64  # per clip; the page interpolates between them
 MOST_POSE_BYTES = 38_000_000  # of all poses in the page; if there are many clips, each has fewer frames
 LARGEST = 32767  # largest coordinate in 16 bits
-MISSING = -32768  # stands for NaN
+MISSING = -32768  # represents NaN
 
 _LEAST_CLIPS = 3  # a map of two points shows nothing
 _CLUSTERS = (2, 12)  # smallest and largest number; more colours cannot be distinguished

@@ -192,7 +192,7 @@ def test_an_encoder_that_gives_nan_is_refused(tiny_encoder, tmp_path):
 
 def test_more_weights_than_a_file_holds_are_refused(tiny_encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(skelrep_onnx, "MAX_BYTES", 1000)
-    with pytest.raises(ValueError, match="than the 2 GB that one ONNX file holds"):
+    with pytest.raises(ValueError, match="than the 2 GB that fit into one ONNX file"):
         export_onnx(tiny_encoder, tmp_path / "encoder.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -230,7 +230,7 @@ def test_the_command(tiny_encoder, tmp_path, capsys):
     [
         ("i2md-smal", "encoder.onnx", "did you mean 'i2md-small'?"),
         ("nowhere/at/all", "encoder.onnx", "there is no folder 'nowhere/at/all'"),
-        ("i2md-small", "encoder.bin", "an ONNX file is called OUT.onnx, got 'encoder.bin'"),
+        ("i2md-small", "encoder.bin", "suffix of an ONNX file must be .onnx, got 'encoder.bin'"),
         ("i2md-small", "nowhere/encoder.onnx", "the folder nowhere does not exist"),
         ("i2md-small --revision main", "encoder.onnx", "it has no revision 'main'"),
     ],

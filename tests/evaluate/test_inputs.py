@@ -97,7 +97,7 @@ def with_nan(*rows):
             lambda: knn_eval(ROWS, LABELS, ROWS[:, :3], LABELS),
             "train rows have 4 .* test rows have 3",
         ),
-        (lambda: knn_eval(ROWS.astype(str), LABELS, ROWS, LABELS), "train must hold numbers, got dtype <U"),
+        (lambda: knn_eval(ROWS.astype(str), LABELS, ROWS, LABELS), "train must contain numbers, got dtype <U"),
         (lambda: knn_eval(torch.eye(4) * 1j, LABELS, ROWS, LABELS), "real numbers, got dtype torch.complex64"),
         (lambda: knn_eval(ROWS, LABELS[:3], ROWS, LABELS), "train_labels has 3 values for 4 rows"),
         (lambda: knn_eval(ROWS, LABELS, ROWS, [*LABELS, 1]), "test_labels has 5 values for 4 rows"),

@@ -105,7 +105,7 @@ def test_push_and_download_in_this_process(hub: HubServer, tiny_encoder, tmp_pat
         ("download i2md-smal", "did you mean 'i2md-small'?"),
         ("download lab/other", "no such repository on the Hub"),
         (f"download {REPO} --revision trail", "no branch, tag or commit 'trail'"),
-        (f"download {REPO} --revision broken -o copy", "does not hold exactly the tensors"),
+        (f"download {REPO} --revision broken -o copy", "does not contain exactly the tensors"),
         (f"push min {REPO}", "there is no bundled encoder and no folder 'min'"),
         ("push mine a/b/c", "a/b/c"),
         (f"push mine {REPO} --private", "exists and is public"),
