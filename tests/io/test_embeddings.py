@@ -99,7 +99,7 @@ def test_parquet_written_by_other_programs(tmp_path):
 
 def test_columns_of_another_length_are_refused(tmp_path):
     np.savez(tmp_path / "rows.npz", embeddings=np.eye(3), labels=[1, 2])
-    with pytest.raises(ValueError, match="labels is not one value for each of its embeddings"):
+    with pytest.raises(ValueError, match="labels does not have one value for each of its embeddings"):
         load(tmp_path / "rows.npz")
     np.savez(tmp_path / "rows.npz", embeddings=np.eye(3), labels=[1, 2, 3])
     assert load(tmp_path / "rows.npz").model is None

@@ -55,7 +55,7 @@ def test_freemocap_by_frame(tmp_path, wrap):
     [
         ({"0": {"nose": [1, 2], "neck": [1]}}, r"where \(2,\) numbers are expected"),
         ({"0": {"nose": {}}}, "a joint is a dict, not a list"),
-        ({"0": 3}, "no frames of named joints"),
+        ({"0": 3}, "not frames of named joints"),
         ({"0": {}, "1": {}}, "nobody is seen in any of its 2 frames"),
     ],
 )
