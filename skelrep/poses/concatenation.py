@@ -34,7 +34,7 @@ def concatenated(parts: Sequence[Poses]) -> dict[str, Any]:
         said = " and ".join("unknown" if rate is None else f"{rate:g}" for rate in rates[:4])
         left_out.append(f"frames per second ({said}; pass fps= to give one)")
     if left_out:
-        warn(f"{len(parts)} sets of poses are combined; left out, because some lack it: {', '.join(left_out)}")
+        warn(f"{len(parts)} sets of poses are combined; left out: {', '.join(left_out)}")
     columns = [key for key in first.info if all(key in part.info for part in parts)]
     every = lambda field: all(getattr(part, field) is not None for part in parts)  # noqa: E731
     return {
