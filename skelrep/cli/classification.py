@@ -43,8 +43,8 @@ def _add_fit(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--groups",
         metavar="COLUMN",
-        help="info column; cross-validation keeps the clips of a group in one fold (default: `subject` if it exists, else "
-        "the recordings of windows, or blocks of time of a single recording)",
+        help="info column; cross-validation keeps the clips of a group in one fold (default: `subject` if it exists, "
+        "else the recordings of windows, or blocks of time of a single recording)",
     )
     parser.add_argument(
         "--keep",

@@ -95,7 +95,9 @@ def write_graph(encoder: Encoder, path: str | os.PathLike, streams: Sequence[str
         raise ValueError(f"the suffix of an ONNX file must be .onnx, got {str(path)!r}")
     size = sum(4 * parameter.numel() for parameter in encoder.parameters())
     if size > MAX_BYTES:
-        raise ValueError(f"the encoder has {size / 1e9:.1f} GB of weights, more than the 2 GB that fit into one ONNX file")
+        raise ValueError(
+            f"the encoder has {size / 1e9:.1f} GB of weights, more than the 2 GB that fit into one ONNX file"
+        )
     onnx, runtime = optional("onnx", "onnx"), optional("onnxruntime", "onnx")
     encoder = copy.deepcopy(encoder).cpu().float().eval()
     with replacing(path) as file:
