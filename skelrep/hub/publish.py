@@ -112,7 +112,7 @@ def push_to_hub(
             private=private,
             revision=revision,
             create_pr=create_pr,
-            commit_message=commit_message or f"Upload encoder with skelrep {__version__}",
+            commit_message=commit_message,
             token=token,
             replace_card=replace_card,
         )
@@ -123,14 +123,28 @@ def upload(
     names: Sequence[str],
     repo_id: str,
     *,
-    private: bool | None,
-    revision: str | None,
-    create_pr: bool,
-    commit_message: str,
-    token: str | bool | None,
-    replace_card: bool,
+    what: str = "encoder",
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    commit_message: str | None = None,
+    token: str | bool | None = None,
+    replace_card: bool = False,
 ) -> str:
-    """Uploads files of a folder in one commit; for the arguments and errors see `push_to_hub`."""
+    """Uploads files of a folder in one commit; for the other arguments and errors see `push_to_hub`.
+
+    Args:
+        folder: The folder.
+        names: Paths of the files below the folder.
+        repo_id: As in `push_to_hub`.
+        what: What the files are, for the commit message.
+        private: As in `push_to_hub`.
+        revision: As in `push_to_hub`.
+        create_pr: As in `push_to_hub`.
+        commit_message: As in `push_to_hub`.
+        token: As in `push_to_hub`.
+        replace_card: As in `push_to_hub`.
+    """
     from huggingface_hub import CommitOperationAdd, HfApi
 
     api = HfApi(token=checked_token(token), library_name="skelrep", library_version=__version__)
@@ -148,7 +162,7 @@ def upload(
         commit = api.create_commit(
             repo_id,
             [CommitOperationAdd(name, folder / name) for name in kept],
-            commit_message=commit_message,
+            commit_message=commit_message or f"Upload {what} with skelrep {__version__}",
             revision=revision,
             create_pr=create_pr,
         )

@@ -96,62 +96,52 @@ def read(
     Examples:
         >>> poses = skelrep.read("recordings", fps=30)
     """
-    parts = list(
-        read_parts(
-            path,
-            format=format,
-            layout=layout,
-            skeleton=skeleton,
-            split=split,
-            fps=fps,
-            scale=scale,
-            min_score=min_score,
-            zeros=zeros,
-            channels=channels,
-            root_offset=root_offset,
-            body_model=body_model,
-            pose_model=pose_model,
-            labels=labels,
-            subjects=subjects,
-            on_error=on_error,
-            report=report,
-        )
+    declared = Declared(
+        format, layout, skeleton, split, fps, scale, min_score, zeros, body_model, channels, root_offset, pose_model
     )
+    parts = list(_parts(path, declared, labels, subjects, on_error, report))
     return parts[0] if len(parts) == 1 else Poses.concatenate(parts)
 
 
 def read_parts(
     path: str | os.PathLike | Sequence[str | os.PathLike],
     *,
-    format: str | None = None,
-    layout: str | None = None,
-    skeleton: Skeleton | str | Sequence[str] | None = None,
-    split: str | Sequence[str] | None = None,
-    fps: float | None = None,
-    scale: float | Sequence[float] | None = None,
-    min_score: float | None = None,
-    zeros: Zeros | None = None,
-    channels: str | None = None,
-    root_offset: RootOffset | None = None,
-    body_model: str | os.PathLike | None = None,
-    pose_model: str | os.PathLike | PoseEstimator | None = None,
     labels: Any = None,
     subjects: Any = None,
     on_error: Literal["stop", "skip"] = "stop",
     report: ReadReport | None = None,
+    **declared: Any,
 ) -> Iterator[Poses]:
-    """As `read`, but yields a data set of many files in parts, so that it need not fit into memory."""
+    """As `read`, but yields a data set of many files in parts, so that it need not fit into memory.
+
+    Args:
+        path: As in `read`.
+        labels: As in `read`.
+        subjects: As in `read`.
+        on_error: As in `read`.
+        report: As in `read`.
+        **declared: The options of `read` that describe the poses: `format`, `layout`, `skeleton`, `split`, `fps`,
+            `scale`, `min_score`, `zeros`, `channels`, `root_offset`, `body_model` and `pose_model`.
+    """
+    return _parts(path, Declared(**declared), labels, subjects, on_error, report)
+
+
+def _parts(
+    path: str | os.PathLike | Sequence[str | os.PathLike],
+    declared: Declared,
+    labels: Any,
+    subjects: Any,
+    on_error: Literal["stop", "skip"],
+    report: ReadReport | None,
+) -> Iterator[Poses]:
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error must be 'stop' or 'skip', got {on_error!r}")
     found = sources(path)
     counts = report if report is not None else ReadReport()
-    declared = Declared(
-        format, layout, skeleton, split, fps, scale, min_score, zeros, body_model, channels, root_offset, pose_model
-    )
     asked = [(labels, "label"), (subjects, "subject")]
     columns = [Column(each, what, found) for each, what in asked if each is not None]
     selection = _Splits(declared.splits, found.said)
-    reader = None if format is None else reader_called(format)
+    reader = None if declared.format is None else reader_called(declared.format)
     options = declared.options(counts.skip if on_error == "skip" else None)
     yield from _declared_parts(found, _read_all(found, reader, options), declared, columns, selection, counts)
     counts.files = len(found.files) - len(counts.skipped)

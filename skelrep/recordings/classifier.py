@@ -358,43 +358,19 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """
         return load(cls, name_or_path, encoder=encoder, revision=revision, device=device, token=token)
 
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        with_encoder: bool | None = None,
-        private: bool | None = None,
-        revision: str | None = None,
-        create_pr: bool = False,
-        commit_message: str | None = None,
-        token: str | bool | None = None,
-        replace_card: bool = False,
-    ) -> str:
-        """Uploads what `save` writes in one commit; for the other arguments, the result and errors see `push_to_hub`.
+    def push_to_hub(self, repo_id: str, *, with_encoder: bool | None = None, **options: Any) -> str:
+        """Uploads what `save` writes in one commit; the result and errors are those of `skelrep.push_to_hub`.
 
         Args:
             repo_id: "organisation/name".
             with_encoder: As in `save`.
-            private: As in `skelrep.push_to_hub`.
-            revision: As in `skelrep.push_to_hub`.
-            create_pr: As in `skelrep.push_to_hub`.
-            commit_message: As in `skelrep.push_to_hub`.
-            token: As in `skelrep.push_to_hub`.
-            replace_card: As in `skelrep.push_to_hub`.
+            **options: Options of `skelrep.push_to_hub`: `private`, `revision`, `create_pr`, `commit_message`, `token`
+                and `replace_card`.
         """
         with tempfile.TemporaryDirectory() as temporary:
             folder = self.save(temporary, with_encoder=with_encoder)
-            return upload(
-                folder,
-                [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()],
-                repo_id,
-                private=private,
-                revision=revision,
-                create_pr=create_pr,
-                commit_message=commit_message or f"Upload head with skelrep {__version__}",
-                token=token,
-                replace_card=replace_card,
-            )
+            names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+            return upload(folder, names, repo_id, what="head", **options)
 
     def export_onnx(self, path: str | os.PathLike) -> float:
         """Writes encoder and head as one ONNX file, which computes what `predict_proba` and `is_known` return.
