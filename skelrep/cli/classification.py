@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import Command, UsageError, fraction, one_of, positive, whole
-from skelrep.cli.options import add_embedding, add_reading, column, load_encoder, reading_options
+from skelrep.cli.options import add_computing, add_embedding, add_reading, column, load_encoder, reading_options
 from skelrep.cli.output import print_json, say, show
 from skelrep.cli.stored import embeddings_or_poses, without_labels
 
@@ -185,12 +185,7 @@ def _add_predict(parser: ArgumentParser) -> None:
         "--shortest", type=positive, metavar="SECONDS", help="leave shorter segments out (default: half a window)"
     )
     add_reading(parser)
-    group = parser.add_argument_group("embedding")
-    group.add_argument("--batch-size", type=whole, metavar="N", help="number of clips per batch")
-    group.add_argument("--device", help="cpu, cuda or cuda:1 (default: the best one available)")
-    group.add_argument(
-        "--precision", default="float32", **one_of("float32", "bfloat16", "int8"), help="precision of matrix products"
-    )
+    add_computing(parser.add_argument_group("embedding"))
 
 
 def _predict(arguments: Namespace) -> None:

@@ -153,6 +153,11 @@ def add_embedding(parser: ArgumentParser) -> None:
     group.add_argument(
         "--streams", nargs="+", metavar="STREAM", help="use only these streams of the encoder: joint, bone, motion"
     )
+    add_computing(group)
+
+
+def add_computing(group: Any) -> None:
+    """Adds the arguments for the computation of embeddings to a parser or a group."""
     group.add_argument("--batch-size", type=whole, metavar="N", help="number of clips per batch")
     group.add_argument("--device", help="cpu, cuda or cuda:1 (default: the best one available)")
     group.add_argument(
