@@ -54,14 +54,14 @@ def export_onnx(encoder: Encoder, path: str | os.PathLike) -> float:
 
     Raises:
         ModuleNotFoundError: if onnx or onnxruntime is not installed (the extra `onnx`).
-        ValueError: if the path has another suffix, a modality has no ONNX form, the weights are more than one file
-            holds, or the file gives other numbers than the encoder; nothing is written then.
+        ValueError: if the path has another suffix, a modality has no ONNX form, the weights do not fit into one file,
+            or the file gives other numbers than the encoder; nothing is written then.
     """
     return write_graph(encoder, path, encoder.config.modalities)
 
 
 class Head(Protocol):
-    """What a graph computes from embeddings, beside them."""
+    """A further part of a graph, which computes outputs from the embeddings."""
 
     metadata: dict[str, str]  # for the file
 
@@ -80,8 +80,8 @@ def write_graph(encoder: Encoder, path: str | os.PathLike, streams: Sequence[str
     Args:
         encoder: As `export_onnx`.
         path: As `export_onnx`.
-        streams: Names of modalities, in the order in which the embedding has them.
-        head: Its outputs stand before `embedding`.
+        streams: Names of modalities, in their order in the embedding.
+        head: The part whose outputs come before `embedding`, or None.
 
     Returns:
         The largest difference that was found: that of the embedding, or of the head's outputs.
@@ -251,7 +251,7 @@ def _fused(graph: Graph, features: list[str], fusion: str) -> str:
 
 
 def _difference(encoder: Encoder, streams: Sequence[str], head: Head | None, content: bytes, runtime: Any) -> float:
-    """How far the file's rows are from the encoder's at most, in lengths of a row, over clips of all kinds."""
+    """The largest difference between rows of the file and of the encoder, in lengths of a row, for various clips."""
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     preprocess = encoder.config.preprocess
     generator = torch.Generator().manual_seed(0)

@@ -1,7 +1,8 @@
-"""Frames as lines of JSON, one after the other while they are recorded: for `skelrep predict HEAD -`.
+"""Frames as lines of JSON, read while they are recorded, for `skelrep predict HEAD -`.
 
-A line is a frame of any kind that files of JSON have: {"time": 0.033, "people": [{"id": "ann", "keypoints": [[x, y, z],
-...]}]}, OpenPose's people, a person alone. Lines with the same time or frame number are one frame.
+A line is a frame in any form that JSON files may have: {"time": 0.033, "people": [{"id": "ann", "keypoints": [[x, y,
+z],
+...]}]}, OpenPose's people, or a single person. Lines with the same time or frame number are one frame.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from skelrep.io.tables.json_rows import table_in
 from skelrep.io.timeline import timeline
 from skelrep.messages import one_line
 
-_TO_KNOW_THE_RATE = 30  # frames whose times say the unit and the rate
+_TO_KNOW_THE_RATE = 30  # frames that determine the unit of times and the rate
 
 
 class FrameLine(NamedTuple):
-    """What a line says.
+    """The content of a line.
 
     Attributes:
         people: The persons in the frame.
-        joints: Their skeleton's name, joint names, or None.
+        joints: The name of their skeleton, joint names, or None.
         number: Frame number, or None.
-        time: In any unit, or None.
-        unit: Seconds per unit of the time, or None if its name does not say.
+        time: Time in any unit, or None.
+        unit: Seconds per unit of the time, or None if its name does not state it.
         fps: The rate that the line states, or None.
     """
 
@@ -43,11 +44,11 @@ class FrameLine(NamedTuple):
 
 
 class LiveFrames(NamedTuple):
-    """Frames that are still coming.
+    """Frames that are still arriving.
 
     Attributes:
         fps: Their rate.
-        joints: Of the first frame with a person: skeleton's name, joint names, or None.
+        joints: The skeleton of the first frame with a person: its name, joint names, or None.
         frames: Seconds since the first frame, and the persons.
     """
 
@@ -57,21 +58,21 @@ class LiveFrames(NamedTuple):
 
 
 def live_frames(lines: Iterable[str], fps: float | None = None, source: str = "standard input") -> LiveFrames:
-    """The frames of lines that are read one by one; the first 30 are waited for to find their rate.
+    """The frames of lines that are read one by one, after the first 30 have determined their rate.
 
     Args:
-        lines: Each a frame; empty ones are passed over.
-        fps: Frames per second, if the lines have neither times nor the rate, or have it wrong.
-        source: For messages.
+        lines: One frame each; empty lines are ignored.
+        fps: Frames per second, if the lines have neither times nor the rate, or state it incorrectly.
+        source: The source of the lines, for messages.
 
     Raises:
-        ValueError: for a line that is no frame, with its number; if the rate is not known; if a line lacks the time or
-            number that the first one has. Of later lines the error comes with their frame.
+        ValueError: for a line that is not a frame, with its number; if the rate is unknown; if a line lacks the time or
+            number that the first one has. Errors of later lines are raised when their frame is requested.
     """
     coming = _parsed(lines, source)
     first = list(itertools.islice(coming, _TO_KNOW_THE_RATE))
     if not first:
-        raise ValueError(f"{source} holds no frame")
+        raise ValueError(f"{source} contains no frames")
     joints = next((frame.joints for _, frame in first if frame.people), None)
     rate, seconds_of = _clock([frame for _, frame in first], fps, source)
 
@@ -91,7 +92,7 @@ def _parsed(lines: Iterable[str], source: str) -> Iterator[tuple[int, FrameLine]
             try:
                 yield number, _frame(json.loads(line))
             except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-                raise ValueError(f"{source}, line {number}: no frame as JSON ({one_line(error)})") from error
+                raise ValueError(f"{source}, line {number}: not a frame as JSON ({one_line(error)})") from error
 
 
 def _frame(content: Any) -> FrameLine:
@@ -112,7 +113,7 @@ def _frame(content: Any) -> FrameLine:
 def _clock(
     first: list[FrameLine], fps: float | None, source: str
 ) -> tuple[float, Callable[[int, FrameLine], float | None]]:
-    """The rate, and a function of a frame's position and of the frame for its seconds; None where it has no time."""
+    """The rate, and a function from the index of a frame and the frame to its time in seconds, None if it has none."""
     stated = fps or next((frame.fps for frame in first if frame.fps), None)
     times = [frame.time for frame in first if frame.time is not None]
     if len(times) == len(first):
@@ -122,7 +123,7 @@ def _clock(
         if rate := stated or found.fps:
             return rate, lambda _, frame: None if frame.time is None else (frame.time - start) * per
     if not stated:
-        raise ValueError(f"{source} does not say how many frames a second it has; give each frame its time, or fps=")
+        raise ValueError(f"{source} does not state its frame rate; give each frame a time, or pass fps=")
     numbers = [frame.number for frame in first if frame.number is not None]
     if len(numbers) == len(first):
         return stated, lambda _, frame: None if frame.number is None else (frame.number - numbers[0]) / stated

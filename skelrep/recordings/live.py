@@ -1,4 +1,4 @@
-"""Segments of recordings that are still being made: frames in, events out, in constant memory."""
+"""Segments of live recordings: frames in, events out, in constant memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class LiveSegments:
-    """The segments of a recording that is still being made, as `Classifier.segments` finds them in a whole one.
+    """The segments of a live recording, as `Classifier.segments` finds them in a complete one.
 
     A window is classified as soon as the first frame after it arrives; memory does not grow with time. A segment is
     known `delay` seconds after it has ended: half a window, half of the smoothing, and one and a half strides.
@@ -60,9 +60,10 @@ class LiveSegments:
         """Begins a recording.
 
         Args:
-            classifier: A fitted one.
-            fps: Frames per second, about: frames are put where their time says on a grid of this rate.
-            skeleton: Of the frames, as `skelrep.read` takes it; by default it goes by the number of joints.
+            classifier: A fitted classifier.
+            fps: Approximate frames per second: frames are placed by their times on a grid of this rate.
+            skeleton: The skeleton of the frames, as in `skelrep.read`; by default it is decided by the number of
+                joints.
             window: As in `Classifier.segments`.
             stride: As in `Classifier.segments`.
             per: As in `Classifier.segments`; for "person" every frame must name its persons.
@@ -71,7 +72,7 @@ class LiveSegments:
             zeros: As in `skelrep.read`.
             scale: As in `skelrep.read`.
             min_score: As in `skelrep.read`.
-            clip: Of the events.
+            clip: The id of the clip, for the events.
 
         Raises:
             ValueError: for a window, stride or rate that is not positive.
@@ -88,7 +89,7 @@ class LiveSegments:
         self.zeros: Zeros | None = zeros
         self.declared = Declared(scale=scale, min_score=min_score)
         self.delay = window / 2 + rules.smooth / 2 + 1.5 * stride
-        self.frames: list[tuple[int, list[Person]]] = []  # the last ones, by their position on the grid
+        self.frames: list[tuple[int, list[Person]]] = []  # the latest ones, by their position on the grid
         self.begin = 0  # of the next window
         self.fed: int | None = None  # begin of the last window
         self.said: set[str] = set()  # warnings, without their numbers
@@ -99,8 +100,9 @@ class LiveSegments:
         """The events that are known with this frame.
 
         Args:
-            seconds: Since the first frame; not before the previous frame. Persons of the same time are one frame.
-            people: (M, V, C) or (V, C), NaN for what is not seen; or persons as the readers of files have them.
+            seconds: Time since the first frame; not before the previous frame. Persons with the same time are one
+                frame.
+            people: (M, V, C) or (V, C), NaN for joints that are not seen; or `Person`s, as from the readers of files.
             person_ids: M names that persons keep over time.
 
         Raises:
@@ -147,13 +149,15 @@ class LiveSegments:
     def _window(self, begin: int, end: int) -> Iterator[Event]:
         self.fed = begin
         seen = {position: people for position, people in self.frames if begin <= position < end}
-        frames = [*sorted(({begin: [], end - 1: []} | seen).items())]  # the window is as long where nobody is seen
+        frames = [
+            *sorted(({begin: [], end - 1: []} | seen).items())
+        ]  # the window has its length even if nobody is seen
         if not any(np.isfinite(shown(person)).any() for _, people in frames for person in people):
             return
         with warnings.catch_warnings(record=True) as remarks:
             warnings.simplefilter("always")
             poses = self._poses(frames)
-            self.skeleton = poses.skeleton  # what was recognised once holds for all windows
+            self.skeleton = poses.skeleton  # once recognised, it is used for all windows
             tracks = tracks_of(self.classifier.loaded_encoder(), poses, self.per, self.classifier.embedding_options())
         for remark in {str(each.message) for each in remarks}:
             if (kind := re.sub(r"[\d.]+", "", remark)) not in self.said:  # once, and not for every window

@@ -28,7 +28,7 @@ class _HeadGraph:
     """`Head.probabilities` and `Head.is_known` as ONNX nodes."""
 
     def __init__(self, head: Head, classes: np.ndarray) -> None:
-        """Of a fitted classifier: its numbers and its (K,) labels."""
+        """Takes the parameters and the (K,) labels of a fitted classifier."""
         self.head = head
         self.metadata = {"classes": json.dumps(classes.tolist(), ensure_ascii=False)}
 
@@ -49,7 +49,7 @@ class _HeadGraph:
         graph.output("known", known, [], "whether the clip is like any of the training clips", "BOOL")
 
     def difference(self, found: Sequence[np.ndarray], rows: np.ndarray) -> float:
-        """Of the probabilities; 1 where `known` differs, unless the cosine is as near to the threshold as rounding."""
+        """The difference of the probabilities; 1 if `known` differs by more than rounding of the cosine explains."""
         probabilities, known = found
         differs = (known != self.head.is_known(rows)) & (
             np.abs(self.head.cosines(rows).max(axis=1) - self.head.threshold) > TOLERANCE

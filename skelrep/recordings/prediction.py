@@ -45,7 +45,7 @@ def tracks_of(encoder: Encoder, poses: Poses, per: Per, options: dict[str, Any])
 
 
 def clip_events(classifier: Classifier, poses: Poses, *, per: Per = "clip", reject: bool = True) -> list[Event]:
-    """One event for each clip, or for each of its persons, in their order: the most probable class of the whole.
+    """One event for each clip, or for each of its persons, in their order: the most probable class of the whole clip.
 
     Args:
         classifier: A fitted classifier.
@@ -112,7 +112,7 @@ class OpenTracks:
     """The segments of one recording while its windows are classified, for each person or for all together."""
 
     def __init__(self, classifier: Classifier, stride: float, rules: SegmentRules, reject: bool, clip: str) -> None:
-        """Before the first window; the arguments are those of `segment_events`, and the events' clip."""
+        """Begins before the first window; the arguments are those of `segment_events`, and the clip of the events."""
         self.classifier, self.stride, self.rules, self.reject, self.clip = classifier, stride, rules, reject, clip
         self.labels = [str(label) for label in classifier.classes_]
         self.segmenters: dict[str, Segmenter] = {}

@@ -41,7 +41,7 @@ def test_frames_without_times_need_the_rate():
     lines = [line(t) for t in range(40)]
     found, frames = read(lines, fps=25)
     assert found.fps == 25 and frames[39][0] == pytest.approx(39 / 25)
-    with pytest.raises(ValueError, match="frames a second.*fps="):
+    with pytest.raises(ValueError, match="frame rate.*fps="):
         read(lines)
 
 
