@@ -24,9 +24,9 @@ from skelrep.preprocess import PreprocessConfig
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method, MethodConfig
 from skelrep.train.loop import _optimizer, _views
-from skelrep.train.recipes import LOSSES
+from skelrep.train.recipes import LOSSES, i2md_small
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import measuring, performance, performance_training, workloads
+from tests.benchmarks import gpu_run, measuring, performance, performance_training, workloads
 from tests.benchmarks.baselines import NaiveTraining, Stepping, naive_losses, views_one_by_one
 from tests.benchmarks.measuring import Row
 from tests.benchmarks.performance import MEASUREMENTS
@@ -76,6 +76,47 @@ def test_every_measurement_returns_its_rows(name):
     found = {row.name: row.figure for row in rows}
     if name in EXACT:
         assert found[EXACT[name]] == 100
+
+
+@pytest.mark.slow
+def test_the_gpu_run_does_everything_on_a_cpu_at_small_size(tmp_path):
+    changes = ["encoder.backbone.width=8", "method.slots=32", "method.neighbours=16", "batch=8", "steps=3"]
+    gpu_run.main(["-o", str(tmp_path), "--device", "cpu", "--minutes", "9", "--set", *changes], TINY)
+    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    parts = ["machine", "equality", "embedding", "small step", "paper step", "training"]
+    assert [line["part"] for line in lines] == parts
+    assert all(line["error"] is None and line["rows"] for line in lines), lines
+    exact = [row for line in lines if line["part"] == "equality" for row in line["rows"]]
+    assert len(exact) == 16 and all(row["met"] for row in exact), exact
+    trained = {row["name"]: row["figure"] for row in lines[-1]["rows"]}
+    assert trained["i2md_small: steps"] == 3
+    assert load_pretrained(tmp_path / "encoder").config.backbone.width == 8
+    gpu_run.main(["-o", str(tmp_path), "--device", "cpu", "--minutes", "0"], TINY)
+    left_out = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()[len(lines) :]]
+    assert [line["error"] for line in left_out] == ["no time was left"] * len(parts)
+
+
+def test_bytes_of_a_step_are_those_of_its_layers():
+    """Counted by hooks on the layers of the queries' networks."""
+    for recipe in (performance_training.one_person(i2md_small()), performance_training.paper_recipe(TINY, batch=4)):
+        recipe = dataclasses.replace(recipe, batch=4, precision="float32")
+        method = Method(Encoder(recipe.in_training), recipe.method)
+        persons, frames = recipe.encoder.preprocess.persons, recipe.encoder.preprocess.frames
+        poses = torch.randn(4, persons, frames, len(recipe.encoder.skeleton), 3)
+        numbers: list[int] = []
+
+        def count(layer, _, out, numbers=numbers) -> None:
+            numbers.append(7 * out[0].numel() if isinstance(layer, torch.nn.GRU) else out.numel())
+
+        for stream in method.encoder.streams.values():
+            for name, layer in stream.named_modules():
+                if isinstance(layer, torch.nn.GRU) or (name != "norm" and not list(layer.children())):
+                    layer.register_forward_hook(count)
+            stream.per_frame(poses)  # which calls every layer
+        weights = sum(p.numel() for p in method.parameters() if p.requires_grad)
+        moments = 2 if recipe.optimizer == "adamw" else 1
+        expected = 7 * 4 * sum(numbers) + 4 * (9 + 2 * moments) * weights + 3 * 4 * method.memory.bank.numel()
+        assert workloads.step_bytes(recipe) == pytest.approx(expected, rel=0.1)
 
 
 def test_stepping_baseline_equals_the_recurrent_stack():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -17,9 +19,10 @@ from torch import nn
 from skelrep import load_pretrained
 from skelrep.encoder import Encoder
 from skelrep.train import distributed
+from skelrep.train.accumulation import losses_with_gradients
 from skelrep.train.i2md import Method
 from skelrep.train.loop import _trained
-from tests.corpus_data import ENVIRONMENT, PYTHON, another_process, corpus_of, recordings, small, small_paper
+from tests.corpus_data import ENVIRONMENT, PYTHON, TIMES, another_process, corpus_of, recordings, small, small_paper
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,7 +37,7 @@ def free_port() -> int:
         return door.getsockname()[1]
 
 
-def step(make, rank: int, processes: int) -> dict[str, torch.Tensor]:
+def step(make, rank: int, processes: int, accumulate: int = 1) -> dict[str, torch.Tensor]:
     """Two steps on this process's part of fixed views; returns everything that must be equal in all processes."""
     recipe = make()
     torch.manual_seed(0)
@@ -47,9 +50,9 @@ def step(make, rank: int, processes: int) -> dict[str, torch.Tensor]:
     part = slice(rank * BATCH // processes, (rank + 1) * BATCH // processes)
     result = {}
     for number in range(2):
-        losses = forward(views[number, 0, part], views[number, 1, part], clip[number, part], 1.0)
         optimizer.zero_grad()
-        losses["total"].backward()
+        mine = (views[number, 0, part], views[number, 1, part], clip[number, part])
+        losses = losses_with_gradients(forward, forward, method, mine, accumulate)
         optimizer.step()
         method.after_step()
         result |= {f"loss {number} {name}": loss.detach() for name, loss in losses.items()}
@@ -105,6 +108,7 @@ def work(rank: int, port: int, folder: str) -> None:
     results = {
         "convolution": step(small, rank, PROCESSES),
         "recurrent": step(small_paper, rank, PROCESSES),
+        "accumulated": step(small_paper, rank, PROCESSES, accumulate=3),
         "normalised": normalised(rank, PROCESSES),
         "parts": other_parts(rank),
     }
@@ -125,7 +129,9 @@ def results(tmp_path_factory) -> list[dict[str, dict[str, torch.Tensor]]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(PROCESSES)]
 
 
-@pytest.mark.parametrize(("name", "make"), [("convolution", small), ("recurrent", small_paper)])
+@pytest.mark.parametrize(
+    ("name", "make"), [("convolution", small), ("recurrent", small_paper), ("accumulated", small_paper)]
+)
 def test_steps_on_parts_are_the_steps_on_the_whole(name, make, results):
     whole, parts = step(make, 0, 1), [result[name] for result in results]
     assert all(part.keys() == whole.keys() for part in parts)
@@ -175,9 +181,9 @@ CHANGES = ["encoder.backbone.width=8", "encoder.backbone.blocks=1", "method.slot
            "method.projection=8", "batch=8", "steps=16"]  # fmt: skip
 
 
-def start(command: list[str], corpus: Path, folder: Path, **environment: str) -> subprocess.Popen:
+def start(command: list[str], corpus: Path, folder: Path, *changes: str, **environment: str) -> subprocess.Popen:
     command = [PYTHON, *command, "-m", "skelrep.train", "i2md_small", "--data", str(corpus), "-o", str(folder),
-               "--device", "cpu", "--save-every", "2", "--threads", "1", "--set", *CHANGES]  # fmt: skip
+               "--device", "cpu", "--save-every", "2", "--threads", "1", "--set", *CHANGES, *changes]  # fmt: skip
     return subprocess.Popen(
         command, env=ENVIRONMENT | environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -211,6 +217,57 @@ def test_torchrun_resumes_after_it_was_killed(tmp_path):
     assert steps == list(range(2, 17, 2))
     encoder = load_pretrained(tmp_path / "run" / "encoder")
     assert encoder.embed(recordings(2), show_progress=False).shape == (2, encoder.dim)
+
+
+def torchrun(corpus: Path, folder: Path) -> subprocess.Popen:
+    command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port())]
+    return start(command, corpus, folder, "steps=60")
+
+
+def workers_of(process: subprocess.Popen) -> dict[str, int]:
+    """The process ids of torchrun's workers, by rank."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError):
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == process.pid:
+                words = dict(word.partition("=")[::2] for word in (folder / "environ").read_text().split("\0"))
+                found[words["RANK"]] = int(folder.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the workers in /proc")
+def test_a_killed_worker_ends_the_run_with_a_message_and_it_resumes_bit_exactly(tmp_path):
+    corpus = corpus_of(recordings(), tmp_path / "corpus")
+    whole = torchrun(corpus, tmp_path / "whole")
+    said, _ = whole.communicate(timeout=300)
+    assert whole.returncode == 0, said
+    run = tmp_path / "run"
+    log, begun = run / "log.jsonl", 0
+    for killed in ("1", "0"):
+        process = torchrun(corpus, run)
+        while process.poll() is None and (len(log.read_text().splitlines()) if log.exists() else 0) < begun + 2:
+            time.sleep(0.01)
+        os.kill(workers_of(process)[killed], signal.SIGKILL)
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode != 0 and not (run / "encoder").exists(), said
+        sentence = f"skelrep: error: another process of this run has ended; the last checkpoint is kept in {run}, and"
+        assert said.count(sentence) == 1, said  # said by the process that is left
+        begun = len(log.read_text().splitlines())
+        assert 2 <= begun < 30
+    resumed = torchrun(corpus, run)
+    said, _ = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, said
+    one, other = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "run"))
+    assert one["step"] == other["step"] == 60
+    for name, value in one["method"].items():
+        assert torch.equal(value, other["method"][name]), name
+    lines = [
+        [json.loads(line) | TIMES for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("whole", "run")
+    ]
+    assert lines[0] == lines[1] and len(lines[0]) == 30
 
 
 def test_cuda_uses_sync_batchnorm(monkeypatch):

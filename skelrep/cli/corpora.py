@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
@@ -13,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 from skelrep.cli.command import UsageError, one_of, whole
 from skelrep.cli.errors import shortened
 from skelrep.cli.options import embedding_options, reading_options
-from skelrep.cli.output import duration, is_terminal, report, say
+from skelrep.cli.output import Status, duration, report, say
 from skelrep.cli.skipping import new_report
 
 if TYPE_CHECKING:
     from skelrep.corpus import Progress
-
-_EVERY = 30.0  # seconds between lines of progress, if there is no terminal
 
 
 def add_corpus(parser: ArgumentParser) -> None:
@@ -113,10 +110,9 @@ class _Shown:
     """Progress on stderr, warnings, and the log file."""
 
     def __init__(self, arguments: Namespace) -> None:
-        self.quiet, self.log = arguments.quiet, arguments.log
-        self.terminal = is_terminal()
+        self.log = arguments.log
+        self.status = Status(arguments.quiet)
         self.said: set[str] = set()
-        self.last = time.monotonic()
         if self.log is not None and not Path(self.log).absolute().parent.is_dir():
             raise ValueError(f"cannot write {self.log}: the folder {Path(self.log).parent} does not exist")
 
@@ -128,22 +124,13 @@ class _Shown:
         for warning in progress.done.warnings:
             if warning not in self.said and len(self.said) < 20:  # a million files may each have their own
                 self.said.add(warning)
-                self.clear()
+                self.status.clear()
                 say(f"warning: {shortened(warning, 500)}")
-        if self.quiet:
-            return
-        if self.terminal:
-            print(f"\r{_text(progress)}\x1b[K", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() - self.last > _EVERY:
-            self.last = time.monotonic()
-            say(_text(progress), prefix="")
+        self.status.show(_text(progress))
 
-    def clear(self) -> None:
+    def close(self) -> None:
         """Clears the last line of a terminal."""
-        if self.terminal and not self.quiet:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-    close = clear
+        self.status.clear()
 
 
 def _text(progress: Progress) -> str:

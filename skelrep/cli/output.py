@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +30,32 @@ def say(text: str, prefix: str = "skelrep: ") -> None:
 def is_terminal() -> bool:
     """Whether stderr is a terminal, which can show progress bars."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+class Status:
+    """How far a long command is: the last line of a terminal, which changes, or else a line every half minute."""
+
+    def __init__(self, quiet: bool) -> None:
+        """`quiet`: nothing is shown."""
+        self.quiet, self.terminal, self.last = quiet, is_terminal(), time.monotonic()
+
+    def show(self, text: str) -> None:
+        """Shows where the command is now."""
+        if self.quiet:
+            return
+        if self.terminal:
+            print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self.last > STATUS_EVERY:
+            self.last = time.monotonic()
+            say(text, prefix="")
+
+    def clear(self) -> None:
+        """Clears the last line of a terminal, before other text and at the end."""
+        if self.terminal and not self.quiet:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+STATUS_EVERY = 30.0  # seconds
 
 
 def show(text: object) -> None:

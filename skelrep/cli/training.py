@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skelrep.cli.command import Command, moment, one_of, whole
 from skelrep.cli.options import add_reading, reading_options, skeleton
-from skelrep.cli.output import duration, is_terminal, report, say
+from skelrep.cli.output import Status, duration, is_terminal, report, say
 
 
 def _add_prepare(parser: ArgumentParser) -> None:
@@ -33,24 +33,38 @@ def _add_prepare(parser: ArgumentParser) -> None:
         action="store_true",
         help="undo swaps of left and right, and interpolate joints that jump away and back",
     )
+    parser.add_argument("--workers", type=whole, metavar="N", help="processes that read (default: one per core)")
     add_reading(parser)
 
 
 def _prepare(arguments: Namespace) -> None:
-    from functools import partial
+    from skelrep.corpus.local import default_workers
+    from skelrep.train.prepare import Progress, prepare
 
-    from skelrep.io import read_parts
-    from skelrep.train.prepare import prepare
+    status = Status(arguments.quiet)
 
-    about = prepare(
-        arguments.poses,
-        arguments.output,
-        skeleton=arguments.to,
-        splits=arguments.splits,
-        licence=arguments.licence,
-        clean=arguments.clean,
-        reader=partial(read_parts, **reading_options(arguments)),
-    )
+    def shown(progress: Progress) -> None:
+        left = progress.seconds * (1 / progress.fraction - 1) if progress.fraction else 0.0
+        status.show(
+            f"prepare: {100 * progress.fraction:.1f} %, part {progress.parts} of {progress.of}, "
+            f"{progress.clips} clips, {progress.files / max(progress.seconds, 1e-3):.0f} files/s, "
+            f"{duration(left)} left, {progress.skipped} skipped"
+        )
+
+    try:
+        about = prepare(
+            arguments.poses,
+            arguments.output,
+            skeleton=arguments.to,
+            splits=arguments.splits,
+            licence=arguments.licence,
+            clean=arguments.clean,
+            reading=reading_options(arguments),
+            workers=default_workers("cpu") if arguments.workers is None else arguments.workers,
+            on_part=shown,
+        )
+    finally:
+        status.clear()
     clips = sum(source["clips"] for source in about["sources"])
     report(
         arguments,
@@ -79,6 +93,12 @@ def _add_pretrain(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help="short for --set seed=N")
     parser.add_argument(
+        "--accumulate",
+        type=whole,
+        metavar="N",
+        help="compute each batch in N parts, which takes less memory; short for --set accumulate=N",
+    )
+    parser.add_argument(
         "--monitor", metavar="POSES", help="labelled poses; their 1-NN accuracy is logged during training"
     )
     parser.add_argument(
@@ -106,7 +126,8 @@ def _pretrain(arguments: Namespace) -> None:
         import torch
 
         torch.set_num_threads(arguments.threads)
-    changes = arguments.set + ([] if arguments.seed is None else [f"seed={arguments.seed}"])
+    short = {"seed": arguments.seed, "accumulate": arguments.accumulate}
+    changes = arguments.set + [f"{field}={value}" for field, value in short.items() if value is not None]
     try:
         encoder = run(
             arguments.recipe,

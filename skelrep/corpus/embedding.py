@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from skelrep.corpus import local
 from skelrep.corpus.folder import Folder, LocalFolder, folder_at
 from skelrep.corpus.manifest import NAME, Manifest, part_name
+from skelrep.corpus.options import described
 from skelrep.corpus.parts import finished, write_errors
 from skelrep.corpus.plan import SHARD_FILES, planned
 from skelrep.corpus.shards import Done, Job, Task
@@ -173,9 +173,9 @@ def embed(
     found = _inputs(inputs, target)
     about = Declared(**declared)
     columns = {what: Column(each, what, found) for each, what in ((labels, "label"), (subjects, "subject")) if each}
-    options = _described(
-        about=about,
-        columns=columns,
+    options = described(
+        about,
+        columns,
         labels=labels,
         subjects=subjects,
         streams=names,
@@ -275,33 +275,3 @@ def _dim(encoder: Encoder, names: Sequence[str] | None) -> int:
     """Length of a row of these streams."""
     sizes = [encoder.network(name).dim for name in names or encoder.config.modalities]
     return sum(sizes) if encoder.config.fusion == "concatenate" else sizes[0]
-
-
-def _described(about: Declared, columns: dict[str, Column], **others: Any) -> dict[str, Any]:
-    """The given options that affect the rows, without the inputs and the encoder."""
-    found = vars(about) | others
-    for what, column in columns.items():
-        if column.level is not None:  # it may depend on the folders that existed at the time
-            found[f"{what}s"] = f"folder:{column.level + (column.level >= 0)}"
-        if column.table is not None:
-            found[f"{what}_table"] = hashlib.sha256(column.table.read_bytes()).hexdigest()
-    return {key: value for key, value in _plain(found).items() if value is not None}
-
-
-def _plain(value: Any) -> Any:
-    """The value as it is after a round trip through JSON."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    if callable(tolist := getattr(value, "tolist", None)):  # for numpy's arrays and numbers
-        return tolist()
-    raise ValueError(
-        f"a corpus records its options and cannot record an object of type {type(value).__name__}; give a name or path"
-    )

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
@@ -19,7 +19,7 @@ import torch
 from skelrep.corpus.shards import Done, Job, ShardEmbedder, Task
 from skelrep.encoder.device import as_device
 
-_embedder: ShardEmbedder | None = None  # in a worker process
+_maker: Any = None  # in a worker process
 
 
 def default_workers(device: str | None) -> int:
@@ -29,26 +29,31 @@ def default_workers(device: str | None) -> int:
 
 
 def make_shards(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Done]:
-    """Makes shards, and yields each of them when it is finished.
+    """Makes the shards of `corpus.embed`, as `in_processes`."""
+    return in_processes(ShardEmbedder, job, tasks, workers)
+
+
+def in_processes(maker: Callable[[Any], Any], job: Any, tasks: Sequence[Any], workers: int) -> Iterator[Any]:
+    """Makes shards, and yields the report of each when it is finished.
 
     Args:
+        maker: Called with the job in each process; its `make` makes a shard.
         job: What the shards have in common.
         tasks: The shards.
         workers: Number of processes; with one, the work is done in this process.
 
     Raises:
-        ValueError: as `ShardEmbedder.make`; shards that other processes have begun are finished first.
+        ValueError: as `make`; shards that other processes have begun are finished first.
         OSError: as above, and if a process was killed.
     """
     if workers == 1 or len(tasks) < 2:
-        embedder = ShardEmbedder(job)
-        yield from map(embedder.make, tasks)
+        yield from map(maker(job).make, tasks)
         return
     workers = min(workers, len(tasks))
     threads = max(1, torch.get_num_threads() // workers)
     # A fork would copy locks that other threads hold, and a CUDA context that cannot be used.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start, (job, threads))
+    pool = ProcessPoolExecutor(workers, context, _start, (maker, job, threads))
     waiting = iter(tasks)
     running = {pool.submit(_make, task) for task in itertools.islice(waiting, 2 * workers)}
     try:
@@ -71,13 +76,13 @@ def make_shards(job: Job, tasks: Sequence[Task], workers: int) -> Iterator[Done]
         raise
 
 
-def _start(job: Job, threads: int) -> None:
+def _start(maker: Callable[[Any], Any], job: Any, threads: int) -> None:
     """Prepares a worker process."""
-    global _embedder
+    global _maker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    _embedder = ShardEmbedder(job)
+    _maker = maker(job)
 
 
 def _end_with_parent() -> None:
@@ -87,9 +92,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _make(task: Task) -> Done:
-    assert _embedder is not None
-    return _embedder.make(task)
+def _make(task: Any) -> Any:
+    return _maker.make(task)
 
 
 def _kill(pool: ProcessPoolExecutor) -> None:

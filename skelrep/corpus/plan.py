@@ -66,6 +66,21 @@ def planned(
     return Manifest(encoder, options, str(root), found.named, tuple(shards))
 
 
+def shards_of(found: Sources, read_options: ReadOptions, format: str | None, most: int, most_bytes: int) -> list[Shard]:
+    """All files of new inputs in shards, in order.
+
+    Args:
+        found: The inputs, by absolute paths.
+        read_options: How they are read.
+        format: The name of a reader, if the caller named one.
+        most: Number of files of a shard, or of clips of a divided file.
+        most_bytes: Size of the files of a shard.
+    """
+    reader = None if format is None else reader_called(format)
+    new = list(pieces(found, reader, read_options, most))
+    return list(_shards(new, found.root, _ids(found, found.root, set()), most, most_bytes))
+
+
 def as_pieces(shard: Shard, root: Path) -> tuple[list[Piece], dict[Path, str]]:
     """The pieces to read for a shard, and the ids of the clips of each file."""
     files = [root / item.path for item in shard.inputs]
@@ -124,8 +139,10 @@ def _input(file: Path, item: Input) -> Input:
     return item._replace(size=about.st_size, modified=about.st_mtime_ns)
 
 
-def _shards(new: Sequence[Piece], root: Path, ids: Mapping[Path, str], most: int) -> Iterator[Shard]:
-    """Joins pieces of one format, up to `most` files or `SHARD_BYTES`."""
+def _shards(
+    new: Sequence[Piece], root: Path, ids: Mapping[Path, str], most: int, most_bytes: int = SHARD_BYTES
+) -> Iterator[Shard]:
+    """Joins pieces of one format, up to `most` files or `most_bytes`."""
     waiting: list[Piece] = []
     size = 0
 
@@ -136,7 +153,7 @@ def _shards(new: Sequence[Piece], root: Path, ids: Mapping[Path, str], most: int
 
     for piece in new:
         alone = piece.clips is not None or (waiting and waiting[0].clips is not None)
-        full = len(waiting) >= most or size >= SHARD_BYTES
+        full = len(waiting) >= most or size >= most_bytes
         if waiting and (alone or full or piece.reader != waiting[0].reader):
             yield shard()
             waiting, size = [], 0

@@ -84,6 +84,23 @@ class PerFrame(Protocol):
         ...
 
 
+@runtime_checkable
+class NormalisedInput(Protocol):
+    """A backbone that normalises its input over the batch, and nothing else.
+
+    In training, the gradient of a batch can then be accumulated over its parts exactly.
+
+    Attributes:
+        norm: The BatchNorm of the input.
+    """
+
+    norm: nn.BatchNorm1d
+
+    def flat(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N T F"]:
+        """The rows (N, T, features) that `norm` normalises, feature by feature."""
+        ...
+
+
 class CausalNetwork(Protocol):
     """The return value of `Backbone.packed` of a causal backbone."""
 

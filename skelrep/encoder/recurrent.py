@@ -89,7 +89,11 @@ class RecurrentStack(nn.Module):
 
     def rows(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N T F"]:
         """Poses (N, M, T, V, 3) as normalised rows (N, T, features); the person index varies fastest, as in CMD."""
-        return self.norm(poses.permute(0, 2, 3, 4, 1).flatten(2).transpose(1, 2)).transpose(1, 2)
+        return self.norm(self.flat(poses).transpose(1, 2)).transpose(1, 2)
+
+    def flat(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N T F"]:
+        """`rows` before the BatchNorm."""
+        return poses.permute(0, 2, 3, 4, 1).flatten(2)
 
     def states(self, rows: Annotated[Tensor, "N T F"]) -> Annotated[Tensor, "N T D"]:
         """The last layer's outputs (N, T, 2 x hidden) for rows (N, T, features)."""

@@ -62,8 +62,8 @@ def read_ntu_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
     Args:
         folder: The folder that contains them, perhaps in folders below it.
         files: The files.
-        options: `skeleton`: another skeleton of 25 joints, by default "ntu-25". `split`: read only the files in this
-            split ("xsub_train", "xview_val" ...).
+        options: `skeleton`: another skeleton of 25 joints, by default "ntu-25". `splits`: read only the files in all of
+            these splits ("ntu60", "xsub_train", "xview_val" ...).
 
     Yields:
         Clips (M, T, 25, 3) in metres at 30 frames per second, with at most two bodies in the order of decreasing motion
@@ -73,11 +73,13 @@ def read_ntu_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
     Raises:
         ValueError: for a malformed file, with path and line; if no file contains a body.
     """
-    if options.split is not None:
-        members = columns_of([file.stem for file in files]).get(options.split)
-        if members is not None and not members.any():
-            raise ValueError(f"no clip of {folder} is in the split {options.split!r}")
-        files = files if members is None else [file for file, member in zip(files, members, strict=True) if member]
+    columns = columns_of([file.stem for file in files]) if options.splits else {}
+    if known := [split for split in options.splits if split in columns]:
+        members = np.logical_and.reduce([columns[split] for split in known])
+        if not members.any() and options.ids is None:
+            names = " and ".join(map(repr, known))
+            raise ValueError(f"no clip of {folder} is in the split{'s' * (len(known) > 1)} {names}")
+        files = [file for file, member in zip(files, members, strict=True) if member]
     yield from _read(folder, files, [file for file in files if file.stem not in incomplete()], options)
 
 
@@ -236,8 +238,11 @@ def collect(files: Sequence[Path]) -> list[Path]:
 
 
 def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
-    """Each file separately, without those that the benchmarks leave out."""
-    return ([file] for file in files if file.stem not in incomplete())
+    """Each file separately, without those that the benchmarks leave out, which a warning counts."""
+    complete = [file for file in files if file.stem not in incomplete()]
+    if listed := len(files) - len(complete):
+        warn(f"left out of the {len(files)} files: {listed} on the benchmark's list of incomplete skeletons")
+    return ([file] for file in complete)
 
 
 READER = Reader("ntu", (".skeleton",), read_ntu, collect=collect, read_many=read_ntu_folder, divide=divide)

@@ -42,8 +42,8 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
     Args:
         folder: The folder that contains the files, perhaps in folders below it.
         files: Skeletons, labels and lists of the splits.
-        options: `skeleton`: another skeleton of 25 joints, by default "ntu-25". `split`: read only the recordings in
-            this split ("xsub_train", "xview_val" ...).
+        options: `skeleton`: another skeleton of 25 joints, by default "ntu-25". `splits`: read only the recordings in all
+            of these splits ("xsub_train", "xview_val" ...).
 
     Yields:
         Clips (M, T, 25, 3) in metres at 30 frames per second, with the one or two persons who are seen; NaN where a
@@ -67,13 +67,15 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
             "Train_Label_PKU_final/0002-L.txt"
         )
     columns = _columns(names, _lists(files))
-    split = options.split
-    if split in columns and not columns[split].any():
-        raise ValueError(f"no clip of {folder} is in the split {split!r}")
+    known = [split for split in options.splits if split in columns]
+    members = np.logical_and.reduce([np.ones(len(names), bool), *(columns[split] for split in known)])
+    if not members.any() and options.ids is None:
+        wanted = " and ".join(map(repr, known))
+        raise ValueError(f"no clip of {folder} is in the split{'s' * (len(known) > 1)} {wanted}")
     unseen = 0
     hidden = True if options.ids is not None else None  # a corpus has its own progress bar
     for i, name in enumerate(tqdm(names, desc="read", unit="file", delay=1, disable=hidden)):
-        if split in columns and not columns[split][i]:
+        if not members[i]:
             continue
         bodies = _bodies(skeletons[name])
         clips, classes, ids = [], [], []
@@ -111,8 +113,10 @@ def collect(files: Sequence[Path]) -> list[Path]:
 
 
 def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
-    """Each recording separately: its skeletons, its labels and the lists of the splits."""
+    """Each recording separately: its skeletons, its labels and the lists of the splits; a warning counts the others."""
     skeletons, labels = _by_kind(files)
+    if alone := len(skeletons.keys() ^ labels.keys()):
+        warn(f"left out: {alone} recordings of which only skeletons or only labels are there")
     lists = [file for file in files if _SPLIT.fullmatch(file.stem)]
     for name in sorted(skeletons.keys() & labels.keys()):
         yield [skeletons[name], labels[name], *lists]

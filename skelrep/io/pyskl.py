@@ -31,7 +31,7 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
     Args:
         path: The file.
         options: `skeleton`: the joints; by default COCO's for 17 joints in 2-D, NTU's for 25 in 3-D. `split`: read only
-            the members of this split.
+            the members of this split, the first of several.
 
     Returns:
         Clips with a boolean column in `info` for each split, and the columns from NTU names (`ntu.columns_of`).

@@ -25,7 +25,8 @@ class ReadOptions:
     Attributes:
         layout: The order of the axes of a bare array, such as "NCTVM".
         skeleton: The joints, as `skelrep.skeletons.resolve` takes them; None if the file names them.
-        split: A split that a reader may select while it reads, to save work; `skelrep.read` selects it in any case.
+        splits: Keep the clips that are members of all of these splits. A reader may leave out other clips, to save
+            work; `skelrep.read` does so in any case.
         fps: Frames per second. `skelrep.read` sets it on what a reader returns; a reader needs it only to turn frame
             numbers or times into frames.
         scale: Factor of all coordinates, or one per axis. `skelrep.read` applies it; a reader only needs to know
@@ -43,7 +44,7 @@ class ReadOptions:
 
     layout: str | None = None
     skeleton: Skeleton | str | Sequence[str] | None = None
-    split: str | None = None
+    splits: tuple[str, ...] = ()
     fps: float | None = None
     scale: float | Sequence[float] | None = None
     skip: Callable[[Path, Exception], None] | None = None
@@ -53,6 +54,11 @@ class ReadOptions:
     pose_model: str | PathLike[str] | PoseEstimator | None = None
     clips: tuple[int, int] | None = None
     ids: Mapping[Path, str] | None = None
+
+    @property
+    def split(self) -> str | None:
+        """The first of the splits."""
+        return self.splits[0] if self.splits else None
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def read_pieces(
         skip: Called for a file that cannot be read; None: the error is raised.
     """
     reader = None if declared.format is None else reader_called(declared.format)
-    options = replace(declared.options(skip), ids=found.ids, split=None)  # a piece may have no clip of the split
+    options = replace(declared.options(skip), ids=found.ids)
     parts = _read_pieces(found, some, reader, options)
     yield from _declared_parts(found, parts, declared, columns, _Splits(declared.splits, found.said), ReadReport())
 
@@ -203,7 +203,7 @@ class Declared:
         return ReadOptions(
             layout=self.layout,
             skeleton=self.skeleton,
-            split=self.splits[0] if self.splits else None,
+            splits=tuple(self.splits),
             fps=self.fps,
             scale=self.scale,
             skip=skip,
@@ -361,7 +361,7 @@ def _read_pieces(found: Sources, some: Iterable[Piece], reader: Reader | None, o
                 unknown.append(where)
                 continue
         if name := names[file]:
-            chosen = replace(chosen, split=None)
+            chosen = replace(chosen, splits=())  # of several files, some may have no clip of a split
         for poses in _guarded(_read_file(file, its_reader, chosen), file, options):
             ids = [(name if each == file.stem else f"{name}/{each}") if name else each for each in poses.ids]
             yield replace(poses, ids=ids), [where] * len(poses)

@@ -129,4 +129,5 @@ def collected(files: Sequence[Path]) -> Iterator[tuple[Reader, list[Path]]]:
     for reader in readers():
         if reader.collect is not None and (mine := reader.collect(left)):
             yield reader, mine
-            left = [file for file in left if file not in {*mine}]
+            taken = {*mine}
+            left = [file for file in left if file not in taken]

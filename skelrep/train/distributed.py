@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +29,29 @@ def stop() -> None:
     """Leaves the process group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+#: What torch says when another process of the group has ended, by gloo and NCCL.
+_ENDED = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting", "remote process")
+
+
+@contextlib.contextmanager
+def ended_processes_named(folder: Path) -> Iterator[None]:
+    """Says in one sentence that another process has ended, which torch reports as an error of a connection.
+
+    Raises:
+        ConnectionError: if another process has ended; `folder` is where the run is resumed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        lost = isinstance(error, dist.DistError) or any(words in str(error) for words in _ENDED)
+        if processes() == 1 or not lost:
+            raise
+        raise ConnectionError(
+            f"another process of this run has ended; the last checkpoint is kept in {folder}, and the same command "
+            "resumes it"
+        ) from error
 
 
 def rank() -> int:
@@ -79,6 +105,22 @@ def share_statistics(module: nn.Module) -> None:
 
 def _on_cuda(module: nn.Module) -> bool:
     return next(module.parameters()).device.type == "cuda"
+
+
+@torch.no_grad()
+def statistics(rows: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Mean and biased variance (F,) of the rows (R, F) of all processes, which have equally many, and their number."""
+    rows = rows.float()
+    count = len(rows) * processes()
+    mean = _total(rows.sum(dim=0)) / count
+    return mean, _total((rows - mean).square().sum(dim=0)) / count, count
+
+
+def _total(part: Tensor) -> Tensor:
+    """The sum of the parts of all processes, which overwrites `part`."""
+    if processes() > 1:
+        dist.all_reduce(part)
+    return part
 
 
 class _Sum(torch.autograd.Function):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from skelrep.encoder import Encoder
+from skelrep.encoder.backbone import NormalisedInput
 from skelrep.encoder.encoder import persons_present
 from skelrep.encoder.modalities import modality
 from skelrep.train.distributed import gathered
@@ -236,6 +237,7 @@ class Method(nn.Module):
         )
         self.key = copy.deepcopy(nn.ModuleDict({"streams": encoder.streams, "heads": self.heads})).requires_grad_(False)
         self.memory = Memory(config.branches, len(sizes), config.slots, config.projection)
+        self._parts: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, first: Tensor, second: Tensor, clip: Tensor, progress: float = 1.0) -> dict[str, Tensor]:
         """Losses of a batch; call `after_step` once the optimiser has stepped.
@@ -291,11 +293,24 @@ class Method(nn.Module):
             projected.append(torch.stack([head(features) for head in heads[name]]))  # type: ignore[union-attr]
         return nn.functional.normalize(torch.stack(projected, dim=1).float(), dim=-1)
 
+    def normalised_inputs(self, first: Tensor, second: Tensor) -> Iterator[tuple[nn.BatchNorm1d, Tensor]]:
+        """For two views of a batch, each BatchNorm of an input alone, and the (R, F) rows that it normalises."""
+        for streams, view in ((self.encoder.streams, first), (self.key["streams"], second)):
+            for name, stream in streams.items():  # type: ignore[union-attr]
+                if isinstance(stream, NormalisedInput):
+                    rows = stream.flat(modality(name, view, self.encoder.skeleton.parents))
+                    yield stream.norm, rows.flatten(0, 1)
+
+    def after_part(self) -> None:
+        """Keeps the keys of a part of a batch until `after_step`; called after each part's `forward`."""
+        self._parts.append(self._waiting)
+
     @torch.no_grad()
     def after_step(self) -> None:
-        """Updates the momentum encoders, and writes the keys of all processes into the banks."""
+        """Updates the momentum encoders, and writes the keys of all parts and processes into the banks."""
         follow = list(self.key.parameters())
         lead = [*self.encoder.streams.parameters(), *self.heads.parameters()]
         torch._foreach_lerp_(follow, lead, 1 - self.config.momentum)  # type: ignore[reportPrivateUsage]
-        keys, clip = self._waiting
+        parts, self._parts = self._parts or [self._waiting], []
+        keys, clip = torch.cat([part[0] for part in parts], dim=2), torch.cat([part[1] for part in parts])
         self.memory.write(gathered(keys, dim=2), gathered(clip, dim=0))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import functools
 import importlib.util
 import json
 import math
@@ -29,6 +30,7 @@ from skelrep.encoder import Encoder
 from skelrep.files import replacing
 from skelrep.matmul import check_products
 from skelrep.train import distributed
+from skelrep.train.accumulation import losses_with_gradients
 from skelrep.train.augment import distort
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method, MethodConfig
@@ -65,7 +67,8 @@ def pretrain(
         save_every: Steps between checkpoints, log lines and calls of `monitor`.
         monitor: Called with the encoder; the numbers that it returns are written into the log.
         until: When to save a checkpoint and stop, in seconds since 1970.
-        on_line: Called with each line of the log, the number of steps of the run, and an estimate of the seconds left.
+        on_line: Called with each line of the log, the number of steps of the run, and an estimate of the seconds left;
+            and with such a line that is not logged, if a minute has passed since the last one.
         show_progress: A bar on stderr; by default only in a terminal or notebook.
 
     Returns:
@@ -80,8 +83,9 @@ def pretrain(
     device, processes, writes = corpus.device, distributed.processes(), distributed.rank() == 0
     if recipe.precision == "bfloat16" and device.type == "cpu":
         check_products()
-    if recipe.batch % processes:
-        raise ValueError(f"a batch of {recipe.batch} does not divide into {processes} processes")
+    if recipe.batch % (processes * recipe.accumulate):
+        parts = "" if recipe.accumulate == 1 else f" with {recipe.accumulate} parts each (accumulate)"
+        raise ValueError(f"a batch of {recipe.batch} does not divide into {processes} processes{parts}")
     if recipe.batch > recipe.method.slots:
         raise ValueError(f"a batch of {recipe.batch} does not fit into banks of {recipe.method.slots} slots")
     steps = recipe.length(len(corpus))
@@ -92,9 +96,12 @@ def pretrain(
     encoder = Encoder(recipe.in_training).to(device)
     module = method(encoder, recipe.method).to(device).train()
     optimizer = _optimizer(module, recipe)
-    if writes:  # after the checks, so that an invalid recipe leaves no files
-        _claim(folder, recipe, corpus.about)
-    with _locked(folder) if writes else contextlib.nullcontext(), _asked_to_stop() as asked:
+    # After the checks, so that an invalid recipe leaves no files.
+    with (
+        _claimed(folder, recipe, corpus.about) if writes else contextlib.nullcontext(),
+        _asked_to_stop() as asked,
+        distributed.ended_processes_named(folder),
+    ):
         begin = _resume(folder / "checkpoint.pt", module, optimizer)
         forward: Any = distributed.parallel(module) if processes > 1 else module
         if recipe.compile:
@@ -112,18 +119,25 @@ def pretrain(
         )
         sums: dict[str, Tensor] = {}
         since, started, preparing = begin, time.monotonic(), 0.0
+        told = started
         for step in bar:
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * _schedule(step, steps, recipe)
 
             torch.manual_seed((recipe.seed * 10_000_019 + step) * processes + distributed.rank())
             before_views = time.monotonic()
-            first, second, clip = _views(recipe, corpus, step)
+            views = _views(recipe, corpus, step)
             preparing += time.monotonic() - before_views
-            with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-                losses = forward(first, second, clip, step / steps)
             optimizer.zero_grad(set_to_none=True)
-            losses["total"].backward()
+            try:
+                losses = losses_with_gradients(
+                    functools.partial(_losses, forward, recipe, step / steps), forward, module, views, recipe.accumulate
+                )
+            except torch.OutOfMemoryError as error:
+                raise ValueError(
+                    f"{device} has too little memory for {len(views[0]) // recipe.accumulate} clips at a time; compute "
+                    f"each batch in more parts, such as accumulate={2 * recipe.accumulate}"
+                ) from error
             if recipe.clip_gradient:
                 torch.nn.utils.clip_grad_norm_(_trained(module), recipe.clip_gradient)
             optimizer.step()
@@ -134,34 +148,47 @@ def pretrain(
             if not bar.disable and done % SHOW_EVERY == 0:
                 bar.set_postfix({name: f"{total.item() / (done - since):.3f}" for name, total in sums.items()})
             at_interval = done % save_every == 0 or done == steps
-            # All processes must stop at the same step, so the flag is synchronised, but only at checkpoints.
+            # All processes must stop at the same step, so the flag is synchronised, but not at every step.
             due = asked.is_set() or (until is not None and time.time() >= until)
-            stopping = distributed.any_process(due, device) if processes == 1 or at_interval else False
-            if not (at_interval or stopping):
+            together = processes == 1 or at_interval or done % STOP_EVERY == 0
+            stopping = distributed.any_process(due, device) if together else False
+            telling = on_line is not None and time.monotonic() - told >= LINE_EVERY
+            if not (at_interval or stopping or (telling and writes)):
                 continue
-            _check_finite(module, sums["total"], done, folder)
-            if log is not None:
-                seconds = time.monotonic() - started
-                line = {"step": done, **{name: total.item() / (done - since) for name, total in sums.items()}}
-                line |= {
-                    "epoch": round(done * recipe.batch / len(corpus), 3),
-                    "learning_rate": optimizer.param_groups[0]["lr"],
-                    "seconds": round(seconds, 3),
-                    "data_fraction": round(preparing / seconds, 3),
-                    "clips_per_second": round((done - since) * recipe.batch / seconds, 1),
-                }
-                if monitor is not None and not stopping:
-                    line |= monitor(_finished(encoder, recipe))
-                log.write(line)
-                _save(folder / "checkpoint.pt", module, optimizer, done)
-                if on_line is not None:
-                    on_line(line, steps, (steps - done) * seconds / (done - since))
-            sums, since, started, preparing = {}, done, time.monotonic(), 0.0
+            seconds = time.monotonic() - started
+            line = {"step": done, **{name: total.item() / (done - since) for name, total in sums.items()}}
+            line |= {
+                "epoch": round(done * recipe.batch / len(corpus), 3),
+                "learning_rate": optimizer.param_groups[0]["lr"],
+                "seconds": round(seconds, 3),
+                "data_fraction": round(preparing / seconds, 3),
+                "clips_per_second": round((done - since) * recipe.batch / seconds, 1),
+            }
+            if at_interval or stopping:
+                _check_finite(module, sums["total"], done, folder)
+                if log is not None:
+                    if monitor is not None and not stopping:
+                        line |= monitor(_finished(encoder, recipe))
+                    log.write(line)
+                    _save(folder / "checkpoint.pt", module, optimizer, done)
+            if on_line is not None and writes:
+                on_line(line, steps, (steps - done) * seconds / (done - since))
+                told = time.monotonic()
+            if at_interval or stopping:
+                sums, since, started, preparing = {}, done, time.monotonic(), 0.0
             if stopping and done < steps:
                 raise Stopped(f"stopped at step {done} of {steps}; the same command resumes it from {folder}")
     return _finished(encoder, recipe)
 
 
+def _losses(forward: Any, recipe: Recipe, progress: float, first: Tensor, *rest: Tensor) -> dict[str, Tensor]:
+    """The losses, with the networks' products in the recipe's precision."""
+    with torch.autocast(first.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        return forward(first, *rest, progress)
+
+
+STOP_EVERY = 10  # steps between which several processes ask each other whether to stop
+LINE_EVERY = 60.0  # seconds, if checkpoints are further apart
 SHOW_EVERY = 20  # steps; reading a loss synchronises with the device
 
 
@@ -187,28 +214,41 @@ def _finished(trained: Encoder, recipe: Recipe) -> Encoder:
 
 
 def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
-    """Writes recipe and corpus into the folder, or checks that it belongs to them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = {"recipe": dataclasses.asdict(recipe) | {"encoder": recipe.encoder.to_dict()}, "corpus": about}
-    for name, part in parts.items():
+    """Writes recipe and corpus into the folder, or checks that its checkpoint belongs to them."""
+    begun = any((folder / name).exists() for name in ("checkpoint.pt", "encoder"))
+    plain = {"recipe": dataclasses.asdict(recipe) | {"encoder": recipe.encoder.to_dict()}, "corpus": about}
+    for name, part in plain.items():
         path, text = folder / f"{name}.json", json.dumps(part, indent=2)
-        if path.exists():
-            if path.read_bytes() != text.encode():
+        if begun and path.exists():
+            if path.read_bytes() != text.encode() and not (name == "recipe" and _of_older_version(path, part)):
                 raise ValueError(f"{folder} has a run with another {name}; choose another folder for this run")
         else:
             with replacing(path) as file:
                 file.write(text.encode())
 
 
+def _of_older_version(path: Path, recipe: dict[str, Any]) -> bool:
+    """Whether a stored recipe differs only by lacking fields that have their default value now."""
+    try:
+        stored = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    defaults = {field.name: field.default for field in dataclasses.fields(Recipe)}
+    known = {name: value for name, value in recipe.items() if name in stored or value != defaults[name]}
+    return stored == json.loads(json.dumps(known))
+
+
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Prevents other processes from writing the same run; the system releases the lock of a killed process."""
+def _claimed(folder: Path, recipe: Recipe, about: dict[str, Any]) -> Iterator[None]:
+    """Locks the folder and claims it for a run; the system releases the lock of a killed process."""
+    folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise ValueError(f"another process is training in {folder}; wait for it, or choose another folder") from None
     try:
+        _claim(folder, recipe, about)
         yield
     finally:
         lock.release()

@@ -2,27 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import filelock
 import numpy as np
-import torch
-from torch import Tensor
 
-from skelrep.alignment import map_joints
-from skelrep.cleaning import find_spikes, find_swaps
+from skelrep.corpus.local import in_processes
+from skelrep.corpus.manifest import Shard
+from skelrep.corpus.options import described
+from skelrep.corpus.plan import shards_of
 from skelrep.files import naming
-from skelrep.io import read_parts
-from skelrep.persons import coordinate_energy
+from skelrep.io.labelling import Column
+from skelrep.io.reading import Declared
+from skelrep.io.report import ReadReport
+from skelrep.io.sources import sources
+from skelrep.messages import warn
 from skelrep.poses import Poses
-from skelrep.preprocess import fill_gaps
-from skelrep.skeletons import Skeleton, mapping, resolve
+from skelrep.skeletons import Skeleton, resolve
+from skelrep.train.tracks import (
+    Done,
+    Job,
+    Origin,
+    PartMaker,
+    Task,
+    check_skeleton,
+    joined,
+    plain_skeleton,
+    read_part,
+    tracks_of,
+    write_part,
+)
+from skelrep.version import __version__
 
 FORMAT_VERSION = 1
+PART_FILES = 500  # of a part: 15 MB of NTU's tracks, two seconds of work
+PART_BYTES = 2**27  # of the files of a part
+FEW_BYTES = 2**26  # of all files: to start processes takes longer than to read so little
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far `prepare` is, after each part.
+
+    Attributes:
+        parts: Number of finished parts.
+        of: Number of parts.
+        files: Number of files in finished parts.
+        clips: Number of clips in finished parts.
+        skipped: Number of files that were left out.
+        fraction: Of the files that are in finished parts.
+        seconds: Time since the beginning.
+    """
+
+    parts: int
+    of: int
+    files: int
+    clips: int
+    skipped: int
+    fraction: float
+    seconds: float
 
 
 def prepare(
@@ -33,9 +80,12 @@ def prepare(
     splits: Sequence[str] = (),
     licence: str | None = None,
     clean: bool = False,
-    reader: Callable[..., Iterable[Poses]] = read_parts,
+    reading: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    on_part: Callable[[Progress], object] | None = None,
+    reader: Callable[..., Iterable[Poses]] | None = None,
 ) -> dict[str, Any]:
-    """Writes a training corpus.
+    """Writes a training corpus; the same call resumes after any stop.
 
     A *track* is all frames of one person of a clip. Persons who were never seen have no track, and clips without tracks
     are left out. The folder contains
@@ -48,8 +98,10 @@ def prepare(
     - `corpus.json`: `format_version`, `skeleton` (name, joints, parents), `sources` (name, clips and hours of each
       input, in order), `licence` and the `hours` of all clips.
 
-    The folder is written under a temporary name and renamed, so a folder of the final name is always complete. Memory
-    contains one part of `reader` at a time: about 2000 files of an NTU folder.
+    The inputs are read in parts of at most `PART_FILES` files, each of which is kept in the hidden folder
+    `.NAME.unfinished` beside the output until all are finished. After a stop or an error, the same call reads only what
+    is not there; files that have changed, and parts made with other options, are read again. The output appears under
+    its name when it is complete. Memory holds one part per process; the disk needs the size of the corpus twice.
 
     Args:
         inputs: Files and folders of three-dimensional poses, patterns, and "@FILE" or "-" with a path on each line, as
@@ -60,8 +112,12 @@ def prepare(
         licence: Licence of the data, for the cards of models trained on it.
         clean: Whether to correct swapped left and right sides and to interpolate joints that jump away and back, as
             encoders with `undo_swaps` and `remove_spikes` do.
-        reader: Called with an input and `split=splits`; for other options, pass a `partial` of
-            `skelrep.io.read_parts`.
+        reading: Options of `skelrep.read`, such as `fps`, `skeleton` (that of the inputs), `labels` or `on_error`.
+        workers: Number of processes. A script that starts processes must guard its start by
+            `if __name__ == "__main__":`.
+        on_part: Called after each part.
+        reader: Called with an input and `split=splits` to get its poses, instead of reading files. It runs in this
+            process, and its inputs are read again after a stop.
 
     Returns:
         The content of `corpus.json`.
@@ -70,7 +126,11 @@ def prepare(
         FileNotFoundError: if an input or the parent of `folder` does not exist.
         FileExistsError: if `folder` exists and is not empty.
         ValueError: if an input cannot be read, is two-dimensional, has no fps or cannot be mapped; if the inputs'
-            skeletons differ and none is given; if no input shows a person.
+            skeletons differ and none is given; if no input shows a person; if another process prepares this folder.
+
+    Examples:
+        >>> from skelrep.train.prepare import prepare
+        >>> prepare(["nturgb+d_skeletons"], "ntu60-xsub", splits=["ntu60", "xsub_train"], workers=8)["hours"]
     """
     folder = Path(folder).expanduser().resolve()
     if not folder.parent.is_dir():
@@ -78,72 +138,163 @@ def prepare(
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists and is not an empty folder; remove it or choose another name")
     target = None if skeleton is None else resolve(skeleton)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        corpus = Path(scratch) / folder.name
+    with _unfinished(folder) as scratch, naming(folder):
+        if reader is None:
+            parts = _read(scratch, inputs, target, splits, clean, dict(reading or {}), workers, on_part)
+        else:
+            parts = _called(scratch, inputs, target, splits, clean, reader)
+        corpus = scratch / "corpus"
         corpus.mkdir()
-        with naming(folder):
-            about = _write(corpus, inputs, target, splits, clean, reader)
-            about |= {"licence": licence, "hours": sum(source["hours"] for source in about["sources"])}
-            (corpus / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        about = _assemble(corpus, inputs, parts, licence)
         if folder.exists():
             folder.rmdir()  # only on POSIX, a rename can replace an empty folder
         corpus.rename(folder)
+        for part in parts:
+            part.path.unlink(missing_ok=True)
     return about
 
 
-def _write(
-    corpus: Path,
+@contextlib.contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """The folder of parts, locked; removed at the end, unless it holds parts that a later call can use."""
+    scratch = folder.with_name(f".{folder.name}.unfinished")
+    scratch.mkdir(exist_ok=True)
+    lock = filelock.FileLock(scratch / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise ValueError(f"another process prepares {folder}; wait for it, or choose another folder") from None
+    done = False
+    try:
+        shutil.rmtree(scratch / "corpus", ignore_errors=True)  # of a process that was killed
+        yield scratch
+        done = True
+    finally:
+        shutil.rmtree(scratch / "corpus", ignore_errors=True)
+        lock.release()
+        if done or not any(scratch.glob("part-*.npz")):
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _read(
+    scratch: Path,
+    inputs: Sequence[str | os.PathLike],
+    target: Skeleton | None,
+    splits: Sequence[str],
+    clean: bool,
+    reading: dict[str, Any],
+    workers: int,
+    on_part: Callable[[Progress], object] | None,
+) -> list[Done]:
+    """The parts of files, in order: those that a stopped run has made, and the others."""
+    skip, report = reading.pop("on_error", "stop") == "skip", reading.pop("report", None)
+    asked = {what: reading.pop(f"{what}s", None) for what in ("label", "subject")}
+    declared = Declared(split=list(splits), **reading)
+    origins, tasks = [], []
+    for number, path in enumerate(inputs):
+        found = sources(path)
+        found = found._replace(root=found.root.absolute(), files=[file.absolute() for file in found.files])
+        columns = {what: Column(each, what, found) for what, each in asked.items() if each is not None}
+        shards = shards_of(found, declared.options(None), declared.format, PART_FILES, PART_BYTES)
+        if not shards:
+            raise ValueError(f"{found.said} holds no file that can be read")
+        decides = described(
+            declared, columns, labels=asked["label"], subjects=asked["subject"], to=target, clean=clean, skip=skip
+        )
+        for shard in shards:
+            content = [FORMAT_VERSION, __version__, decides, str(found.root), found.named, shard]
+            digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+            tasks.append(Task(len(tasks), number, shard, digest))
+        origins.append(Origin(str(path), found._replace(files=[]), columns))
+    job = Job(scratch, tuple(origins), declared, target, clean, skip)
+    size = sum(item.size for task in tasks for item in task.shard.inputs)
+    counts = report if report is not None else ReadReport()
+    started, parts, said = time.monotonic(), {}, set()
+    files = sum(len(task.shard.inputs) for task in tasks)
+    common = target
+    for done in in_processes(PartMaker, job, tasks, workers if size > FEW_BYTES else 1):
+        parts[done.task.number] = done
+        for warning in set(done.warnings) - said:
+            said.add(warning)
+            warn(warning)
+        if done.skeleton is not None:
+            common = common or done.skeleton
+            check_skeleton(done.skeleton, common, origins[done.task.origin].given)
+        counts.files += len(done.task.shard.inputs) - len(done.skipped)
+        counts.clips += done.clips
+        counts.skipped += done.skipped
+        if on_part is not None:
+            read = sum(len(part.task.shard.inputs) for part in parts.values())
+            seconds = time.monotonic() - started
+            progress = Progress(
+                len(parts), len(tasks), read, counts.clips, len(counts.skipped), read / max(1, files), seconds
+            )
+            on_part(progress)
+    if counts.skipped and report is None:
+        warn(str(counts))
+    return [parts[task.number] for task in tasks]
+
+
+def _called(
+    scratch: Path,
     inputs: Sequence[str | os.PathLike],
     target: Skeleton | None,
     splits: Sequence[str],
     clean: bool,
     reader: Callable[..., Iterable[Poses]],
+) -> list[Done]:
+    """The parts of what a reader yields, each made anew."""
+    parts: list[Done] = []
+    common = target
+    for origin, given in enumerate(inputs):
+        for poses in reader(given, split=splits):
+            tracks = tracks_of([poses], target, clean, given)
+            common = common or poses.skeleton
+            if target is None:
+                check_skeleton(poses.skeleton, common, given)
+            path = scratch / f"reader-{len(parts)}.npz"
+            write_part(path, tracks)
+            task = Task(len(parts), origin, Shard(()), "")
+            parts.append(Done(task, path, len(tracks.columns["ids"]), tracks.skeleton, [], []))
+    return parts
+
+
+def _assemble(
+    corpus: Path, inputs: Sequence[str | os.PathLike], parts: Sequence[Done], licence: str | None
 ) -> dict[str, Any]:
-    """Writes rows and tracks; returns the format, the skeleton and the sources."""
-    given = target is not None
-    lengths: list[int] = []  # of tracks
-    clip_of: list[int] = []
-    seen: list[np.ndarray] = []  # of each clip
-    columns: list[dict[str, np.ndarray]] = []  # of each part
-    sources: list[dict[str, Any]] = []
-    clips = 0
+    """Writes the corpus from its parts; returns the content of `corpus.json`."""
+    origins: list[dict[str, Any]] = [{"name": _name(path), "clips": 0, "hours": 0.0} for path in inputs]
+    parts = [part for part in parts if part.clips]
+    if not parts:
+        raise ValueError(f"no person in {', '.join(map(str, inputs)) or 'no input'}: nothing to write")
+    skeleton = parts[0].skeleton
+    assert skeleton is not None
+    length, clip, seen, columns, clips = [], [], [], [], 0
     with (corpus / "rows.npy").open("wb") as file:
-        for path in inputs:
-            source = {"name": _name(path), "clips": 0, "hours": 0.0}
-            sources.append(source)
-            for poses in reader(path, split=splits):
-                target = target or poses.skeleton
-                matrix = _matrix(poses, target, given, path)
-                if file.tell() == 0:
-                    _write_header(file, 0, target)
-                kept = []
-                for i, clip in enumerate(poses.clips):
-                    tracks = _tracks(clip, poses.skeleton if clean else None, matrix)
-                    if len(tracks):
-                        file.write(np.ascontiguousarray(tracks, dtype="<f4").data)
-                        lengths += [clip.shape[1]] * len(tracks)
-                        clip_of += [clips + len(kept)] * len(tracks)
-                        seen.append(np.asarray(~np.isnan(tracks[:, 0]).any(axis=-1)))
-                        kept.append(i)
-                        source["hours"] += clip.shape[1] / poses.fps / 3600  # type: ignore[operator]
-                columns.append(_columns(poses[kept]))
-                source["clips"] += len(kept)
-                clips += len(kept)
-        if target is None or not clips:
-            raise ValueError(f"no person in {', '.join(map(str, inputs)) or 'no input'}: nothing to write")
-        _write_header(file, sum(lengths), target)
-    length = np.array(lengths)
-    shared = [key for key in columns[0] if all(key in part for part in columns)]
-    arrays = {key: np.concatenate([part[key] for part in columns]) for key in shared}
-    arrays |= {
+        _write_header(file, 0, skeleton)
+        for part in parts:
+            tracks, source = read_part(part.path), origins[part.task.origin]
+            file.write(tracks.rows.astype("<f4", copy=False).data)
+            length.append(tracks.length)
+            clip.append(tracks.clip + clips)
+            seen.append(tracks.seen)
+            columns.append(tracks.columns)
+            clips += part.clips
+            source["clips"] += part.clips
+            source["hours"] += tracks.seconds / 3600
+        length = np.concatenate(length)
+        _write_header(file, int(length.sum()), skeleton)
+    arrays = joined(columns) | {
         "start": length.cumsum() - length,
         "length": length,
-        "clip": np.array(clip_of),
+        "clip": np.concatenate(clip),
         "seen": np.concatenate(seen),
     }
     np.savez(corpus / "tracks.npz", **arrays)  # type: ignore[arg-type]
-    skeleton = {"name": target.name, "joints": list(target.joints), "parents": list(target.parents)}
-    return {"format_version": FORMAT_VERSION, "skeleton": skeleton, "sources": sources}
+    about = {"format_version": FORMAT_VERSION, "skeleton": plain_skeleton(skeleton), "sources": origins}
+    about |= {"licence": licence, "hours": sum(source["hours"] for source in origins)}
+    (corpus / "corpus.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return about
 
 
 def _name(source: str | os.PathLike) -> str:
@@ -157,44 +308,3 @@ def _write_header(file: BinaryIO, rows: int, skeleton: Skeleton) -> None:
     file.seek(0)
     header = {"descr": "<f4", "fortran_order": False, "shape": (rows, len(skeleton), 3)}
     np.lib.format.write_array_header_1_0(file, header)
-
-
-def _matrix(poses: Poses, target: Skeleton, given: bool, path: str | os.PathLike) -> Tensor | None:
-    """The mapping to `target`, None if the skeletons are equal; raises ValueError for unsuitable poses."""
-    if poses.channels != 3:
-        raise ValueError(f"{path} contains two-dimensional poses; a training corpus needs three dimensions")
-    if poses.fps is None:
-        raise ValueError(f"{path} has no frame rate; give it with --fps")
-    if poses.skeleton.joints == target.joints:
-        return None
-    if not given:
-        raise ValueError(
-            f"{path} has the skeleton {poses.skeleton.name!r}, but the inputs before it have {target.name!r}; give a "
-            "skeleton to map all of them to: --to common-15, or skeleton= in Python"
-        )
-    return torch.from_numpy(mapping(poses.skeleton, target))
-
-
-def _tracks(clip: np.ndarray, cleaned: Skeleton | None, matrix: Tensor | None) -> np.ndarray:
-    """The persons of a clip (M, T, V, C) who were seen, most active first, gaps interpolated: (R, T, W, C)."""
-    clip = clip[np.argsort(-coordinate_energy(clip), kind="stable")]
-    persons, frames, *pose = clip.shape
-    rows, starts, lengths = clip.reshape(-1, *pose), np.arange(persons) * frames, np.full(persons, frames)
-    if cleaned is not None:
-        joints = np.arange(len(cleaned)) if matrix is None else matrix.any(dim=0).nonzero()[:, 0].numpy()
-        swapped = find_swaps(rows, starts, lengths, cleaned, joints)
-        rows[swapped] = rows[swapped][:, cleaned.mirror]
-        rows[find_spikes(rows, starts, lengths, joints)] = np.nan
-    fill_gaps(rows, starts, lengths)
-    if matrix is not None:
-        rows = map_joints(torch.from_numpy(rows), matrix).numpy()
-    tracks = rows.reshape(persons, frames, *rows.shape[1:])
-    # A joint that is seen in any frame now has a position in every frame.
-    return tracks[~np.isnan(tracks[:, 0]).any(axis=-1).all(axis=-1)]
-
-
-def _columns(poses: Poses) -> dict[str, np.ndarray]:
-    """The columns of the clips: ids, fps, labels and info."""
-    columns = {"ids": np.array(poses.ids, dtype=str), "fps": np.full(len(poses), poses.fps)}
-    columns |= {} if poses.labels is None else {"labels": poses.labels}
-    return columns | {f"info_{key}": column for key, column in poses.info.items()}

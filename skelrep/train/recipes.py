@@ -32,6 +32,9 @@ class Recipe:
         crop: Smallest and largest fraction of a clip in one view.
         shortest: Minimum number of frames of a view, unless its clip has fewer.
         batch: Clips per step, over all processes.
+        accumulate: Number of parts in which each process computes its clips of a step, one after the other, if memory
+            is short. For recurrent encoders, the step equals that of the whole batch up to rounding; in convolutional
+            encoders, BatchNorm uses the statistics of each part (see `skelrep.train.accumulation`).
         steps: Number of optimiser steps; 0 if `epochs` is given.
         epochs: Number of passes over the corpus; 0 if `steps` is given.
         optimizer: "adamw" (weight decay on matrices and kernels, not on biases and norms) or "sgd" (momentum 0.9,
@@ -57,6 +60,7 @@ class Recipe:
     crop: tuple[float, float] = (0.3, 1.0)
     shortest: int = 16
     batch: int = 256
+    accumulate: int = 1
     steps: int = 0
     epochs: int = 0
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -76,6 +80,10 @@ class Recipe:
             raise ValueError(f"a recipe has steps or epochs, not both; got steps={self.steps}, epochs={self.epochs}")
         if self.batch < 2:
             raise ValueError(f"BatchNorm needs a batch of at least 2, got {self.batch}")
+        if self.accumulate < 1 or self.batch % self.accumulate or self.batch < 2 * self.accumulate:
+            raise ValueError(
+                f"accumulate must divide the batch of {self.batch} into parts of two or more, got {self.accumulate}"
+            )
         method = self.method
         if method.neighbours < 1 or not 0 < method.aggregated <= method.slots:
             raise ValueError(

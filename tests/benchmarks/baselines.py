@@ -15,7 +15,8 @@ from skelrep.encoder import Encoder
 from skelrep.encoder.modalities import modality
 from skelrep.encoder.recurrent import RecurrentStack
 from skelrep.skeletons import mapping
-from skelrep.train.i2md import Method, MethodConfig
+from skelrep.train.data import Corpus
+from skelrep.train.i2md import LOSSES, Method, MethodConfig
 from skelrep.train.recipes import Recipe
 from tests.benchmarks.workloads import NTU
 
@@ -115,6 +116,33 @@ def naive_losses(
                 logits = negative.gather(1, chosen) / config.student_temperature
                 total = total + functional.kl_div(logits.log_softmax(dim=1), target, reduction="batchmean")
     return total
+
+
+class PlainTraining:
+    """A step of any recipe in readable form: the losses one by one by autograd, optimiser and averages unfused."""
+
+    def __init__(self, recipe: Recipe, corpus: Corpus) -> None:
+        """With random weights."""
+        torch.manual_seed(0)
+        self.method = Method(Encoder(recipe.in_training), recipe.method).to(corpus.device).train()
+        trained = [parameter for parameter in self.method.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, foreach=False, fused=False)
+
+    def step(self, first: Tensor, second: Tensor, clip: Tensor) -> Tensor:
+        """One step on two views; the loss before it."""
+        method, config = self.method, self.method.config
+        batch, waiting = method.batch(first, second, clip)
+        loss = sum(getattr(config, name) * part(batch).sum() for name, part in LOSSES.items() if getattr(config, name))
+        assert isinstance(loss, Tensor)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        with torch.no_grad():
+            lead = [*method.encoder.streams.parameters(), *method.heads.parameters()]
+            for slow, fast in zip(method.key.parameters(), lead):
+                slow.mul_(config.momentum).add_((1 - config.momentum) * fast)
+            method.memory.write(waiting, clip)
+        return loss.detach()
 
 
 class NaiveTraining(nn.Module):

@@ -109,6 +109,15 @@ def peaks(side: int, device: str = "cpu") -> dict[str, Peak]:
     return found
 
 
+@functools.cache
+def bandwidth(device: str = "cpu") -> float:
+    """Bytes a second that a copy of large arrays reads and writes."""
+    source = torch.ones(2**28 if device != "cpu" else 2**25, device=device)  # beyond every cache
+    target = torch.empty_like(source)
+    copy = synchronised(lambda: target.copy_(source), device)
+    return 2.0 * source.nbytes / float(np.median(rounds(5, {"copy": copy})["copy"]))
+
+
 def with_peaks(limits: dict[str, Peak], cases: dict[str, Callable[[], Any]]) -> dict[str, Callable[[], Any]]:
     return {**cases, **{f"peak {precision}": peak.run for precision, peak in limits.items()}}
 

@@ -1,4 +1,4 @@
-"""Embedding and training at paper size on a GPU."""
+"""Embedding and training on a GPU: at paper size, and the training step of `i2md_small`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import functools
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from skelrep.encoder import Encoder
 from skelrep.encoder.modalities import modality
 from skelrep.train.data import Corpus
 from skelrep.train.loop import _views
-from tests.benchmarks.baselines import Stepping
+from skelrep.train.recipes import Recipe, i2md_small
+from tests.benchmarks.baselines import PlainTraining, Stepping
 from tests.benchmarks.measuring import (
     Row,
+    Seconds,
+    bandwidth,
     of_limit,
     peaks,
     rate,
@@ -24,15 +28,20 @@ from tests.benchmarks.measuring import (
     synchronised,
     with_peaks,
 )
-from tests.benchmarks.performance_training import naive_training, paper_recipe, trained
-from tests.benchmarks.workloads import Sizes, operations, paper_encoder, step_operations
-from tests.corpus_data import corpus_of, pairs
+from tests.benchmarks.performance_training import naive_training, one_person, paper_recipe, trained
+from tests.benchmarks.workloads import Sizes, operations, paper_encoder, step_bytes, step_operations
+from tests.corpus_data import corpus_of, pairs, recordings
 
 
 def gpu(sizes: Sizes, device: str = "cuda") -> list[Row]:
-    """Embedding and training at paper size on a GPU, if there is one."""
+    """All of them, if there is a GPU."""
     if device == "cuda" and not torch.cuda.is_available():
         return []
+    return gpu_embedding(sizes, device) + gpu_paper_step(sizes, device) + gpu_small_step(sizes, device)
+
+
+def gpu_embedding(sizes: Sizes, device: str) -> list[Row]:
+    """The networks at paper size against the per-frame loop."""
     limit = peaks(sizes.product[1], device)
     torch.manual_seed(0)
     encoder = Encoder(paper_encoder(sizes.hidden)).to(device)
@@ -57,7 +66,13 @@ def gpu(sizes: Sizes, device: str = "cuda") -> list[Row]:
                 Row(f"{label}, {precision}", rate(seconds, precision, batch), "clips/s", of_limit=fraction),
                 Row(f"{label}, {precision}: x the loop in float32", ratio(seconds, "loop", precision)),
             ]
-    large = dataclasses.replace(sizes, trained_hidden=sizes.hidden)
+    return table
+
+
+def gpu_paper_step(sizes: Sizes, device: str) -> list[Row]:
+    """The training step at paper size against the per-frame loop and the floor."""
+    limit = peaks(sizes.product[1], device)
+    large, table = dataclasses.replace(sizes, trained_hidden=sizes.hidden), []
     for batch in sizes.gpu_batches:
         recipe = paper_recipe(large, batch)
         with tempfile.TemporaryDirectory() as folder:
@@ -74,10 +89,44 @@ def gpu(sizes: Sizes, device: str = "cuda") -> list[Row]:
             seconds = rounds(sizes.few, with_peaks(limit, cases), warm=False)
         label = f"{device}, training step, hidden {sizes.hidden}, batch {batch}"
         for precision in ("float32", "bfloat16"):
-            fraction = of_limit(seconds, precision, step_operations(recipe), limit, precision)
-            times = ratio(seconds, "loop", precision)
-            table += [
-                Row(f"{label}, {precision}", rate(seconds, precision, batch), "clips/s", of_limit=fraction),
-                Row(f"{label}, {precision}: x the loop in float32", times, at_least=10),
-            ]
+            table += _step_rows(label, dataclasses.replace(recipe, precision=precision), seconds, sizes, device)
     return table
+
+
+def gpu_small_step(sizes: Sizes, device: str) -> list[Row]:
+    """The training step of `i2md_small` against its plain form and the floor."""
+    limit = peaks(sizes.product[1], device)
+    recipe = dataclasses.replace(i2md_small(), steps=1)
+    if sizes.batch < 64:
+        recipe = dataclasses.replace(recipe, batch=sizes.batch)
+    with tempfile.TemporaryDirectory() as folder:
+        poses = recordings(100 if sizes.batch >= 64 else 6, frames=600)
+        corpus = Corpus.load(corpus_of(poses, Path(folder) / "corpus"), recipe.encoder, device)
+        full = dataclasses.replace(recipe, precision="float32")
+        plain = PlainTraining(full, corpus)
+        cases = {
+            "loop": synchronised(lambda: plain.step(*_views(full, corpus, 0)), device),
+            "bfloat16": functools.partial(trained, recipe, corpus, sizes.gpu_steps),
+            "float32": functools.partial(trained, full, corpus, sizes.gpu_steps),
+            "views": synchronised(lambda: _views(recipe, corpus, 0), device),
+        }
+        seconds = rounds(sizes.few, with_peaks(limit, cases))
+    table = []
+    for each in (full, recipe):
+        label = f"{device}, i2md_small, batch {recipe.batch}"
+        table += _step_rows(label, one_person(each), seconds, sizes, device)
+    share = 100 * ratio(seconds, "views", "bfloat16")
+    return [*table, Row(f"{device}, i2md_small: views and augmentation", share, "%", at_most=50)]
+
+
+def _step_rows(label: str, recipe: Recipe, seconds: Seconds, sizes: Sizes, device: str) -> list[Row]:
+    """Clips a second, times the loop, and times the floor: what operations and bytes take at the measured rates."""
+    precision, limit = recipe.precision, peaks(sizes.product[1], device)
+    fraction = of_limit(seconds, precision, step_operations(recipe), limit, precision)
+    peak = limit[precision].operations / float(np.median(seconds[f"peak {precision}"]))
+    floor = max(step_operations(recipe) / peak, step_bytes(recipe) / bandwidth(device))
+    return [
+        Row(f"{label}, {precision}", rate(seconds, precision, recipe.batch), "clips/s", of_limit=fraction),
+        Row(f"{label}, {precision}: x the loop in float32", ratio(seconds, "loop", precision)),
+        Row(f"{label}, {precision}: x the floor", float(np.median(seconds[precision])) / floor),
+    ]

@@ -120,6 +120,12 @@ def step(sizes: Sizes) -> list[Row]:
     return table
 
 
+def one_person(recipe: Recipe) -> Recipe:
+    """The recipe for clips of one person each, whose operations are counted."""
+    alone = PreprocessConfig(frames=recipe.encoder.preprocess.frames, persons=1)
+    return dataclasses.replace(recipe, encoder=dataclasses.replace(recipe.encoder, preprocess=alone))
+
+
 def bundled_step(sizes: Sizes) -> list[Row]:
     """The training step of the bundled encoder."""
     limit = peaks(sizes.product[0])
@@ -140,9 +146,7 @@ def bundled_step(sizes: Sizes) -> list[Row]:
             "losses": lambda: torch.autograd.grad(total(), query),
         }
         seconds = rounds(sizes.rounds, with_peaks(limit, cases))
-    # Clips of the corpus have one person each.
-    alone = PreprocessConfig(frames=recipe.encoder.preprocess.frames, persons=1)
-    needed = step_operations(dataclasses.replace(recipe, encoder=dataclasses.replace(recipe.encoder, preprocess=alone)))
+    needed = step_operations(one_person(recipe))
     for precision in ("bfloat16", "float32"):
         fraction = of_limit(seconds, precision, needed, limit, precision)
         label = f"i2md_small, batch {recipe.batch}, {precision}"

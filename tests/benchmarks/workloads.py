@@ -104,7 +104,37 @@ def operations(config: EncoderConfig, method: MethodConfig | None = None) -> flo
 
 def step_operations(recipe: Recipe) -> float:
     """Of the networks in a training step: the query forwards and twice as much back, the key forwards."""
-    return 4 * recipe.batch * operations(recipe.encoder, recipe.method)
+    return 4 * recipe.batch * operations(recipe.in_training, recipe.method)
+
+
+def step_bytes(recipe: Recipe) -> float:
+    """Bytes that a training step moves if the output of every layer is stored once and read once by the next.
+
+    The queries' outputs are written and read forwards, and read again backwards, where gradients of the same size are
+    written and read; the keys' outputs are written and read. Weights, gradients, the optimiser's moments and the
+    momentum encoders are read and written once, and the banks are read for the keys' cosines, the queries' cosines and
+    the gradient.
+    """
+    backbone, preprocess, method = recipe.in_training.backbone, recipe.encoder.preprocess, recipe.method
+    pose, size = 3 * len(recipe.encoder.skeleton), 2 if recipe.precision == "bfloat16" else 4
+    if isinstance(backbone, ConvolutionConfig):
+        width, kernel = backbone.width, backbone.kernel
+        # Of a block: depthwise, BatchNorm, wide layer of twice the width, narrow layer, BatchNorm.
+        outputs = preprocess.persons * (preprocess.frames // backbone.stride) * width * (1 + 6 * backbone.blocks)
+        weights = kernel * pose * width + backbone.blocks * width * (4 * width + kernel)
+        dim = width * (backbone.spans + (backbone.std_weight > 0))
+    else:
+        hidden = backbone.hidden
+        widths = [pose * preprocess.persons] + [2 * hidden] * (backbone.layers - 1)
+        outputs = preprocess.frames * backbone.layers * 2 * (3 + 3 + 1) * hidden  # both products' gates, the states
+        weights = sum(2 * 3 * hidden * (width + hidden) for width in widths)
+        dim = 2 * hidden
+    weights += method.branches * dim * (dim + method.projection)
+    moments = 2 if recipe.optimizer == "adamw" else 1
+    streams = len(recipe.encoder.modalities)
+    per_weight = 4 * (2 + 2 + 2 + 2 * moments + 3)  # networks, gradient, weight, moments, momentum encoder
+    banks = 3 * 4 * method.branches * method.slots * method.projection
+    return float(streams * (7 * size * recipe.batch * outputs + per_weight * weights + banks))
 
 
 def raw_clips(count: int, gaps: float = 0.0) -> list[np.ndarray]:
