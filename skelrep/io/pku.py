@@ -42,8 +42,8 @@ def read_pku_folder(folder: Path, files: Sequence[Path], options: ReadOptions) -
     Args:
         folder: The folder that contains the files, perhaps in folders below it.
         files: Skeletons, labels and lists of the splits.
-        options: `skeleton`: another skeleton of 25 joints, by default "ntu-25". `splits`: read only the recordings in all
-            of these splits ("xsub_train", "xview_val" ...).
+        options: `skeleton`: another skeleton of 25 joints, by default "ntu-25". `splits`: read only the recordings in
+            all of these splits ("xsub_train", "xview_val" ...).
 
     Yields:
         Clips (M, T, 25, 3) in metres at 30 frames per second, with the one or two persons who are seen; NaN where a

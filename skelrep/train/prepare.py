@@ -101,7 +101,7 @@ def prepare(
     The inputs are read in parts of at most `PART_FILES` files, each of which is kept in the hidden folder
     `.NAME.unfinished` beside the output until all are finished. After a stop or an error, the same call reads only what
     is not there; files that have changed, and parts made with other options, are read again. The output appears under
-    its name when it is complete. Memory holds one part per process; the disk needs the size of the corpus twice.
+    its name when it is complete. Memory contains one part per process; the disk needs the size of the corpus twice.
 
     Args:
         inputs: Files and folders of three-dimensional poses, patterns, and "@FILE" or "-" with a path on each line, as
@@ -156,7 +156,7 @@ def prepare(
 
 @contextlib.contextmanager
 def _unfinished(folder: Path) -> Iterator[Path]:
-    """The folder of parts, locked; removed at the end, unless it holds parts that a later call can use."""
+    """The folder of parts, locked; removed at the end, unless it contains parts that a later call can use."""
     scratch = folder.with_name(f".{folder.name}.unfinished")
     scratch.mkdir(exist_ok=True)
     lock = filelock.FileLock(scratch / ".lock")
@@ -197,7 +197,7 @@ def _read(
         columns = {what: Column(each, what, found) for what, each in asked.items() if each is not None}
         shards = shards_of(found, declared.options(None), declared.format, PART_FILES, PART_BYTES)
         if not shards:
-            raise ValueError(f"{found.said} holds no file that can be read")
+            raise ValueError(f"{found.said} contains no file that can be read")
         decides = described(
             declared, columns, labels=asked["label"], subjects=asked["subject"], to=target, clean=clean, skip=skip
         )

@@ -1,7 +1,7 @@
 """From poses to tracks, the rows of a training corpus: what every process that prepares a part of a corpus runs.
 
-A *track* is all frames of one person of a clip. A part holds the tracks of some files in a file of its own, so that a
-stopped run resumes, and memory holds one part per process.
+A *track* is all frames of one person of a clip. A part is a file with the tracks of some input files, so that a stopped
+run resumes, and memory contains one part per process.
 """
 
 from __future__ import annotations
