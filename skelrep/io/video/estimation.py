@@ -15,7 +15,10 @@ from skelrep.io.reader import ReadOptions
 from skelrep.io.video.decoding import open_video
 from skelrep.io.video.estimator import PoseEstimator, Sighting
 from skelrep.io.video.landmarker import MediaPipePose
+from skelrep.io.video.sides import find_exchanges
+from skelrep.messages import warn
 from skelrep.poses import Poses
+from skelrep.skeletons import resolve
 from skelrep.tracking import Tracks, identify
 
 # Below it a landmark is hidden or outside the picture, and its position is a guess of the model.
@@ -54,7 +57,8 @@ def read(path: Path, options: ReadOptions) -> Poses:
 def detect(path: Path, estimator: PoseEstimator) -> Detections:
     """The persons in all frames of a video, and who is who.
 
-    Joints below a confidence of 0.5 count as not seen: their score is 0.
+    Joints below a confidence of 0.5 count as not seen: their score is 0. Left and right are exchanged again where the
+    estimator exchanged them (see `skelrep.io.video.sides`).
 
     Raises:
         ValueError: if the file is no video, or contains no frame.
@@ -73,9 +77,34 @@ def detect(path: Path, estimator: PoseEstimator) -> Detections:
         raise ValueError(f"{path} contains no frame that can be decoded")
     # Persons are matched by their positions in the picture, because the points of each may have a different origin.
     pictures = [[shown(Person(None, s.picture, s.scores)) for s in frame] for frame in people]
-    return Detections(
-        seconds, people, identify([[None] * len(frame) for frame in people], pictures), estimator.skeleton
-    )
+    tracks = identify([[None] * len(frame) for frame in people], pictures)
+    if getattr(estimator, "undo_exchanges", True):
+        people = _with_sides(people, tracks, seconds, estimator.skeleton, path)
+    return Detections(seconds, people, tracks, estimator.skeleton)
+
+
+def _with_sides(
+    people: list[list[Sighting]], tracks: Tracks, seconds: list[float], skeleton: str, path: Path
+) -> list[list[Sighting]]:
+    """The sightings; left and right are exchanged again where the estimator took somebody's front for the back."""
+    table = resolve(skeleton)
+    fps = 1 / float(np.median(np.diff(seconds))) if len(seconds) > 1 else None
+    people, mirror, found = [list(frame) for frame in people], list(table.mirror), 0
+    for who in range(len(tracks.ids)):
+        at = [(t, persons.index(who)) for t, persons in enumerate(tracks.persons) if who in persons]
+        points = np.stack([shown(Person(None, people[t][i].points, people[t][i].scores)) for t, i in at])
+        exchanged = find_exchanges(points, table, fps)
+        found += int(exchanged.sum())
+        for (t, i), wrong in zip(at, exchanged):
+            if wrong:
+                one = people[t][i]
+                people[t][i] = Sighting(one.points[mirror], one.picture[mirror], one.scores[mirror])
+    if found:
+        warn(
+            f"{path}: in {found} of {len(seconds)} frames the pose estimator exchanged left and right, for nobody can "
+            "turn so fast; this is undone (MediaPipePose(undo_exchanges=False) keeps it)"
+        )
+    return people
 
 
 def estimator(pose_model: str | os.PathLike[str] | PoseEstimator | None) -> PoseEstimator:

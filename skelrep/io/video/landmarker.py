@@ -28,6 +28,8 @@ class MediaPipePose:
         model: A model bundle such as `pose_landmarker_full.task`; by default the one that the environment variable
             SKELREP_POSE_MODEL names, or the model that mediapipe contains, until 0.10.21.
         persons: The largest number of persons in a frame. MediaPipe smooths landmarks over time for one person only.
+        undo_exchanges: Whether left and right are exchanged again in frames in which MediaPipe takes somebody's front
+            for the back.
 
     Raises:
         FileNotFoundError: if there is no such bundle.
@@ -40,7 +42,9 @@ class MediaPipePose:
 
     skeleton = "mediapipe-33"
 
-    def __init__(self, model: str | os.PathLike[str] | None = None, persons: int = 2) -> None:
+    def __init__(
+        self, model: str | os.PathLike[str] | None = None, persons: int = 2, undo_exchanges: bool = True
+    ) -> None:
         """Loads nothing yet; `begin` does."""
         # Its messages on stderr are about its own internals; the variables are read when it is loaded.
         os.environ.setdefault("GLOG_minloglevel", "2")
@@ -55,7 +59,7 @@ class MediaPipePose:
                 f"pose_landmarker_full.task from {_PUBLISHED} and name it by pose_model= or the environment variable "
                 f"{VARIABLE}"
             )
-        self.model, self.persons = model, persons
+        self.model, self.persons, self.undo_exchanges = model, persons, undo_exchanges
         self._landmarker: Any = None
         self._last = -1
 
