@@ -32,8 +32,8 @@ ORDER = [
     "skeleton_tables",
     "skeletons",
 ]
-ORDER += ["missing", "skeleton_guess", "fractions", "channels", "layouts", "persons", "tracking", "poses", "io"]
-ORDER += ["completion", "cleaning", "alignment", "preprocess", "checks"]
+ORDER += ["missing", "skeleton_guess", "fractions", "channels", "layouts", "persons", "tracking", "poses"]
+ORDER += ["completion", "cleaning", "io", "alignment", "preprocess", "checks"]
 ORDER += ["encoder", "hub", "embedding", "corpus", "evaluate", "recordings", "plot", "sklearn", "train", "cli"]
 
 

@@ -18,8 +18,10 @@ from skelrep.recordings.events import Event, Events
 from skelrep.recordings.prediction import Per, tracks_of
 
 STEP = math.sqrt(2)  # factor between the lengths of windows: the overlap of neighbouring lengths is 0.71
-# Chosen on windows of UTKinect's recordings: without it the longest windows win, which show the most movement.
-LENGTH_PENALTY = 0.1  # of the score, for each factor e between the lengths of window and example
+TEMPO = 2.0  # how many times slower or faster than the examples a movement is searched
+# Both were chosen on five subjects of UTKinect's recordings. Without a penalty, long windows win more often, which show
+# the most movement.
+LENGTH_PENALTY = 0.05  # of the score, for each factor e between the lengths of window and example
 OVERLAP = 0.3  # intersection over union above which the lower of two peaks is the same event
 SURE = 0.6  # similarity above which a window is a detection, whatever the background
 _AT_ONCE = 512  # windows: memory does not grow with the length of a recording
@@ -41,7 +43,7 @@ def detect(
 ) -> Events:
     """Finds where a movement occurs in recordings, from one or a few examples of it.
 
-    Windows of several lengths around those of the examples are embedded and standardised by the mean and the standard
+    Windows of half to twice the length of the examples are embedded and standardised by the mean and the standard
     deviation of the recordings' own windows, so that features of all of them, such as the person and the sensor, do not
     count. The score of a window is its largest cosine to an example, less a small penalty for a different length. Among
     windows that overlap, the one with the highest score is an event.
@@ -57,7 +59,7 @@ def detect(
             the lower half of the recordings' scores, in which the movement itself does not occur unless it fills most
             of them. Scores above 0.6 are events anyway.
         threshold: A score to use instead; -1 gives all peaks, for a ranking.
-        stride: Seconds from one window to the next; by default a quarter of the shortest window.
+        stride: Seconds from one window to the next; by default about a sixth of the shortest example.
         per: "clip" for all persons of a recording together, "person" for each alone.
         **options: Options of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
@@ -78,14 +80,15 @@ def detect(
         raise ValueError("lengths of windows are in seconds, so examples and recordings need fps; pass fps=")
     if not 0 < false_per_hour < math.inf:
         raise ValueError(f"false_per_hour={false_per_hour!r} must be a number above 0")
-    lengths = window_lengths([clip.shape[1] / examples.fps for clip in examples.clips])
-    stride = max(lengths[0] / 4, 1 / recordings.fps) if stride is None else stride
+    seconds = [clip.shape[1] / examples.fps for clip in examples.clips]
+    lengths = window_lengths(seconds)
+    stride = max(min(seconds) / STEP / 4, 1 / recordings.fps) if stride is None else stride
     background = _Background.of(encoder, recordings, lengths, options)
     wanted = _Wanted(
         background,
         background.standardised(encoder.embed(examples, **options)),
         None if negatives is None else background.standardised(encoder.embed(negatives, **options)),
-        np.log([clip.shape[1] / examples.fps for clip in examples.clips]),
+        np.log(seconds),
     )
     windows = [
         window
@@ -116,8 +119,8 @@ class Window(NamedTuple):
 
 
 def window_lengths(seconds: Sequence[float]) -> list[float]:
-    """Lengths of windows for examples of these durations, from below the shortest to above the longest."""
-    shortest, longest = min(seconds) / STEP, max(seconds) * STEP
+    """Lengths of windows for examples of these durations: half the shortest to twice the longest, by equal factors."""
+    shortest, longest = min(seconds) / TEMPO, max(seconds) * TEMPO
     steps = max(2, math.ceil(math.log(longest / shortest) / math.log(STEP) - 1e-9))
     return [shortest * (longest / shortest) ** (i / steps) for i in range(steps + 1)]
 

@@ -1,6 +1,6 @@
 """How well are movements found in recordings? Detection by one example, and supervised segments, on UTKinect.
 
-    python -m tests.benchmarks.recordings [--model i2md-small] [--quick]
+    python -m tests.benchmarks.recordings [--model i2md-small] [--rows untrained DTW ...] [--quick]
 
 The 20 untrimmed recordings of UTKinect-Action3D (10 subjects, 15 frames per second, 13 minutes), in which each of ten
 actions occurs once. Needs the motion data (see tests/motion_data.py), and aeon for DTW and MiniRocket
@@ -8,7 +8,7 @@ actions occurs once. Needs the motion data (see tests/motion_data.py), and aeon 
 
 Detection: every action of each subject's first recording is the one example; the 18 recordings of the other subjects
 are searched, which contain the action 18 times. The rule is that of `skelrep.recordings.detect`, on windows of a fixed
-set of lengths that are embedded once, of which the three nearest to the example's are used.
+set of lengths that are embedded once, of which the five nearest to the example's are used.
 
 - P@10: fraction of the ten detections with the highest scores that overlap an action of the example's class (not
   counted before) by an intersection over union of at least 0.5; "inside": whose middle lies in such an action.
@@ -43,6 +43,7 @@ SEGMENT_WINDOW, SEGMENT_STRIDE = 1.6, 0.2
 COARSE = 16  # frames of a window for raw poses
 
 Rows = Callable[[Poses], np.ndarray]
+ROWS = ["encoder", "untrained", "raw poses", "raw poses, DTW", "MiniRocket"]
 
 
 class Annotated(NamedTuple):
@@ -102,7 +103,7 @@ def detection(data: Annotated, rows_of: Rows, step: int, dtw: bool = False) -> d
     found = []
     for query, event in list(zip(queries, wanted))[::step]:
         seconds = event.end - event.start
-        near = np.argsort(np.abs(np.log(np.array(LENGTHS) / seconds)))[:3]
+        near = np.argsort(np.abs(np.log(np.array(LENGTHS) / seconds)))[:5]
         others = {name for name, at in recording.items() if data.subject[at] != data.subject[recording[event.clip]]}
         windows = []
         for at in near.tolist():
@@ -202,29 +203,29 @@ def by_minirocket(prepared: np.ndarray) -> Callable[..., tuple[np.ndarray, Seque
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="i2md-small")
-    parser.add_argument("--quick", action="store_true", help="every fifth example, and the encoder alone")
+    parser.add_argument(
+        "--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROWS", help=f"some of {', '.join(ROWS)}"
+    )
+    parser.add_argument("--quick", action="store_true", help="every seventh example, and the encoder alone")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    data = utkinect()
-    encoder = load_pretrained(arguments.model, device="cpu")
-    fresh = untrained(encoder, 0)
-    embedded: dict[str, Rows] = {arguments.model: lambda poses: encoder.embed(poses, show_progress=False)}
-    if not arguments.quick:
-        embedded |= {"untrained": lambda poses: fresh.embed(poses, show_progress=False), "raw poses": raw_rows}
-    step = 5 if arguments.quick else 1
-    for name, rows_of in embedded.items():
-        print(json.dumps({"task": "detection", "rows": name, **_rounded(detection(data, rows_of, step))}), flush=True)
-    if not arguments.quick:
-        figures = detection(data, raw_rows, step, dtw=True)
-        print(json.dumps({"task": "detection", "rows": "raw poses, DTW", **_rounded(figures)}), flush=True)
+    data, encoder = utkinect(), load_pretrained(arguments.model, device="cpu")
     windows = data.recordings.windows(SEGMENT_WINDOW, SEGMENT_STRIDE)
-    for name, rows_of in embedded.items():
-        figures = segments(data, by_classifier(rows_of(windows)))
-        print(json.dumps({"task": "segments", "rows": name, **_rounded(figures)}), flush=True)
-    if not arguments.quick:
-        prepared = encoder.prepare(windows).numpy()[:, 0].reshape(len(windows), 64, -1).transpose(0, 2, 1)
-        figures = segments(data, by_minirocket(prepared.astype(np.float64)))
-        print(json.dumps({"task": "segments", "rows": "MiniRocket", **_rounded(figures)}), flush=True)
+    for name in ROWS[:1] if arguments.quick else arguments.rows:
+        network = untrained(encoder, 0) if name == "untrained" else encoder
+        rows_of: Rows = raw_rows if "raw" in name else lambda poses, n=network: n.embed(poses, show_progress=False)
+        said = arguments.model if name == ROWS[0] else name
+        if name != "MiniRocket":
+            found = detection(data, rows_of, 7 if arguments.quick else 1, dtw="DTW" in name)
+            print(json.dumps({"task": "detection", "rows": said, **_rounded(found)}), flush=True)
+        if "DTW" in name:
+            continue
+        if name == "MiniRocket":
+            prepared = encoder.prepare(windows).numpy()[:, 0].reshape(len(windows), 64, -1).transpose(0, 2, 1)
+            found = segments(data, by_minirocket(prepared.astype(np.float64)))
+        else:
+            found = segments(data, by_classifier(rows_of(windows)))
+        print(json.dumps({"task": "segments", "rows": said, **_rounded(found)}), flush=True)
 
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:

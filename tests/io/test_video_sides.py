@@ -96,6 +96,7 @@ def test_a_video_is_read_with_the_right_sides(tmp_path):
     with pytest.warns(UserWarning, match=r"in 10 of 40 frames .*left and right"):
         found = read(video, pose_model=estimator)
     np.testing.assert_array_equal(found.clips[0], right.clips[0])
+    assert found.scores is not None and right.scores is not None
     np.testing.assert_array_equal(found.scores[0], right.scores[0])
     estimator.undo_exchanges = False
     kept = read(video, pose_model=estimator).clips[0]

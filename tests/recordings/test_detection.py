@@ -51,9 +51,11 @@ def test_the_threshold_has_the_expected_false_rate():
 
 
 def test_lengths_surround_those_of_the_examples():
-    np.testing.assert_allclose(window_lengths([2.0]), [2 / 2**0.5, 2, 2 * 2**0.5])
+    np.testing.assert_allclose(window_lengths([2.0]), [1, 2**0.5, 2, 2 * 2**0.5, 4])
     lengths = window_lengths([1.0, 3.0])
-    assert lengths[0] < 1 and lengths[-1] > 3 and all(b / a < 1.5 for a, b in zip(lengths, lengths[1:]))
+    assert (
+        lengths[0] == 0.5 and lengths[-1] == pytest.approx(6) and all(b / a < 1.5 for a, b in zip(lengths, lengths[1:]))
+    )
 
 
 def test_inputs_that_cannot_be_searched_are_refused(tiny_encoder):
