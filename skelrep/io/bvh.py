@@ -178,8 +178,10 @@ def _hierarchy(path: Path, lines: list[str]) -> tuple[list[str], list[int], list
                 raise ValueError(f"unexpected word {word[:40]!r}")
         if opened or not names:
             raise ValueError("the file ends before every joint is closed")
-    except (ValueError, IndexError, StopIteration) as error:
+    except ValueError as error:
         raise ValueError(f"{path}, line {number}: not a valid BVH hierarchy ({error})") from None
+    except (IndexError, StopIteration):
+        raise ValueError(f"{path}, line {number}: not a valid BVH hierarchy (incomplete or unbalanced)") from None
     return names, parents, offsets, channels
 
 

@@ -108,6 +108,8 @@ def _are_rows(path: Path) -> bool:
 
 def _from_object(found: dict[str, Any], name: str, options: ReadOptions) -> Poses:
     clip = np.array(found["poses"], dtype=np.float32)
+    if clip.ndim not in (3, 4):
+        raise ValueError(f"poses have shape {clip.shape}; expected (persons, frames, joints, channels)")
     skeleton: Any = options.skeleton
     if skeleton is None and "joints" in found and "parents" in found:
         skeleton = Skeleton(
