@@ -83,7 +83,7 @@ def corpus_of(poses: Poses, folder: Path, **options: Any) -> Path:
 def another_process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """A process, not yet started. They all are forked off one that has loaded torch and has no threads."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_distributed", "tests.test_loop", "torch.utils.tensorboard"])
+    context.set_forkserver_preload(["tests.train.test_distributed", "tests.train.test_loop", "torch.utils.tensorboard"])
     return context.Process(target=target, args=arguments)  # type: ignore[attr-defined]
 
 
