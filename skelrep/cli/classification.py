@@ -59,6 +59,7 @@ def _add_fit(parser: ArgumentParser) -> None:
     parser.add_argument("--epochs", type=whole, metavar="N", help="epochs of --finetune (default: 30)")
     add_reading(parser)
     add_embedding(parser)
+    parser.set_defaults(unlabelled="skip")  # clips without a label cannot be trained with
 
 
 def _fit(arguments: Namespace) -> None:

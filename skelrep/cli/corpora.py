@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import UsageError, one_of, whole
 from skelrep.cli.errors import shortened
-from skelrep.cli.options import embedding_options, reading_options
+from skelrep.cli.options import check_no_unlabelled, embedding_options, reading_options
 from skelrep.cli.output import Status, duration, report, say
 from skelrep.cli.skipping import new_report
 
@@ -73,6 +73,7 @@ def embed_corpus(inputs: list[str], arguments: Namespace) -> None:
         raise UsageError("--overwrite is for an output file; for a corpus, use --refresh")
     if arguments.address and arguments.engine != "ray":
         raise UsageError("--address is for a Ray cluster; it needs --engine ray")
+    check_no_unlabelled(arguments)
     reading = reading_options(arguments)
     del reading["report"]
     embedding = embedding_options(arguments)

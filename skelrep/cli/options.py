@@ -77,6 +77,12 @@ def add_reading(parser: ArgumentParser) -> None:
     )
     group.add_argument("--subjects", metavar="WHERE", help="as --labels, for the info column `subject`")
     group.add_argument(
+        "--unlabelled",
+        default="stop",
+        **one_of("stop", "skip"),
+        help="if the table of --labels does not have a clip: stop, or skip the clip (default: %(default)s)",
+    )
+    group.add_argument(
         "--on-error",
         default="stop",
         **one_of("stop", "skip"),
@@ -97,7 +103,14 @@ def reading_options(arguments: Namespace) -> dict[str, Any]:
     """The arguments of `add_reading` as keyword arguments of `skelrep.read`."""
     given = ("format", "layout", "skeleton", "fps", "scale", "min_score", "zeros", "channels", "root_offset")
     given += ("body_model", "pose_model", "labels", "subjects", "on_error")
+    given += ("unlabelled",) if arguments.unlabelled == "skip" else ()  # not of corpora
     return {key: getattr(arguments, key) for key in given} | {"report": new_report(arguments)}
+
+
+def check_no_unlabelled(arguments: Namespace) -> None:
+    """Refuses `--unlabelled skip` for corpora, whose processes read a part each."""
+    if arguments.unlabelled == "skip":
+        raise UsageError("--unlabelled skip is not for a corpus; give a table with all clips")
 
 
 def skeleton(text: str) -> str | list[str]:

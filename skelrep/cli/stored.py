@@ -80,6 +80,11 @@ def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> 
         ids = [str(row) for row in (range(len(found.rows)) if found.ids is None else found.ids.tolist())]
         column = Column(said, what, Sources(Path(), [Path(each) for each in ids], True, name))
         files = ids if column.join is None else [each.rpartition("/")[0] or each for each in ids]  # FILE/CLIP
+        if what == "label" and arguments.unlabelled == "skip":
+            known = column.labelled(ids, files)
+            if known.any():
+                found = found.take(known)
+                ids, files = ([each for each, keep in zip(some, known) if keep] for some in (ids, files))
         values = column.values(ids, files, found.info)
         column.finish()
         found = replace(found, labels=values) if what == "label" else replace(found, info=found.info | {what: values})
@@ -94,11 +99,34 @@ def stored(name: str) -> Embeddings | None:
     return corpus.open(name).embeddings() if corpus.is_corpus(name) else load(name)
 
 
-def rows_of(poses: Poses, name: str) -> np.ndarray:
-    """Embeddings that `skelrep embed` wrote for these poses; if they have ids, the ids are compared."""
+def clips_and_rows(poses: Poses, name: str) -> tuple[Poses, np.ndarray]:
+    """Embeddings that `skelrep embed` wrote for these poses, and the clips or windows that they are of.
+
+    If they have ids, the ids are compared.
+    """
     found = stored(name)
     if found is None:
         raise ValueError(f"{name} contains no embeddings; `skelrep embed -o FILE.npz` writes them")
-    if found.ids is not None and found.ids.astype(str).tolist() != poses.ids:
+    ids = None if found.ids is None else found.ids.astype(str).tolist()
+    if {"source", "start", "end"} <= set(found.info) and ids != poses.ids:
+        poses = _windows(poses, found, name)
+    if ids is not None and ids != poses.ids:
         raise ValueError(f"the embeddings in {name} are from other clips or in another order; embed these poses again")
-    return found.rows
+    return poses, found.rows
+
+
+def _windows(poses: Poses, found: Embeddings, name: str) -> Poses:
+    """The windows of recordings that embeddings are of."""
+    import numpy as np
+
+    from skelrep.poses.windows import cut
+
+    if poses.fps is None:
+        raise ValueError(f"the embeddings in {name} are of windows in seconds, so the poses need fps; pass fps=")
+    position = {each: i for i, each in enumerate(poses.ids)}
+    source = [position.get(each, -1) for each in found.info["source"].astype(str).tolist()]
+    first, last = (np.round(found.info[key].astype(float) * poses.fps).astype(int) for key in ("start", "end"))
+    lengths = np.array([clip.shape[1] for clip in poses.clips])
+    if -1 in source or (last > lengths[source]).any() or (first >= last).any():
+        raise ValueError(f"the embeddings in {name} are from windows of other recordings; embed these poses again")
+    return cut(poses, source, first.tolist(), last.tolist())

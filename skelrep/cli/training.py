@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from skelrep.cli.command import Command, moment, one_of, whole
-from skelrep.cli.options import add_reading, reading_options, skeleton
+from skelrep.cli.options import add_reading, check_no_unlabelled, reading_options, skeleton
 from skelrep.cli.output import Status, duration, is_terminal, report, say
 
 
@@ -41,6 +41,7 @@ def _prepare(arguments: Namespace) -> None:
     from skelrep.corpus.local import default_workers
     from skelrep.train.prepare import Progress, prepare
 
+    check_no_unlabelled(arguments)
     status = Status(arguments.quiet)
 
     def shown(progress: Progress) -> None:

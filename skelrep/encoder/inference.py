@@ -153,9 +153,8 @@ def embed_persons(
         check_finite(rows, [poses.ids[first + clip] for clip, _ in found])
         parts.append((torch.nn.functional.normalize(rows, dim=1) if normalize else rows).cpu().numpy())
         for clip, person in found:
-            name = None if poses.person_ids is None else poses.person_ids[first + clip][person]
             clips.append(first + clip)
-            persons.append(str(person) if name is None else name)
+            persons.append(poses.person_names(first + clip)[person])
     return PersonEmbeddings(np.concatenate(parts), np.array(clips), persons)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,6 +44,7 @@ class Column:
         self.key = "labels" if what == "label" else what
         self.level: int | None = None
         self.join: Join | None = None
+        self.left_out: list[str] = []  # ids of clips without a value
         self.table: Path | None = None
         self.column: str | None = None
         if isinstance(said, Mapping):
@@ -80,10 +82,28 @@ class Column:
         assert self.level is not None
         return _plain([_folder(file, self.level) for file in files])
 
+    def labelled(self, ids: Sequence[str], files: Sequence[str]) -> np.ndarray:
+        """Whether each clip has a value, (N,) booleans; `finish` reports the others, which are left out."""
+        if self.join is None:
+            return np.ones(len(ids), dtype=bool)
+        known = self.join.has(ids, files)
+        self.left_out += [name for name, keep in zip(ids, known) if not keep]
+        return known
+
     def finish(self) -> None:
-        """Warns about rows of the table that belong to no clip."""
-        if self.join is not None:
-            self.join.finish()
+        """Warns about rows of the table that belong to no clip, and about clips that were left out.
+
+        Raises:
+            ValueError: if all clips were left out.
+        """
+        if self.join is None:
+            return
+        if self.left_out and not self.join.used:
+            self.join.column(self.left_out)  # raises
+        self.join.finish()
+        if self.left_out:
+            shown = ", ".join(map(repr, self.left_out[:3])) + (", ..." if len(self.left_out) > 3 else "")
+            warn(f"{len(self.left_out)} clips have no {self.what} and are left out: {shown}")
 
 
 def splits_in_folders(poses: Poses, files: Sequence[str]) -> Poses:
@@ -144,7 +164,11 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
     delimiter = max(_DELIMITERS, key=first.count)
     if delimiter not in first:
         delimiter = " "
-    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
+    rows = [
+        [cell.strip() for cell in row]
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        if any(row)
+    ]
     if not rows:
         raise ValueError(f"{path} is empty")
     header, columns = [cell.lower() for cell in rows[0]], ", ".join(rows[0])[:500]

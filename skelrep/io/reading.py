@@ -48,6 +48,7 @@ def read(
     pose_model: str | os.PathLike | PoseEstimator | None = None,
     labels: Any = None,
     subjects: Any = None,
+    unlabelled: Literal["stop", "skip"] = "stop",
     on_error: Literal["stop", "skip"] = "stop",
     report: ReadReport | None = None,
 ) -> Poses:
@@ -80,6 +81,7 @@ def read(
             files ("folder:2" for the second level, "folder:-1" for the last); a table with one line per clip or file,
             such as "labels.csv" or "labels.csv:action"; the name of a column of `info`; or a dict by id.
         subjects: As `labels`, for the column `subject`.
+        unlabelled: "stop" at clips that a table of labels does not have, or "skip" them with a warning.
         on_error: "stop" at the first file that cannot be read, or "skip" it.
         report: Receives counts and the list of skipped files; without it, a warning reports them.
 
@@ -99,7 +101,7 @@ def read(
     declared = Declared(
         format, layout, skeleton, split, fps, scale, min_score, zeros, body_model, channels, root_offset, pose_model
     )
-    parts = list(_parts(path, declared, labels, subjects, on_error, report))
+    parts = list(_parts(path, declared, labels, subjects, unlabelled, on_error, report))
     return parts[0] if len(parts) == 1 else Poses.concatenate(parts)
 
 
@@ -108,6 +110,7 @@ def read_parts(
     *,
     labels: Any = None,
     subjects: Any = None,
+    unlabelled: Literal["stop", "skip"] = "stop",
     on_error: Literal["stop", "skip"] = "stop",
     report: ReadReport | None = None,
     **declared: Any,
@@ -118,12 +121,13 @@ def read_parts(
         path: As in `read`.
         labels: As in `read`.
         subjects: As in `read`.
+        unlabelled: As in `read`.
         on_error: As in `read`.
         report: As in `read`.
         **declared: The options of `read` that describe the poses: `format`, `layout`, `skeleton`, `split`, `fps`,
             `scale`, `min_score`, `zeros`, `channels`, `root_offset`, `body_model` and `pose_model`.
     """
-    return _parts(path, Declared(**declared), labels, subjects, on_error, report)
+    return _parts(path, Declared(**declared), labels, subjects, unlabelled, on_error, report)
 
 
 def _parts(
@@ -131,11 +135,14 @@ def _parts(
     declared: Declared,
     labels: Any,
     subjects: Any,
+    unlabelled: Literal["stop", "skip"],
     on_error: Literal["stop", "skip"],
     report: ReadReport | None,
 ) -> Iterator[Poses]:
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error must be 'stop' or 'skip', got {on_error!r}")
+    if unlabelled not in ("stop", "skip"):
+        raise ValueError(f"unlabelled must be 'stop' or 'skip', got {unlabelled!r}")
     found = sources(path)
     counts = report if report is not None else ReadReport()
     asked = [(labels, "label"), (subjects, "subject")]
@@ -143,7 +150,9 @@ def _parts(
     selection = _Splits(declared.splits, found.said)
     reader = None if declared.format is None else reader_called(declared.format)
     options = declared.options(counts.skip if on_error == "skip" else None)
-    yield from _declared_parts(found, _read_all(found, reader, options), declared, columns, selection, counts)
+    partial = columns[:1] if unlabelled == "skip" and labels is not None else []
+    parts = _read_all(found, reader, options)
+    yield from _declared_parts(found, parts, declared, columns, selection, counts, partial)
     counts.files = len(found.files) - len(counts.skipped)
     for column in columns:
         column.finish()
@@ -221,10 +230,19 @@ def _declared_parts(
     columns: Sequence[Column],
     selection: _Splits,
     counts: ReadReport,
+    partial: Sequence[Column] = (),
 ) -> Iterator[Poses]:
-    """The clips of the splits, with the columns and the declared options applied."""
+    """The clips of the splits, with the columns and the declared options applied.
+
+    Clips without a value in a column of `partial` are left out.
+    """
     for poses, files in _undeclared(_no_lone_frames(parts, found), declared.zeros):
         poses = splits_in_folders(poses, files)
+        for column in partial:
+            known = column.labelled(poses.ids, files)
+            poses, files = poses[known], [file for file, keep in zip(files, known) if keep]
+        if not len(poses):
+            continue
         for column in columns:
             poses = column.add(poses, files)
         counts.clips += len(poses)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from skelrep.messages import warn
+from skelrep.plot.colours import colours_of
 from skelrep.plot.drawing import Scene
+from skelrep.plot.timeline import Lanes
+from skelrep.poses import as_poses
+from skelrep.recordings.annotations import of_each_recording
+from skelrep.recordings.events import Events
 from skelrep.skeletons import Skeleton
 
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
+    from matplotlib.figure import Figure
 
 MOST_PICTURES = 3000  # without a range: two minutes at 25 per second, which take about a minute to draw
 DEFAULT_RATE = 25.0  # largest default, in pictures per second: a .gif counts hundredths of a second, so 30 is not exact
@@ -21,6 +27,9 @@ RATES = (0.01, 50.0)  # a .gif cannot show a picture for more than eleven minute
 
 _LONG = 750  # pictures, 30 s at 25 per second: more take so long and make such large files that a warning is given
 _SECONDS_PER_PICTURE = 0.015  # to draw one person of 15 joints, measured on one core
+
+# Inches, of the lanes of events below an animation.
+_LANE, _LABELS, _MARGIN, _NARROWEST = 0.14, 0.3, 0.15, 4.0
 
 
 @dataclass(frozen=True)
@@ -31,11 +40,13 @@ class Film:
         scene: The clip.
         frames: (P,) indices of frames.
         rate: Pictures per second.
+        lanes: Events that are shown while they last; None for none.
     """
 
     scene: Scene
     frames: np.ndarray
     rate: float
+    lanes: Lanes | None = None
 
     @classmethod
     def of(
@@ -48,9 +59,15 @@ class Film:
         start: float | None,
         end: float | None,
         placement: str,
+        events: Events | None = None,
     ) -> Film:
         """The film of one clip; arguments and errors are those of `animate`."""
         scene = Scene.of(poses, skeleton, view, fps, start, end, placement)
+        lanes = None
+        if events is not None and len(events):
+            recording = as_poses(poses, skeleton=skeleton, fps=scene.fps)
+            [found] = of_each_recording(recording.ids, events)
+            lanes = Lanes.of(recording, found, colours_of(events.label.tolist()), start, end)
         rate = min(scene.fps, DEFAULT_RATE) if pictures is None else pictures
         if not RATES[0] <= rate <= RATES[1]:
             raise ValueError(f"pictures per second must be {RATES[0]:g} to {RATES[1]:g}, got {rate}")
@@ -64,7 +81,7 @@ class Film:
             raise ValueError(f"{size}; more than {MOST_PICTURES} need a range: {advice}")
         if len(frames) > _LONG:
             warn(f"{size}; to draw less, {advice}")
-        return cls(scene, frames, rate)
+        return cls(scene, frames, rate, lanes)
 
     def render(self, which: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """Yields the pictures of some frames, by default of all: (H, W, 3) uint8."""
@@ -76,9 +93,14 @@ class Film:
 
     def figure(self) -> tuple[Any, Any]:
         """A figure, and a function that shows a frame in it."""
-        scene = self.scene
-        figure, axes = scene.figure()
-        clock = figure.text(0.5, 0.02, "", ha="center", va="bottom", color="#777777")
+        scene, lanes = self.scene, self.lanes
+        if lanes is None:
+            strip, (figure, axes) = 0.0, scene.figure()
+        else:
+            strip = _LANE * len(lanes.names) + _LABELS + _MARGIN
+            figure, axes = scene.figure(footer=strip, narrowest=_NARROWEST)
+        clock = figure.text(0.5, strip / figure.get_figheight() + 0.02, "", ha="center", va="bottom", color="#777777")
+        show_events = None if lanes is None else _lanes_below(figure, lanes)
         shown: list[Any] = []
 
         def show(frame: int) -> list[Any]:
@@ -86,9 +108,29 @@ class Film:
                 shown.pop().remove()
             shown.extend(scene.paint(axes, frame))
             clock.set_text(f"{scene.time(frame):.1f} s")
+            if show_events is not None:
+                show_events(scene.time(frame))
             return shown
 
         return figure, show
+
+
+def _lanes_below(figure: Figure, lanes: Lanes) -> Callable[[float], None]:
+    """Draws lanes at the bottom of a figure; returns a function that shows a time on them and the labels then."""
+    wide, high = figure.get_size_inches()
+    tall = _LANE * len(lanes.names)
+    axes = figure.add_axes((_MARGIN / wide, _MARGIN / high, 1 - 2 * _MARGIN / wide, tall / high))
+    lanes.paint(axes)
+    axes.set_xticks([])
+    look = {"ha": "center", "va": "center", "color": "#222222", "weight": "bold", "parse_math": False}
+    running = figure.text(0.5, (_MARGIN + tall + _LABELS / 2) / high, "", **look)
+    cursor = axes.axvline(lanes.start, color="#222222", lw=1.5, zorder=3)
+
+    def show(seconds: float) -> None:
+        running.set_text(lanes.at(seconds))
+        cursor.set_xdata([seconds] * 2)
+
+    return show
 
 
 def animate(
@@ -101,6 +143,7 @@ def animate(
     start: float | None = None,
     end: float | None = None,
     placement: str = "auto",
+    events: Events | None = None,
 ) -> FuncAnimation:
     """Draws one clip as an animation of matplotlib, at its original speed.
 
@@ -116,12 +159,13 @@ def animate(
         start: Start time in seconds.
         end: End time in seconds.
         placement: As in `draw`.
+        events: Events of the clip: below the skeleton are their labels while they last, and a lane for each label.
 
     Raises:
-        ValueError: as `draw`, and without a range for more than 3000 pictures.
+        ValueError: as `draw`, and without a range for more than 3000 pictures; for events of another clip.
         ModuleNotFoundError: without matplotlib.
     """
-    film = Film.of(poses, skeleton, view, fps, pictures, start, end, placement)
+    film = Film.of(poses, skeleton, view, fps, pictures, start, end, placement, events)
     figure, show = film.figure()
     from matplotlib.animation import FuncAnimation
 

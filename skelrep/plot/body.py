@@ -120,6 +120,30 @@ def oriented(clip: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     return turned - np.nan_to_num((low + high) / 2)
 
 
+def turns(turned: np.ndarray, skeleton: Skeleton, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The angles by which parts of an oriented recording must be turned so that the first person faces the viewer.
+
+    Args:
+        turned: (M, T, V, 3) as `oriented` returns it.
+        skeleton: The skeleton of the recording.
+        first: (n,) first frame of each part.
+        last: (n,) frame after its last one.
+
+    Returns:
+        (n,) degrees around the vertical axis; 0 if neither shoulders nor hips are seen.
+    """
+    left, right = (
+        [i for i, joint in enumerate(skeleton.joints) if joint in (f"{side}_shoulder", f"{side}_hip")]
+        for side in ("left", "right")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of frames and skeletons without these joints
+        across = np.nanmean(turned[0][:, left], axis=1) - np.nanmean(turned[0][:, right], axis=1)  # (T, 3)
+    total = np.concatenate([np.zeros((1, 3)), np.cumsum(np.nan_to_num(across), axis=0)])
+    to_the_right, _, to_the_viewer = (total[last] - total[first]).T
+    return -np.degrees(np.arctan2(to_the_viewer, to_the_right))
+
+
 def ground(turned: np.ndarray, skeleton: Skeleton) -> float | None:
     """The height of the floor in an oriented clip: the lowest position of a foot, or None if no foot is seen."""
     feet = [i for i, joint in enumerate(skeleton.joints) if joint.endswith(("ankle", "foot", "heel", "toe"))]

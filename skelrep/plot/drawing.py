@@ -175,29 +175,53 @@ class Scene:
         """Seconds since the start of the clip."""
         return (self.first + frame) / self.fps
 
-    def figure(self, left: float | None = None, right: float | None = None) -> tuple[Figure, Axes]:
-        """A figure with empty axes in the clip's unit, from `left` to `right`; by default all frames fit."""
-        room = _ROOM_AT_SIDES * self.trunk
-        left = float(np.nanmin(self.poses[..., 0])) - room if left is None else left
-        right = float(np.nanmax(self.poses[..., 0])) + room if right is None else right
-        bottom, top = self.bottom, float(np.nanmax(self.poses[..., 1])) + _ROOM_ABOVE * self.trunk
+    def figure(
+        self, left: float | None = None, right: float | None = None, footer: float = 0.0, narrowest: float = _NARROWEST
+    ) -> tuple[Figure, Axes]:
+        """A figure with empty axes in the clip's unit, from `left` to `right`; by default all frames fit.
+
+        Args:
+            left: In the clip's unit.
+            right: In the clip's unit.
+            footer: Inches to leave free below the time.
+            narrowest: Smallest width of the figure in inches.
+        """
+        left, right, bottom, top = self._limits(left, right)
         self.inches = min(
             _INCHES_PER_TRUNK / self.trunk, _LARGEST_SIZE[0] / (right - left), _LARGEST_SIZE[1] / (top - bottom)
         )
-        width = max((right - left) * self.inches, _INCHES_PER_LETTER * len(self.title), _NARROWEST)
+        width = max((right - left) * self.inches, _INCHES_PER_LETTER * len(self.title), narrowest)
         height = (top - bottom) * self.inches
-        total = height + _HEADER + _FOOTER
+        below = _FOOTER + footer
+        total = height + _HEADER + below
         figure = new_figure(figsize=(width, total), dpi=_DPI)
-        axes = figure.add_axes((0, _FOOTER / total, 1, height / total))
+        axes = figure.add_axes((0, below / total, 1, height / total))
+        self._begin(axes, left, right, bottom, top, width)
+        look = {"ha": "center", "va": "top", "size": 11, "color": "#222222", "parse_math": False}
+        figure.text(0.5, 1 - 0.1 / total, self.title, **look)
+        return figure, axes
+
+    def within(self, axes: Axes, width: float, height: float) -> None:
+        """Makes axes of `width` and `height` inches ready for all frames."""
+        left, right, bottom, top = self._limits()
+        self.inches = min(width / (right - left), height / (top - bottom))
+        self._begin(axes, left, right, bottom, bottom + height / self.inches, width)
+
+    def _limits(self, left: float | None = None, right: float | None = None) -> tuple[float, float, float, float]:
+        """Left, right, bottom and top of what is drawn."""
+        room = _ROOM_AT_SIDES * self.trunk
+        left = float(np.nanmin(self.poses[..., 0])) - room if left is None else left
+        right = float(np.nanmax(self.poses[..., 0])) + room if right is None else right
+        return left, right, self.bottom, float(np.nanmax(self.poses[..., 1])) + _ROOM_ABOVE * self.trunk
+
+    def _begin(self, axes: Axes, left: float, right: float, bottom: float, top: float, width: float) -> None:
+        """Sets the limits of axes that are `width` inches wide, and draws the floor."""
         spare = width / self.inches - (right - left)
         axes.set(xlim=(left - spare / 2, right + spare / 2), ylim=(bottom, top), aspect="equal")
         axes.set_axis_off()
-        look = {"ha": "center", "va": "top", "size": 11, "color": "#222222", "parse_math": False}
-        figure.text(0.5, 1 - 0.1 / total, self.title, **look)
         if (height := ground(self.poses, self.skeleton)) is not None:
             self.floor = height - _FLOOR_BELOW_FEET * self.trunk
             axes.axhline(self.floor, color="#BBBBBB", lw=1, zorder=0)
-        return figure, axes
 
     def paint(self, axes: Axes, frame: int, shift: float = 0.0) -> list[Any]:
         """Draws all persons at one frame, moved to the right by `shift`; returns what was drawn."""

@@ -1,61 +1,70 @@
 """The explorer: a self-contained HTML page with a map of the embeddings, the clips, and the neighbours of each clip.
 
-The page is the template `explorer.html` with two blocks of data: a JSON document, and the poses as base64.
+The page is assembled from the files in `explorer/` and two blocks of data: a JSON document, and the poses as base64.
 """
 
 from __future__ import annotations
 
-import base64
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from skelrep.evaluate import Rows, retrieve
-from skelrep.plot.body import (
-    DEFAULT_FPS,
-    bones,
-    drawable,
-    ground,
-    head,
-    is_face,
-    oriented,
-    sides,
-    tips,
-    trunk_length,
-)
+from skelrep.plot.body import DEFAULT_FPS, bones, head, is_face, sides, tips
+from skelrep.plot.colours import DARK, LIGHT
+from skelrep.plot.sequences import Sequences, sequences_of
 from skelrep.poses import Poses
+from skelrep.recordings.annotations import label_at, of_each_recording
+from skelrep.recordings.events import Events
+from skelrep.recordings.segments import BACKGROUND
 
 MAPS = {"pca": "principal components", "umap": "UMAP"}
 NEIGHBOURS = 10
-MOST_FRAMES = 64  # per clip; the page interpolates between them
-MOST_POSE_BYTES = 38_000_000  # of all poses in the page; if there are many clips, each has fewer frames
-LARGEST = 32767  # largest coordinate in 16 bits
-MISSING = -32768  # represents NaN
 
 _LEAST_CLIPS = 3  # a map of two points shows nothing
 _CLUSTERS = (2, 12)  # smallest and largest number; more colours cannot be distinguished
+_MOST_CLASSES = 64  # of an info column that points can be coloured by
+_FOLDER = Path(__file__).parent / "explorer"
+#: One script, in this order: each file uses what those before it define.
+_SCRIPTS = ("data", "colours", "map", "skeleton", "clip", "selection", "timeline", "lists", "keys", "start")
 
 
-def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", title: str = "skelrep explorer") -> str:
+def page(
+    poses: Poses,
+    rows: Rows,
+    *,
+    labels: Any = None,
+    map: str = "pca",
+    events: Events | Mapping[str, Events] | None = None,
+    title: str = "skelrep explorer",
+) -> str:
     """The page as a string, for a file that a browser opens without a network.
 
-    Points are coloured by label, or without labels by cluster: k-means on the rows scaled to length 1, where k is the
-    square root of half the number of clips, between 2 and 12. Neighbours are the ten most similar clips by cosine.
+    Points are coloured by label, or without labels by event, or else by cluster: k-means on the rows scaled to length
+    1, where k is the square root of half the number of clips, between 2 and 12. Columns of `info` with 2 to 64 values
+    can be chosen on the page. Neighbours are the ten most similar clips by cosine; windows that share frames are not
+    neighbours.
 
     Examples:
         >>> pathlib.Path("explorer.html").write_text(page(poses, embed(poses)), encoding="utf-8")
+        >>> windows = session.windows(2, 0.5)
+        >>> text = page(windows, embed(windows), events=Events.load("predictions.csv"))
 
     Args:
-        poses: N clips.
+        poses: N clips, or windows of recordings (`Poses.windows`), which the page shows on a timeline.
         rows: (N, D) embeddings of them.
         labels: N labels; by default those of the poses.
         map: "pca", or "umap" if umap-learn is installed.
+        events: Events of the recordings or clips, which the timeline shows; a dict for several tables, by their names.
+            A point has the label of the event at its middle.
         title: The title of the page.
 
     Raises:
-        ValueError: if rows or labels are not one per clip, there are fewer than 3 clips, or `map` is unknown.
+        ValueError: if rows or labels are not one per clip, there are fewer than 3 clips, `map` is unknown, or all
+            events are of other recordings.
         ModuleNotFoundError: for "umap" without umap-learn.
     """
     matrix = np.asarray(rows.detach().cpu() if hasattr(rows, "detach") else rows, dtype=np.float32)  # type: ignore[union-attr]
@@ -68,27 +77,34 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
     labels = poses.labels if labels is None else np.asarray(labels)
     if labels is not None and labels.shape != (len(poses),):
         raise ValueError(f"{len(poses)} clips but labels of shape {labels.shape}; give one label for each clip")
-    found = retrieve(matrix, matrix, k=min(NEIGHBOURS, len(poses) - 1), leave_one_out=True)  # also checks the rows
+    sequences, drawn = sequences_of(poses)
+    tables = {} if events is None else {"event": events} if isinstance(events, Events) else dict(events)
+    parts = {name: of_each_recording(sequences.names, table) for name, table in tables.items()}
+    neighbours, similarities = _neighbours(matrix, sequences)  # also checks the rows
     matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
     points = _coordinates(matrix, map)
-    if labels is None:
-        classes, codes = _clusters(matrix)
-    else:
-        names, codes = np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)
-        classes = [str(name) for name in names]
-    clips, encoded = _moving(poses)
-    skeleton = drawable(poses[:1]).skeleton
+    columns = {} if labels is None else {"label": labels}
+    columns |= {_unused(name, columns): column for name, column in _event_labels(parts, sequences, poses.fps).items()}
+    if not columns:
+        columns["cluster"] = _clusters(matrix)
+    for name, column in _few_values(poses).items():
+        columns[_unused("recording" if name == "source" else name, columns)] = column
+    moving, encoded = sequences.encoded(drawn.skeleton, poses.fps, poses.channels)
+    skeleton = drawn.skeleton
     document = {
         "title": title,
         "map": MAPS[map],
-        "coloured": "cluster" if labels is None else "label",
-        "classes": classes,
-        "codes": codes.tolist(),
+        "colourings": [_colouring(name, column) for name, column in columns.items()],
+        "palette": {"light": LIGHT, "dark": DARK},
+        "none": BACKGROUND,
         "ids": poses.ids,
-        "points": np.round(points.astype(float), 4).tolist(),
-        "neighbours": found.indices.tolist(),
-        "similarities": np.round(found.similarities, 3).astype(float).tolist(),
-        "clips": clips,
+        "points": np.round(points.astype(float), 4).ravel().tolist(),
+        "neighbours": neighbours,
+        "similarities": similarities,
+        "names": sequences.names,
+        "times": None if sequences.times is None else sequences.times.round(6).ravel().tolist(),
+        "events": _events(parts, sequences),
+        **moving,
         "channels": poses.channels,
         "joints": len(skeleton),
         "bones": bones(skeleton),
@@ -103,6 +119,25 @@ def page(poses: Poses, rows: Rows, *, labels: Any = None, map: str = "pca", titl
     before, rest = _template().split("@DOCUMENT@")
     between, after = rest.split("@POSES@")
     return "".join((before, text, between, encoded, after))
+
+
+def _template() -> str:
+    """The page without data."""
+    files = [_FOLDER / "page.html", _FOLDER / "page.css", *(_FOLDER / f"{name}.js" for name in _SCRIPTS)]
+    html, css, *scripts = (file.read_text(encoding="utf-8") for file in files)
+    return html.replace("@STYLE@", css).replace("@SCRIPT@", "\n".join(scripts))
+
+
+def _neighbours(rows: np.ndarray, sequences: Sequences) -> tuple[list[list[int]], list[list[float]]]:
+    """For each point the most similar others that share no frames with it, and their cosines."""
+    k = min(NEIGHBOURS + sequences.overlaps(), len(rows) - 1)
+    found = retrieve(rows, rows, k=k, leave_one_out=True)
+    apart = ~sequences.share_frames(np.arange(len(rows))[:, None], found.indices)
+    neighbours, similarities = [], []
+    for keep, indices, cosines in zip(apart, found.indices, np.round(found.similarities, 3).astype(float)):
+        neighbours.append(indices[keep][:NEIGHBOURS].tolist())
+        similarities.append(cosines[keep][:NEIGHBOURS].tolist())
+    return neighbours, similarities
 
 
 def _coordinates(rows: np.ndarray, map: str) -> np.ndarray:
@@ -125,46 +160,61 @@ def _coordinates(rows: np.ndarray, map: str) -> np.ndarray:
     return plane / (np.abs(plane).max() or 1.0)
 
 
-def _clusters(rows: np.ndarray) -> tuple[list[str], np.ndarray]:
+def _clusters(rows: np.ndarray) -> np.ndarray:
+    """The number of each row's cluster, 1 for the largest."""
     from sklearn.cluster import KMeans
 
     k = int(np.clip(round(np.sqrt(len(rows) / 2)), *_CLUSTERS))
     codes = KMeans(k, n_init="auto", random_state=0).fit_predict(rows)
-    order = np.argsort(-np.bincount(codes, minlength=k))  # the largest comes first
-    return [f"cluster {i + 1}" for i in range(k)], np.argsort(order)[codes]
+    order = np.argsort(-np.bincount(codes, minlength=k))
+    return np.argsort(order)[codes] + 1
 
 
-def _moving(poses: Poses) -> tuple[list[list[float | None]], str]:
-    """The clips in the form that the page plays.
-
-    Returns:
-        For each clip the number of persons, the number of frames, the duration in seconds, the length that `LARGEST`
-        stands for, and, relative to that length, the length of the trunk and the height of the floor (None if no feet
-        are seen); and all clips, concatenated as base64, each (frames, persons, joints, channels) of little-endian
-        int16, `MISSING` for a joint that was not seen.
-    """
-    poses = drawable(poses)
-    persons = [max(1, int((~np.isnan(clip).all(axis=(1, 2, 3))).sum())) for clip in poses.clips]
-    frame_bytes = sum(persons) * len(poses.skeleton) * poses.channels * 2 * 4 / 3  # int16, as base64
-    most = int(np.clip(MOST_POSE_BYTES / frame_bytes, 2, MOST_FRAMES))
-    clips, parts = [], []
-    for clip in poses.clips:
-        seen = ~np.isnan(clip).all(axis=(1, 2, 3))
-        turned = oriented(clip[seen] if seen.any() else clip[:1], poses.skeleton)
-        count = turned.shape[1]
-        frames = np.linspace(0, count - 1, min(count, most)).round().astype(int)
-        # The page rotates clips about the vertical axis, so their width is twice the distance from it.
-        reach = np.fmax(np.hypot(turned[..., 0], turned[..., 2]), np.abs(turned[..., 1]))
-        scale = float(np.fmax.reduce(reach, axis=None, initial=0.0)) or 1.0
-        floor = ground(turned, poses.skeleton)
-        quantised = np.round(turned[:, frames, :, : poses.channels].swapaxes(0, 1) * (LARGEST / scale))
-        quantised[np.isnan(quantised)] = MISSING
-        parts.append(base64.b64encode(quantised.astype("<i2").tobytes()).decode())
-        seconds = count / (poses.fps or DEFAULT_FPS)
-        relative = [round(trunk_length(turned, poses.skeleton) / scale, 4), floor and round(floor / scale, 4)]
-        clips.append([len(turned), len(frames), round(seconds, 3), scale, *relative])
-    return clips, "".join(parts)
+def _few_values(poses: Poses) -> dict[str, np.ndarray]:
+    """The columns of `info` that points can be coloured by."""
+    found = {}
+    for name, column in poses.info.items():
+        if column.dtype.kind in "biuUO" and 2 <= len(np.unique(column.astype(str))) <= min(
+            _MOST_CLASSES, len(poses) - 1
+        ):
+            found[name] = column
+    return found
 
 
-def _template() -> str:
-    return (Path(__file__).parent / "explorer.html").read_text(encoding="utf-8")
+def _unused(name: str, names: Collection[str]) -> str:
+    """A name that is not among others."""
+    return name if name not in names else _unused(f"{name} (2)", names)
+
+
+def _colouring(name: str, column: np.ndarray) -> dict[str, Any]:
+    values, codes = np.unique(column.astype(str) if column.dtype == object else column, return_inverse=True)
+    classes = [f"cluster {value}" if name == "cluster" else str(value) for value in values.tolist()]
+    return {"name": name, "classes": classes, "codes": codes.tolist()}
+
+
+def _event_labels(parts: Mapping[str, list[Events]], sequences: Sequences, fps: float | None) -> dict[str, np.ndarray]:
+    """For each table of events the label at the middle of each point; without tables of which there is none at any."""
+    found = {}
+    middles = (sequences.first + sequences.last) / 2 / (fps or DEFAULT_FPS)
+    for name, tables in parts.items():
+        column = np.full(len(middles), BACKGROUND, dtype=object)
+        for i, events in enumerate(tables):
+            column[sequences.of == i] = label_at(middles[sequences.of == i], events)
+        if (column != BACKGROUND).any():
+            found[name] = column.astype(str)
+    return found
+
+
+def _events(parts: Mapping[str, list[Events]], sequences: Sequences) -> dict[str, Any] | None:
+    """The events by recording: table, person, label, start, end (None for the whole recording) and score."""
+    every = [event for tables in parts.values() for events in tables for event in events]
+    if not every:
+        return None
+    persons, labels = (sorted({getattr(event, name) for event in every}) for name in ("person", "label"))
+    rows = []
+    for table, tables in enumerate(parts.values()):
+        for sequence, events in enumerate(tables):
+            for event in events.to_dicts():
+                codes = [sequence, table, persons.index(event["person"]), labels.index(event["label"])]
+                rows.append([*codes, event["start"], event["end"], event["score"]])
+    return {"tables": list(parts), "persons": persons, "labels": labels, "rows": rows}

@@ -1,4 +1,4 @@
-"""Saving a clip as a `.png`, `.gif` or `.mp4` file.
+"""Saving a clip as a picture or as an animation.
 
 Pictures are written one at a time, so memory does not grow with their number.
 """
@@ -19,9 +19,11 @@ from skelrep.files import replacing
 from skelrep.messages import optional
 from skelrep.plot.animation import Film
 from skelrep.plot.drawing import draw
+from skelrep.plot.timeline import timeline
+from skelrep.recordings.events import Events
 from skelrep.skeletons import Skeleton
 
-SUFFIXES = (".png", ".gif", ".mp4")
+PICTURES, ANIMATIONS = (".png", ".svg", ".pdf"), (".gif", ".mp4")
 
 _COLOURS = 128  # of a .gif: two persons, their shades and the smooth edges of lines need about 100
 _PALETTE_PICTURES = 8  # number of pictures from which the palette is computed
@@ -38,15 +40,17 @@ def save(
     start: float | None = None,
     end: float | None = None,
     placement: str = "auto",
+    events: Events | None = None,
     show_progress: bool | None = None,
 ) -> None:
-    """Draws one clip into a file: an animation as `.gif` or `.mp4`, or a row of moments as `.png`.
+    """Draws one clip into a file: an animation as `.gif` or `.mp4`, or a row of moments as `.png`, `.svg` or `.pdf`.
 
     Examples:
         >>> save(clips[7], "clip.mp4", start=60, end=80)
+        >>> save(session, "timeline.png", events=Events.load("events.csv"))
 
     Args:
-        poses: One clip, as `embed` takes it.
+        poses: One clip, as `embed` takes it; with `events`, a picture shows several recordings.
         path: The file; its suffix decides the format.
         skeleton: The joints of an array.
         view: Camera angle in degrees, as in `draw`.
@@ -55,24 +59,26 @@ def save(
         start: Start time in seconds.
         end: End time in seconds.
         placement: As in `draw`.
+        events: Events of the clip: an animation shows their labels while they last, and a picture is a `timeline`
+            instead of a row of moments.
         show_progress: A progress bar on stderr; by default only in a terminal or notebook.
 
     Raises:
-        ValueError: for another suffix, and as `animate`.
+        ValueError: for another suffix, and as `animate` and `timeline`.
         ModuleNotFoundError: without matplotlib, or without PyAV for `.mp4`.
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"the file must end in .png, .gif or .mp4, got {str(path)!r}")
-    span: dict[str, Any] = {"start": start, "end": end, "placement": placement}
-    if suffix == ".png":
-        figure = draw(poses, skeleton=skeleton, view=view, fps=fps, **span)
+    if suffix not in PICTURES + ANIMATIONS:
+        raise ValueError(f"the file must end in {', '.join(PICTURES + ANIMATIONS)}, got {str(path)!r}")
+    look: dict[str, Any] = {"skeleton": skeleton, "view": view, "fps": fps, "start": start, "end": end}
+    if suffix in PICTURES:
+        figure = draw(poses, placement=placement, **look) if events is None else timeline(poses, events, **look)
         with replacing(path) as file:
-            figure.savefig(file, format="png")
+            figure.savefig(file, format=suffix[1:])
         return
     av = optional("av", "video") if suffix == ".mp4" else None
-    film = Film.of(poses, skeleton, view, fps, pictures, **span)
+    film = Film.of(poses, pictures=pictures, placement=placement, events=events, **look)
     disable = None if show_progress is None else not show_progress
     with replacing(path) as file:
         pictures_shown = tqdm(film.render(), total=len(film.frames), desc="plot", unit="picture", disable=disable)

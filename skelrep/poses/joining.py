@@ -48,7 +48,7 @@ class Join:
         Raises:
             ValueError: if a clip has no value, or the ends of two clips' ids match the same one.
         """
-        keys = [self._key(name, files[i] if files is not None else name) for i, name in enumerate(ids)]
+        keys = self._keys(ids, files)
         if missing := [name for name, key in zip(ids, keys) if key is None]:
             unused = [key for key in self.values if key not in self.used]
             others = f", but no clip has {_some(unused)}{nearest(missing[0], unused)}" if unused else ""
@@ -57,6 +57,13 @@ class Join:
                 f"the table has {len(self.values)} ids{others}"
             )
         return np.asarray([self.values[key] for key in keys])  # type: ignore[index]
+
+    def has(self, ids: Sequence[str], files: Sequence[str] | None = None) -> np.ndarray:
+        """Whether each clip has a value, (N,) booleans; arguments are those of `column`."""
+        return np.array([key is not None for key in self._keys(ids, files)], dtype=bool)
+
+    def _keys(self, ids: Sequence[str], files: Sequence[str] | None) -> list[str | None]:
+        return [self._key(name, files[i] if files is not None else name) for i, name in enumerate(ids)]
 
     def finish(self) -> None:
         """Warns about ids of the table that belong to no clip."""

@@ -157,6 +157,11 @@ class Poses:
         """2 or 3."""
         return self.clips[0].shape[3] if self.clips else 3
 
+    def person_names(self, clip: int) -> list[str]:
+        """The names of the persons of a clip: those of `person_ids`, or the person's index where there is none."""
+        names = (None,) * len(self.clips[clip]) if self.person_ids is None else self.person_ids[clip]
+        return [str(i) if name is None else name for i, name in enumerate(names)]
+
     # -- selection ----------------------------------------------------------------------------------------------
 
     def __getitem__(self, index: Any) -> Poses:

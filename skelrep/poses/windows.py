@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ def windows(poses: Poses, window: float, stride: float | None = None) -> Poses:
         source += [i] * len(begins)
         starts += begins
         ends += [min(begin + length, clip.shape[1]) for begin in begins]
+    return cut(poses, source, starts, ends)
+
+
+def cut(poses: Poses, source: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> Poses:
+    """Parts of recordings: of each its recording, first frame, and the frame after its last one."""
+    assert poses.fps is not None
     picked = poses[np.asarray(source, dtype=int)]
     seconds = np.asarray(starts) / poses.fps, np.asarray(ends) / poses.fps
     return replace(

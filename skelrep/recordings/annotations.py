@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +40,7 @@ def annotated(poses: Poses, events: Events, window: float | None = None, stride:
         raise ValueError("events are in seconds, so the poses need fps; pass fps=")
     if not len(events):
         raise ValueError("there are no events to take labels from")
-    recording = _positions(poses, events)
+    recording = _positions(poses.ids, events)
     if window is None:
         return Poses.concatenate([_clip(poses[at], event) for at, event in zip(recording, events)])
     stride = window / 4 if stride is None else stride
@@ -80,15 +81,52 @@ def groups_of(clips: Poses | Embeddings) -> tuple[str, np.ndarray] | None:
     return "blocks of time", groups
 
 
-def _positions(poses: Poses, events: Events) -> np.ndarray:
+def of_each_recording(names: Sequence[str], events: Events) -> list[Events]:
+    """The events of each recording, by its name; a warning counts those of other recordings, which are left out.
+
+    Raises:
+        ValueError: if all events are of other recordings.
+    """
+    known = np.isin(events.clip, [*names, ""] if len(names) == 1 else names)
+    if not known.any():
+        known[:] = True  # refused, with the names
+    if left_out := int((~known).sum()):
+        other = sorted(set(events.clip[~known].tolist()))
+        shown = ", ".join(map(repr, other[:3])) + (", ..." if len(other) > 3 else "")
+        warn(f"{left_out} of {len(events)} events are of other recordings ({shown}) and are left out")
+    recording = _positions(names, events[known])
+    return [events[known][recording == at] for at in range(len(names))]
+
+
+def label_at(seconds: np.ndarray, events: Events) -> np.ndarray:
+    """The label of the event at each time, (n,); of several events, of the one whose own middle is nearest.
+
+    Args:
+        seconds: (n,) times in a recording.
+        events: Events of this recording; one without times lasts as long as the recording.
+
+    Returns:
+        Labels, "none" where there is no event.
+    """
+    if not len(events):
+        return np.full(len(seconds), BACKGROUND)
+    start, end = events.start[:, None], events.end[:, None]
+    whole = np.isnan(start)
+    inside = whole | (start <= seconds) & (seconds < end)  # (K, n)
+    distance = np.where(whole, np.finfo(float).max, np.abs((start + end) / 2 - seconds))
+    distance = np.where(inside, distance, np.inf)
+    return np.where(inside.any(axis=0), events.label[distance.argmin(axis=0)], BACKGROUND)
+
+
+def _positions(names: Sequence[str], events: Events) -> np.ndarray:
     """The recording of each event, (K,)."""
-    position = {name: i for i, name in enumerate(poses.ids)}
-    if len(poses) == 1:
+    position = {name: i for i, name in enumerate(names)}
+    if len(names) == 1:
         position[""] = 0
     if unknown := sorted(set(events.clip.tolist()) - position.keys()):
         raise ValueError(
-            f"there are events of {unknown[0]!r}, but no such recording{nearest(unknown[0], poses.ids)} (recordings: "
-            f"{', '.join(poses.ids[:5])}{', ...' if len(poses) > 5 else ''})"
+            f"there are events of {unknown[0]!r}, but no such recording{nearest(unknown[0], names)} (recordings: "
+            f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
         )
     return np.array([position[name] for name in events.clip.tolist()])
 
@@ -105,9 +143,7 @@ def _clip(recording: Poses, event: Event) -> Poses:
         )
     persons = slice(None)
     if event.person:
-        known = [str(i) for i in range(len(clip))]
-        if recording.person_ids is not None:
-            known = [other if own is None else own for own, other in zip(recording.person_ids[0], known)]
+        known = recording.person_names(0)
         if event.person not in known:
             raise ValueError(f"nobody in {name!r} is called {event.person!r} (persons: {', '.join(known)})")
         persons = slice(known.index(event.person), known.index(event.person) + 1)
@@ -127,11 +163,9 @@ def _labels(windows: Poses, events: Events) -> np.ndarray:
     """The label of each window of a recording: of the event at its middle, or of the nearest of several such events."""
     middles = (windows.info["start"] + windows.info["end"]) / 2
     inside = (events.start[:, None] <= middles) & (middles < events.end[:, None])  # (K, windows)
-    distance = np.where(inside, np.abs((events.start + events.end)[:, None] / 2 - middles), np.inf)
-    labels = np.where(inside.any(axis=0), events.label[distance.argmin(axis=0)], BACKGROUND)
     if several := sum(len(np.unique(events.label[of_window])) > 1 for of_window in inside.T):
         warn(
             f"{several} of {len(windows)} windows of {events.clip[0]!r} have their middles in events with different "
             "labels; each takes the event whose own middle is nearest"
         )
-    return labels
+    return label_at(middles, events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 
+import numpy as np
 import pytest
 
 from skelrep import save_pretrained
@@ -37,6 +38,22 @@ def test_fit_predict_and_info(folder, capsys):
     assert "classes: kick, squat, stand" in capsys.readouterr().out
     assert main(["info", "head", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "linear"
+
+
+def test_fit_leaves_out_clips_that_the_table_does_not_have(folder, capsys):
+    rows = [f"{i},{'down' if i < 4 else 'up'}" for i in range(8)]
+    (folder / "some.csv").write_text("\n".join(["id,label", *rows]))
+    assert main(["fit", "clips.npz", "-m", "model", "-o", "head", "--labels", "some.csv"]) == 0
+    err = capsys.readouterr().err
+    assert "8 clips of 2 classes" in err and "4 clips have no label and are left out: '8', '9', '10'" in err
+    assert main(["fit", "clips.npz", "-m", "model", "-o", "no", "--labels", "some.csv", "--unlabelled", "stop"]) == 1
+    assert "4 of 12 clips have no label" in capsys.readouterr().err
+    assert main(["embed", "clips.npz", "-m", "model", "--labels", "some.csv", "--unlabelled", "skip", "-q"]) == 0
+    with np.load("clips.embeddings.npz") as stored:
+        assert stored["labels"].tolist() == ["down"] * 4 + ["up"] * 4
+    assert main(["embed", "clips.npz", "-m", "model", "-o", "all.npz", "-q"]) == 0
+    assert main(["fit", "all.npz", "-m", "model", "-o", "head", "--labels", "some.csv"]) == 0
+    assert "8 clips of 2 classes" in capsys.readouterr().err
 
 
 def test_segments_as_table_and_as_lines(folder, capsys):

@@ -85,6 +85,7 @@ def test_skipped_files_are_listed(tree, model, poses, capsys):
         (["-o", "rows", "--overwrite"], 2, "--refresh"),
         (["-o", "rows", "--shard", "2/2"], 2, "0 to N-1"),
         (["-o", "rows", "--address", "here:1"], 2, "--engine ray"),
+        (["-o", "rows", "--unlabelled", "skip"], 2, "--unlabelled"),
         (["-o", "rows", "--log", "absent/log.jsonl"], 1, "absent"),
         (["-o", "all.npz/"], 1, "all.npz"),
         (["-o", "nosuch://bucket/rows"], 1, "nosuch"),

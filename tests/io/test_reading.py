@@ -125,6 +125,30 @@ def test_labels_from_a_table(tree, tmp_path):
         read(tree, labels=f"{table}:actoin")
 
 
+def test_clips_that_a_table_does_not_have_are_left_out_on_request(tree, tmp_path):
+    table = tmp_path / "labels.csv"
+    ids = read(tree).ids
+    table.write_text(f"id,label\n{ids[2]},up\n{ids[0]},down\n")
+    with pytest.raises(ValueError, match=f"have no label: '{ids[1]}'"):
+        read(tree, labels=table)
+    with pytest.warns(UserWarning, match=f"2 clips have no label and are left out: '{ids[1]}', '{ids[3]}'"):
+        some = read(tree, labels=table, subjects="folder:2", unlabelled="skip")
+    assert some.ids == [ids[0], ids[2]] and some.labels.tolist() == ["down", "up"]
+    assert some.info["subject"].tolist() == read(tree, subjects="folder:2").info["subject"][[0, 2]].tolist()
+    table.write_text("id,label\nnobody,up\n")
+    with pytest.raises(ValueError, match="4 of 4 clips have no label: 'jump/s1/a'"):
+        read(tree, labels=table, unlabelled="skip")
+    with pytest.raises(ValueError, match="unlabelled must be 'stop' or 'skip', got 'drop'"):
+        read(tree, labels=table, unlabelled="drop")
+
+
+def test_cells_of_a_table_may_have_line_ends(tmp_path):
+    clips = Poses([np.zeros((1, 4, 17, 3)) + 1] * 2, "coco-17", ["a\u2028b, c", 'say "d"'])
+    clips.save(tmp_path / "clips.npz")
+    (tmp_path / "labels.csv").write_text('id,label\n"a\u2028b, c",one\n"say ""d""",two\n', encoding="utf-8")
+    assert read(tmp_path / "clips.npz", labels=tmp_path / "labels.csv").labels.tolist() == ["one", "two"]
+
+
 def test_ids_of_a_table_that_do_not_match(tree, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("wave/s1/a,w\nwave/s2/b,w\njump/s1/a,j\njump/s2/x,j\n")
