@@ -148,6 +148,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.state.sending is not None and status == 200 and self.command == "GET":
             self.state.sending(self, headers, content)
             return
+        resumed = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if resumed and status == 200 and self.command == "GET":  # the rest of a file, whose beginning is in the cache
+            begin = int(resumed[1])
+            headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+            status, content = 206, content[begin:]
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
