@@ -16,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -27,7 +28,9 @@ from skelrep import SKELETONS, load_pretrained, write
 from skelrep.cli import main
 from skelrep.encoder import BACKBONES, MODALITIES
 from skelrep.hub import model_card
+from skelrep.io.video import estimation
 from skelrep.poses import Poses
+from tests.journey_files import Drawn, exercises, write_exercises, write_gestures, write_motions
 from tests.motion_capture_files import LEG, MOTION, SKELETON
 from tests.pose_files import agcn_folder, pku_frames, skeleton_text, write_pku_recording
 
@@ -72,7 +75,13 @@ PAGES = [page for page in DOCUMENTS if where(page) in TELLING or blocks(page)]
 
 
 @pytest.fixture(scope="module")
-def made_up(tmp_path_factory) -> Path:
+def monkeypatch_module() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory, monkeypatch_module) -> Path:
     """A folder with `clips.npz` and `YOUR/`."""
     folder = tmp_path_factory.mktemp("made-up")
     spec = importlib.util.spec_from_file_location("motion", ROOT / "examples" / "motion.py")
@@ -80,6 +89,12 @@ def made_up(tmp_path_factory) -> Path:
     spec.loader.exec_module(motion)
     motion.make_clips(60).save(folder / "clips.npz")
     _make_files(folder / "YOUR", motion)
+    write_motions(folder / "YOUR" / "motions", motion)
+    write_gestures(folder / "YOUR", motion)
+    clip = exercises(motion)
+    write_exercises(folder / "YOUR" / "exercises.mp4", clip, motion)
+    # No pose model comes with the package; this one knows what was drawn in the video.
+    monkeypatch_module.setattr(estimation, "MediaPipePose", lambda model: Drawn(clip, motion))
     return folder
 
 

@@ -34,7 +34,8 @@ ORDER = [
 ]
 ORDER += ["missing", "skeleton_guess", "fractions", "channels", "layouts", "persons", "tracking", "poses"]
 ORDER += ["completion", "cleaning", "io", "alignment", "preprocess", "checks"]
-ORDER += ["encoder", "hub", "embedding", "corpus", "evaluate", "recordings", "plot", "sklearn", "train", "cli"]
+ORDER += ["encoder", "hub", "embedding", "corpus", "evaluate", "libraries", "recordings"]
+ORDER += ["plot", "sklearn", "train", "cli"]
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

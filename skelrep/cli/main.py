@@ -20,6 +20,7 @@ from skelrep.cli.embedding import COMMANDS as embedding_commands
 from skelrep.cli.errors import sentence
 from skelrep.cli.evaluation import COMMANDS as evaluation_commands
 from skelrep.cli.info import COMMANDS as info_commands
+from skelrep.cli.libraries import COMMANDS as libraries_commands
 from skelrep.cli.models import COMMANDS as models_commands
 from skelrep.cli.options import add_common
 from skelrep.cli.output import say
@@ -39,6 +40,7 @@ COMMANDS: tuple[Command, ...] = (
     *embedding_commands,
     *classification_commands,
     *recordings_commands,
+    *libraries_commands,
     *evaluation_commands,
     *info_commands,
     *poses_commands,

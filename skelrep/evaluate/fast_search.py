@@ -91,11 +91,11 @@ def _search_candidates(
     sizes = _BlockSizes.of(dim, kept, block_bytes)
     undecided = []
     for span in spans(len(query), sizes.queries):
-        queries, length = _rounded_to_float32(grid, query, span, block_bytes)
+        queries, length = rounded_to_float32(grid, query, span, block_bytes)
         best, rows, longest = _best_candidates(grid, queries, span, bank, excluded, kept, sizes, block_bytes)
         # A row that is not a candidate may be nearer than its float32 comparison by up to the bound, and the k-th
         # candidate farther by as much.
-        threshold = best[:, k - 1].double() - 2 * _error_bound(grid.metric, length, longest, dim)
+        threshold = best[:, k - 1].double() - 2 * error_bound(grid.metric, length, longest, dim)
         decided = best[:, -1] < threshold  # true if all rows above the threshold were kept; false for NaN
         undecided.append(np.arange(span.start, span.stop)[~decided.cpu().numpy()])
         _compare_candidates(
@@ -118,7 +118,7 @@ def _best_candidates(
 
     Args:
         grid: The grid of the bank.
-        queries: (S, D) from `_rounded_to_float32`.
+        queries: (S, D) from `rounded_to_float32`.
         span: The positions of these queries.
         bank: (N, D).
         excluded: See `Excluded`.
@@ -134,7 +134,7 @@ def _best_candidates(
     rows = torch.zeros((len(queries), kept), dtype=torch.int64, device=grid.device)
     longest = torch.zeros((), dtype=torch.float64, device=grid.device)
     for bank_span in spans(len(bank), sizes.bank_rows):
-        bank_rows, bank_length = _rounded_to_float32(grid, bank, bank_span, block_bytes)
+        bank_rows, bank_length = rounded_to_float32(grid, bank, bank_span, block_bytes)
         longest = torch.maximum(longest, bank_length.max())
         for part in spans(len(queries), sizes.compared_queries):
             compared = product(queries[part], bank_rows)
@@ -188,7 +188,7 @@ def _compare_candidates(
         similarities[queries] = grid.similarity(value).cpu().numpy()
 
 
-def _rounded_to_float32(grid: Grid, rows: Rows, span: slice, block_bytes: int) -> tuple[Tensor, Tensor]:
+def rounded_to_float32(grid: Grid, rows: Rows, span: slice, block_bytes: int) -> tuple[Tensor, Tensor]:
     """Some rows on the grid, rounded to float32, (S, D), and their lengths before that rounding, (S,) float64."""
     count, dim = span.stop - span.start, rows.shape[1]
     # A sixteenth of the budget, since the other blocks are held at the same time.
@@ -201,7 +201,7 @@ def _rounded_to_float32(grid: Grid, rows: Rows, span: slice, block_bytes: int) -
     return rounded, length
 
 
-def _error_bound(metric: str, query_length: Tensor, longest: Tensor, dim: int) -> Tensor:
+def error_bound(metric: str, query_length: Tensor, longest: Tensor, dim: int) -> Tensor:
     """The largest error of the float32 comparison of a query with any bank row.
 
     A sum of D products in any order is wrong by at most D u |q| |b| for u = 2^-24 and small D u (Higham, Accuracy and

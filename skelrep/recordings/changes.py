@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from skelrep.recordings.events import Event, Events
 
 _DIMENSIONS = 16  # principal components of the windows' embeddings; the rest is mostly noise
 _ALIKE = 0.5  # cosine of the mean embeddings above which two segments are in one cluster
+_SAMPLE = 1024  # windows from which the components are computed
+_AT_ONCE = 512  # windows that are embedded: memory does not grow with the length of a recording
 
 
 def change_segments(
@@ -68,25 +72,24 @@ def change_segments(
     means = []
     for recording in recordings:
         windows = recording.windows(window, stride)
-        rows = embed_batches(encoder, windows, **options)
-        rows = (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), np.finfo(np.float32).tiny)
-        middles = (windows.info["start"] + windows.info["end"]) / 2
-        signal = _components(rows)
-        # The cost of a segment more under the noise that neighbouring windows differ by, as in BIC.
-        noise = np.median(np.square(np.diff(signal, axis=0)).sum(axis=1)) if len(signal) > 1 else 1.0
+        starts, ends = windows.info["start"], windows.info["end"]
+        middles = (starts + ends) / 2
         smallest = max(1, round(shortest / stride))
-        if len(signal) < 2 * smallest:
-            borders = [len(signal)]
-        else:
-            search = ruptures.Pelt(model="l2", min_size=smallest, jump=1).fit(signal)
-            borders = search.predict(pen=penalty * 4 * window / stride * noise * math.log(len(signal)))
-        first = 0
-        for border in borders:
+        with _Rows(encoder, windows, options) as rows:
+            signal = rows.components()
+            # The cost of a segment more under the noise that neighbouring windows differ by, as in BIC.
+            noise = np.median(np.square(np.diff(signal, axis=0)).sum(axis=1)) if len(signal) > 1 else 1.0
+            if len(signal) < 2 * smallest:
+                borders = [len(signal)]
+            else:
+                cost = penalty * 4 * window / stride * noise * math.log(len(signal))
+                search = ruptures.KernelCPD(kernel="linear", min_size=smallest).fit(signal)
+                borders = search.predict(pen=max(cost, np.finfo(np.float32).tiny))  # it takes no zero
+            means += rows.means(borders)
+        for first, border in zip([0, *borders], borders):
             begin = 0.0 if first == 0 else (middles[first - 1] + middles[first]) / 2
-            end = windows.info["end"][-1] if border == len(middles) else (middles[border - 1] + middles[border]) / 2
+            end = ends[-1] if border == len(middles) else (middles[border - 1] + middles[border]) / 2
             found.append((recording.ids[0], float(begin), float(end)))
-            means.append(rows[first:border].mean(axis=0))
-            first = border
     directions = np.stack(means)
     directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     names, scores = _clusters(directions, np.array([end - begin for _, begin, end in found]), clusters)
@@ -96,10 +99,61 @@ def change_segments(
     )
 
 
-def _components(rows: np.ndarray) -> np.ndarray:
-    """The first principal components (n, at most 16) of standardised rows."""
-    left, values, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
-    return (left * values)[:, :_DIMENSIONS]
+class _Rows:
+    """The embeddings of a recording's windows, standardised; in a temporary file, since those of hours fill the memory.
+
+    Args:
+        encoder: Embeds the windows.
+        windows: n clips.
+        options: Of `Encoder.embed`.
+    """
+
+    def __init__(self, encoder: Encoder, windows: Poses, options: dict[str, Any]) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        sampled = np.zeros(len(windows), dtype=bool)
+        sampled[np.linspace(0, len(windows) - 1, min(len(windows), _SAMPLE)).astype(int)] = True
+        total, squares, sample = np.zeros(()), np.zeros(()), []
+        for first in range(0, len(windows), _AT_ONCE):
+            block = embed_batches(encoder, windows[first : first + _AT_ONCE], **options)
+            self.file.write(block.data)
+            total = total + block.sum(axis=0, dtype=np.float64)
+            squares = squares + np.square(block, dtype=np.float64).sum(axis=0)
+            sample.append(block[sampled[first : first + _AT_ONCE]])
+        self.mean = total / len(windows)
+        deviation = np.sqrt(np.maximum(squares / len(windows) - np.square(self.mean), 0))
+        # What is constant but for rounding does not count.
+        self.deviation = np.where(deviation > 1e-6 * np.abs(self.mean).max(), deviation, np.inf)
+        self.sample = self._standardised(np.concatenate(sample))
+
+    def __enter__(self) -> _Rows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def components(self) -> np.ndarray:
+        """The first principal components, (n, at most 16)."""
+        axes = np.linalg.svd(self.sample, full_matrices=False)[2][:_DIMENSIONS]
+        return np.concatenate([block @ axes.T for block in self._blocks()])
+
+    def means(self, borders: Sequence[int]) -> list[np.ndarray]:
+        """The mean row of each segment; segments end before the windows `borders`, of which the last is n."""
+        sums, sizes = np.zeros((len(borders), len(self.mean))), np.diff(borders, prepend=0)
+        first = 0
+        for block in self._blocks():
+            segments = np.searchsorted(borders, np.arange(first, first + len(block)), side="right")
+            np.add.at(sums, segments, block)
+            first += len(block)
+        return list((sums / sizes[:, None]).astype(np.float32))
+
+    def _blocks(self) -> Iterator[np.ndarray]:
+        self.file.seek(0)
+        size = 4 * len(self.mean) * _AT_ONCE
+        while content := self.file.read(size):
+            yield self._standardised(np.frombuffer(content, np.float32).reshape(-1, len(self.mean)))
+
+    def _standardised(self, rows: np.ndarray) -> np.ndarray:
+        return ((rows - self.mean) / self.deviation).astype(np.float32)
 
 
 def _clusters(directions: np.ndarray, seconds: np.ndarray, clusters: int | None) -> tuple[np.ndarray, np.ndarray]:

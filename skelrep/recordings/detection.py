@@ -90,16 +90,16 @@ def detect(
         None if negatives is None else background.standardised(encoder.embed(negatives, **options)),
         np.log(seconds),
     )
-    windows = [
-        window
+    scored = [
+        part
         for recording in range(len(recordings))
         for length in lengths
-        for window in _scored(encoder, recordings[recording], recording, length, stride, per, wanted, options)
+        for part in _scored(encoder, recordings[recording], recording, length, stride, per, wanted, options)
     ]
     if threshold is None:
-        scores = np.array([window.score for window in windows])
+        scores = np.concatenate([part.scores for part in scored])
         threshold = background_threshold(scores, float(np.median(lengths)), false_per_hour)
-    found = peaks([window for window in windows if window.score >= threshold], OVERLAP)
+    found = peaks([window for part in scored for window in part.above(threshold)], OVERLAP)
     if label is None:
         label = examples.ids[0] if examples.labels is None else str(examples.labels[0])
     ordered = sorted(found, key=lambda one: (one.recording, one.start))
@@ -116,6 +116,22 @@ class Window(NamedTuple):
     start: float
     end: float
     score: float
+
+
+class _Scored(NamedTuple):
+    """Windows of one person in a recording, as arrays: in hours there are a hundred thousand."""
+
+    recording: int
+    person: str
+    starts: np.ndarray  # (n,) seconds
+    ends: np.ndarray
+    scores: np.ndarray
+
+    def above(self, threshold: float) -> Iterator[Window]:
+        """Those whose score reaches the threshold."""
+        for i in np.flatnonzero(self.scores >= threshold):
+            start, end, score = (column[i].item() for column in (self.starts, self.ends, self.scores))
+            yield Window(self.recording, self.person, start, end, score)
 
 
 def window_lengths(seconds: Sequence[float]) -> list[float]:
@@ -209,12 +225,11 @@ def _scored(
     per: Per,
     wanted: _Wanted,
     options: dict[str, Any],
-) -> Iterator[Window]:
+) -> Iterator[_Scored]:
     """The windows of one length of a recording."""
     windows = recording.windows(length, stride)
-    starts, ends = windows.info["start"].tolist(), windows.info["end"].tolist()
+    starts, ends = windows.info["start"], windows.info["end"]
     for first in range(0, len(windows), _AT_ONCE):
         for track in tracks_of(encoder, windows[first : first + _AT_ONCE], per, options):
-            scores = wanted.scores(track.rows, length).tolist()
-            for at, score in zip((first + track.clips).tolist(), scores):
-                yield Window(position, track.person, starts[at], ends[at], score)
+            at = first + track.clips
+            yield _Scored(position, track.person, starts[at], ends[at], wanted.scores(track.rows, length))

@@ -14,11 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.files import replacing
+from skelrep.io import records
+from skelrep.io.records import SUFFIXES
 from skelrep.messages import nearest, one_line, optional
-
-SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
-_DECIMALS = 6  # of seconds and scores in text: microseconds, finer than any camera's clock
 
 
 class Event(NamedTuple):
@@ -121,8 +119,7 @@ class Events:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary for each event, in a form that JSON can hold: None for NaN, six decimals."""
-        lists = [_plain(column) for _, column in self.columns()]
-        return [dict(zip(_COLUMNS, row)) for row in zip(*lists)]
+        return records.to_dicts(dict(self.columns()))
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes a .csv, .json (a list of objects), .jsonl (an object on each line) or .parquet file.
@@ -135,28 +132,11 @@ class Events:
             OSError: if the file cannot be written.
             ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
         """
-        path = Path(path)
-        check_output(path)
-        if path.suffix.lower() == ".parquet":
-            arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
-            with replacing(path) as file:
-                parquet.write_table(arrow.table(dict(self.columns())), file)
-            return
-        with replacing(path) as file:
-            file.write(self.to_text(path.suffix.lower()).encode())
+        records.save(dict(self.columns()), path, "events")
 
     def to_text(self, suffix: str = ".csv") -> str:
         """The content of a .csv, .json or .jsonl file."""
-        rows = self.to_dicts()
-        if suffix == ".json":
-            return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        if suffix == ".jsonl":
-            return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+        return records.to_text(dict(self.columns()), suffix)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Events:
@@ -205,24 +185,12 @@ def check_output(path: str | os.PathLike) -> None:
         ValueError: for an unknown suffix, or a folder that does not exist.
         ModuleNotFoundError: for .parquet without pyarrow.
     """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"events are written to {', '.join(SUFFIXES)} files, got {str(path)!r}")
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
-    if path.suffix.lower() == ".parquet":
-        optional("pyarrow", "parquet")
+    records.check_output(path, "events")
 
 
 def _in_order(start: Any, end: Any) -> Any:
     """Whether events do not end before they start; either both times are known or neither."""
     return (start <= end) | (np.isnan(start) & np.isnan(end))
-
-
-def _plain(column: np.ndarray) -> list[Any]:
-    if column.dtype.kind != "f":
-        return column.tolist()
-    return [None if math.isnan(number) else round(number, _DECIMALS) for number in column.tolist()]
 
 
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,81 @@
+"""Tables of results as .csv, .json, .jsonl and .parquet files: named columns with one value for each row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skelrep.files import replacing
+from skelrep.messages import optional
+
+SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+_DECIMALS = 6  # of numbers in text: microseconds, finer than any camera's clock, and more than float32 has
+
+
+def check_output(path: str | os.PathLike, what: str) -> None:
+    """Says before the work what `save` would say after it; `what` is in the table, such as "events".
+
+    Raises:
+        ValueError: for an unknown suffix, or a folder that does not exist.
+        ModuleNotFoundError: for .parquet without pyarrow.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{what} are written to {', '.join(SUFFIXES)} files, got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if path.suffix.lower() == ".parquet":
+        optional("pyarrow", "parquet")
+
+
+def save(columns: Mapping[str, np.ndarray], path: str | os.PathLike, what: str) -> None:
+    """Writes a table in the format of the suffix; a file that exists is replaced when all is written.
+
+    Raises:
+        ValueError: for another suffix; `what` is in the table.
+        OSError: if the file cannot be written.
+        ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
+    """
+    path = Path(path)
+    check_output(path, what)
+    if path.suffix.lower() == ".parquet":
+        arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+        with replacing(path) as file:
+            parquet.write_table(arrow.table(dict(columns)), file)
+        return
+    with replacing(path) as file:
+        file.write(to_text(columns, path.suffix.lower()).encode())
+
+
+def to_text(columns: Mapping[str, np.ndarray], suffix: str = ".csv") -> str:
+    """The content of a .csv, a .json (a list of objects) or a .jsonl file (an object on each line)."""
+    rows = to_dicts(columns)
+    if suffix == ".json":
+        return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    if suffix == ".jsonl":
+        return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def to_dicts(columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """One dictionary for each row, in a form that JSON can hold: None for NaN, six decimals."""
+    lists = [_plain(column) for column in columns.values()]
+    return [dict(zip(columns, row)) for row in zip(*lists)]
+
+
+def _plain(column: np.ndarray) -> list[Any]:
+    if column.dtype.kind != "f":
+        return column.tolist()
+    return [None if math.isnan(number) else round(number, _DECIMALS) for number in column.tolist()]

@@ -1,0 +1,60 @@
+"""Copies of clips as they occur in libraries: trimmed, noisy, resampled; and mirror images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from skelrep.poses import Poses
+
+SHORTEST = 8  # frames of a clip that is copied: a tenth of fewer is no frame
+_TRIMMED = 0.1  # of the frames that are cut off at the start and at the end together
+_NOISE = 0.01  # standard deviation, of the body's size
+_RATES = (0.5, 2.0)  # least and largest factor of the number of frames
+
+
+def mirrored(poses: Poses) -> Poses:
+    """The clips with left and right exchanged, as in a mirror."""
+    flip = np.array([-1, *[1] * (poses.channels - 1)], dtype=np.float32)
+    sides = list(poses.skeleton.mirror)
+    scores = None if poses.scores is None else [score[:, :, sides] for score in poses.scores]
+    return replace(poses, clips=[clip[:, :, sides] * flip for clip in poses.clips], scores=scores)
+
+
+def trimmed(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(M, T, V, C) without a tenth of the frames, some of them at the start and the others at the end."""
+    count = max(1, round(_TRIMMED * clip.shape[1]))
+    before = int(rng.integers(count + 1))
+    return clip[:, before : clip.shape[1] - (count - before)]
+
+
+def noisy(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(M, T, V, C) with independent errors of all coordinates: a hundredth of the size of the body."""
+    extent = np.fmax.reduce(clip, axis=2) - np.fmin.reduce(clip, axis=2)  # (M, T, C)
+    size = float(np.nanmedian(np.linalg.norm(extent, axis=-1)))
+    return (clip + _NOISE * size * rng.normal(size=clip.shape)).astype(np.float32)
+
+
+def resampled(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(M, T', V, C) at another frame rate, by linear interpolation; T' is between half and twice T."""
+    frames = clip.shape[1]
+    factor = float(np.exp(rng.uniform(*np.log(_RATES))))
+    times = np.linspace(0, frames - 1, max(2, round(factor * frames)))
+    low = np.minimum(times.astype(int), frames - 2)
+    weight = (times - low).astype(np.float32)[:, None, None]
+    return clip[:, low] * (1 - weight) + clip[:, low + 1] * weight
+
+
+KINDS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "trimmed": trimmed,
+    "noisy": noisy,
+    "resampled": resampled,
+}
+
+
+def copies(poses: Poses, kind: str, seed: int = 0) -> Poses:
+    """A copy of each clip; `kind` is one of `KINDS`."""
+    rng = np.random.default_rng((seed, list(KINDS).index(kind)))
+    return replace(poses, clips=[KINDS[kind](clip, rng) for clip in poses.clips], scores=None)

@@ -1,0 +1,339 @@
+"""Groups of clips that are copies of each other: exact, or trimmed, noisy, resampled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skelrep.encoder import Encoder
+from skelrep.evaluate.close_pairs import ClosePairs, close_pairs
+from skelrep.evaluate.inputs import BLOCK_BYTES
+from skelrep.io import records
+from skelrep.libraries.adaptation import Adaptation, unit
+from skelrep.libraries.background import LEAST, Background
+from skelrep.libraries.library import Library
+from skelrep.messages import warn
+from skelrep.version import __version__
+
+# The rate is an upper bound for recordings of different movements; most false duplicates are further takes of one
+# movement. At 0.01, half of the noisy copies in UTD-MHAD are missed.
+FALSE_RATE = 0.05
+_FOUND = 0.99  # fraction of the made copies of each kind that a threshold need not be lower for
+_LEAST_COPIED = 20  # clips from whose copies it can be learned what copying changes
+_FEW = 0.95  # threshold of libraries that are too small to have a background
+_SAME = 1 - 1e-6  # cosine of stored embeddings of the same poses, which are equal up to rounding
+_COLUMNS = ("group", "id", "cosine", "kind", "keep")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Duplicates:
+    """K clips of a library that are in a group of duplicates, group by group, the one to keep first.
+
+    Attributes:
+        group: (K,) from 1, the largest group first.
+        id: (K,) names of the clips.
+        cosine: (K,) to the clip of the group that is kept.
+        kind: (K,) "kept"; "exact": the poses of a clip further up in the group; "near": another clip whose cosine is
+            over the threshold; "mirrored": the same in a mirror.
+        keep: (K,) which clip is kept, one of each group.
+        rows: (K,) positions in the library.
+        protocol: The threshold, its false rates, the fraction of made copies that it finds, settings and sizes.
+
+    Examples:
+        >>> found = duplicates(poses)
+        >>> print(found)
+        >>> poses = poses[found.kept_rows]  # without duplicates
+    """
+
+    group: np.ndarray
+    id: np.ndarray
+    cosine: np.ndarray
+    kind: np.ndarray
+    keep: np.ndarray
+    rows: np.ndarray
+    protocol: dict[str, Any]
+
+    @property
+    def kept_rows(self) -> np.ndarray:
+        """Positions of the clips of the library that remain, in order."""
+        kept = np.ones(self.protocol["n_clips"], dtype=bool)
+        kept[self.rows[~self.keep]] = False
+        return np.flatnonzero(kept)
+
+    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The columns by name, in the order of files."""
+        return ((name, getattr(self, name)) for name in _COLUMNS)
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self.group)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The protocol and the groups, in a form that JSON can hold."""
+        return {"protocol": self.protocol, "duplicates": records.to_dicts(dict(self.columns()))}
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the columns to a .csv, .json, .jsonl or .parquet file.
+
+        Raises:
+            ValueError: for another suffix.
+            OSError: if the file cannot be written.
+            ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
+        """
+        records.save(dict(self.columns()), path, "duplicates")
+
+    def __str__(self) -> str:
+        """How many, and what the threshold means."""
+        said, count = self.protocol, self.protocol["n_clips"]
+        kinds = [f"{int((self.kind == kind).sum())} {kind}" for kind in ("exact", "near", "mirrored")]
+        lines = [
+            f"{count} clips: {said['n_groups']} groups with {int((~self.keep).sum())} duplicates ("
+            + ", ".join(kinds if said["mirrored"] else kinds[:2])
+            + ")",
+            f"threshold: cosine {said['threshold']:.4f}{' of adapted embeddings' * said['adapted']}, {said['chosen']}",
+        ]
+        if said["pair_rate"] is not None:
+            lines.append(
+                f"false: {said['pair_rate']:.1e} of the pairs of different recordings are expected to reach it, which "
+                f"puts {100 * said['clip_rate']:.2g} % of the clips beside another recording, mostly a further take"
+            )
+        if said["found"]:
+            found = ", ".join(f"{kind} {100 * value:.0f} %" for kind, value in said["found"].items())
+            lines.append(f"made copies of {said['n_copied']} clips that reach it: {found}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def duplicates(
+    library: Any,
+    encoder: Encoder | str | os.PathLike = "i2md-small",
+    *,
+    threshold: float | None = None,
+    false_rate: float = FALSE_RATE,
+    mirrors: bool = False,
+    block_bytes: int = BLOCK_BYTES,
+    **options: Any,
+) -> Duplicates:
+    """Finds groups of clips that are copies of each other.
+
+    Clips of the same poses are exact copies. Others are near copies if the cosine of their embeddings reaches a
+    threshold. The clip with the most others over the threshold is kept, of several the one with the most joints seen,
+    and they are its group; then the next one of the rest. So each clip that is not kept has a cosine over the threshold
+    to one that is, and no two clips that are kept have one.
+
+    Up to 200 clips of the library are copied: trimmed by a tenth, with noise of a hundredth of the body's size, at half
+    to twice the frame rate. By half of these, embeddings are adapted, so that what copying changes counts less (see
+    `skelrep.libraries.adaptation.Adaptation`).
+
+    The threshold is chosen so that a fraction of the clips, `false_rate`, is expected to have a clip of another
+    recording over it, by the density of the library around its clips (see `skelrep.libraries.background.Background`).
+    Most of these are further takes of the same movement. The threshold is not lower than needed to find 99 % of the
+    made copies of each kind.
+
+    Args:
+        library: `Poses`; a file or folder of poses, of stored embeddings, or of a corpus; `Embeddings`, (N, D) rows or
+            a `Library`. Of stored embeddings, exact copies are those of the same embedding up to rounding, and no
+            copies can be made.
+        encoder: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`; for poses.
+        threshold: A cosine of embeddings as they are, to use instead.
+        false_rate: Expected fraction of clips with a clip of another recording over the threshold.
+        mirrors: Whether clips are duplicates, too, if one is like the other in a mirror.
+        block_bytes: Upper bound of the blocks that are compared at once.
+        **options: Of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
+
+    Returns:
+        The groups, largest first, and what the threshold means.
+
+    Raises:
+        ValueError: for a parameter out of range; for a threshold that more than 10^7 pairs of clips reach; as `embed`.
+        OSError: if a file or the encoder cannot be read.
+
+    Examples:
+        >>> found = duplicates("motions")
+        >>> found.save("groups.csv")
+    """
+    if threshold is not None and not -1 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold!r} must be a cosine, from -1 to 1")
+    if not 0 < false_rate < 1:
+        raise ValueError(f"false_rate={false_rate!r} must be a fraction above 0 and below 1")
+    library = Library.of(library, encoder, mirrors=mirrors, **options)
+    _, first, copy_of = np.unique(library.content, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # distinct clips in the order of the library
+    distinct, copy_of = first[order], np.argsort(order)[copy_of.ravel()]
+    seen = library.seen[distinct]
+    compared = _Compared.of(library, distinct, adapted=threshold is None)
+    background = Background.of(compared.rows, block_bytes)
+    chosen, how = _threshold(threshold, false_rate, background, compared)
+    pairs = close_pairs(compared.rows, chosen, block_bytes=block_bytes)
+    turned = np.zeros(len(pairs.first), dtype=bool)
+    if compared.mirrored is not None:
+        mirrored = close_pairs(compared.rows, chosen, other=compared.mirrored, block_bytes=block_bytes)
+        pairs, turned = _merged(pairs, mirrored)
+    group = _stars(pairs, np.bincount(copy_of), seen)
+    pair_rate = None if background is None else background.rate(chosen)
+    return _table(
+        library,
+        distinct,
+        copy_of,
+        group,
+        np.append(turned, False)[group.pair],
+        {
+            "threshold": chosen,
+            "chosen": how,
+            "false_rate": None if threshold is not None else false_rate,
+            "pair_rate": pair_rate,
+            "clip_rate": None if pair_rate is None else float(-np.expm1((len(distinct) - 1) * np.log1p(-pair_rate))),
+            "dimension": None if background is None else background.dimension,
+            "found": {name: float((values >= chosen).mean()) for name, values in compared.copies.items()},
+            "n_copied": len(library.originals),
+            "adapted": compared.adapted,
+            "mirrored": library.mirrored is not None,
+            "n_clips": len(library),
+            "model": library.model,
+            "skelrep": __version__,
+        },
+    )
+
+
+class _Compared(NamedTuple):
+    """What is compared of U distinct clips: their embeddings, or these adapted to copies.
+
+    Attributes:
+        rows: (U, K).
+        mirrored: (U, K) of the clips in a mirror, or None.
+        copies: For each kind of copy the cosines of some clips and their copies.
+        adapted: Whether the embeddings are adapted.
+    """
+
+    rows: np.ndarray
+    mirrored: np.ndarray | None
+    copies: dict[str, np.ndarray]
+    adapted: bool
+
+    @classmethod
+    def of(cls, library: Library, distinct: np.ndarray, *, adapted: bool) -> _Compared:
+        rows, originals, copies = library.rows[distinct], library.originals, library.copies
+        mirrored = None if library.mirrored is None else library.mirrored[distinct]
+        adapted &= len(originals) >= _LEAST_COPIED and len(rows) >= LEAST
+        if adapted:
+            # Half of the copied clips teach, the other half says what is found.
+            adaptation = Adaptation.of(rows, originals[::2], [each[::2] for each in copies.values()])
+            rows, originals = adaptation(rows), adaptation(originals[1::2])
+            copies = {kind: adaptation(each[1::2]) for kind, each in copies.items()}
+            mirrored = None if mirrored is None else adaptation(mirrored)
+        cosines = {kind: (unit(originals) * unit(each)).sum(axis=1) for kind, each in copies.items()}
+        return cls(rows, mirrored, cosines, adapted)
+
+
+def _threshold(
+    given: float | None, false_rate: float, background: Background | None, compared: _Compared
+) -> tuple[float, str]:
+    """The threshold and how it was chosen."""
+    if given is not None:
+        return float(given), "as given"
+    needed = min((float(np.quantile(values, 1 - _FOUND)) for values in compared.copies.values()), default=-1.0)
+    count = len(compared.rows)
+    if background is None:
+        warn(
+            f"{count} different clips are too few to estimate a false rate; the threshold is {_FEW}, or what "
+            "99 % of made copies reach, if that is higher"
+        )
+        return max(_FEW, needed), "of a library that is too small for a false rate"
+    rate = -np.expm1(np.log1p(-false_rate) / (count - 1))
+    allowed = background.threshold(float(rate))
+    if needed > allowed:
+        return needed, f"which {100 * _FOUND:.0f} % of the made copies of each kind reach"
+    return allowed, f"by the false rate of {100 * false_rate:.2g} % of the clips"
+
+
+class _Groups(NamedTuple):
+    """For each of U distinct clips the one that is kept for it, and the pair of both; -1 for the kept clips."""
+
+    centre: np.ndarray
+    pair: np.ndarray
+    cosine: np.ndarray
+
+
+def _stars(pairs: ClosePairs, number: np.ndarray, seen: np.ndarray) -> _Groups:
+    """Groups of close clips around the one with the most others (the star cover of Aslam et al., JGAA 2004).
+
+    Args:
+        pairs: Of distinct clips, each pair once.
+        number: (U,) how many clips have the poses of a distinct clip.
+        seen: (U,) how much is seen of it; decides between clips with equally many others.
+    """
+    count = len(number)
+    one, two = np.append(pairs.first, pairs.second), np.append(pairs.second, pairs.first)
+    edge = np.tile(np.arange(len(pairs.first)), 2)
+    sorting = np.argsort(one, kind="stable")
+    two, edge = two[sorting], edge[sorting]
+    begin = np.searchsorted(one[sorting], np.arange(count + 1))
+    others = np.bincount(one, weights=number[np.append(pairs.second, pairs.first)], minlength=count) + number
+    centre, pair = np.full(count, -1), np.full(count, -1)
+    cosine = np.ones(count, dtype=np.float32)
+    for clip in np.lexsort((np.arange(count), -seen, -others)).tolist():
+        if centre[clip] >= 0:
+            continue
+        centre[clip] = clip
+        mine = slice(begin[clip], begin[clip + 1])
+        free = centre[two[mine]] < 0
+        joined, by = two[mine][free], edge[mine][free]
+        centre[joined], pair[joined], cosine[joined] = clip, by, pairs.cosine[by]
+    return _Groups(centre, pair, cosine)
+
+
+def _merged(plain: ClosePairs, turned: ClosePairs) -> tuple[ClosePairs, np.ndarray]:
+    """Both sets of pairs as one, each pair once with its larger cosine, and which ones are of the second set."""
+    first, second, cosine = (np.append(a, b) for a, b in zip(plain, turned))
+    is_turned = np.arange(len(first)) >= len(plain.first)
+    order = np.lexsort((is_turned, -cosine, second, first))
+    same = (np.diff(first[order], prepend=-1) == 0) & (np.diff(second[order], prepend=-1) == 0)
+    kept = order[~same]
+    return ClosePairs(first[kept], second[kept], cosine[kept]), is_turned[kept]
+
+
+def _table(
+    library: Library,
+    distinct: np.ndarray,
+    copy_of: np.ndarray,
+    groups: _Groups,
+    turned: np.ndarray,
+    protocol: dict[str, Any],
+) -> Duplicates:
+    """The groups of at least two clips.
+
+    Args:
+        library: N clips.
+        distinct: (U,) positions of the first clip of each content.
+        copy_of: (N,) which of them a clip has the poses of.
+        groups: Of the distinct clips.
+        turned: (U,) whether a clip is in its group by its mirror image.
+        protocol: Is completed by the number of groups.
+    """
+    centre = groups.centre[copy_of]
+    keep = (centre == copy_of) & (distinct[copy_of] == np.arange(len(library)))
+    exact = distinct[copy_of] != np.arange(len(library))
+    if not library.copies:  # of stored embeddings, which are equal up to rounding
+        exact |= ~keep & (groups.cosine[copy_of] >= _SAME)
+    kind = np.where(keep, "kept", np.where(exact, "exact", np.where(turned[copy_of], "mirrored", "near")))
+    sizes = np.bincount(centre, minlength=len(distinct))
+    numbered = np.argsort(-sizes, kind="stable")  # groups of equal size in the order of their kept clips
+    number = np.empty(len(distinct), dtype=np.int64)
+    number[numbered] = np.arange(1, len(distinct) + 1)
+    cosine = groups.cosine[copy_of]
+    rows = np.flatnonzero(sizes[centre] > 1)
+    rows = rows[np.lexsort((rows, -cosine[rows], ~keep[rows], number[centre[rows]]))]
+    return Duplicates(
+        number[centre[rows]],
+        library.ids[rows],
+        cosine[rows],
+        kind[rows],
+        keep[rows],
+        rows,
+        protocol | {"n_groups": int((sizes > 1).sum()), "n_duplicates": int((~keep[rows]).sum())},
+    )

@@ -1,0 +1,187 @@
+"""`Library`: the embeddings of many clips, with what else is needed of them, from poses that pass by in parts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skelrep import corpus
+from skelrep.corpus.clips import Skip, embedded, merged
+from skelrep.embedding import maker
+from skelrep.encoder import Encoder
+from skelrep.encoder.inference import embed_batches
+from skelrep.evaluate.inputs import check_rows
+from skelrep.hub import load_pretrained
+from skelrep.io import read_parts
+from skelrep.io.embeddings import Embeddings
+from skelrep.io.embeddings import load as load_embeddings
+from skelrep.libraries.copies import KINDS, SHORTEST, copies, mirrored
+from skelrep.poses import Poses
+
+SAMPLE = 200  # clips of which copies are made
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """N clips as embeddings.
+
+    Attributes:
+        rows: (N, D) float32.
+        ids: (N,) names.
+        content: (N,) what is equal for clips of the same poses (of stored embeddings: for equal rows), 16 bytes each.
+        seen: (N,) how many joints are seen in all frames of a clip; of stored embeddings 0.
+        mirrored: (N, D) embeddings of the clips in a mirror, or None.
+        originals: (S, D) embeddings of some clips of which copies were made; without poses S is 0.
+        copies: For each kind of copy the embeddings of the copies, (S, D).
+        model: The encoder, or None if unknown.
+    """
+
+    rows: np.ndarray
+    ids: np.ndarray
+    content: np.ndarray
+    seen: np.ndarray
+    mirrored: np.ndarray | None
+    originals: np.ndarray
+    copies: dict[str, np.ndarray]
+    model: str | None
+
+    @classmethod
+    def of(
+        cls, source: Any, encoder: Encoder | str | os.PathLike = "i2md-small", *, mirrors: bool = False, **options: Any
+    ) -> Library:
+        """From anything that holds clips or their embeddings.
+
+        Args:
+            source: `Poses`; a file or folder of poses, of stored embeddings, or of a corpus; `Embeddings`, or (N, D)
+                rows.
+            encoder: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`; for poses.
+            mirrors: Whether clips are embedded in a mirror, too.
+            **options: Of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
+
+        Raises:
+            ValueError: as `embed` and `read`; for `mirrors` of stored embeddings; without any clip.
+            OSError: if a file or the encoder cannot be read.
+        """
+        if isinstance(source, cls):
+            return source
+        if isinstance(source, (str, os.PathLike)):
+            source = stored(source) or read_parts(source)
+        if isinstance(source, Embeddings) or getattr(source, "ndim", 0) == 2:
+            return cls.of_embeddings(source if isinstance(source, Embeddings) else Embeddings(source), mirrors=mirrors)
+        return cls.of_parts([source] if isinstance(source, Poses) else source, encoder, mirrors=mirrors, **options)
+
+    @classmethod
+    def of_embeddings(cls, embeddings: Embeddings, *, mirrors: bool = False) -> Library:
+        """From stored embeddings; see `of`."""
+        if mirrors:
+            raise ValueError("mirrors= embeds clips in a mirror, so it needs poses, not stored embeddings")
+        rows = np.asarray(check_rows(embeddings.rows, "embeddings"))
+        ids = np.arange(len(rows)) if embeddings.ids is None else embeddings.ids
+        content = np.array([_digest(np.ascontiguousarray(row)) for row in rows])
+        seen = np.zeros(len(rows), np.int64)
+        return cls(rows, ids.astype(str), content, seen, None, rows[:0], {}, embeddings.model)
+
+    @classmethod
+    def of_parts(
+        cls,
+        parts: Iterable[Poses],
+        encoder: Encoder | str | os.PathLike = "i2md-small",
+        *,
+        mirrors: bool = False,
+        skip: Skip | None = None,
+        **options: Any,
+    ) -> Library:
+        """From poses in parts, as `skelrep.io.read_parts` yields them, of which one is held at a time; see `of`.
+
+        Args:
+            parts: The poses.
+            encoder: As in `of`.
+            mirrors: As in `of`.
+            skip: Called with the id of a clip that cannot be embedded, and the error; by default it raises.
+            **options: As in `of`.
+        """
+        encoder = encoder if isinstance(encoder, Encoder) else load_pretrained(encoder)
+        model = maker(encoder, options.get("streams"))
+        rows, ids, content, seen, twins = [], [], [], [], []
+        sample = _Sample(SAMPLE)
+        for poses in merged(parts):
+            for part in embedded(poses, encoder, model, skip, **options):
+                assert part.ids is not None
+                own = poses if len(part.rows) == len(poses) else _called(poses, part.ids)
+                rows.append(part.rows)
+                ids += own.ids
+                content += [_digest(clip, own.skeleton.joints) for clip in own.clips]
+                seen += [int(np.logical_not(np.isnan(clip).any(axis=-1)).sum()) for clip in own.clips]
+                sample.add(own, part.rows)
+                if mirrors:
+                    twins.append(embed_batches(encoder, mirrored(own), **options))
+        if not rows:
+            raise ValueError("the library holds no clip that can be embedded")
+        return cls(
+            np.concatenate(rows),
+            np.array(ids),
+            np.array(content),
+            np.array(seen),
+            np.concatenate(twins) if mirrors else None,
+            np.stack(sample.rows) if sample.rows else rows[0][:0],
+            sample.copies(encoder, options),
+            model,
+        )
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.rows)
+
+
+def stored(path: str | os.PathLike) -> Embeddings | None:
+    """Embeddings in a file or in a folder of shards; None if it is neither."""
+    return corpus.open(path).embeddings() if corpus.is_corpus(path) else load_embeddings(path)
+
+
+def _digest(array: np.ndarray, names: tuple[str, ...] = ()) -> bytes:
+    """Of the numbers, their shape and the names of the joints; all NaN are equal, and so are both zeros."""
+    plain = np.where(np.isnan(array), np.float32(np.nan), array + np.float32(0))
+    digest = hashlib.blake2b(f"{array.shape} {names}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(plain).data)
+    return digest.digest()
+
+
+def _called(poses: Poses, ids: np.ndarray) -> Poses:
+    """The clips of these ids, where others could not be embedded."""
+    wanted = set(ids.tolist())
+    return poses[np.array([name in wanted for name in poses.ids])]
+
+
+class _Sample:
+    """Clips that are drawn evenly from all that pass by (reservoir sampling; Vitter, TOMS 1985), with their rows."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.count, self.rng = size, 0, np.random.default_rng(0)
+        self.clips: list[Poses] = []
+        self.rows: list[np.ndarray] = []
+
+    def add(self, poses: Poses, rows: np.ndarray) -> None:
+        for i in range(len(poses)):
+            if poses.clips[i].shape[1] < SHORTEST:
+                continue
+            self.count += 1
+            at = len(self.clips) if len(self.clips) < self.size else int(self.rng.integers(self.count))
+            if at == len(self.clips):
+                self.clips.append(poses[i])
+                self.rows.append(rows[i])
+            elif at < self.size:
+                self.clips[at], self.rows[at] = poses[i], rows[i]
+
+    def copies(self, encoder: Encoder, options: dict[str, Any]) -> dict[str, np.ndarray]:
+        """For each kind of copy the embeddings of the copies of these clips; none without any clip."""
+        options = options | {"show_progress": False}
+        return {
+            kind: np.concatenate([embed_batches(encoder, copies(part, kind), **options) for part in merged(self.clips)])
+            for kind in KINDS
+            if self.clips
+        }
