@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from skelrep.io import records
 from skelrep.libraries.library import Library
 from skelrep.version import __version__
 
-_MOST = 100  # clusters that are tried
-_GROWTH = 1.2  # factor between the numbers of clusters that are tried
+# Numbers of clusters that are tried, relative to the root of the number of clips. The silhouette of two clusters is the
+# largest if one movement is far from all others, as in UTD-MHAD and MSR Action3D, but says nothing about the others.
+_FEWEST, _MOST = 1 / 3, 2.0
+_GROWTH = 1.1  # factor between the numbers that are tried
 _TREE = 5000  # clips that are clustered, and
 _SAMPLE = 2000  # clips of which the silhouette is computed: both need the distances of all pairs
 _AT_ONCE = 4096  # clips that are compared with the clusters
@@ -101,7 +104,8 @@ def cluster(
             a `Library`.
         encoder: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`; for poses.
         k: Number of clusters; by default the one with the largest mean silhouette by cosine (Rousseeuw, J. Comput.
-            Appl. Math. 1987), of the numbers from 2 to 100 of which each is a fifth larger than the one before.
+            Appl. Math. 1987), of the numbers from a third of the root of N to twice this root, each a tenth larger
+            than the one before.
         **options: Of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
     Raises:
@@ -153,8 +157,9 @@ def cluster(
 def _merged(rows: np.ndarray, k: int | None) -> tuple[np.ndarray, dict[int, float]]:
     """The cluster of each of n rows of length 1, and the mean silhouette of each number of clusters that was tried."""
     count = len(rows)
-    numbers = sorted({min(round(2 * _GROWTH**i), count - 1) for i in range(40) if 2 * _GROWTH**i <= _MOST})
-    numbers = [number for number in numbers if 2 <= number < count]
+    low, high = max(2.0, _FEWEST * math.sqrt(count)), _MOST * math.sqrt(count)
+    steps = int(math.log(high / low, _GROWTH)) + 1 if high >= low else 0
+    numbers = sorted({round(low * _GROWTH**i) for i in range(steps)} & set(range(2, count)))
     if count == 1 or (k is None and not numbers):
         return np.zeros(count, dtype=int), {}
     tree = linkage(rows.astype(np.float64), "ward")

@@ -22,7 +22,6 @@ from skelrep.version import __version__
 # The rate is an upper bound for recordings of different movements; most false duplicates are further takes of one
 # movement. At 0.01, half of the noisy copies in UTD-MHAD are missed.
 FALSE_RATE = 0.05
-_FOUND = 0.99  # fraction of the made copies of each kind that a threshold need not be lower for
 _LEAST_COPIED = 20  # clips from whose copies it can be learned what copying changes
 _FEW = 0.95  # threshold of libraries that are too small to have a background
 _SAME = 1 - 1e-6  # cosine of stored embeddings of the same poses, which are equal up to rounding
@@ -132,8 +131,8 @@ def duplicates(
 
     The threshold is chosen so that a fraction of the clips, `false_rate`, is expected to have a clip of another
     recording over it, by the density of the library around its clips (see `skelrep.libraries.background.Background`).
-    Most of these are further takes of the same movement. The threshold is not lower than needed to find 99 % of the
-    made copies of each kind.
+    Most of these are further takes of the same movement. The threshold is not lower than needed to find all made
+    copies.
 
     Args:
         library: `Poses`; a file or folder of poses, of stored embeddings, or of a corpus; `Embeddings`, (N, D) rows or
@@ -236,18 +235,18 @@ def _threshold(
     """The threshold and how it was chosen."""
     if given is not None:
         return float(given), "as given"
-    needed = min((float(np.quantile(values, 1 - _FOUND)) for values in compared.copies.values()), default=-1.0)
+    needed = min((float(values.min()) for values in compared.copies.values()), default=-1.0)
     count = len(compared.rows)
     if background is None:
         warn(
-            f"{count} different clips are too few to estimate a false rate; the threshold is {_FEW}, or what "
-            "99 % of made copies reach, if that is higher"
+            f"{count} different clips are too few to estimate a false rate; the threshold is {_FEW}, or what all made "
+            "copies reach, if that is higher"
         )
         return max(_FEW, needed), "of a library that is too small for a false rate"
     rate = -np.expm1(np.log1p(-false_rate) / (count - 1))
     allowed = background.threshold(float(rate))
     if needed > allowed:
-        return needed, f"which {100 * _FOUND:.0f} % of the made copies of each kind reach"
+        return needed, "which all made copies reach"
     return allowed, f"by the false rate of {100 * false_rate:.2g} % of the clips"
 
 
