@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from skelrep.recordings import change_segments
+from skelrep.recordings import change_segments, changes
 from tests.recordings.made_up import session
 
 SCRIPT = [("stand", 6.0), ("wave", 6.0), ("stand", 6.0)]
@@ -21,6 +22,38 @@ def test_segments_follow_the_changes_and_like_ones_have_one_cluster(tiny_encoder
     first, middle, last = (found.label[(found.start <= at) & (at < found.end)][0] for at in (3, 9, 15))
     assert first == last == "cluster 1" and middle == "cluster 2"
     assert (np.abs(found.score) <= 1 + 1e-6).all()
+
+
+def test_rows_in_parts_equal_rows_at_once(tiny_encoder, monkeypatch):
+    """Components and means of segments, from a file that is read block by block."""
+    monkeypatch.setattr(changes, "_AT_ONCE", 7)
+    windows = session(SCRIPT).windows(1.0, 0.25)
+    rows = tiny_encoder.embed(windows).astype(np.float64)
+    rows = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    left, values, _ = np.linalg.svd(rows, full_matrices=False)
+    with changes._Rows(tiny_encoder, windows, {}) as found:
+        components, means = found.components(), found.means([10, 33, len(rows)])
+    np.testing.assert_allclose(np.abs(components[:, :5]), np.abs((left * values)[:, :5]), atol=0.02)
+    expected = [rows[a:b].mean(axis=0) for a, b in ((0, 10), (10, 33), (33, len(rows)))]
+    np.testing.assert_allclose(means, expected, atol=1e-3)
+
+
+def test_components_of_a_sample_are_nearly_those_of_all_windows(tiny_encoder, monkeypatch):
+    windows = session(SCRIPT).windows(1.0, 0.25)
+    with changes._Rows(tiny_encoder, windows, {}) as rows:
+        every = rows.components()
+    monkeypatch.setattr(changes, "_SAMPLE", len(windows) // 2)
+    with changes._Rows(tiny_encoder, windows, {}) as rows:
+        some = rows.components()
+    assert abs(np.corrcoef(every[:, 0], some[:, 0])[0, 1]) > 0.99
+
+
+def test_a_recording_that_does_not_move_is_one_segment(tiny_encoder):
+    pytest.importorskip("ruptures", reason="needs ruptures: pip install '.[recordings]'")
+    still = session([("stand", 1.0)])
+    frames = np.repeat(still.clips[0][:, :1], 200, axis=1)
+    [event] = change_segments(replace(still, clips=[frames]), tiny_encoder)
+    assert (event.start, event.end) == (0, 10)
 
 
 def test_a_short_recording_is_one_segment_and_wrong_numbers_are_refused(tiny_encoder):
