@@ -82,7 +82,7 @@ def detect(
         raise ValueError(f"false_per_hour={false_per_hour!r} must be a number above 0")
     seconds = [clip.shape[1] / examples.fps for clip in examples.clips]
     lengths = window_lengths(seconds)
-    stride = max(min(seconds) / STEP / 4, 1 / recordings.fps) if stride is None else stride
+    step = max(min(seconds) / STEP / 4, 1 / recordings.fps) if stride is None else stride
     background = _Background.of(encoder, recordings, lengths, options)
     wanted = _Wanted(
         background,
@@ -94,7 +94,7 @@ def detect(
         part
         for recording in range(len(recordings))
         for length in lengths
-        for part in _scored(encoder, recordings[recording], recording, length, stride, per, wanted, options)
+        for part in _scored(encoder, recordings[recording], recording, length, step, per, wanted, options)
     ]
     if threshold is None:
         scores = np.concatenate([part.scores for part in scored])

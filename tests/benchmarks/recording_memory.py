@@ -35,7 +35,7 @@ def made_up(minutes: int) -> Poses:
     motion = _motion()
     parts = []
     for piece in range(-(-minutes // PIECE)):
-        actions = np.random.default_rng(piece).permutation(list(motion.ACTIONS) * 12).tolist()
+        actions = np.random.default_rng(piece).permutation(list(motion.ACTIONS) * 18).tolist()
         [clip] = motion.make_recording(actions, seed=piece)[0].clips
         parts.append(clip[:, : PIECE * 60 * 30])
     clip = np.concatenate(parts, axis=1)[:, : minutes * 60 * 30]
