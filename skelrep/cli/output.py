@@ -33,14 +33,14 @@ def is_terminal() -> bool:
 
 
 class Status:
-    """How far a long command is: the last line of a terminal, which changes, or else a line every half minute."""
+    """The progress of a long command: in the last line of a terminal, or else a line every half minute."""
 
     def __init__(self, quiet: bool) -> None:
         """`quiet`: nothing is shown."""
         self.quiet, self.terminal, self.last = quiet, is_terminal(), time.monotonic()
 
     def show(self, text: str) -> None:
-        """Shows where the command is now."""
+        """Shows the current progress."""
         if self.quiet:
             return
         if self.terminal:

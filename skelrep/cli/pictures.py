@@ -205,7 +205,7 @@ def _explore(arguments: Namespace) -> None:
 
 
 def _with_inputs(poses: Poses, names: list[str]) -> Poses:
-    """Of several inputs, the poses with the column `input`, the one that each clip is from.
+    """The poses of several inputs, with the column `input`, which names the input of each clip.
 
     The id of a clip begins with the path of its file, or of its folder, below the folder that all inputs have in
     common (see `skelrep.read`).

@@ -100,7 +100,7 @@ def stored(name: str) -> Embeddings | None:
 
 
 def clips_and_rows(poses: Poses, name: str) -> tuple[Poses, np.ndarray]:
-    """Embeddings that `skelrep embed` wrote for these poses, and the clips or windows that they are of.
+    """Embeddings that `skelrep embed` wrote for these poses, and their clips or windows.
 
     If they have ids, the ids are compared.
     """
@@ -116,7 +116,7 @@ def clips_and_rows(poses: Poses, name: str) -> tuple[Poses, np.ndarray]:
 
 
 def _windows(poses: Poses, found: Embeddings, name: str) -> Poses:
-    """The windows of recordings that embeddings are of."""
+    """The windows of recordings from which embeddings were computed."""
     import numpy as np
 
     from skelrep.poses.windows import cut

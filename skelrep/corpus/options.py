@@ -1,4 +1,4 @@
-"""The options of a corpus as JSON values, by which a stopped run knows whether its parts are still right."""
+"""The options of a corpus as JSON values, to detect whether parts of a stopped run are still valid."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from skelrep.io.reading import Declared
 
 
 def described(about: Declared, columns: dict[str, Column], **others: Any) -> dict[str, Any]:
-    """The given options that affect what is made of the inputs, as JSON values.
+    """The given options that affect the output, as JSON values.
 
     Args:
         about: The options of reading.
         columns: Labels and subjects that are not in the files.
-        **others: Further options.
+        **others: Other options.
 
     Raises:
-        ValueError: for an option that JSON cannot hold.
+        ValueError: for an option that JSON cannot represent.
     """
     found = vars(about) | others
     for what, column in columns.items():

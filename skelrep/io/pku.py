@@ -116,7 +116,7 @@ def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
     """Each recording separately: its skeletons, its labels and the lists of the splits; a warning counts the others."""
     skeletons, labels = _by_kind(files)
     if alone := len(skeletons.keys() ^ labels.keys()):
-        warn(f"left out: {alone} recordings of which only skeletons or only labels are there")
+        warn(f"left out: {alone} recordings with only skeletons or only labels")
     lists = [file for file in files if _SPLIT.fullmatch(file.stem)]
     for name in sorted(skeletons.keys() & labels.keys()):
         yield [skeletons[name], labels[name], *lists]

@@ -182,7 +182,7 @@ def _few_values(poses: Poses) -> dict[str, np.ndarray]:
 
 
 def _unused(name: str, names: Collection[str]) -> str:
-    """A name that is not among others."""
+    """A name that does not occur among others."""
     return name if name not in names else _unused(f"{name} (2)", names)
 
 
@@ -193,7 +193,7 @@ def _colouring(name: str, column: np.ndarray) -> dict[str, Any]:
 
 
 def _event_labels(parts: Mapping[str, list[Events]], sequences: Sequences, fps: float | None) -> dict[str, np.ndarray]:
-    """For each table of events the label at the middle of each point; without tables of which there is none at any."""
+    """For each table of events, the label at the middle of each point; tables without any such label are left out."""
     found = {}
     middles = (sequences.first + sequences.last) / 2 / (fps or DEFAULT_FPS)
     for name, tables in parts.items():

@@ -1,6 +1,6 @@
 """The poses of the explorer page: windows as parts of their recordings, as integers, in base64.
 
-Windows of a recording overlap, so the page holds each recording once, and for each window its range of frames.
+Windows of a recording overlap, so the page contains each recording once, and for each window its range of frames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WINDOW = {"source", "start", "end"}  # columns of `Poses.windows`
 
 @dataclass(frozen=True)
 class Sequences:
-    """S recordings, and the N points of the map, each a recording or a range of one.
+    """S recordings, and the N points of the map, each of which is a recording or a range of frames of one.
 
     Attributes:
         clips: S arrays (M, T, V, C).
@@ -67,13 +67,13 @@ class Sequences:
         return cls(clips, names.tolist(), of, first, last, times)
 
     def overlaps(self) -> int:
-        """With how many other points of its recording a point shares frames, at most."""
+        """The largest number of other points of the same recording that share frames with a point."""
         if self.times is None:
             return 0
         most = 0
         for i in range(len(self.names)):
             first, last = np.sort(self.first[self.of == i]), np.sort(self.last[self.of == i])
-            # Of all that begin before a point ends, those are others that have not ended before it begins.
+            # Points that begin before a point ends and have not ended before it begins share frames with it.
             begun, ended = np.searchsorted(first, self.last[self.of == i]), np.searchsorted(
                 last, self.first[self.of == i], side="right"
             )  # fmt: skip
@@ -100,7 +100,7 @@ class Sequences:
         persons = [max(1, int(some.sum())) for some in seen]
         longest = np.zeros(len(self.clips), int)
         np.maximum.at(longest, self.of, self.last - self.first)
-        # How many times the longest clip of each recording fits into it; 1 where a clip is a whole recording.
+        # How often the longest clip of each recording fits into it; 1 if a clip is a whole recording.
         times = np.array([clip.shape[1] for clip in self.clips]) / longest
         frame_bytes = float(np.sum(np.array(persons) * times)) * len(skeleton) * channels * 2 * 4 / 3  # int16 as base64
         most = int(np.clip(MOST_POSE_BYTES / frame_bytes, 2, MOST_FRAMES))

@@ -86,7 +86,7 @@ def detect(path: Path, estimator: PoseEstimator) -> Detections:
 def _with_sides(
     people: list[list[Sighting]], tracks: Tracks, seconds: list[float], skeleton: str, path: Path
 ) -> list[list[Sighting]]:
-    """The sightings; left and right are exchanged again where the estimator took somebody's front for the back."""
+    """The sightings, with left and right exchanged again if the estimator confused front and back."""
     table = resolve(skeleton)
     fps = 1 / float(np.median(np.diff(seconds))) if len(seconds) > 1 else None
     people, mirror, found = [list(frame) for frame in people], list(table.mirror), 0
@@ -101,8 +101,8 @@ def _with_sides(
                 people[t][i] = Sighting(one.points[mirror], one.picture[mirror], one.scores[mirror])
     if found:
         warn(
-            f"{path}: in {found} of {len(seconds)} frames the pose estimator exchanged left and right, for nobody can "
-            "turn so fast; this is undone (MediaPipePose(undo_exchanges=False) keeps it)"
+            f"{path}: in {found} of {len(seconds)} frames the pose estimator exchanged left and right, because nobody "
+            "can turn so fast; this is corrected (MediaPipePose(undo_exchanges=False) keeps it)"
         )
     return people
 

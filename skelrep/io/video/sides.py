@@ -1,7 +1,7 @@
-"""Left and right exchanged by a pose estimator that takes somebody's front for the back, for some frames of a video.
+"""Corrects left and right in frames of a video in which a pose estimator confuses the front and the back of a person.
 
 `skelrep.cleaning.find_swaps` compares neighbouring frames of any recording. That is not enough here: estimators that
-smooth landmarks over time blend the two bodies for some frames, so that no two neighbours are each other's mirror.
+smooth landmarks over time blend the two bodies for some frames, so no two neighbours are mirror images of each other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from skelrep.cleaning import COST, REVERSED
 from skelrep.skeletons import Skeleton
 
-#: Nobody turns around within this time: a dancer who turns three times a second needs 0.17 s for half a turn.
+#: Nobody turns around within this time: a dancer who turns three times per second needs 0.17 s for half a turn.
 TURN = 1 / 15  # seconds
 _MOST_LAGS = 4  # frames that a frame is compared with: the states of the search are 2 to this power
 
@@ -25,7 +25,7 @@ def find_exchanges(points: np.ndarray, skeleton: Skeleton, fps: float | None) ->
 
     Args:
         points: (T, V, C), NaN where not seen.
-        skeleton: Of the points.
+        skeleton: The skeleton of the points.
         fps: Frames per second; None compares neighbouring frames only.
 
     Returns:
