@@ -12,6 +12,8 @@ from skelrep.cli.output import report
 from skelrep.cli.stored import clips_and_rows
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from skelrep.poses import Poses
 
 
@@ -163,6 +165,12 @@ def _add_explore(parser: ArgumentParser) -> None:
         "--stride", type=positive, metavar="SECONDS", help="time between the starts of windows (default: no overlap)"
     )
     parser.add_argument(
+        "--per",
+        default="clip",
+        **one_of("clip", "person"),
+        help="one point for all persons of a clip or window together, or for each (default: %(default)s)",
+    )
+    parser.add_argument(
         "--events",
         action="append",
         metavar="FILE",
@@ -183,12 +191,16 @@ def _explore(arguments: Namespace) -> None:
 
     if arguments.stride is not None and arguments.window is None:
         raise UsageError("--stride needs --window")
+    if arguments.per == "person" and arguments.embeddings is not None:
+        raise UsageError("--per person computes the embeddings; it does not take --embeddings")
     tables = [(name, Events.load(name)) for name in arguments.events or ()]
     poses = _with_inputs(_read(arguments), arguments.poses)
     if arguments.window is not None:
         poses = poses.windows(arguments.window, arguments.stride)
     with replacing(arguments.output) as file:  # before the work, so that a missing folder is reported at once
-        if arguments.embeddings is None:
+        if arguments.per == "person":
+            poses, rows = _persons_and_rows(poses, arguments)
+        elif arguments.embeddings is None:
             rows = load_encoder(arguments).embed(poses, **embedding_options(arguments))
         else:
             poses, rows = clips_and_rows(poses, arguments.embeddings)
@@ -197,11 +209,37 @@ def _explore(arguments: Namespace) -> None:
         text = page(poses, rows, map=arguments.map, events=events or None, title=title).encode()
         file.write(text)
     what = "clips" if arguments.window is None else "windows"
+    what += " of single persons" if arguments.per == "person" else ""
     report(
         arguments,
         {"output": arguments.output, "clips": len(poses), "bytes": len(text)},
         f"{len(poses)} {what} -> {arguments.output}, {len(text) / 1e6:.1f} MB",
     )
+
+
+def _persons_and_rows(poses: Poses, arguments: Namespace) -> tuple[Poses, np.ndarray]:
+    """A clip for each person of each clip or window, with the columns of windows and `person`, and its embedding."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    if poses.fps is None:
+        raise ValueError("--per person needs the times of clips, so the poses need fps; pass fps=")
+    if "source" not in poses.info:
+        seconds = np.array([clip.shape[1] for clip in poses.clips]) / poses.fps
+        poses = poses.with_info(source=poses.ids, start=np.zeros(len(poses)), end=seconds)
+    found = load_encoder(arguments).embed_persons(poses, **embedding_options(arguments))
+    picked = poses[found.clips]
+    places = [picked.person_names(i).index(name) for i, name in enumerate(found.persons)]
+    clips = replace(
+        picked,
+        clips=[clip[at : at + 1] for clip, at in zip(picked.clips, places)],
+        scores=None if picked.scores is None else [score[at : at + 1] for score, at in zip(picked.scores, places)],
+        ids=[f"{name} · {person}" for name, person in zip(picked.ids, found.persons)],
+        person_ids=[(person,) for person in found.persons],
+        info=picked.info | {"person": np.array(found.persons)},
+    )
+    return clips, found.rows
 
 
 def _with_inputs(poses: Poses, names: list[str]) -> Poses:

@@ -17,7 +17,7 @@ from skelrep.plot.body import DEFAULT_FPS, bones, head, is_face, sides, tips
 from skelrep.plot.colours import DARK, LIGHT
 from skelrep.plot.sequences import Sequences, sequences_of
 from skelrep.poses import Poses
-from skelrep.recordings.annotations import label_at, of_each_recording
+from skelrep.recordings.annotations import label_at
 from skelrep.recordings.events import Events
 from skelrep.recordings.segments import BACKGROUND
 
@@ -54,7 +54,8 @@ def page(
         >>> text = page(windows, embed(windows), events=Events.load("predictions.csv"))
 
     Args:
-        poses: N clips, or windows of recordings (`Poses.windows`), which the page shows on a timeline.
+        poses: N clips, or windows of recordings (`Poses.windows`), which the page shows on a timeline; with the column
+            `person`, windows of single persons.
         rows: (N, D) embeddings of them.
         labels: N labels; by default those of the poses.
         map: "pca", or "umap" if umap-learn is installed.
@@ -79,7 +80,7 @@ def page(
         raise ValueError(f"{len(poses)} clips but labels of shape {labels.shape}; give one label for each clip")
     sequences, drawn = sequences_of(poses)
     tables = {} if events is None else {"event": events} if isinstance(events, Events) else dict(events)
-    parts = {name: of_each_recording(sequences.names, table) for name, table in tables.items()}
+    parts = {name: sequences.events(table) for name, table in tables.items()}
     neighbours, similarities = _neighbours(matrix, sequences)  # also checks the rows
     matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
     points = _coordinates(matrix, map)
@@ -102,6 +103,7 @@ def page(
         "neighbours": neighbours,
         "similarities": similarities,
         "names": sequences.names,
+        "people": sequences.persons,
         "times": None if sequences.times is None else sequences.times.round(6).ravel().tolist(),
         "events": _events(parts, sequences),
         **moving,

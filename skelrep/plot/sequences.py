@@ -13,6 +13,8 @@ import numpy as np
 
 from skelrep.plot.body import DEFAULT_FPS, drawable, ground, oriented, trunk_length, turns
 from skelrep.poses import Poses
+from skelrep.recordings.annotations import of_each_recording
+from skelrep.recordings.events import Events
 
 MOST_FRAMES = 64  # per clip or window; the page interpolates between them
 MOST_POSE_BYTES = 38_000_000  # of all poses in the page; if there are many clips, each has fewer frames
@@ -29,6 +31,7 @@ class Sequences:
     Attributes:
         clips: S arrays (M, T, V, C).
         names: S names, which events and tables refer to.
+        persons: S names of the only person of each, or "" for all persons of the recording together.
         of: (N,) the recording of each point.
         first: (N,) its first frame there.
         last: (N,) the frame after its last one.
@@ -37,6 +40,7 @@ class Sequences:
 
     clips: list[np.ndarray]
     names: list[str]
+    persons: list[str]
     of: np.ndarray
     first: np.ndarray
     last: np.ndarray
@@ -44,27 +48,35 @@ class Sequences:
 
     @classmethod
     def of_poses(cls, poses: Poses) -> Sequences:
-        """The recordings that windows were cut from, or else the clips themselves."""
+        """The recordings that windows were cut from, or else the clips themselves.
+
+        Windows of single persons, with the column `person`, are of one recording for each person.
+        """
         lengths = np.array([clip.shape[1] for clip in poses.clips])
-        whole = cls(poses.clips, poses.ids, np.arange(len(poses)), np.zeros(len(poses), int), lengths, None)
+        nobody = [""] * len(poses)
+        whole = cls(poses.clips, poses.ids, nobody, np.arange(len(poses)), np.zeros(len(poses), int), lengths, None)
         if not set(poses.info) >= _WINDOW or poses.fps is None:
             return whole
         times = np.stack([poses.info["start"], poses.info["end"]], axis=1).astype(float)
         first, last = np.round(times * poses.fps).astype(int).T
-        names, of = np.unique(poses.info["source"].astype(str), return_inverse=True)
+        people = poses.info["person"].astype(str).tolist() if "person" in poses.info else nobody
+        keys = list(zip(poses.info["source"].astype(str).tolist(), people))
+        tracks = {key: i for i, key in enumerate(sorted(set(keys)))}
+        of = np.array([tracks[key] for key in keys])
         persons = np.array([len(clip) for clip in poses.clips])
-        alike = all(len(set(persons[of == i].tolist())) == 1 for i in range(len(names)))
+        alike = all(len(set(persons[of == i].tolist())) == 1 for i in range(len(tracks)))
         if not alike or (last - first != lengths).any():  # other columns of these names
             return whole
         clips = []
-        for i in range(len(names)):
+        for i in range(len(tracks)):
             members = np.flatnonzero(of == i)
             shape = (persons[members[0]], last[members].max(), *poses.clips[members[0]].shape[2:])
             recording = np.full(shape, np.nan, dtype=np.float32)
             for at in members:
                 recording[:, first[at] : last[at]] = poses.clips[at]
             clips.append(recording)
-        return cls(clips, names.tolist(), of, first, last, times)
+        names, people = map(list, zip(*tracks))
+        return cls(clips, names, people, of, first, last, times)
 
     def overlaps(self) -> int:
         """The largest number of other points of the same recording that share frames with a point."""
@@ -84,6 +96,19 @@ class Sequences:
         """Whether points share frames; i and j broadcast."""
         together = (self.of[i] == self.of[j]) & (self.first[i] < self.last[j]) & (self.first[j] < self.last[i])
         return together & (self.times is not None)
+
+    def events(self, table: Events) -> list[Events]:
+        """The events of each recording; of a recording of one person, those of this person or of all together.
+
+        Raises:
+            ValueError: if all events are of other recordings.
+        """
+        known = list(dict.fromkeys(self.names))
+        found = dict(zip(known, of_each_recording(known, table)))
+        return [
+            found[name][(found[name].person == person) | (found[name].person == "") | (person == "")]
+            for name, person in zip(self.names, self.persons)
+        ]
 
     def encoded(self, skeleton: Any, fps: float | None, channels: int) -> tuple[dict[str, Any], str]:
         """The recordings in the form that the page plays.

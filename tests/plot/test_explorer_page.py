@@ -341,6 +341,44 @@ def test_windows_are_labelled_on_the_timeline_and_fitted(recorded, capsys):
     assert "27 clips of 3 classes" in capsys.readouterr().err
 
 
+def test_persons_are_points_of_their_own_and_fitted(open_page, tiny_encoder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save_pretrained(tiny_encoder, "model")
+    one, two = (
+        session(script).clips[0] for script in ([("squat", 6.0), ("kick", 6.0)], [("kick", 6.0), ("squat", 6.0)])
+    )
+    both = Poses([np.concatenate([one, two + (3, 0, 0)])], "coco-17", ["pair"], fps=20.0, person_ids=[("anna", "ben")])
+    both.save("pair.npz")
+    Events.of([Event("pair", 1, 5, "squat", person="anna"), Event("pair", 7, 8, "squat", person="ben"),
+               Event("pair", 0, 12, "pair")]).save("events.csv")  # fmt: skip
+    words = ["pair.npz", "-m", "model", "--window", "2", "--stride", "0.5", "--per", "person", "--events", "events.csv"]
+    assert main(["explore", *words, "-o", "pair.html"]) == 0
+    assert "42 windows of single persons" in capsys.readouterr().err
+    tab = open_page((tmp_path / "pair.html").read_text(encoding="utf-8"))
+    assert tab.text("#count") == "42 windows of 1 recording"
+    for track, person in enumerate(("anna", "ben")):
+        tab.evaluate(f"keep(pointsOf[{track}][0])")
+        tab.until(f"by('recording').textContent === 'pair · {person}' && barWide > 100")
+        assert tab.evaluate("lanes.map((lane) => EVENT_LABELS[lane.label])") == ["pair", "squat"]
+        for label, (start, end) in zip(
+            ("squat", "kick") if track == 0 else ("kick", "squat"), ((0.9, 5.1), (6.9, 11.1))
+        ):
+            tab.drag([at_time(tab, at, 0) for at in (start, (start + end) / 2, end)])
+            tab.evaluate(f"nameSelection({label!r})")
+    tab.click("#export-labels")
+    table = tab.downloaded("pair-labels.csv")
+    events = Events.load(table)
+    assert {(person, label): int((events[events.person == person].label == label).sum())
+            for person in ("anna", "ben") for label in ("squat", "kick")} == dict.fromkeys(
+        [("anna", "squat"), ("anna", "kick"), ("ben", "squat"), ("ben", "kick")], 9)  # fmt: skip
+    assert main(["fit", "pair.npz", "-m", "model", "--events", str(table), "-o", "head"]) == 0
+    assert "36 clips of 2 classes" in capsys.readouterr().err
+    assert main(["predict", "head", "pair.npz", "--window", "2", "--per", "person", "-o", "found.csv", "-q"]) == 0
+    found = Events.load("found.csv")
+    assert [(event.person, event.label) for event in sorted(found, key=lambda one: (one.person, one.start))] == [
+        ("anna", "squat"), ("anna", "kick"), ("ben", "kick"), ("ben", "squat")]  # fmt: skip
+
+
 def test_dark_and_named_windows_on_a_small_screen(recorded):
     tab, _ = recorded
     tab.scheme("dark")

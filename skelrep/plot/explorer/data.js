@@ -15,6 +15,7 @@ for (let i = 0; i < count; i++) {
 // A point of the map is a whole recording (a clip), or a window of one.
 const windows = data.times !== null;
 const recordingOf = (i) => data.clips[i][0];
+const nameOf = (recording) => [data.names[recording], data.people[recording]].filter(Boolean).join(" · ");
 const startOf = (i) => windows ? data.times[2 * i] : 0;
 const endOf = (i) => windows ? data.times[2 * i + 1] : data.sequences[recordingOf(i)][2];
 const secondsOf = (i) => endOf(i) - startOf(i);

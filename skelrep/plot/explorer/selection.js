@@ -73,7 +73,7 @@ const quoted = (text) => /[",;|\t\n\r\u0085\u2028\u2029]/.test(text) ? `"${text.
 function table(points, labelOf) {
   const header = windows ? ["id", "clip", "person", "label", "start", "end"] : ["id", "label"];
   const rows = points.map((i) => windows
-    ? [data.ids[i], data.names[recordingOf(i)], "", labelOf(i), String(startOf(i)), String(endOf(i))]
+    ? [data.ids[i], data.names[recordingOf(i)], data.people[recordingOf(i)], labelOf(i), String(startOf(i)), String(endOf(i))]
     : [data.ids[i], labelOf(i)]);
   return [header, ...rows].map((row) => row.map(quoted).join(",") + "\n").join("");
 }

@@ -13,7 +13,8 @@ function fit() {
 }
 
 document.title = by("title").textContent = data.title;
-by("count").textContent = amount(count) + (windows ? ` of ${data.names.length} recording${data.names.length === 1 ? "" : "s"}` : "");
+const recordings = new Set(data.names).size;
+by("count").textContent = amount(count) + (windows ? ` of ${recordings} recording${recordings === 1 ? "" : "s"}` : "");
 map.setAttribute("aria-label", `Map of ${amount(count)}. Arrow keys go to the next one, S selects it, slash searches, Escape clears.`);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 paint(dark.matches ? "dark" : "light");

@@ -41,8 +41,8 @@ function showRecording() { // the recording of the shown clip, where there is so
     }
     lanes.sort((a, b) => a.table - b.table || a.person - b.person || a.label - b.label);
     view = [0, data.sequences[recording][2]];
-    by("recording").textContent = data.names[recording];
-    bar.setAttribute("aria-label", `Timeline of ${data.names[recording]}: ${amount(pointsOf[recording].length)}, ${eventsOf[recording].length} events`);
+    by("recording").textContent = nameOf(recording);
+    bar.setAttribute("aria-label", `Timeline of ${nameOf(recording)}: ${amount(pointsOf[recording].length)}, ${eventsOf[recording].length} events`);
   }
   fitTimeline();
   if (was !== by("times").hidden) fit(); // the map has another height
