@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from skelrep.cli import main
 from skelrep.encoder import Encoder
@@ -352,6 +353,26 @@ def test_a_run_stops_at_a_time_and_reports_its_progress(corpus, tmp_path):
         round(step * 6 / len(corpus), 3) for step in (1, 4, 8)
     ]
     assert all(0 <= line["data_fraction"] <= 1 for line in log_of(tmp_path / "run"))
+
+
+def test_slow_steps_are_told_between_checkpoints(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "LINE_EVERY", 0.0)
+    told = []
+    pretrain(small(), corpus, tmp_path, save_every=4, on_line=lambda line, *_: told.append(line))
+    assert [line["step"] for line in told] == list(range(1, 9))
+    logged = log_of(tmp_path)
+    assert logged == [told[3], told[7]]  # means over all steps since the last checkpoint
+    pretrain(small(), corpus, tmp_path / "quiet", save_every=4)
+    assert [line | TIMES for line in log_of(tmp_path / "quiet")] == [line | TIMES for line in logged]
+
+
+def test_a_folder_is_locked_and_temporary_files_of_killed_runs_are_removed(corpus, tmp_path):
+    (tmp_path / ".checkpoint.pt.part").write_bytes(b"half a checkpoint")
+    with FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match="another process is training in"):
+        pretrain(small(), corpus, tmp_path)
+    assert not (tmp_path / "recipe.json").exists()
+    pretrain(small(), corpus, tmp_path)
+    assert not list(tmp_path.glob(".*.part")) and log_of(tmp_path)[-1]["step"] == 8
 
 
 def test_signal_handlers_are_not_set_outside_the_main_thread(corpus, tmp_path):
