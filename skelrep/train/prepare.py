@@ -143,6 +143,13 @@ def prepare(
             parts = _read(scratch, inputs, target, splits, clean, dict(reading or {}), workers, on_part)
         else:
             parts = _called(scratch, inputs, target, splits, clean, reader)
+        if not any(part.clips for part in parts):
+            for part in parts:  # of no use to a later call
+                part.path.unlink(missing_ok=True)
+            said = ", ".join(map(str, inputs)) or "no input"
+            names = " and ".join(map(repr, splits))
+            within = f" in the split{'s' * (len(splits) > 1)} {names}" if splits else ""
+            raise ValueError(f"no person in {said}{within}: nothing to write")
         corpus = scratch / "corpus"
         corpus.mkdir()
         about = _assemble(corpus, inputs, parts, licence)
@@ -265,8 +272,6 @@ def _assemble(
     """Writes the corpus from its parts; returns the content of `corpus.json`."""
     origins: list[dict[str, Any]] = [{"name": _name(path), "clips": 0, "hours": 0.0} for path in inputs]
     parts = [part for part in parts if part.clips]
-    if not parts:
-        raise ValueError(f"no person in {', '.join(map(str, inputs)) or 'no input'}: nothing to write")
     skeleton = parts[0].skeleton
     assert skeleton is not None
     length, clip, seen, columns, clips = [], [], [], [], 0

@@ -126,6 +126,9 @@ def test_splits_are_intersected(ntu_folder, tmp_path):
     with pytest.warns(UserWarning, match="without any body"):
         prepare([ntu_folder], tmp_path / "one", splits=["xset_train"])
     assert contents(tmp_path / "one")[1]["ids"].tolist() == ["S018C003P045R001A120"]
+    with pytest.raises(ValueError, match="no person in .* in the splits 'xsub_val' and 'xset_train': nothing to write"):
+        prepare([ntu_folder / "S018C003P045R001A120.skeleton"], tmp_path / "none", splits=["xsub_val", "xset_train"])
+    assert not list(tmp_path.glob(".none*"))
     with pytest.raises(ValueError, match="has no split 'xsub_tran'"):
         prepare([ntu_folder], tmp_path / "none", splits=["ntu60", "xsub_tran"])
 
