@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skelrep.completion import complete
 from skelrep.matmul import product
@@ -30,6 +30,23 @@ class Landmarks(NamedTuple):
     right: Tensor  # becomes +x, or as near to it as z allows
     scale: Tensor  # gets length 1
     origin: Tensor
+
+
+class RunningSums(NamedTuple):
+    """Sums over the frames so far of each of R tracks, from which `normalise_running` computes means.
+
+    Attributes:
+        up: (R, C) of the direction that becomes +z.
+        right: (R, C) of the direction that becomes +x.
+        sizes: (R, K) of the lengths that may be scaled to 1: that of `scale`, those of `scale_else`, and the root mean
+            square distance of the joints from the origin.
+        counts: (R, K) in how many frames each of them is known.
+    """
+
+    up: Tensor
+    right: Tensor
+    sizes: Tensor
+    counts: Tensor
 
 
 def normalise(
@@ -56,6 +73,8 @@ def normalise(
     Returns:
         (R, T, W, 3), zero where missing.
     """
+    if config.align == "running":
+        return normalise_running(poses, matrix, skeleton, config, unseen=unseen)[0]
     known = _known(poses[:, 0], matrix)
     if unseen is not None:
         known = known & ~unseen
@@ -65,16 +84,16 @@ def normalise(
         _, opening = _centred(first[:, None], matrix, known_first, landmarks(known_first, skeleton, config))
         up, right = opening.up, opening.right
     else:
-        up, right = _over_time(marks.up, config), _over_time(marks.right, config)
+        up, right = marks.up.mean(dim=1, keepdim=True), marks.right.mean(dim=1, keepdim=True)
     size, origin = _size(centred, known, marks, skeleton, config), marks.origin
     if leaders is not None:
         up, right, size, origin = up[leaders], right[leaders], size[leaders], origin[leaders]
         apart = marks.origin - origin
         if config.pairs == "partner":
             alone = leaders == torch.arange(len(leaders), device=leaders.device)
-            right = torch.where(alone[:, None, None], right, _over_time(apart, config))
+            right = torch.where(alone[:, None, None], right, apart.mean(dim=1, keepdim=True))
         centred.add_(apart[:, :, None])
-    turn = _rotation(up, right, config) / size[:, :, None, None]
+    turn = _rotation(up, right, config) / size[:, None, None, None]
     placed = _apply(turn, centred)
     if not _any(~known):
         return placed
@@ -82,6 +101,87 @@ def normalise(
     if config.derive_missing:
         placed = _completed(placed, known, _apply(turn, origin[:, :, None]), skeleton, config)
     return placed if poses.shape[-1] == 3 else placed * placed.new_tensor([1.0, 0.0, 1.0])
+
+
+def normalise_running(
+    poses: Annotated[Tensor, "R T V C"],
+    matrix: Annotated[Tensor, "W V"],
+    skeleton: Skeleton,
+    config: PreprocessConfig,
+    *,
+    before: RunningSums | None = None,
+    unseen: Annotated[Tensor, "R W"] | None = None,
+) -> tuple[Tensor, RunningSums]:
+    """`normalise` without the future: rotation and scale are means over the frames so far.
+
+    Args:
+        poses: (R, T, V, C) the next frames of tracks; NaN where a joint was not seen so far.
+        matrix: As in `normalise`.
+        skeleton: As in `normalise`.
+        config: As in `normalise`; its persons are normalised separately.
+        before: The sums of the frames before; None at the beginning.
+        unseen: As in `normalise`.
+
+    Returns:
+        (R, T, W, 3), zero where missing; and the sums after these frames.
+    """
+    tracks, frames = poses.shape[:2]
+    known = _known(poses.flatten(0, 1), matrix).unflatten(0, (tracks, frames))  # (R, T, W)
+    if unseen is not None:
+        known = known & ~unseen[:, None]
+    every = known.flatten(0, 1)
+    if _any(known != known[:, :1]):  # then each frame has its own landmarks
+        centred, marks = _centred(poses.flatten(0, 1)[:, None], matrix, every, landmarks(every, skeleton, config))
+        centred, *parts = (part.unflatten(0, (tracks, frames))[:, :, 0] for part in (centred, *marks))
+        marks = Landmarks(*parts)
+    else:
+        centred, marks = _centred(poses, matrix, known[:, 0], landmarks(known[:, 0], skeleton, config))
+    if before is None:
+        none = poses.new_zeros(tracks, poses.shape[-1])
+        lengths = poses.new_zeros(tracks, len(config.scale_else) + 2)
+        before = RunningSums(none, none, lengths, lengths)
+    up = before.up[:, None] + marks.up.cumsum(dim=1)
+    right = before.right[:, None] + marks.right.cumsum(dim=1)
+    sizes, counts = before.sizes[:, None], before.counts[:, None]
+    size = poses.new_ones(tracks, frames)
+    if config.scale is not None:
+        length = torch.linalg.vector_norm(marks.scale, dim=-1, keepdim=True)
+        if others := _any(counts[..., :1] + (length[:, :1] > SHORTEST) == 0):
+            length = torch.cat([length, _other_lengths(centred, known, skeleton, config)], dim=-1)
+        else:  # they will never be used
+            length = nn.functional.pad(length, (0, len(config.scale_else) + 1))
+        sizes = sizes + length.cumsum(dim=1)
+        counts = counts + (length > SHORTEST).to(length).cumsum(dim=1)
+        means = sizes / counts.clamp(min=1)
+        size = means[..., 0]
+        if others:
+            size = torch.ones_like(size)  # a person of size 0 is not scaled
+            for k in reversed(range(means.shape[-1])):
+                size = torch.where(counts[..., k] > 0, means[..., k], size)
+    after = RunningSums(up[:, -1], right[:, -1], sizes[:, -1], counts[:, -1])
+    turn = _rotation(up, right, config) / size[..., None, None]
+    placed = _apply(turn, centred)
+    if _any(~known):
+        placed = placed * known[..., None]
+        if config.derive_missing:
+            # Each frame alone, as a clip of one frame.
+            origins = _apply(turn, marks.origin[:, :, None]).flatten(0, 1)[:, None]
+            placed = _completed(placed.flatten(0, 1)[:, None], every, origins, skeleton, config)
+            placed = placed[:, 0].unflatten(0, (tracks, frames))
+        if poses.shape[-1] == 2:
+            placed = placed * placed.new_tensor([1.0, 0.0, 1.0])
+    return placed, after
+
+
+def _other_lengths(centred: Tensor, known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> Tensor:
+    """What may be scaled to 1 in each frame if `scale` is not seen, (R, T, K): see `RunningSums`; 0 if not known."""
+    lengths = []
+    for start, end, expected in config.scale_else:
+        pair = [skeleton.joints.index(name) for name in (start, end)]
+        bone = torch.linalg.vector_norm(centred[:, :, pair[1]] - centred[:, :, pair[0]], dim=-1)
+        lengths.append(bone / expected * known[:, :, pair].all(dim=2))
+    squares = (centred.square().sum(dim=3) * known).sum(dim=2) / known.sum(dim=2).clamp(min=1)
+    return torch.stack([*lengths, squares.sqrt()], dim=-1)
 
 
 def map_joints(poses: Tensor, matrix: Tensor) -> Tensor:
@@ -108,7 +208,21 @@ def landmarks(known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> La
         skeleton: The encoder's skeleton.
         config: See `PreprocessConfig`.
     """
-    shown = (known if _any(~known) else known[:1]).to(torch.float32)
+    shown = known if _any(~known) else known[:1]
+    if len(shown) == 1 and shown.device.type == "cpu":
+        return _landmarks(tuple(shown[0].tolist()), skeleton, config)
+    return _landmarks_of_each(shown, skeleton, config)
+
+
+@lru_cache(maxsize=4096)
+def _landmarks(known: tuple[bool, ...], skeleton: Skeleton, config: PreprocessConfig) -> Landmarks:
+    """Those of one track; a live stream needs the same ones at every step."""
+    with torch.inference_mode(False):
+        return _landmarks_of_each(torch.tensor([known]), skeleton, config)
+
+
+def _landmarks_of_each(shown: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> Landmarks:
+    shown = shown.to(torch.float32)
 
     def mean_of(names: Joints) -> tuple[Tensor, Tensor]:
         """Weights of the joints that are known, and (R, 1) whether any is."""
@@ -162,30 +276,21 @@ def _combined(weights: Tensor, points: Tensor) -> Tensor:
     return summed.unflatten(2, (-1, channels))
 
 
-def _over_time(values: Tensor, config: PreprocessConfig) -> Tensor:
-    """The mean of (R, T, ...) values over the clip, (R, 1, ...), or over the frames so far, (R, T, ...)."""
-    if config.align != "running":
-        return values.mean(dim=1, keepdim=True)
-    count = torch.arange(1, values.shape[1] + 1, device=values.device).view(-1, *[1] * (values.ndim - 2))
-    return values.cumsum(dim=1) / count
-
-
 def _size(centred: Tensor, known: Tensor, marks: Landmarks, skeleton: Skeleton, config: PreprocessConfig) -> Tensor:
-    """The length that is scaled to 1: (R, 1), or (R, T) for `align="running"`."""
+    """The length of each track that is scaled to 1, (R,)."""
     if config.scale is None:
-        return centred.new_ones(len(centred), 1)
-    size = _over_time(torch.linalg.vector_norm(marks.scale, dim=-1), config)
+        return centred.new_ones(len(centred))
+    size = torch.linalg.vector_norm(marks.scale, dim=-1).mean(dim=1)
     if not _any(size <= SHORTEST):
         return size
     for start, end, expected in config.scale_else:
         pair = [skeleton.joints.index(name) for name in (start, end)]
         bone = centred[:, :, pair[1]] - centred[:, :, pair[0]]
-        other = _over_time(torch.linalg.vector_norm(bone, dim=-1), config) / expected
-        size = torch.where((size <= SHORTEST) & known[:, pair].all(dim=1, keepdim=True), other, size)
+        other = torch.linalg.vector_norm(bone, dim=-1).mean(dim=1) / expected
+        size = torch.where((size <= SHORTEST) & known[:, pair].all(dim=1), other, size)
     # As a fallback, the root mean square distance from the origin, so that the result has no unit such as pixels.
-    squares = centred.square().sum(dim=(2, 3)) / known.sum(dim=1, keepdim=True).clamp(min=1)
-    other = _over_time(squares, config).sqrt()
-    size = torch.where(size > SHORTEST, size, other)
+    squares = centred.square().sum(dim=(2, 3)).mean(dim=1) / known.sum(dim=1).clamp(min=1)
+    size = torch.where(size > SHORTEST, size, squares.sqrt())
     return torch.where(size > SHORTEST, size, 1.0)  # a person of size 0 is not scaled
 
 

@@ -178,6 +178,8 @@ def _position(rule: Rigid | Standing | Bent, *others: Tensor) -> Tensor:
     along = (length.square() + one.square() - two.square()) / (2 * length)
     along = torch.where(length < one + two, along.clamp(-one, one), length * one / (one + two))
     aside = (one.square() - along.square()).clamp(min=0).sqrt() * (length < one + two)
+    if length.shape[1] == 1:
+        aside = torch.zeros_like(aside)  # a limb that is seen once is straight; the root would only amplify rounding
     side = line.new_tensor(rule.side)
     across = side - (line @ side)[..., None] * line
     across = across / torch.linalg.vector_norm(across, dim=-1, keepdim=True).clamp(min=SHORTEST)

@@ -53,7 +53,7 @@ def embed(
         model: An `Encoder`, or what `load_pretrained` takes.
         skeleton: The joints of an array: a `Skeleton`, a known name, or V joint names.
         layout: The order of an array's axes, if it is another one, for example "NCTVM".
-        fps: Frames per second; only `window` needs it.
+        fps: Frames per second; only `window` and encoders of a constant frame rate (i2md-stream) need it.
         zeros: What coordinates of exactly zero mean: "missing", "coordinates", or None to judge by the data (see
             `skelrep.missing`).
         scale: Coordinates are multiplied by it, or each axis by its own: (1920, 1080) for fractions of a picture.
@@ -72,8 +72,10 @@ def embed(
         window: Length of windows in seconds: every clip is cut into windows, one row each. `poses.windows(window,
             stride)` returns the same windows with their times.
         stride: Seconds between the starts of windows; by default `window`.
-        per_frame: S rows for every clip instead of one. With a recurrent encoder, S is T, the encoder's number of
-            frames, and a row is the embedding of the clip up to that frame. With a convolutional encoder, S is
+        per_frame: S rows for every clip instead of one. With an encoder of a constant frame rate, S is the number of
+            its frames in the longest clip, a row is the embedding of the clip up to that frame, and shorter clips
+            repeat their last row. With a recurrent encoder, S is T, the encoder's number of frames, and a row is the
+            embedding up to that frame. With a convolutional encoder, S is
             T / stride, and a row is the feature around one step, before it is averaged over time, so it has fewer
             dimensions. `encoder.frame_positions` returns the frames that the rows belong to. int8 is not supported.
         show_progress: A progress bar on stderr; by default only in a terminal or notebook, and only for work of over a

@@ -32,6 +32,11 @@ logger = logging.getLogger(__name__)
 _TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-2, "int8": 0.5}
 
 
+# Up to so many rows, and weights of this size, a plain float32 product is faster: a call of oneDNN takes 20 us by
+# itself, a row times 96 x 405 weights 5 us.
+_FEW_ROWS, _SMALL_WEIGHT = 4, 2**17
+
+
 def _number(text: str) -> int | None:
     return int(text) if text.strip().isdecimal() else None
 
@@ -61,6 +66,8 @@ class Product:
         """
         self._weight, self._bias = weight.detach().contiguous(), bias.detach().contiguous()
         self._precision, self._relu = precision, relu
+        self._small = precision == "float32" and weight.numel() <= _SMALL_WEIGHT
+        self._plain = _plain(self._weight, self._bias, "float32", relu)
         self.packed = False  # whether oneDNN's packed product is used
         self._threads = torch.get_num_threads()
         device = weight.device.type
@@ -75,6 +82,8 @@ class Product:
         """(..., in) rows to (..., out); bfloat16 if that is the precision, else float32."""
         if (threads := torch.get_num_threads()) != self._threads and rows.device.type == "cpu":
             self._run, self._threads = self._checked(threads), threads
+        if self._small and rows.numel() <= _FEW_ROWS * rows.shape[-1]:
+            return self._plain(rows)
         return self._run(rows)
 
     def _checked(self, threads: int) -> Callable[[Tensor], Tensor]:

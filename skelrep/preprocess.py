@@ -6,7 +6,7 @@ operation over all of them. A *missing* value is NaN until the last step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -33,7 +33,10 @@ class PreprocessConfig:
     """The processing of raw poses into the encoder's input; part of every checkpoint.
 
     Attributes:
-        frames: T, the number of frames that every clip is resampled to.
+        frames: T, the number of frames that every clip is resampled to; with `rate`, of a view in training.
+        rate: Frames per second of the encoder's input, for clips of any length. No frame then needs a later one, so
+            that a live stream gives the same embedding (see `skelrep.causal`); needs align="running". None: every clip
+            is resampled to `frames`, whatever its duration.
         crop: Fraction of the clip that is kept, from its middle; CMD embeds 0.95.
         persons: M. If there are more persons, the most active are kept; absent persons are zero.
         per_person: True: every person is centred, rotated and scaled by its own joints. False: all persons by the
@@ -47,13 +50,14 @@ class PreprocessConfig:
         align: How these two directions are measured. "first": in the first frame; the second rotation is the smallest
             one, even if it tilts +z again (`pre_normalization` of 2s-AGCN, which CMD uses). "mean": their mean over the
             clip; the second rotation is about z. (With a single frame, noise costs 2 to 6 points of 1-NN accuracy on
-            raw poses.) "running": in each frame, their mean over the frames so far, and the same for the scale, so that
-            no frame needs a later one.
+            raw poses.) "running": in each frame, their mean over the frames so far, and the same for the scale; needs
+            `rate`.
         scale: (from, to): the mean distance between the two is scaled to 1; None keeps the unit.
         scale_else: Bones (joint, joint, length) that replace `scale`, in order, if its joints are never seen: the mean
             length of the bone is scaled to the given length. If none is seen, or none is given, the root mean square
             distance of the joints from the origin is scaled to 1.
         trim: Whether frames in which nobody is seen are cut off at both ends; otherwise the nearest pose fills them.
+            With `rate`, frames in which a person is not seen are always left out.
         undo_swaps: Whether swaps of left and right in some frames are undone (`find_swaps`).
         remove_spikes: Whether positions of a joint far from those before and after are interpolated (`find_spikes`).
         derive_missing: Whether a joint that is never seen in a clip is derived from others (`skelrep.completion`);
@@ -90,6 +94,12 @@ class PreprocessConfig:
     keep: PersonRule = _added("energy")
     weigh: Literal["equal", "sightings"] = _added("equal")
     pairs: Literal["apart", "partner"] = _added("apart")
+    rate: float | None = _added(None)
+
+    @property
+    def timing(self) -> str:
+        """What clips are resampled to, in words."""
+        return f"{self.frames} frames" if self.rate is None else f"{self.rate:g} frames per second"
 
 
 #: For new encoders: with all repairs, which have no measurable effect on clean data.
@@ -110,6 +120,9 @@ ROBUST = PreprocessConfig(
         ("right_knee", "right_ankle", 0.95),
     ),
 )
+
+#: For encoders of live streams: with the repairs that need no future.
+STREAMING = replace(ROBUST, frames=32, rate=15.0, align="running", undo_swaps=False, remove_spikes=False, pairs="apart")
 
 #: The preprocessing of CMD's public feeder and of the AGCN reader before it, on the "ntu-25" skeleton.
 CMD_LINE = PreprocessConfig(
@@ -298,9 +311,11 @@ def trim(rows: np.ndarray, lengths: np.ndarray, clip_of: np.ndarray) -> tuple[np
 def kept_frames(clip: np.ndarray, config: PreprocessConfig) -> tuple[int, int]:
     """The first frame of a (M, T, V, C) clip that remains after trimming and cropping, and the number of frames."""
     first, frames = 0, clip.shape[1]
-    if config.trim:
+    if config.trim or config.rate is not None:
         seen = np.flatnonzero(np.logical_not(np.isnan(clip).any(axis=-1)).any(axis=2).any(axis=0))
         first, frames = (int(seen[0]), int(seen[-1] - seen[0]) + 1) if len(seen) else (0, 1)
+        if config.rate is not None:  # a live stream does not know that nobody will be seen again
+            return first, clip.shape[1] - first
     dropped = int((1 - config.crop) * frames / 2)  # at either end; float64, as CMD counts them
     return first + dropped, frames - 2 * dropped
 

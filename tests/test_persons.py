@@ -9,6 +9,7 @@ import torch
 from skelrep import embed, load_pretrained
 from skelrep.embedding import embed_persons
 from skelrep.encoder import Encoder
+from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.persons import coordinate_energy, most_active, motion_energy, sightings
 from skelrep.poses import Poses
 from skelrep.preprocess import ROBUST, prepare, prepare_weighted
@@ -127,4 +128,7 @@ def test_a_row_for_each_person(robust):
     assert len(embed_persons(Poses([crowd], KINECT), robust).rows) == 4
     with pytest.raises(ValueError, match="one input"):
         config = replace(robust.config, preprocess=replace(ROBUST, per_person=False, pairs="apart", weigh="equal"))
+        embed_persons(poses, Encoder(config))
+    with pytest.raises(ValueError, match="one input"):
+        config = replace(robust.config, preprocess=replace(ROBUST, weigh="equal"), backbone=RecurrentConfig(8, 1))
         embed_persons(poses, Encoder(config))

@@ -10,12 +10,21 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from skelrep.alignment import map_joints, normalise
-from skelrep.preprocess import CMD_LINE, ROBUST, PreprocessConfig, fill_gaps, kept_frames, prepare, resample, trim
+from skelrep.preprocess import (
+    CMD_LINE,
+    ROBUST,
+    STREAMING,
+    PreprocessConfig,
+    fill_gaps,
+    kept_frames,
+    prepare,
+    resample,
+    trim,
+)
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 from tests.standing_bodies import COMMON, KINECT, NTU, STANDING, moving, standing
 
 DEFAULT = PreprocessConfig()
-RUNNING = replace(ROBUST, align="running")
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -455,9 +464,9 @@ DEGENERATE = {
         replace(CMD_LINE, align="mean"),
         replace(DEFAULT, align="first", per_person=False),
         ROBUST,
-        RUNNING,
+        STREAMING,
     ],
-    ids=["cmd", "default", "cmd mean", "default first", "robust", "running"],
+    ids=["cmd", "default", "cmd mean", "default first", "robust", "streaming"],
 )
 def test_degenerate_bodies_give_numbers(name, config):
     for clip in (standing(NTU)[None, None].repeat(5, axis=1), moving(20)[None]):
@@ -482,7 +491,7 @@ def test_shoulders_along_the_spine(config):
 
 
 @settings(max_examples=40, deadline=None)
-@given(SEEDS, st.floats(0, 1), st.sampled_from([2, 3]), st.sampled_from([CMD_LINE, DEFAULT, ROBUST, RUNNING]))
+@given(SEEDS, st.floats(0, 1), st.sampled_from([2, 3]), st.sampled_from([CMD_LINE, DEFAULT, ROBUST, STREAMING]))
 def test_prepared_poses_are_never_nan(seed, share, channels, config):
     random = np.random.default_rng(seed)
     clips = []
@@ -519,9 +528,9 @@ def test_a_running_alignment_needs_no_future():
     turn = Rotation.from_euler("zyx", [70, 20, 10], degrees=True).as_matrix()
     poses = torch.from_numpy(clip @ turn.T).float()[None]
     matrix = torch.from_numpy(mapping(NTU, COMMON))
-    whole = normalise(poses, matrix, COMMON, RUNNING, first=poses[:, 0])
+    whole = normalise(poses, matrix, COMMON, STREAMING, first=poses[:, 0])
     for frames in (1, 7, 30):
-        part = normalise(poses[:, :frames], matrix, COMMON, RUNNING, first=poses[:, 0])
+        part = normalise(poses[:, :frames], matrix, COMMON, STREAMING, first=poses[:, 0])
         torch.testing.assert_close(part, whole[:, :frames], atol=1e-5, rtol=0)
         mean = normalise(poses[:, :frames], matrix, COMMON, ROBUST, first=poses[:, 0])
         torch.testing.assert_close(part[:, -1], mean[:, -1], atol=1e-5, rtol=0)

@@ -145,7 +145,7 @@ def _model(encoder: Encoder) -> tuple[dict[str, Any], str]:
         "network": f"{config.kind} ({', '.join(f'{key} {value}' for key, value in network.items())})",
         "parameters": f"{size / 1e6:.2f} million",
         "skeleton": f"{config.skeleton.name}, {len(config.skeleton)} joints: {', '.join(config.skeleton.joints)}",
-        "input": f"each clip resampled to {preprocess.frames} frames, at most {preprocess.persons} persons",
+        "input": f"each clip resampled to {preprocess.timing}, at most {preprocess.persons} persons",
         "licence": training.get("license", "unknown"),
         "trained on": {str(one.get("name")): _hours(one) for one in _listed(training, "data")},
         "training": training.get("recipe", "unknown"),

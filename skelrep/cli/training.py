@@ -78,8 +78,9 @@ def _add_pretrain(parser: ArgumentParser) -> None:
     parser.add_argument(
         "recipe",
         metavar="RECIPE",
-        **one_of("i2md_small", "moco", "cmd", "i2md", "moco_pku", "cmd_pku", "i2md_pku"),
-        help="i2md_small; moco, cmd, i2md (for NTU RGB+D); moco_pku, cmd_pku, i2md_pku (for PKU-MMD)",
+        **one_of("i2md_small", "i2md_stream", "moco", "cmd", "i2md", "moco_pku", "cmd_pku", "i2md_pku"),
+        help="i2md_small; i2md_stream (for live streams); moco, cmd, i2md (for NTU RGB+D); moco_pku, cmd_pku, i2md_pku "
+        "(for PKU-MMD)",
     )
     parser.add_argument("--data", required=True, metavar="CORPUS", help="a folder written by `skelrep prepare`")
     parser.add_argument(

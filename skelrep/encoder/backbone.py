@@ -105,9 +105,18 @@ class CausalNetwork(Protocol):
     """The return value of `Backbone.packed` of a causal backbone."""
 
     def __call__(
-        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"]
+        self,
+        poses: Annotated[Tensor, "N M T V 3"],
+        present: Annotated[Tensor, "N M"],
+        lengths: Annotated[Tensor, "N"] | None = None,
     ) -> Annotated[Tensor, "N D"]:
-        """Features (N, dim) of whole clips."""
+        """Features (N, dim) of whole clips.
+
+        Args:
+            poses: As `Backbone.forward` takes them; clips of different lengths are filled up at their ends.
+            present: As `Backbone.forward` takes it.
+            lengths: (N,) number of frames of each clip, if they differ.
+        """
         ...
 
     def start(self, clips: int) -> Any:
@@ -144,6 +153,26 @@ class BackboneConfig(Protocol):
         ...
 
 
+def each_alone(
+    encode: Callable[[Tensor], Tensor],
+    poses: Annotated[Tensor, "N M T V 3"],
+    present: Annotated[Tensor, "N M"] | None,
+) -> Tensor:
+    """Encodes every person alone: the mean of the present persons' features, (N, ...).
+
+    Args:
+        encode: Computes (R, ...) features of (R, T, V, 3) persons.
+        poses: As `Backbone.forward` takes them.
+        present: As `Backbone.forward` takes it; None avoids a synchronisation with a GPU.
+    """
+    if present is None:
+        features = encode(poses.flatten(0, 1))
+        return features if poses.shape[1] == 1 else features.unflatten(0, poses.shape[:2]).mean(dim=1)
+    features = encode(poses[present])
+    total = features.new_zeros(len(poses), *features.shape[1:]).index_add_(0, present.nonzero()[:, 0], features)
+    return total / present.sum(dim=1).clamp(min=1).view(-1, *[1] * (features.ndim - 1))
+
+
 def check_sizes(most: int = MAX_SIZE, **sizes: int) -> None:
     """Raises a ValueError if a size is below 1 or above `most`."""
     for name, size in sizes.items():
@@ -161,13 +190,13 @@ def unpacked(network: Callable[..., Tensor], precision: str) -> Callable[[Tensor
         name = getattr(network, "__qualname__", type(network).__name__)
         raise ValueError(f"{name} does not support int8; use float32 or bfloat16")
 
-    def run(poses: Tensor, present: Tensor) -> Tensor:
+    def run(poses: Tensor, present: Tensor, *lengths: Tensor) -> Tensor:
         products: AbstractContextManager = nullcontext()
         if precision == "bfloat16":
             if poses.device.type == "cpu":
                 check_products()
             products = torch.autocast(poses.device.type, torch.bfloat16)
         with products:
-            return network(poses, present).float()
+            return network(poses, present, *lengths).float()
 
     return run

@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from skelrep.encoder.backbone import MAX_SIZE, BackboneConfig, check_sizes
+from skelrep.encoder.causal_convolution import CausalConvolutionConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.modalities import MODALITIES, find_modality
 from skelrep.encoder.recurrent import RecurrentConfig
@@ -18,7 +19,11 @@ FORMAT_VERSION = 1  # of config.json; raised only when the meaning of a key chan
 
 #: Config classes of all backbones by their kind in config.json. To add one, set `BACKBONES["mine"] = MyConfig` before a
 #: config names it; see `skelrep.encoder.backbone`.
-BACKBONES: dict[str, type[BackboneConfig]] = {"convolution": ConvolutionConfig, "recurrent": RecurrentConfig}
+BACKBONES: dict[str, type[BackboneConfig]] = {
+    "convolution": ConvolutionConfig,
+    "causal_convolution": CausalConvolutionConfig,
+    "recurrent": RecurrentConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,39 @@ class EncoderConfig:
             raise ValueError("weigh and pairs need per_person=True, because they apply to persons encoded alone")
         if preprocess.pairs != "apart" and preprocess.persons != 2:
             raise ValueError(f"pairs={preprocess.pairs!r} needs persons = 2, got {preprocess.persons}")
+        if preprocess.rate is not None and not 0 < preprocess.rate < float("inf"):
+            raise ValueError(f"rate, in frames per second, must be a finite number above 0, got {preprocess.rate}")
+        if (preprocess.align == "running") != (preprocess.rate is not None):
+            raise ValueError(
+                f"align='running' and a rate belong together, got align={preprocess.align!r}, rate={preprocess.rate}"
+            )
+        if preprocess.rate is not None:
+            whole = {"crop": 1.0, "per_person": True, "undo_swaps": False, "remove_spikes": False, "pairs": "apart"}
+            for key, needed in whole.items():
+                if (got := getattr(preprocess, key)) != needed:
+                    raise ValueError(f"rate needs {key}={needed!r}, which looks at no later frame, got {got!r}")
+            if self.persons_together:
+                raise ValueError(
+                    f"rate needs a network that encodes each person alone, but this {self.kind} backbone takes all "
+                    f"{preprocess.persons} persons as one input; set its persons='alone'"
+                )
         check_sizes(MAX_SIZE, frames=preprocess.frames, persons=preprocess.persons)
         kind = self.kind
+        if preprocess.weigh != "equal" and self.persons_together:
+            raise ValueError(
+                f"weigh={preprocess.weigh!r} weights persons who are encoded alone, but this {kind} backbone takes all "
+                f"{preprocess.persons} persons as one input; set its persons='alone', or weigh='equal'"
+            )
         try:
             self.backbone.check()
         except ValueError as error:
             raise ValueError(f"{kind} backbone: {error}") from error
+
+    @property
+    def persons_together(self) -> bool:
+        """Whether all persons of a clip are one input of the network, rather than each of them."""
+        preprocess, network = self.preprocess, getattr(self.backbone, "persons", "alone")
+        return not preprocess.per_person or (preprocess.persons > 1 and network == "together")
 
     @property
     def kind(self) -> str:

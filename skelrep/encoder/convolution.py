@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import torch
 from torch import Tensor, nn
 
-from skelrep.encoder.backbone import check_sizes
+from skelrep.encoder.backbone import check_sizes, each_alone
 from skelrep.matmul import Product
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class TemporalConvolution(nn.Module):
         for parameter in self.norm.parameters():
             parameter.requires_grad_(False)  # the entry's weights do the same, and the input needs no gradient then
         self.entry = nn.Linear(config.kernel * 3 * joints, config.width)
-        self.blocks = nn.Sequential(*(_Block(config.width, config.kernel) for _ in range(config.blocks)))
+        self.blocks = nn.Sequential(*(Block(config.width, config.kernel) for _ in range(config.blocks)))
         self.register_buffer("windows", _windows(frames // config.stride, config.spans, config.reach), persistent=False)
 
     def forward(
@@ -119,13 +119,12 @@ class TemporalConvolution(nn.Module):
         self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
     ) -> Annotated[Tensor, "N S D"]:
         """Features before averaging over time, (N, T / stride, width); step s is centred on frame s x stride."""
-        steps = self._pooled(poses, present, self.entry, self.blocks, lambda x: x.flatten(1))
-        return steps.unflatten(1, (-1, self.entry.out_features))
+        return self._pooled(poses, present, self.entry, self.blocks, lambda x: x)
 
     def packed(self, precision: str) -> Callable[[Tensor, Tensor], Tensor]:
         """`forward` with the current weights, in evaluation mode on a CPU; products are packed, BatchNorm is folded."""
         entry = Product(self.entry.weight, self.entry.bias, precision)
-        blocks = [_packed_block(block, precision) for block in self.blocks if isinstance(block, _Block)]
+        blocks = [PackedBlock(block, precision) for block in self.blocks if isinstance(block, Block)]
 
         def through(x: Tensor) -> Tensor:
             x = x.float()  # the residual stream is float32 in every precision
@@ -141,21 +140,13 @@ class TemporalConvolution(nn.Module):
     def to_onnx(self, graph: Graph, poses: str, present: str) -> str:
         """`forward` as ONNX nodes; see `Backbone.to_onnx`."""
         width, kernel = self.entry.out_features, self.kernel
-        # One row per present person, so that absent persons take no time.
-        everybody = graph("Reshape", present, [-1])
-        frames = self.windows.shape[1] * self.stride
-        persons = graph("Reshape", poses, [-1, frames, self.norm.num_features])
-        persons = graph("Compress", persons, everybody, axis=0)
-        x = graph("Transpose", persons, perm=[0, 2, 1])  # (R, 3V, T)
+        x = persons_to_onnx(graph, poses, present, self.norm.num_features)  # (R, 3V, T)
         weight = self.entry.weight.unflatten(1, (kernel, -1)).transpose(1, 2)
         ends = [kernel // 2] * 2
         x = graph("Conv", graph.norm(self.norm, x), weight, self.entry.bias, strides=[self.stride], pads=ends)
         for block in self.blocks:
-            assert isinstance(block, _Block)
-            y = graph("Conv", x, block.time.weight[..., 0], group=width, pads=ends)
-            y = graph.norm(block.time_norm, y)
-            y = graph("Relu", graph("Conv", y, block.expand.weight[..., None], block.expand.bias))
-            x = graph("Add", x, graph.norm(block.norm, graph("Conv", y, block.reduce.weight[..., None])))
+            assert isinstance(block, Block)
+            x = block.to_onnx(graph, x)
         averages = graph("Transpose", graph("MatMul", x, self.windows.T), perm=[0, 2, 1])  # (R, spans, width)
         feature = graph("Reshape", averages, [0, len(self.windows) * width])
         if self.std_weight:
@@ -163,14 +154,7 @@ class TemporalConvolution(nn.Module):
             variance = graph("ReduceMean", graph("Mul", deviation, deviation), axes=[2], keepdims=0)
             root = graph("Sqrt", graph("Add", variance, MIN_VARIANCE))
             feature = graph("Concat", feature, graph("Mul", root, self.std_weight), axis=1)
-        # Back to one row per person, zero for absent persons, for the mean over persons.
-        indices = graph("Transpose", graph("NonZero", everybody), perm=[1, 0])  # (R, 1)
-        size = graph("Concat", graph("Shape", everybody), [self.dim], axis=0)
-        feature = graph("ScatterND", graph("Expand", 0.0, size), indices, feature)
-        shape = graph("Concat", graph("Shape", present), [self.dim], axis=0)
-        total = graph("ReduceSum", graph("Reshape", feature, shape), [1], keepdims=0)
-        count = graph("ReduceSum", graph("Cast", present, to=graph.FLOAT), [1], keepdims=1)
-        return graph("Div", total, graph("Max", count, 1.0))
+        return mean_to_onnx(graph, feature, present, self.dim)
 
     def _pooled(
         self,
@@ -181,20 +165,19 @@ class TemporalConvolution(nn.Module):
         over_time: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Applies the network and `over_time` (by default `_over_time`) to each person; returns means over persons."""
-        persons = (poses.flatten(0, 1) if present is None else poses[present]).flatten(2)  # (R, T, 3V)
-        rows = self.norm(persons.flatten(0, 1)).view_as(persons)
-        if (device := rows.device.type) != "meta" and torch.is_autocast_enabled(device):
-            rows = rows.to(torch.get_autocast_dtype(device))  # before unfold repeats frames
-        rows = nn.functional.pad(rows, (0, 0, self.kernel // 2, self.kernel // 2)).flatten(1)
-        width = persons.shape[2]
-        rows = rows.unfold(1, self.kernel * width, self.stride * width)  # `kernel` frames in one row
-        x = blocks(entry(rows.flatten(0, 1)).unflatten(0, (len(persons), -1)))  # (R, T / stride, width)
-        x = (over_time or self._over_time)(x)
-        if present is None:
-            return x if poses.shape[1] == 1 else x.unflatten(0, poses.shape[:2]).mean(dim=1)
-        clip = present.nonzero()[:, 0]
-        total = x.new_zeros(len(poses), x.shape[1]).index_add_(0, clip, x)
-        return total / present.sum(dim=1, keepdim=True).clamp(min=1)
+
+        def encode(tracks: Tensor) -> Tensor:
+            persons = tracks.flatten(2)  # (R, T, 3V)
+            rows = self.norm(persons.flatten(0, 1)).view_as(persons)
+            if (device := rows.device.type) != "meta" and torch.is_autocast_enabled(device):
+                rows = rows.to(torch.get_autocast_dtype(device))  # before unfold repeats frames
+            rows = nn.functional.pad(rows, (0, 0, self.kernel // 2, self.kernel // 2)).flatten(1)
+            width = persons.shape[2]
+            rows = rows.unfold(1, self.kernel * width, self.stride * width)  # `kernel` frames in one row
+            x = blocks(entry(rows.flatten(0, 1)).unflatten(0, (len(persons), -1)))  # (R, T / stride, width)
+            return (over_time or self._over_time)(x)
+
+        return each_alone(encode, poses, present)
 
     def _over_time(self, x: Annotated[Tensor, "R S W"]) -> Annotated[Tensor, "R D"]:
         """(R, T, width) to (R, dim): the averages of the spans in order, then the standard deviation."""
@@ -206,6 +189,25 @@ class TemporalConvolution(nn.Module):
         return torch.cat([averages, self.std_weight * (variance + MIN_VARIANCE).sqrt().to(averages.dtype)], dim=1)
 
 
+def persons_to_onnx(graph: Graph, poses: str, present: str, features: int) -> str:
+    """The present persons of (N, M, T, V, 3) poses, (R, features, T), so that absent persons take no time."""
+    x = graph("Reshape", graph("Transpose", poses, perm=[2, 3, 4, 0, 1]), [0, features, -1])
+    everybody = graph("Reshape", present, [-1])
+    return graph("Compress", graph("Transpose", x, perm=[2, 1, 0]), everybody, axis=0)
+
+
+def mean_to_onnx(graph: Graph, feature: str, present: str, dim: int) -> str:
+    """The mean over the persons of each clip, (N, dim), from (R, dim) features of the present persons."""
+    everybody = graph("Reshape", present, [-1])
+    indices = graph("Transpose", graph("NonZero", everybody), perm=[1, 0])  # (R, 1)
+    size = graph("Concat", graph("Shape", everybody), [dim], axis=0)
+    feature = graph("ScatterND", graph("Expand", 0.0, size), indices, feature)
+    shape = graph("Concat", graph("Shape", present), [dim], axis=0)
+    total = graph("ReduceSum", graph("Reshape", feature, shape), [1], keepdims=0)
+    count = graph("ReduceSum", graph("Cast", present, to=graph.FLOAT), [1], keepdims=1)
+    return graph("Div", total, graph("Max", count, 1.0))
+
+
 def _windows(frames: int, spans: int, reach: float) -> Tensor:
     """Triangular weights of frames around the centres of spans, (spans, frames); each row sums to 1."""
     # On the CPU even if an encoder is built on the meta device, because they are not in a checkpoint.
@@ -215,12 +217,15 @@ def _windows(frames: int, spans: int, reach: float) -> Tensor:
     return weight / weight.sum(dim=1, keepdim=True)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """x + BN(W2 relu(W1 BN(depthwise(x)))): mixes time and channels separately, with a ninth of the weights."""
 
-    def __init__(self, width: int, kernel: int) -> None:
+    def __init__(self, width: int, kernel: int, causal: bool = False) -> None:
+        """If `causal`, a frame depends on those before it and not on those after it."""
         super().__init__()
-        self.time = nn.Conv2d(width, width, (kernel, 1), padding=(kernel // 2, 0), groups=width, bias=False)
+        self.kernel, self.padded = kernel, not causal
+        padding = kernel // 2 if self.padded else 0
+        self.time = nn.Conv2d(width, width, (kernel, 1), padding=(padding, 0), groups=width, bias=False)
         self.time.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the layout of its gradients
         self.time_norm = nn.BatchNorm1d(width)
         self.expand = nn.Linear(width, 2 * width)
@@ -228,29 +233,58 @@ class _Block(nn.Module):
         self.norm = nn.BatchNorm1d(width)
         nn.init.zeros_(self.norm.weight)  # a block starts as the identity: the untrained encoder already averages poses
 
-    def forward(self, x: Tensor) -> Tensor:
-        rows = self.time_norm(self.mixed(x))
+    def forward(self, x: Annotated[Tensor, "R S W"]) -> Annotated[Tensor, "R S W"]:
+        """(R, T, width) to the same shape."""
+        rows = self.time_norm(self.mixed(x if self.padded else preceded(x, self.kernel)))
         return x + self.norm(self.reduce(torch.relu(self.expand(rows)))).view_as(x)
 
     def mixed(self, x: Annotated[Tensor, "R S W"]) -> Annotated[Tensor, "RS W"]:
-        """The depthwise convolution over time: (R, T, width) to rows (R T, width)."""
+        """The depthwise convolution over time: (R, T, width) to rows (R T, width).
+
+        If the block is causal, kernel - 1 frames precede the T frames of x.
+        """
+        if not (self.padded or torch.is_grad_enabled()) and x.shape[1] <= self.kernel + 1:
+            # Of one or two frames: a tenth of the time of a call of the convolution.
+            return (x.unfold(1, self.kernel, 1) * self.time.weight[:, 0, :, 0]).sum(dim=3).flatten(0, 1)
         # As (R, width, T, 1), with strides that torch recognises as channels-last.
         mixed = self.time(x[:, :, None].permute(0, 3, 1, 2))
         return mixed.squeeze(3).transpose(1, 2).flatten(0, 1)  # the gradient of an index would be a copy
 
+    def to_onnx(self, graph: Graph, x: str) -> str:
+        """`forward` as ONNX nodes, from (R, width, T) to the same shape."""
+        before = self.kernel - 1
+        around = x if self.padded else graph("Pad", x, [0, 0, before, 0, 0, 0], mode="edge")
+        ends = [self.kernel // 2 if self.padded else 0] * 2
+        y = graph("Conv", around, self.time.weight[..., 0], group=len(self.time.weight), pads=ends)
+        y = graph.norm(self.time_norm, y)
+        y = graph("Relu", graph("Conv", y, self.expand.weight[..., None], self.expand.bias))
+        return graph("Add", x, graph.norm(self.norm, graph("Conv", y, self.reduce.weight[..., None])))
 
-def _packed_block(block: _Block, precision: str) -> Callable[[Tensor], Tensor]:
+
+def preceded(x: Annotated[Tensor, "R T W"], kernel: int) -> Annotated[Tensor, "R S W"]:
+    """With kernel - 1 copies of the first frame before it."""
+    return torch.cat([x[:, :1].expand(-1, kernel - 1, -1), x], dim=1)
+
+
+class PackedBlock:
     """A block in which each BatchNorm is folded into the product next to it."""
-    scale, shift = _affine(block.time_norm)
-    weight = block.expand.weight
-    expand = Product(weight * scale, block.expand.bias + weight @ shift, precision, relu=True)
-    scale, shift = _affine(block.norm)
-    reduce = Product(block.reduce.weight * scale[:, None], shift, precision)
-    return lambda x: x + reduce(expand(block.mixed(x))).view_as(x)
+
+    def __init__(self, block: Block, precision: str) -> None:
+        """Packs the current weights."""
+        self.block = block
+        scale, shift = affine(block.time_norm)
+        weight = block.expand.weight
+        self.expand = Product(weight * scale, block.expand.bias + weight @ shift, precision, relu=True)
+        scale, shift = affine(block.norm)
+        self.reduce = Product(block.reduce.weight * scale[:, None], shift, precision)
+
+    def __call__(self, x: Tensor, around: Tensor | None = None) -> Tensor:
+        """`Block.forward`; `around` as in `Block.mixed`."""
+        return x + self.reduce(self.expand(self.block.mixed(x if around is None else around))).view_as(x)
 
 
-def _affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
-    """Scale and shift of a BatchNorm in evaluation mode."""
+def affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """Scale and shift of a BatchNorm in evaluation mode, without gradients."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     return scale, norm.bias - norm.running_mean * scale

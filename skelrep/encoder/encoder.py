@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skelrep.causal import Stepped, most_steps, prepare_causal
 from skelrep.cleaning import warn_of_first_frames
 from skelrep.encoder.backbone import Backbone, PerFrame, unpacked
 from skelrep.encoder.config import EncoderConfig
@@ -54,6 +55,8 @@ class Encoder(nn.Module):
         if (size := 3 * len(config.skeleton) * config.preprocess.frames * config.preprocess.persons) > MAX_INPUTS:
             raise ValueError(f"the config asks for {size:.1e} numbers a clip, more than {MAX_INPUTS:.0e}: refused")
         self.streams = nn.ModuleDict({name: _build(config) for name in config.modalities})
+        if config.preprocess.rate is not None and not all(self.network(name).causal for name in config.modalities):
+            raise ValueError(f"rate={config.preprocess.rate:g} needs a causal backbone, which {config.kind} is not")
         self.eval()
 
     def forward(self, poses: Annotated[Tensor, "N M T V 3"]) -> dict[str, Tensor]:
@@ -69,7 +72,11 @@ class Encoder(nn.Module):
         return {name: network(modality(name, poses, parents), present) for name, network in self.streams.items()}
 
     def features(
-        self, poses: Annotated[Tensor, "N M T V 3"], streams: Sequence[str], precision: str = "float32"
+        self,
+        poses: Annotated[Tensor, "N M T V 3"],
+        streams: Sequence[str],
+        precision: str = "float32",
+        lengths: Annotated[Tensor, "N"] | None = None,
     ) -> dict[str, Tensor]:
         """`forward` for inference, without gradients, for some of the streams.
 
@@ -78,6 +85,7 @@ class Encoder(nn.Module):
             streams: Names of modalities.
             precision: Precision of the matrix products; one of `skelrep.matmul.PRECISIONS`. On a CPU, weights are
                 packed, and the packed copy is kept until a weight changes; it takes as much memory as the weights.
+            lengths: Number of frames of each clip, if they differ; only for causal networks.
 
         Raises:
             ValueError: for int8 on a device that is not a CPU.
@@ -87,7 +95,8 @@ class Encoder(nn.Module):
             networks = self.packed(streams, precision)
         else:
             networks = {name: unpacked(self.streams[name], precision) for name in streams}
-        return {name: networks[name](modality(name, poses, parents), present) for name in streams}
+        inputs = {name: (modality(name, poses, parents), present) for name in streams}
+        return {name: networks[name](*inputs[name], *([] if lengths is None else [lengths])) for name in streams}
 
     def per_frame(
         self, poses: Annotated[Tensor, "N M T V 3"], streams: Sequence[str], precision: str = "float32"
@@ -120,12 +129,23 @@ class Encoder(nn.Module):
 
         Returns:
             (N, S) float64 positions in frames of each clip. They are not whole numbers, because clips are resampled to
-            the encoder's T frames; divide them by `poses.fps` for seconds.
+            the encoder's frames; divide them by `poses.fps` for seconds. With a constant frame rate, the rows after the
+            end of a clip belong to its last frame.
         """
         config = self.config.preprocess
         first, kept = np.array([kept_frames(clip, config) for clip in poses.clips]).T[:, :, None]
+        if config.rate is not None:
+            position = np.arange(steps) * frames_per_second(poses.fps, config.rate) / config.rate
+            return np.minimum(first + position, [[clip.shape[1] - 1] for clip in poses.clips])
         resampled = np.arange(steps) * config.frames // steps
         return first + np.clip((resampled + 0.5) * kept / config.frames - 0.5, 0, kept - 1)
+
+    def most_steps(self, poses: Poses) -> int | None:
+        """The number of rows per clip of `embed(..., per_frame=True)` if the frame rate is constant, else None."""
+        config = self.config.preprocess
+        if config.rate is None:
+            return None
+        return most_steps(poses.clips, config, frames_per_second(poses.fps, config.rate))
 
     def network(self, name: str) -> Backbone:
         """The network of a stream."""
@@ -160,14 +180,27 @@ class Encoder(nn.Module):
     ) -> Prepared:
         """`prepare`, with the weights of persons; `config` replaces the encoder's own preprocessing."""
         config, device = config or self.config.preprocess, device or self.device
+        if config.rate is not None:
+            stepped = self.prepare_stepped(poses, device, config)
+            return Prepared(stepped.poses, stepped.weights[..., -1])
         prepared = prepare_weighted(poses.clips, poses.skeleton, self.config.skeleton, config, device)
-        seen = persons_present(prepared.poses).any(dim=1).tolist()
-        if empty := [name for name, found in zip(poses.ids, seen) if not found]:
-            raise ValueError(
-                f"nobody is seen in {len(empty)} of {len(poses)} clips: {', '.join(empty[:5])}"
-                f"{', ...' if len(empty) > 5 else ''}; remove these clips"
-            )
+        check_seen(prepared.poses, poses)
         return prepared
+
+    def prepare_stepped(
+        self, poses: Poses, device: torch.device | str | None = None, config: PreprocessConfig | None = None
+    ) -> Stepped:
+        """`prepare_weighted` for an encoder of a constant frame rate.
+
+        Raises:
+            ValueError: as `prepare`, and for poses without fps.
+        """
+        config, device = config or self.config.preprocess, device or self.device
+        assert config.rate is not None
+        fps = frames_per_second(poses.fps, config.rate)
+        stepped = prepare_causal(poses.clips, poses.skeleton, self.config.skeleton, config, fps, device)
+        check_seen(stepped.poses, poses)
+        return stepped
 
     def fuse(self, features: dict[str, Tensor]) -> Tensor:
         """Fuses the streams' features (..., dim) into one vector (..., D), as the config's `fusion` says."""
@@ -260,8 +293,27 @@ class Encoder(nn.Module):
         commit = f"@{self.source.commit[:8]}" if self.source.commit else ""
         return (
             f"Encoder({self.source.name}{commit}: {self.config.kind}, {'+'.join(self.config.modalities)}, "
-            f"{self.skeleton.name} x {self.config.preprocess.frames} frames -> {self.dim}, "
+            f"{self.skeleton.name} x {self.config.preprocess.timing} -> {self.dim}, "
             f"{size / 1e6:.2f} M parameters, {self.device})"
+        )
+
+
+def frames_per_second(fps: float | None, rate: float) -> float:
+    """The frame rate of the input of an encoder of a constant rate; raises a ValueError if it is not known."""
+    if fps is None:
+        raise ValueError(
+            f"this encoder takes {rate:g} frames per second, but that of the poses is not known; give it with fps="
+        )
+    return fps
+
+
+def check_seen(prepared: Annotated[Tensor, "N M T V 3"], poses: Poses) -> None:
+    """Raises a ValueError with the ids of the clips in which nobody is seen."""
+    seen = persons_present(prepared).any(dim=1).tolist()
+    if empty := [name for name, found in zip(poses.ids, seen) if not found]:
+        raise ValueError(
+            f"nobody is seen in {len(empty)} of {len(poses)} clips: {', '.join(empty[:5])}"
+            f"{', ...' if len(empty) > 5 else ''}; remove these clips"
         )
 
 

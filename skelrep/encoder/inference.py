@@ -22,6 +22,7 @@ from skelrep.poses import Poses
 from skelrep.poses.covering import covering_joints
 
 if TYPE_CHECKING:
+    from skelrep.causal import Stepped
     from skelrep.encoder.encoder import Encoder
     from skelrep.preprocess import Prepared
 
@@ -61,9 +62,15 @@ def embed_batches(
     """One row per clip, (N, D) float32, or several, (N, S, D); arguments and errors are those of `skelrep.embed`."""
     names = chosen_streams(encoder, streams)
     features = encoder.per_frame if per_frame else encoder.features
+    steps = encoder.most_steps(poses) if per_frame else None
 
     def embed_batch(batch: Poses) -> Tensor:
-        return embed_prepared(encoder, encoder.prepare_weighted(batch), lambda x: features(x, names, precision))
+        if encoder.config.preprocess.rate is None:
+            return embed_prepared(encoder, encoder.prepare_weighted(batch), lambda x: features(x, names, precision))
+        stepped = encoder.prepare_stepped(batch)
+        if steps is None:
+            return _embed_stepped(encoder, stepped, lambda *x: encoder.features(x[0], names, precision, x[1]))
+        return _embed_steps(encoder, stepped, steps, lambda x: encoder.per_frame(x, names, precision))
 
     for first, rows in _batches(encoder, poses, embed_batch, batch_size, device, precision, show_progress):
         check_finite(rows, poses.ids[first : first + len(rows)])
@@ -94,6 +101,41 @@ def embed_prepared(encoder: Encoder, prepared: Prepared, features: Callable[[Ten
     return encoder.fuse({name: _over_persons(rows, weights) for name, rows in alone.items()}).float()
 
 
+def _embed_stepped(
+    encoder: Encoder, stepped: Stepped, features: Callable[[Tensor, Tensor], dict[str, Tensor]]
+) -> Tensor:
+    """The embeddings (N, D) of clips at a constant frame rate.
+
+    Args:
+        encoder: Of this rate.
+        stepped: N clips.
+        features: Of (R, 1, T, V, 3) persons and their numbers of frames, for each modality (R, dim).
+    """
+    weights = stepped.weights[..., -1]
+    present = weights > 0
+    alone = features(stepped.poses[present][:, None], stepped.frames[..., -1][present])
+    return encoder.fuse({name: _over_persons(rows, weights) for name, rows in alone.items()}).float()
+
+
+def _embed_steps(
+    encoder: Encoder, stepped: Stepped, count: int, features: Callable[[Tensor], dict[str, Tensor]]
+) -> Tensor:
+    """The embeddings (N, count, D) of the frames of clips up to each step.
+
+    Args:
+        encoder: Of a constant frame rate.
+        stepped: N clips.
+        count: At least the number of their steps; the rest repeats the last one.
+        features: Of (R, 1, T, V, 3) persons, for each modality (R, T, dim), of the frames up to each.
+    """
+    present = stepped.weights[..., -1] > 0
+    latest = (stepped.frames[present] - 1).clamp(min=0)[..., None]  # (R, S, 1)
+    alone = features(stepped.poses[present][:, None])
+    so_far = {name: x.gather(1, latest.expand(-1, -1, x.shape[-1])) for name, x in alone.items()}
+    rows = encoder.fuse({name: _over_persons(x, stepped.weights) for name, x in so_far.items()}).float()
+    return rows[:, torch.arange(count, device=rows.device).clamp(max=rows.shape[1] - 1)]
+
+
 def check_finite(rows: Tensor, ids: Sequence[str]) -> None:
     """Raises a ValueError with the ids of the clips whose rows of (R, ...) are not finite."""
     finite = rows.isfinite().flatten(1).all(dim=1).tolist()
@@ -111,9 +153,13 @@ def _uneven(weights: Tensor) -> bool:
 
 
 def _over_persons(rows: Tensor, weights: Tensor) -> Tensor:
-    """Weighted means (N, ...) over the persons of each clip, from rows (R, ...) of the persons with weight above 0."""
-    present = weights > 0
-    share = (weights / weights.sum(dim=1, keepdim=True))[present].view(-1, *[1] * (rows.ndim - 1))
+    """Weighted means (N, ...) over the persons of each clip, from rows (R, ...) of the persons with weight above 0.
+
+    Weights are (N, M), or (N, M, S) for rows (R, S, dim); then those of the last step say who is present.
+    """
+    present = weights.flatten(2)[..., -1] > 0 if weights.ndim > 2 else weights > 0
+    share = (weights / weights.sum(dim=1, keepdim=True))[present]
+    share = share.view(*share.shape, *[1] * (rows.ndim - share.ndim))
     clip = present.nonzero()[:, 0]
     return rows.new_zeros(len(weights), *rows.shape[1:]).index_add_(0, clip, rows * share.to(rows))
 
@@ -136,15 +182,21 @@ def embed_persons(
     """
     names = chosen_streams(encoder, streams)
     config = encoder.config.preprocess
-    if not config.per_person:
+    if encoder.config.persons_together:
         raise ValueError("this encoder takes all persons of a clip as one input, so it has no rows per person")
     config = dataclasses.replace(config, persons=max(map(len, poses.clips)), pairs="apart", weigh="equal")
     found: list[list[int]] = []
 
     def embed_batch(batch: Poses) -> Tensor:
-        prepared, weights = encoder.prepare_weighted(batch, config=config)
+        lengths = None
+        if config.rate is None:
+            prepared, weights = encoder.prepare_weighted(batch, config=config)
+        else:
+            prepared, frames, weights = encoder.prepare_stepped(batch, config=config)
+            weights = weights[..., -1]
+            lengths = frames[..., -1][weights > 0]
         found[:] = (weights > 0).nonzero().tolist()
-        return encoder.fuse(encoder.features(prepared[weights > 0][:, None], names, precision)).float()
+        return encoder.fuse(encoder.features(prepared[weights > 0][:, None], names, precision, lengths)).float()
 
     parts: list[np.ndarray] = []
     clips: list[int] = []

@@ -24,11 +24,13 @@ class Modality(NamedTuple):
         lookahead: The number of following frames that the value of a frame depends on, 0 or 1, apart from the frame
             itself; the last frame of a clip has none. None: it depends on other frames too, so the modality cannot be
             streamed.
+        lookback: The number of frames before that it depends on, 0 or 1; the first frame of a clip has none.
     """
 
     compute: Callable[[Tensor, Sequence[int]], Tensor]
     to_onnx: Callable[[Graph, str, Sequence[int], int], str] | None = None
     lookahead: int | None = None
+    lookback: int = 0
 
 
 def _bone(joints: Tensor, parents: Sequence[int]) -> Tensor:
@@ -43,17 +45,27 @@ def _motion(joints: Tensor, parents: Sequence[int]) -> Tensor:
     return torch.diff(joints, dim=-3, append=joints[..., -1:, :, :])
 
 
+def _causal_motion(joints: Tensor, parents: Sequence[int]) -> Tensor:
+    return torch.diff(joints, dim=-3, prepend=joints[..., :1, :, :])
+
+
+def _causal_motion_to_onnx(graph: Graph, joints: str, parents: Sequence[int], frames: int) -> str:
+    return graph("Sub", joints, graph("Gather", joints, [0, *range(frames - 1)], axis=-3))
+
+
 def _motion_to_onnx(graph: Graph, joints: str, parents: Sequence[int], frames: int) -> str:
     following = [*range(1, frames), frames - 1]
     return graph("Sub", graph("Gather", joints, following, axis=-3), joints)
 
 
-#: All modalities by name. The first three are those of CMD (ECCV 2022, arXiv 2208.12448). To add one, set
+#: All modalities by name. The first three are those of CMD (ECCV 2022, arXiv 2208.12448). "causal_motion" needs no
+#: later frame, so a stream knows the motion of its newest frame. To add one, set
 #: `MODALITIES["velocity"] = Modality(...)` before a config names it.
 MODALITIES: dict[str, Modality] = {
     "joint": Modality(lambda joints, parents: joints, lambda graph, joints, parents, frames: joints, lookahead=0),
     "bone": Modality(_bone, _bone_to_onnx, lookahead=0),
     "motion": Modality(_motion, _motion_to_onnx, lookahead=1),
+    "causal_motion": Modality(_causal_motion, _causal_motion_to_onnx, lookahead=0, lookback=1),
 }
 
 
@@ -64,7 +76,8 @@ def modality(
 
     Args:
         name: "joint" (the poses themselves), "bone" (x[v] - x[parent(v)]; 0 for a root, which is its own parent),
-            "motion" (x[t + 1] - x[t]; 0 in the last frame), or another key of `MODALITIES`.
+            "motion" (x[t + 1] - x[t]; 0 in the last frame), "causal_motion" (x[t] - x[t - 1]; 0 in the first frame),
+            or another key of `MODALITIES`.
         joints: (..., T, V, C) poses, already resampled and, in training, augmented.
         parents: V joint indices.
 

@@ -55,7 +55,8 @@ def export_onnx(encoder: Encoder, path: str | os.PathLike) -> float:
     Raises:
         ModuleNotFoundError: if onnx or onnxruntime is not installed (the extra `onnx`).
         ValueError: if the path has another suffix, a modality has no ONNX form, the weights do not fit into one file,
-            or the file gives other numbers than the encoder; nothing is written then.
+            the encoder has a constant frame rate, or the file gives other numbers than the encoder; nothing is written
+            then.
     """
     return write_graph(encoder, path, encoder.config.modalities)
 
@@ -97,6 +98,11 @@ def write_graph(encoder: Encoder, path: str | os.PathLike, streams: Sequence[str
     if size > MAX_BYTES:
         raise ValueError(
             f"the encoder has {size / 1e9:.1f} GB of weights, more than the 2 GB that fit into one ONNX file"
+        )
+    if encoder.config.preprocess.rate is not None:
+        raise ValueError(
+            "this encoder takes clips of any length at a constant frame rate, which the ONNX export does not support; "
+            "use encoder.stream() or embed()"
         )
     onnx, runtime = optional("onnx", "onnx"), optional("onnxruntime", "onnx")
     encoder = copy.deepcopy(encoder).cpu().float().eval()

@@ -7,7 +7,7 @@ form a whole sequence takes one call per GRU, and an embedding can be updated fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from skelrep.encoder import moments
-from skelrep.encoder.backbone import check_sizes
+from skelrep.encoder.backbone import check_sizes, each_alone
 from skelrep.encoder.recurrent_cpu import all_states, pays
-from skelrep.encoder.recurrent_packed import PackedStack
+from skelrep.encoder.recurrent_packed import PackedStack, last_of_each
 
 if TYPE_CHECKING:
     from skelrep.encoder.onnx import Graph
@@ -36,11 +36,14 @@ class RecurrentConfig:
             hidden dimensions (CMD). "moments": their mean and standard deviation over the frames, 4 x hidden
             dimensions. With random weights and 2 x 96 units, 1-NN accuracy on UTD-MHAD is 20 % with the first and 82 %
             with the second.
+        persons: "together": all persons of a clip are one input (CMD). "alone": each is encoded alone, and the feature
+            of a clip is the mean over those who are present.
     """
 
     hidden: int = 1024
     layers: int = 3
     readout: Literal["last", "moments"] = field(default="last", metadata={"when_missing": "last"})
+    persons: Literal["together", "alone"] = field(default="together", metadata={"when_missing": "together"})
 
     def check(self) -> None:
         """Raises a ValueError for values that no network can be built from."""
@@ -60,7 +63,8 @@ class RecurrentStack(nn.Module):
     def __init__(self, joints: int, persons: int, config: RecurrentConfig) -> None:
         """For (N, persons, T, joints, 3) input."""
         super().__init__()
-        features = joints * 3 * persons
+        self.alone = config.persons == "alone"
+        features = joints * 3 * (1 if self.alone else persons)
         self.moments = config.readout == "moments"
         self.width = 2 * config.hidden
         self.dim = self.width * (1 + self.moments)
@@ -76,16 +80,28 @@ class RecurrentStack(nn.Module):
                 nn.init.xavier_uniform_(parameter)  # as CMD
 
     def forward(
-        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
+        self,
+        poses: Annotated[Tensor, "N M T V 3"],
+        present: Annotated[Tensor, "N M"] | None = None,
+        lengths: Annotated[Tensor, "N"] | None = None,
     ) -> Annotated[Tensor, "N D"]:
-        """Features of one modality: (N, M, T, V, 3) to (N, dim). `present` is ignored: absent persons are all zero."""
+        """Features of one modality; see `CausalNetwork`. Persons who are encoded together are zero when absent."""
+        return self.over_persons(lambda x: self._feature(x, lengths), poses, present)
+
+    def over_persons(self, encode: Callable[[Tensor], Tensor], poses: Tensor, present: Tensor | None) -> Tensor:
+        """Encodes all persons together or each of them alone, as the config says."""
+        return each_alone(lambda x: encode(x[:, None]), poses, present) if self.alone else encode(poses)
+
+    def _feature(self, poses: Annotated[Tensor, "N M T V 3"], lengths: Tensor | None) -> Annotated[Tensor, "N D"]:
         rows = self.rows(poses)
         if pays(rows):
             states, last = all_states(rows, list(self.pairs()))
         else:
             states = self.states(rows).transpose(0, 1)
             last = states[-1]
-        return moments.of_clip(states) if self.moments else last
+        if self.moments:
+            return moments.of_clip(states, lengths)
+        return last if lengths is None else last_of_each(states, lengths)
 
     def rows(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N T F"]:
         """Poses (N, M, T, V, 3) as normalised rows (N, T, features); the person index varies fastest, as in CMD."""
@@ -93,6 +109,8 @@ class RecurrentStack(nn.Module):
 
     def flat(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N T F"]:
         """`rows` before the BatchNorm."""
+        if self.alone:
+            poses = poses.flatten(0, 1)[:, None]
         return poses.permute(0, 2, 3, 4, 1).flatten(2)
 
     def states(self, rows: Annotated[Tensor, "N T F"]) -> Annotated[Tensor, "N T D"]:
@@ -105,8 +123,12 @@ class RecurrentStack(nn.Module):
         self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"] | None = None
     ) -> Annotated[Tensor, "N S D"]:
         """After every frame, `forward` of the frames so far: (N, T, dim)."""
-        states = self.states(self.rows(poses))
-        return moments.so_far(states.transpose(0, 1)).transpose(0, 1) if self.moments else states
+
+        def encode(poses: Tensor) -> Tensor:
+            states = self.states(self.rows(poses))
+            return moments.so_far(states.transpose(0, 1)).transpose(0, 1) if self.moments else states
+
+        return self.over_persons(encode, poses, present)
 
     def pairs(self) -> Iterator[tuple[nn.GRU, nn.GRU]]:
         """The two GRUs of each layer."""
@@ -121,6 +143,8 @@ class RecurrentStack(nn.Module):
 
     def to_onnx(self, graph: Graph, poses: str, present: str) -> str:
         """`forward` as ONNX nodes; see `Backbone.to_onnx`."""
+        if self.alone:
+            poses = graph("Reshape", poses, [-1, 1, 0, 0, 0])
         x = graph("Transpose", poses, perm=[0, 3, 4, 1, 2])  # (N, V, 3, M, T)
         x = graph.norm(self.norm, graph("Reshape", x, [0, self.norm.num_features, -1]))
         x, last = graph("Transpose", x, perm=[2, 0, 1]), ""  # (T, N, features)
@@ -128,16 +152,13 @@ class RecurrentStack(nn.Module):
             every, end = zip(*(_gru_to_onnx(graph, gru, x) for gru in pair))
             x = graph("Squeeze", graph("Concat", *every, axis=-1), [1])  # (T, N, dim)
             last = graph("Squeeze", graph("Concat", *end, axis=-1), [0])  # (N, dim)
-        return _moments_to_onnx(graph, x) if self.moments else last
-
-
-def _moments_to_onnx(graph: Graph, states: str) -> str:
-    """`moments.of_clip` of (T, N, D) states."""
-    mean = graph("ReduceMean", states, axes=[0], keepdims=1)
-    deviation = graph("Sub", states, mean)
-    variance = graph("ReduceMean", graph("Mul", deviation, deviation), axes=[0], keepdims=0)
-    root = graph("Mul", graph("Sqrt", graph("Add", variance, moments.MIN_VARIANCE)), moments.STD_WEIGHT)
-    return graph("Concat", graph("Squeeze", mean, [0]), root, axis=1)
+        feature = moments.to_onnx(graph, x) if self.moments else last
+        if not self.alone:
+            return feature
+        feature = graph("Reshape", feature, graph("Concat", graph("Shape", present), [self.dim], axis=0))
+        weights = graph("Unsqueeze", graph("Cast", present, to=graph.FLOAT), [2])
+        total = graph("ReduceSum", graph("Mul", feature, weights), [1], keepdims=0)
+        return graph("Div", total, graph("Max", graph("ReduceSum", weights, [1], keepdims=0), 1.0))
 
 
 def _gru_to_onnx(graph: Graph, gru: nn.GRU, x: str) -> list[str]:

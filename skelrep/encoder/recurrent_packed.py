@@ -67,11 +67,18 @@ class PackedStack:
         return (input_gain * rows * weight_ih, gate_gain * bias_ih), (self.gain * rows * weight_hh, gate_gain * bias_hh)
 
     def __call__(
-        self, poses: Annotated[Tensor, "N M T V 3"], present: Annotated[Tensor, "N M"]
+        self,
+        poses: Annotated[Tensor, "N M T V 3"],
+        present: Annotated[Tensor, "N M"],
+        lengths: Annotated[Tensor, "N"] | None = None,
     ) -> Annotated[Tensor, "N D"]:
         """`RecurrentStack.forward`."""
         if self.precision == "float32" and len(poses) < MIN_CLIPS:
-            return self.stack(poses)
+            return self.stack(poses, present, lengths)
+        present_or_all = None if present.all() else present
+        return self.stack.over_persons(lambda x: self._feature(x, lengths), poses, present_or_all)
+
+    def _feature(self, poses: Annotated[Tensor, "N M T V 3"], lengths: Tensor | None) -> Annotated[Tensor, "N D"]:
         frames = self._rows(poses)
         clips, hidden = len(poses), self.hidden
         states = [[frames.new_zeros(clips, hidden)] * 2 for _ in self.layers]
@@ -86,10 +93,12 @@ class PackedStack:
                         state[gru] = self._next(igates[time, :, gru], product(state[gru]), state[gru])
                         out[time, :, gru] = state[gru]
                 rows = out.flatten(2).flatten(0, 1)
-            if self.stack.moments:
+            if self.stack.moments or lengths is not None:
                 last_layer.append(rows.float().view(len(chunk), clips, 2 * hidden) * self.gain)
         if self.stack.moments:
-            return of_clip(torch.cat(last_layer))
+            return of_clip(torch.cat(last_layer), lengths)
+        if lengths is not None:
+            return last_of_each(torch.cat(last_layer), lengths)
         return torch.cat(states[-1], dim=1).float() * self.gain
 
     def _rows(self, poses: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "T N F"]:
@@ -136,3 +145,8 @@ class PackedStack:
         for row in rows[1:]:
             moments = moments.after(row)
         return moments.feature(), State(after, kept)
+
+
+def last_of_each(states: Annotated[Tensor, "T N D"], lengths: Annotated[Tensor, "N"]) -> Annotated[Tensor, "N D"]:
+    """The states after the last frame of each clip."""
+    return states[lengths - 1, torch.arange(len(lengths), device=lengths.device)]

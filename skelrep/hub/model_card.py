@@ -43,13 +43,14 @@ def model_card(encoder: Encoder, *, name: str | None = None) -> str:
         metadata=_metadata(name, training, data, results),
         name=name,
         dim=encoder.dim,
-        kind=config.kind.capitalize(),
+        kind=config.kind.replace("_", " ").capitalize(),
         streams=f"{', '.join(config.modalities)} stream{'s' * (len(config.modalities) > 1)}",
         parameters=f"{size / 1e6:.2f}",
         skeleton=config.skeleton.name,
         joint_count=len(config.skeleton),
         joints=", ".join(config.skeleton.joints),
         preprocessing=_preprocessing(preprocess),
+        fps="" if preprocess.rate is None else ", fps=30",
     )
     parts = [text.strip()]
     if recipe := training.get("recipe"):
@@ -146,7 +147,7 @@ def _preprocessing(preprocess: PreprocessConfig) -> str:
     joints = "each aligned by their own joints" if preprocess.per_person else "all aligned by the first one's joints"
     persons = f"The {most} most active persons are used, {joints}." if most > 1 else "The most active person is used."
     lines = [
-        f"{whole} is resampled linearly to {preprocess.frames} frames.",
+        f"{whole} is resampled linearly to {preprocess.timing}.",
         persons,
         f"The origin of every frame is {point(preprocess.center)}.",
         f"Clips are rotated so that {vector(preprocess.up)} points up and {vector(preprocess.right)} to +x.",
@@ -156,7 +157,7 @@ def _preprocessing(preprocess: PreprocessConfig) -> str:
     lines[-1] += {
         "first": " The vectors are those of the first frame.",
         "mean": " The vectors are means over the clip.",
-        "running": " The vectors of a frame are means over all frames up to it.",
+        "running": " The vectors of a frame are means over all frames up to it, and so is the scale.",
     }[preprocess.align]
     if preprocess.scale:
         first, second = map(point, preprocess.scale)

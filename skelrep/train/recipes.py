@@ -8,9 +8,10 @@ from functools import partial
 from typing import Literal
 
 from skelrep.encoder import EncoderConfig
+from skelrep.encoder.causal_convolution import CausalConvolutionConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import CMD_LINE, ROBUST
+from skelrep.preprocess import CMD_LINE, ROBUST, STREAMING
 from skelrep.skeletons import SKELETONS
 from skelrep.train.augment import AugmentConfig, CMDAugmentConfig
 from skelrep.train.i2md import MethodConfig
@@ -25,6 +26,8 @@ class Recipe:
         averages: Number of time spans over which a convolutional encoder averages its features in training, without the
             standard deviation; None: as in the encoder. Training may pool differently from inference, because pooling
             has no weights.
+        std_weight: Weight of the standard deviations over time of a causal convolutional encoder in training; None: as
+            in the encoder.
         method: Losses and momentum encoders.
         augment: Distortions of the views.
         window: Shortest and longest duration of a clip in seconds, drawn such that all seconds of the corpus have equal
@@ -54,6 +57,7 @@ class Recipe:
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     averages: int | None = None
+    std_weight: float | None = None
     method: MethodConfig = field(default_factory=MethodConfig)
     augment: AugmentConfig | CMDAugmentConfig = field(default_factory=AugmentConfig)
     window: tuple[float, float] | None = (1.0, 5.0)
@@ -105,9 +109,11 @@ class Recipe:
     def in_training(self) -> EncoderConfig:
         """The config of the encoder during training, which has the same weights."""
         backbone = self.encoder.backbone
-        if self.averages is None or not isinstance(backbone, ConvolutionConfig):
-            return self.encoder
-        return replace(self.encoder, backbone=replace(backbone, spans=self.averages, std_weight=0.0))
+        if isinstance(backbone, ConvolutionConfig) and self.averages is not None:
+            return replace(self.encoder, backbone=replace(backbone, spans=self.averages, std_weight=0.0))
+        if isinstance(backbone, CausalConvolutionConfig) and self.std_weight is not None:
+            return replace(self.encoder, backbone=replace(backbone, std_weight=self.std_weight))
+        return self.encoder
 
     def length(self, clips: int) -> int:
         """Number of optimiser steps for a corpus of this many clips."""
@@ -160,6 +166,25 @@ def i2md_small() -> Recipe:
     )
 
 
+def i2md_stream() -> Recipe:
+    """A small encoder of live streams: causal, of a constant frame rate, with preprocessing that needs no future."""
+    backbone = CausalConvolutionConfig(width=96, blocks=2, kernel=9, std_weight=4.0)
+    encoder = EncoderConfig(modalities=("joint", "bone", "causal_motion"), preprocess=STREAMING, backbone=backbone)
+    # Views last 2.1 s on average, as many frames at the rate of the encoder as they are resampled to; the others are
+    # slower or faster than they were recorded.
+    # The weight of the standard deviation is that of `i2md_small`; training used 2.
+    return replace(
+        i2md_small(),
+        encoder=encoder,
+        averages=None,
+        std_weight=2.0,
+        window=(1.0, 4.5),
+        crop=(0.5, 1.0),
+        steps=3000,
+        warmup=200,
+    )
+
+
 def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
     """The recipes of the paper, with CMD's public hyper-parameters, for NTU RGB+D 60 and 120 and PKU-MMD."""
     encoder = EncoderConfig(
@@ -184,6 +209,7 @@ def paper(losses: str, epochs: int = 451, drop: int = 351) -> Recipe:
 #: Recipes by the name that `skelrep pretrain` accepts. PKU-MMD II has fewer clips and needs more epochs.
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "i2md_small": i2md_small,
+    "i2md_stream": i2md_stream,
     **{name: partial(paper, name) for name in ("moco", "cmd", "i2md")},
     **{f"{name}_pku": partial(paper, name, epochs=1001, drop=801) for name in ("moco", "cmd", "i2md")},
 }

@@ -1,6 +1,7 @@
 """Accuracy of an encoder's embeddings and of simpler baselines: Frozen 1-NN and linear probe on labelled sets.
 
     python -m tests.benchmarks.accuracy [--model i2md-small] [--only utd_mhad ...] [--quick] [--streams] [--flat]
+        [--parts]
 
 Columns, in per cent of the test clips:
 
@@ -10,6 +11,7 @@ Columns, in per cent of the test clips:
 - minirocket: MiniRocket and a ridge classifier trained on the labels (Dempster et al., KDD 2021; by aeon), on prepared
   poses.
 - 1-NN: cosine nearest neighbour among the frozen embeddings. linear: a linear probe on them.
+- 1-NN 25 %, 50 %, 75 % (`--parts`): the same for the first part of each test clip, among whole clips.
 
 A protocol of several folds gives the mean over folds, weighted by test clips, and the standard deviation over folds.
 Needs the motion data (see tests/motion_data.py), and aeon for MiniRocket (pip install '.[benchmarks]').
@@ -31,6 +33,7 @@ from skelrep.preprocess import resample
 from tests.motion_data import protocols
 
 SEEDS = (0, 1, 2)  # of untrained networks
+PARTS = (25, 50, 75)  # per cent of a clip
 FRAMES = 64  # that raw poses are resampled to, as in the literature
 Folds = list[tuple[np.ndarray, np.ndarray]]
 Judge = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float]
@@ -63,11 +66,14 @@ def untrained(encoder: Encoder, seed: int) -> Encoder:
         return Encoder(encoder.config).eval()
 
 
-def over_folds(rows: np.ndarray, labels: np.ndarray, folds: Folds, judge: Judge) -> tuple[float, float]:
-    """Mean and standard deviation of the accuracy in per cent."""
+def over_folds(
+    rows: np.ndarray, labels: np.ndarray, folds: Folds, judge: Judge, queries: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Mean and standard deviation of the accuracy in per cent; `queries` replace the rows of test clips."""
+    queries = rows if queries is None else queries
     with warnings.catch_warnings():  # a test subject may be the only one of a class
         warnings.simplefilter("ignore")
-        accuracies = np.array([judge(rows[a], labels[a], rows[b], labels[b]) for a, b in folds]) * 100
+        accuracies = np.array([judge(rows[a], labels[a], queries[b], labels[b]) for a, b in folds]) * 100
     sizes = [len(b) for _, b in folds]
     return float(np.average(accuracies, weights=sizes)), float(accuracies.std())
 
@@ -100,8 +106,19 @@ def seen_by_one_camera(poses: Poses) -> Poses:
     return replace(poses, clips=[clip[..., :2] for clip in poses.clips])
 
 
+def first_part(poses: Poses, fraction: float) -> Poses:
+    """The same clips without the rest of their frames."""
+    clips = [clip[:, : max(1, round(fraction * clip.shape[1]))] for clip in poses.clips]
+    return replace(poses, clips=clips, scores=None)
+
+
 def measure(
-    model: str, only: list[str] | None = None, quick: bool = False, streams: bool = False, flat: bool = False
+    model: str,
+    only: list[str] | None = None,
+    quick: bool = False,
+    streams: bool = False,
+    flat: bool = False,
+    parts: bool = False,
 ) -> list[dict]:
     """A line for every protocol; `quick` leaves out what takes minutes (the linear probe and MiniRocket)."""
     encoder = load_pretrained(model)
@@ -129,6 +146,9 @@ def measure(
                 line[f"1-NN {stream}"], _ = over_folds(encoder.embed(poses, streams=stream), labels, folds, nearest)
         if flat and poses.channels == 3:
             line["1-NN flat"], _ = over_folds(encoder.embed(seen_by_one_camera(poses)), labels, folds, nearest)
+        for percent in PARTS if parts else ():
+            begun = encoder.embed(first_part(poses, percent / 100))
+            line[f"1-NN {percent} %"], _ = over_folds(rows, labels, folds, nearest, begun)
         table.append(line)
     return table
 
@@ -141,9 +161,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="without the linear probe and MiniRocket (minutes)")
     parser.add_argument("--streams", action="store_true", help="also each stream alone")
     parser.add_argument("--flat", action="store_true", help="also without depth")
+    parser.add_argument("--parts", action="store_true", help="also the first part of each test clip")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    table = measure(arguments.model, arguments.only, arguments.quick, arguments.streams, arguments.flat)
+    table = measure(
+        arguments.model, arguments.only, arguments.quick, arguments.streams, arguments.flat, arguments.parts
+    )
     if arguments.json:
         print(json.dumps(table, indent=2))
         return

@@ -53,7 +53,7 @@ def test_tab_completes_commands_options_names_and_files(completed, tmp_path):
     assert completed("skelrep explore x --map ") == ["pca", "umap"]
     assert completed("skelrep embed x --precision b") == ["bfloat16"]
     assert completed("skelrep knn x --metric e") == ["euclidean"]
-    assert completed("skelrep pretrain i2md_") == ["i2md_small", "i2md_pku"]
+    assert completed("skelrep pretrain i2md_") == ["i2md_small", "i2md_stream", "i2md_pku"]
     assert completed("skelrep embed x --fps ") == []
     assert completed("skelrep embed x --skeleton kin") == ["kinect-20"]
     imports = (tmp_path / "imports").read_text()

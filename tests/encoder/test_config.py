@@ -15,7 +15,7 @@ from skelrep.encoder.config import typed
 from skelrep.encoder.convolution import MAX_BLOCKS, ConvolutionConfig
 from skelrep.encoder.encoder import MAX_PARAMETERS, _count
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import CMD_LINE, PreprocessConfig
+from skelrep.preprocess import CMD_LINE, STREAMING, PreprocessConfig
 from skelrep.skeletons import SKELETONS
 
 NTU = SKELETONS["ntu-25"]
@@ -45,7 +45,8 @@ def test_the_plain_form_is_as_documented():
     plain = json.loads(json.dumps(CONFIGS["recurrent"].to_dict()))
     assert list(plain) == ["format_version", "skeleton", "modalities", "preprocess", "backbone", "fusion", "training"]
     assert plain["format_version"] == 1
-    assert plain["backbone"] == {"kind": "recurrent", "hidden": 8, "layers": 2, "readout": "last"}
+    sizes = {"hidden": 8, "layers": 2, "readout": "last", "persons": "together"}
+    assert plain["backbone"] == {"kind": "recurrent", **sizes}
     assert plain["preprocess"]["up"] == [["pelvis"], ["spine"]]
     assert plain["preprocess"]["scale"] is None
     assert plain["skeleton"]["joints"] == list(NTU.joints)
@@ -102,6 +103,35 @@ def test_pairs_and_weights_of_persons_need_persons_encoded_alone():
             EncoderConfig(preprocess=PreprocessConfig(per_person=False, **change))
     with pytest.raises(ValueError, match="persons = 2, got 3"):
         EncoderConfig(preprocess=PreprocessConfig(persons=3, pairs="partner"))
+
+
+def test_weights_of_persons_need_a_network_that_encodes_them_alone():
+    weighted = PreprocessConfig(weigh="sightings")
+    with pytest.raises(ValueError, match=r"weigh='sightings' .* recurrent .* 2 persons .* persons='alone'"):
+        EncoderConfig(preprocess=weighted, backbone=RecurrentConfig(8, 1))
+    for works in (RecurrentConfig(8, 1, persons="alone"), ConvolutionConfig(16, 1)):
+        assert not EncoderConfig(preprocess=weighted, backbone=works).persons_together
+    one = dataclasses.replace(weighted, persons=1)
+    assert not EncoderConfig(preprocess=one, backbone=RecurrentConfig(8, 1)).persons_together
+
+
+def test_a_constant_rate_needs_a_network_and_preprocessing_without_future():
+    streaming = EncoderConfig(preprocess=STREAMING, backbone=RecurrentConfig(8, 1, "moments", "alone"))
+    assert EncoderConfig.from_dict(json.loads(json.dumps(streaming.to_dict()))) == streaming
+    wrong = {"crop": 0.9, "per_person": False, "undo_swaps": True, "remove_spikes": True, "pairs": "partner"}
+    for key, value in wrong.items():
+        with pytest.raises(ValueError, match=key):
+            dataclasses.replace(streaming, preprocess=dataclasses.replace(STREAMING, **{key: value}))
+    for change in ({"rate": None}, {"align": "mean"}):
+        with pytest.raises(ValueError, match="align='running' and a rate"):
+            dataclasses.replace(streaming, preprocess=dataclasses.replace(STREAMING, **change))
+    for rate in (0.0, -15.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="rate"):
+            dataclasses.replace(streaming, preprocess=dataclasses.replace(STREAMING, rate=rate))
+    with pytest.raises(ValueError, match="persons='alone'"):
+        dataclasses.replace(streaming, backbone=RecurrentConfig(8, 1))
+    with pytest.raises(ValueError, match="rate=15 needs a causal backbone, which convolution is not"):
+        Encoder(dataclasses.replace(streaming, backbone=ConvolutionConfig(16, 1)))
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -162,7 +192,8 @@ def test_no_value_of_another_type_is_taken(kind):
             or (key in ("backbone.reach", "backbone.std_weight") and value == 3.5)
             or (key in SWITCHES and value is True)
             or (key == "preprocess.scale_else" and value == [])
-            or (key in ("preprocess.scale", "preprocess.up_else") and value is None)
+            or (key == "preprocess.rate" and value is None)
+            or (key in ("preprocess.scale", "preprocess.up_else", "preprocess.rate") and value is None)
             or (key == "skeleton.name" and isinstance(value, str))
             or (key == "training" and isinstance(value, dict))
         ), f"{key} = {value!r} was taken"
@@ -178,7 +209,7 @@ def test_no_value_of_another_type_is_taken(kind):
         ("format_version", 1.0, "format_version is 1.0"),
         ("backbone", "convolution", "backbone kind is None"),
         ("backbone", [["kind", "convolution"]], "backbone kind is None"),
-        ("backbone.kind", "transformer", "'transformer', not one of convolution, recurrent"),
+        ("backbone.kind", "transformer", "'transformer', not one of convolution, causal_convolution, recurrent"),
         ("backbone.kind", ["convolution"], "backbone kind is"),
         ("backbone.width", True, "backbone.width must be of type int, got True"),
         ("backbone.width", 16.0, "must be of type int"),

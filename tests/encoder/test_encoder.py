@@ -10,12 +10,14 @@ import torch
 from skelrep.encoder import Encoder, EncoderConfig, Source
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.device import as_device
-from skelrep.encoder.modalities import MODALITIES, modality
+from skelrep.encoder.modalities import modality
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.hub import load_pretrained, save_pretrained
 from skelrep.poses import Poses
 from skelrep.preprocess import CMD_LINE, PreprocessConfig
 from skelrep.skeletons import SKELETONS, Skeleton
+
+STREAMS = ("joint", "bone", "motion")
 
 COMMON, NTU = SKELETONS["common-15"], SKELETONS["ntu-25"]
 CONFIGS = {
@@ -54,9 +56,7 @@ def test_shapes_of_features(kind, persons, request):
     with torch.inference_mode():
         streams = encoder(prepared)
     width = encoder.dim // 3
-    assert {name: tuple(feature.shape) for name, feature in streams.items()} == {
-        name: (5, width) for name in MODALITIES
-    }
+    assert {name: tuple(feature.shape) for name, feature in streams.items()} == {name: (5, width) for name in STREAMS}
     assert width == {"tiny_encoder": 16 * 4, "tiny_recurrent_encoder": 2 * 16}[kind]
     assert all(feature.isfinite().all() for feature in streams.values())
     assert not encoder.training
@@ -113,7 +113,7 @@ def test_an_absent_person_changes_nothing(kind, request):
             Poses.from_array(np.concatenate([one, absent * 0]), skeleton=COMMON),  # as sensors write it
         )
     )
-    for name in MODALITIES:
+    for name in STREAMS:
         torch.testing.assert_close(pair[name], alone[name], rtol=0, atol=0)
         torch.testing.assert_close(zeros[name], alone[name], rtol=0, atol=0)
 
@@ -123,7 +123,7 @@ def test_the_order_of_persons_does_not_matter(tiny_encoder):
     absent = np.full_like(pair[:1], np.nan)
     forth, back = features(tiny_encoder, poses(pair)), features(tiny_encoder, poses(pair[::-1]))
     late, alone = (features(tiny_encoder, poses(clip)) for clip in (np.concatenate([absent, pair[:1]]), pair[:1]))
-    for name in MODALITIES:
+    for name in STREAMS:
         torch.testing.assert_close(forth[name], back[name])
         torch.testing.assert_close(late[name], alone[name])
 
@@ -132,7 +132,7 @@ def test_the_feature_of_two_persons_is_the_mean(tiny_encoder):
     """Every person is aligned by their own body, so another person in the clip only adds to the mean."""
     pair = body(30, persons=2)
     both, *each = (features(tiny_encoder, poses(clip)) for clip in (pair, pair[:1], pair[1:]))
-    for name in MODALITIES:
+    for name in STREAMS:
         torch.testing.assert_close(both[name], (each[0][name] + each[1][name]) / 2, atol=1e-5, rtol=1e-4)
 
 
@@ -168,10 +168,8 @@ def test_prepare_maps_to_the_encoders_skeleton(tiny_encoder):
 
 
 def test_fusion_against_numpy(tiny_encoder):
-    streams = {name: torch.randn(4, 64) for name in MODALITIES}
-    parts = [
-        streams[name].numpy() / np.linalg.norm(streams[name].numpy(), axis=1, keepdims=True) for name in MODALITIES
-    ]
+    streams = {name: torch.randn(4, 64) for name in STREAMS}
+    parts = [streams[name].numpy() / np.linalg.norm(streams[name].numpy(), axis=1, keepdims=True) for name in STREAMS]
     np.testing.assert_allclose(tiny_encoder.fuse(streams), np.concatenate(parts, axis=1), atol=1e-6)
     assert tiny_encoder.fuse(streams).shape[1] == tiny_encoder.dim == 192
 

@@ -53,6 +53,15 @@ def test_motion_against_a_loop(shape):
                 assert motion[(*lead, t, *place)] == after - joints[(*lead, t, *place)]
 
 
+@settings(deadline=None)
+@given(SHAPES)
+def test_causal_motion_is_motion_one_frame_later(shape):
+    joints = some(*shape)
+    motion, causal = modality("motion", joints, PARENTS), modality("causal_motion", joints, PARENTS)
+    assert (causal[..., 0, :, :] == 0).all()
+    assert torch.equal(causal[..., 1:, :, :], motion[..., :-1, :, :])
+
+
 def test_joints_are_the_poses_themselves():
     joints = some()
     assert modality("joint", joints, PARENTS) is joints
@@ -96,5 +105,5 @@ def test_gradients_flow():
 
 
 def test_an_unknown_modality():
-    with pytest.raises(ValueError, match="'velocity'.*joint, bone, motion"):
+    with pytest.raises(ValueError, match="'velocity'.*joint, bone, motion, causal_motion"):
         modality("velocity", some(), PARENTS)

@@ -15,12 +15,13 @@ import skelrep.encoder.onnx as skelrep_onnx
 from skelrep import load_pretrained, save_pretrained
 from skelrep.cli import main
 from skelrep.encoder import Encoder, EncoderConfig, Source
+from skelrep.encoder.causal_convolution import CausalConvolutionConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.modalities import MODALITIES
 from skelrep.encoder.onnx import export_onnx
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE, ROBUST, PreprocessConfig
+from skelrep.preprocess import CMD_LINE, ROBUST, STREAMING, PreprocessConfig
 from skelrep.skeletons import SKELETONS
 from tests.conftest import untrained
 
@@ -39,6 +40,10 @@ CONFIGS = {
     "recurrent, two persons": EncoderConfig(backbone=RECURRENT),
     "recurrent, one person": EncoderConfig(backbone=RECURRENT, preprocess=ONE, fusion="mean"),
     "recurrent, moments": EncoderConfig(backbone=RecurrentConfig(8, 2, "moments"), preprocess=ONE),
+    "recurrent, persons alone": EncoderConfig(backbone=RecurrentConfig(8, 1, "moments", "alone")),
+    "causal convolution": EncoderConfig(
+        backbone=CausalConvolutionConfig(16, 2, 5), modalities=("joint", "causal_motion")
+    ),
     "recurrent, one layer, as CMD": EncoderConfig(
         skeleton=SKELETONS["ntu-25"],
         preprocess=CMD_LINE,
@@ -99,9 +104,10 @@ def test_the_bundled_encoder_on_poses_of_one_and_two_persons(tmp_path):
     np.testing.assert_allclose(rows, encoder.embed(poses), atol=1e-5)
 
 
+@pytest.mark.parametrize("backbone", [CONVOLUTION, RecurrentConfig(8, 1, persons="alone")], ids=["conv", "gru"])
 @pytest.mark.parametrize("pairs", ["apart", "partner"])
-def test_persons_count_by_their_weights(pairs, tmp_path):
-    encoder = untrained(EncoderConfig(backbone=CONVOLUTION, preprocess=replace(ROBUST, pairs=pairs)))
+def test_persons_count_by_their_weights(pairs, backbone, tmp_path):
+    encoder = untrained(EncoderConfig(backbone=backbone, preprocess=replace(ROBUST, pairs=pairs)))
     assert export_onnx(encoder, tmp_path / "encoder.onnx") < 1e-5
     rng = np.random.default_rng(0)
     clips = [rng.normal(size=(persons, 40, 15, 3)).cumsum(axis=1) for persons in (2, 2, 2, 1)]
@@ -118,6 +124,13 @@ def test_persons_count_by_their_weights(pairs, tmp_path):
     assert np.abs(equal - rows)[:2].max(axis=1).min() > 1e-2 and np.abs(equal - rows)[3].max() < 1e-5
     [nobody] = run.run(None, {"joints": 0 * joints.numpy(), "weights": 0 * weights.numpy()})
     assert not nobody.any()
+
+
+def test_a_constant_rate_is_refused(tmp_path):
+    encoder = untrained(EncoderConfig(preprocess=STREAMING, backbone=CausalConvolutionConfig(16, 1)))
+    with pytest.raises(ValueError, match="constant frame rate"):
+        export_onnx(encoder, tmp_path / "encoder.onnx")
+    assert not any(tmp_path.iterdir())
 
 
 def test_one_person_needs_no_weights(tmp_path):

@@ -8,6 +8,7 @@ import torch
 
 from skelrep import embed, load_pretrained
 from skelrep.encoder import Encoder, EncoderConfig
+from skelrep.encoder.causal_convolution import CausalConvolution, CausalConvolutionConfig
 from skelrep.encoder.convolution import ConvolutionConfig, TemporalConvolution
 from skelrep.encoder.recurrent import RecurrentConfig, RecurrentStack
 from skelrep.encoder.recurrent_cpu import MIN_CLIPS
@@ -32,7 +33,9 @@ def randomised(network):
 
 
 NETWORKS = {
+    "causal convolution": lambda: CausalConvolution(15, CausalConvolutionConfig(24, 2, 5)),
     "recurrent": lambda: RecurrentStack(15, 2, RecurrentConfig(hidden=24, layers=3)),
+    "recurrent, persons alone": lambda: RecurrentStack(15, 2, RecurrentConfig(24, 1, "moments", "alone")),
     "convolution": lambda: TemporalConvolution(15, 40, ConvolutionConfig(width=32, blocks=2, spans=2)),
 }
 

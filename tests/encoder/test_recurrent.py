@@ -109,6 +109,34 @@ def test_a_frame_changes_nothing_before_it(stack, poses):
     assert all((before[s] - after[s]).abs().amax(dim=1).min() > 1e-6 for s in range(t, FRAMES))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("readout", ["last", "moments"])
+def test_persons_who_are_encoded_alone(readout, poses):
+    stack = RecurrentStack(JOINTS, PERSONS, RecurrentConfig(HIDDEN, 2, readout, "alone")).double().eval()
+    single = RecurrentStack(JOINTS, 1, RecurrentConfig(HIDDEN, 2, readout)).double().eval()
+    single.load_state_dict(stack.state_dict())
+    present = torch.tensor([[True, True], [True, False], [False, True], [False, False]])
+    each = torch.stack([single(poses[:, m : m + 1]) for m in range(PERSONS)], dim=1)
+    expected = torch.stack([each[0].mean(dim=0), each[1, 0], each[2, 1], 0 * each[3, 0]])
+    torch.testing.assert_close(stack(poses, present), expected)
+    torch.testing.assert_close(stack(poses), each.mean(dim=1))
+    torch.testing.assert_close(stack.per_frame(poses, present)[:, -1], expected)
+
+
+@torch.no_grad()
+def test_clips_of_different_lengths_are_filled_up(stack, poses):
+    stack, poses = stack.float(), poses.float()
+    lengths = torch.tensor([1, 5, 12, 7])
+    expected = torch.cat([feature(stack, clip[None, :, :n]) for clip, n in zip(poses, lengths)])
+    for clips in (slice(None), slice(1, 4)):
+        many = [torch.cat([part[clips]] * 3) for part in (poses, lengths, expected)]  # enough for packed products
+        for part in ([poses[clips], lengths[clips], expected[clips]], many):
+            filled, counts, features = part
+            everyone = torch.ones(len(filled), PERSONS, dtype=torch.bool)
+            for network in (stack, stack.packed("float32")):
+                torch.testing.assert_close(network(filled, everyone, counts), features, rtol=0, atol=1e-6)
+
+
 def test_dimensions_and_state(stack, poses):
     assert stack.dim == (4 if stack.moments else 2) * HIDDEN
     assert feature(stack, poses).shape == (4, stack.dim)
