@@ -171,8 +171,14 @@ class Encoder(nn.Module):
         """Preprocesses raw poses as the config says: (N, M, T, V, 3), the input of `forward`.
 
         Raises:
-            ValueError: if the skeleton cannot be mapped, or if no person in a clip has two of the encoder's joints.
+            ValueError: for an encoder of a constant frame rate; if the skeleton cannot be mapped, or if no person in a
+                clip has two of the encoder's joints.
         """
+        if self.config.preprocess.rate is not None:
+            raise ValueError(
+                "this encoder takes clips of any length at a constant frame rate, but fine-tuning needs inputs of a "
+                "fixed size; use embed(), or another encoder"
+            )
         return self.prepare_weighted(poses, device).poses
 
     def prepare_weighted(

@@ -255,7 +255,7 @@ def _monitor(path: str | os.PathLike, config: EncoderConfig) -> tuple[Callable[[
             raise ValueError(
                 f"{path} contains {len(poses)} clip; evaluation of each clip against the others needs two"
             ) from None
-    Encoder(config).prepare(poses)
+    Encoder(config).prepare_weighted(poses)
 
     def accuracy(rows: np.ndarray, poses: Poses) -> float:
         assert poses.labels is not None

@@ -54,9 +54,15 @@ def root_centred(poses: Poses) -> np.ndarray:
 
 
 def prepared(poses: Poses, encoder: Encoder) -> np.ndarray:
-    """Clips as the encoder's network gets them, (N, M, T, V, 3)."""
+    """Clips as the encoder's network gets them, (N, M, T, V, 3); resampled to `FRAMES` if they have other lengths."""
     with torch.inference_mode():
-        return encoder.prepare(poses).numpy()
+        if encoder.config.preprocess.rate is not None:
+            stepped = encoder.prepare_stepped(poses)
+            persons, lengths = stepped.poses.flatten(0, 1), stepped.frames[..., -1].flatten().clamp(min=1)
+            starts = torch.arange(len(persons)) * persons.shape[1]
+            tracks = resample(persons.flatten(0, 1), starts, lengths, FRAMES)
+            return tracks.unflatten(0, stepped.poses.shape[:2]).numpy()
+        return encoder.prepare_weighted(poses).poses.numpy()
 
 
 def untrained(encoder: Encoder, seed: int) -> Encoder:

@@ -124,13 +124,8 @@ def test_two_persons_in_a_stream_count_by_sightings():
     stream = encoder.stream(KINECT, fps=15, streams="joint")
     for frame in clip.swapaxes(0, 1):
         row = stream.step(frame)
-    alone = embed(Poses([clip[:1], clip[1:]], KINECT, fps=15), encoder, streams="joint")
-    raw = encoder.features(encoder.prepare(Poses([clip[:1]], KINECT, fps=15))[:, :1], ["joint"])["joint"].detach()
-    np.testing.assert_allclose(alone[0], (raw / raw.norm())[0], atol=1e-6)
-    features = [
-        encoder.features(encoder.prepare(Poses([part[None]], KINECT, fps=15))[:, :1], ["joint"])["joint"].detach()[0]
-        for part in clip
-    ]
+    parts = [encoder.prepare_weighted(Poses([part[None]], KINECT, fps=15)).poses[:, :1] for part in clip]
+    features = [encoder.features(part, ["joint"])["joint"][0].detach() for part in parts]
     mean = (features[0] + 0.75 * features[1]) / 1.75
     np.testing.assert_allclose(row, mean / mean.norm(), atol=1e-6)
 
@@ -145,6 +140,8 @@ def test_a_constant_rate_needs_the_rate_of_the_poses():
         with pytest.raises(ValueError, match="above 0"):
             encoder.stream(KINECT, fps=wrong)
     assert embed(clip, encoder, skeleton=KINECT, fps=30).shape == (1, encoder.dim)
+    with pytest.raises(ValueError, match="fine-tuning"):
+        encoder.prepare(Poses([clip[None]], KINECT, fps=30))
 
 
 def test_only_causal_encoders_stream(tiny_encoder):
