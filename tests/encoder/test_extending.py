@@ -135,7 +135,9 @@ def test_values_are_checked(encoder):
 def test_a_backbone_without_an_entry_is_refused_with_advice(encoder, monkeypatch):
     plain = encoder.config.to_dict()
     monkeypatch.delitem(BACKBONES, "transformer")
-    with pytest.raises(ValueError, match="'transformer', not one of convolution, causal_convolution, recurrent.*import that package"):
+    with pytest.raises(
+        ValueError, match="'transformer', not one of convolution, causal_convolution, recurrent.*import that package"
+    ):
         EncoderConfig.from_dict(plain)
     with pytest.raises(ValueError, match="TransformerConfig .* skelrep.encoder.BACKBONES"):
         EncoderConfig(backbone=TransformerConfig())
