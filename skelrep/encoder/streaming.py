@@ -28,7 +28,7 @@ class EmbeddingStream:
     frames, the embedding equals that of a clip of these t frames. Frames are resampled to the rate of the encoder, so
     the embedding may stay the same for some of them.
 
-    It also works for the encoders of the paper line, without the steps that need future frames: there is no resampling
+    It also works for the encoders of the paper's recipes, without the steps that need future frames: there is no resampling
     or cropping, so the frame rate should be about that of the encoder's training clips, and a joint that is not seen
     keeps its last position.
 
@@ -168,7 +168,7 @@ class _Input:
 
 
 class _FirstFrame:
-    """Preparation by the orientation of the first frame, as in the paper line, without resampling and cropping."""
+    """Preparation by the orientation of the first frame, as in the paper's recipes, without resampling and cropping."""
 
     def __init__(self, encoder: Encoder, skeleton: Skeleton) -> None:
         self.config, self.target = encoder.config.preprocess, encoder.skeleton
