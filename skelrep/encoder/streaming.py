@@ -28,9 +28,9 @@ class EmbeddingStream:
     frames, the embedding equals that of a clip of these t frames. Frames are resampled to the rate of the encoder, so
     the embedding may stay the same for some of them.
 
-    It also works for the encoders of the paper's recipes, without the steps that need future frames: there is no resampling
-    or cropping, so the frame rate should be about that of the encoder's training clips, and a joint that is not seen
-    keeps its last position.
+    It also works for the encoders of the paper's recipes, without the steps that need future frames: there is no
+    resampling or cropping, so the frame rate should be about that of the encoder's training clips, and a joint that is
+    not seen keeps its last position.
 
         stream = encoder.stream(skeleton="ntu-25", fps=30)
         for frame in camera:            # (M, V, 3) or (V, 3)
