@@ -51,7 +51,7 @@ def test_figure_displays_itself_in_a_notebook_without_pyplot():
 @pytest.mark.parametrize(
     ("poses", "path", "options", "message"),
     [
-        (walking(), "clip.jpg", {}, ".png, .gif or .mp4, got .*clip.jpg"),
+        (walking(), "clip.jpg", {}, r"\.png, \.svg, \.pdf, \.gif, \.mp4, got .*clip.jpg"),
         (Poses.concatenate([walking(), walking()]), "clip.png", {}, "one clip, got 2"),
         (np.full((4, 15, 3), np.nan), "clip.gif", {"skeleton": COMMON}, "clip '0' shows nobody"),
         (walking(), "clip.gif", {"pictures": 100}, "0.01 to 50, got 100"),
