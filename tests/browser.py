@@ -21,6 +21,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome") if os.name 
 CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-pipe"]
+FLAGS += ["--disable-dev-shm-usage"]  # which is small in containers
 PATIENCE = 60.0  # seconds until something that never comes true is an error; a busy machine is slow, not wrong
 SHIFT, ALT, CONTROL = 8, 1, 2
 _KEYS = {"Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, ""), " ": (32, " ")}
