@@ -65,6 +65,21 @@ class Join:
     def _keys(self, ids: Sequence[str], files: Sequence[str] | None) -> list[str | None]:
         return [self._key(name, files[i] if files is not None else name) for i, name in enumerate(ids)]
 
+    def include(self, used: Mapping[str, str]) -> None:
+        """Counts ids as used by clips of the given files, as another process found.
+
+        Raises:
+            ValueError: if an id without folders belongs to two files.
+        """
+        for key, file in used.items():
+            self._use(key, file, unique="/" not in key and key not in (file, _without_suffix(file)))
+
+    def _use(self, key: str, file: str, unique: bool) -> None:
+        if (other := self.used.setdefault(key, file)) != file and unique:
+            raise ValueError(
+                f"the id {key!r} in the table of {self.what}s may be {other!r} or {file!r}; write it with its folders"
+            )
+
     def finish(self) -> None:
         """Warns about ids of the table that belong to no clip."""
         if unused := [key for key in self.values if key not in self.used]:
@@ -86,11 +101,7 @@ class Join:
             tail = PurePosixPath(candidate).name
             key = self.tails.get(tail) or (self.stems.get(tail) if may_match_cut else None)
             if key is not None and ("/" not in key or candidate.endswith((key, _without_suffix(key)))):
-                if (other := self.used.setdefault(key, file)) != file:
-                    raise ValueError(
-                        f"the id {key!r} in the table of {self.what}s may be {other!r} or {file!r}; write it with its "
-                        "folders"
-                    )
+                self._use(key, file, unique=True)
                 return key
         for candidate, may_match_cut in exact:
             key = self._ending_in(candidate, self.ends) or (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -219,6 +220,14 @@ def _read(
     started, parts, said = time.monotonic(), {}, set()
     files = sum(len(task.shard.inputs) for task in tasks)
     common = target
+    tables = {
+        (number, what): copy.copy(column.join)
+        for number, origin in enumerate(origins)
+        for what, column in origin.columns.items()
+        if column.join is not None
+    }
+    for table in tables.values():
+        table.used = {}  # the parts' own are joined
     for done in in_processes(PartMaker, job, tasks, workers if size > FEW_BYTES else 1):
         parts[done.task.number] = done
         for warning in set(done.warnings) - said:
@@ -227,6 +236,8 @@ def _read(
         if done.skeleton is not None:
             common = common or done.skeleton
             check_skeleton(done.skeleton, common, origins[done.task.origin].given)
+        for what, used in done.used.items():
+            tables[done.task.origin, what].include(used)
         counts.files += len(done.task.shard.inputs) - len(done.skipped)
         counts.clips += done.clips
         counts.skipped += done.skipped
@@ -237,6 +248,8 @@ def _read(
                 len(parts), len(tasks), read, counts.clips, len(counts.skipped), read / max(1, files), seconds
             )
             on_part(progress)
+    for table in tables.values():
+        table.finish()
     if counts.skipped and report is None:
         warn(str(counts))
     return [parts[task.number] for task in tasks]
@@ -262,7 +275,7 @@ def _called(
             path = scratch / f"reader-{len(parts)}.npz"
             write_part(path, tracks)
             task = Task(len(parts), origin, Shard(()), "")
-            parts.append(Done(task, path, len(tracks.columns["ids"]), tracks.skeleton, [], []))
+            parts.append(Done(task, path, len(tracks.columns["ids"]), tracks.skeleton, [], [], {}))
     return parts
 
 

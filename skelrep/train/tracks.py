@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -197,7 +197,17 @@ class Task(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A part that is made; `clips`, `skeleton` and `skipped` as its file says, `warnings` about its files."""
+    """A finished part, as its file describes it.
+
+    Attributes:
+        task: What it was made for.
+        path: Its file.
+        clips: Number of its clips.
+        skeleton: That of its rows; None without clips.
+        skipped: What was left out.
+        warnings: About its files, each once.
+        used: For "label" and "subject" the ids of a table that were used, and for which file.
+    """
 
     task: Task
     path: Path
@@ -205,6 +215,7 @@ class Done(NamedTuple):
     skeleton: Skeleton | None
     skipped: list[Skipped]
     warnings: list[str]
+    used: dict[str, dict[str, str]]
 
 
 class PartMaker:
@@ -228,18 +239,28 @@ class PartMaker:
             found = origin.found._replace(files=list(ids), ids=ids)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
+                tables = {what: column.join for what, column in origin.columns.items() if column.join is not None}
+                for table in tables.values():
+                    table.used = {}  # of this part
                 columns = list(origin.columns.values())
                 poses = read_pieces(found, some, job.declared, columns, report.skip if job.skip else None)
                 tracks = tracks_of(poses, job.target, job.clean, origin.given)
             said = list(dict.fromkeys(str(each.message) for each in caught))
-            write_part(path, tracks, report.skipped, said)
+            write_part(path, tracks, report.skipped, said, {what: table.used for what, table in tables.items()})
         about = _about(path)
         return Done(task, path, **about)
 
 
-def write_part(path: Path, tracks: Tracks, skipped: Iterable[Skipped] = (), said: Iterable[str] = ()) -> None:
+def write_part(
+    path: Path,
+    tracks: Tracks,
+    skipped: Iterable[Skipped] = (),
+    said: Iterable[str] = (),
+    used: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Writes a part, which appears under its name when it is complete."""
-    about = {"skipped": list(map(list, skipped)), "warnings": list(said), "clips": len(tracks.columns.get("ids", ()))}
+    about = {"skipped": list(map(list, skipped)), "warnings": list(said), "used": dict(used or {})}
+    about["clips"] = len(tracks.columns.get("ids", ()))
     if tracks.skeleton is not None:
         about["skeleton"] = plain_skeleton(tracks.skeleton)
     columns = {f"column_{key}": column for key, column in tracks.columns.items()}

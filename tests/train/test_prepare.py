@@ -15,6 +15,7 @@ from skelrep.persons import coordinate_energy
 from skelrep.poses import Poses
 from skelrep.preprocess import fill_gaps
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping
+from skelrep.train import prepare as prepare_module
 from skelrep.train.prepare import prepare
 from tests.pose_files import (
     FIXTURES,
@@ -233,6 +234,28 @@ def test_reader_passes_options(tmp_path):
     np.save(tmp_path / "a.npy", RNG.normal(size=(2, 5, 3, 3)))
     prepare([tmp_path / "a.npy"], tmp_path / "corpus", reader=partial(read_parts, skeleton=THREE, fps=25))
     assert_holds(tmp_path / "corpus", [read(tmp_path / "a.npy", skeleton=THREE, fps=25)], THREE)
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_table_of_labels_is_used_by_all_parts(workers, tmp_path, monkeypatch):
+    monkeypatch.setattr(prepare_module, "PART_FILES", 2)
+    monkeypatch.setattr(prepare_module, "FEW_BYTES", 0)
+    for name in ("a/one", "a/two", "b/three", "b/four", "b/five"):
+        path = tmp_path / "data" / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(Poses([RNG.normal(size=(1, 6, 3, 3))], THREE, [path.stem], fps=30), path)
+    table = tmp_path / "labels.csv"
+    table.write_text("id,label\none,x\ntwo,y\nthree,x\nfour,y\nfive,x\nsix,y\n")
+    reading = {"labels": f"{table}"}
+    with pytest.warns(UserWarning, match="1 of 6 ids in the table of labels belong to no clip: .*six"):
+        prepare([tmp_path / "data"], tmp_path / "corpus", reading=reading, workers=workers)
+    tracks = contents(tmp_path / "corpus")[1]
+    assert dict(zip(tracks["ids"].tolist(), tracks["labels"].tolist())) == {
+        **{"a/one": "x", "a/two": "y", "b/three": "x", "b/four": "y", "b/five": "x"}
+    }
+    (tmp_path / "data" / "b" / "two.npz").write_bytes((tmp_path / "data" / "a" / "two.npz").read_bytes())
+    with pytest.raises(ValueError, match="'two' in the table of labels may be .*; write it with its folders"):
+        prepare([tmp_path / "data"], tmp_path / "other", reading=reading, workers=workers)
 
 
 def test_invalid_paths_are_refused(tmp_path):
