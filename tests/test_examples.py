@@ -8,15 +8,19 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import skelrep
 from skelrep import SKELETONS, knn_eval
+from skelrep.recordings import fit
+from tests import videos
 from tests.example_checks import CHECKS, EXAMPLES, named
+from tests.recordings.made_up import clips_of
 
-WALK_THROUGHS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "motion")
+WALK_THROUGHS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in ("motion", "webcam"))
 
 
 @pytest.fixture(scope="module")
@@ -259,3 +263,20 @@ def test_recording_returns_the_times_of_its_actions(motion):
     assert times.shape == (len(actions), 2)
     assert (np.diff(times.ravel()) > 0).all()
     assert times[-1, 1] < recording.clips[0].shape[1] / recording.fps
+
+
+def test_a_video_in_place_of_the_camera(tiny_encoder, tmp_path, capsys):
+    pytest.importorskip("av")
+    spec = importlib.util.spec_from_file_location("webcam", EXAMPLES / "webcam.py")
+    webcam = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(webcam)
+    classifier = fit(clips_of(("squat", "kick"), 3), tiny_encoder)
+    classifier.head_ = replace(classifier.head_, threshold=-1.0)  # the drawn person is like none of the clips
+    video = videos.write_video(tmp_path / "session.mp4", [videos.picture((40 + i, 60)) for i in range(75)])
+    found = list(webcam.watch(str(video), classifier, videos.Squares(deep=True), 30.0, 1.0, 0.25))
+    assert "1.1 s after their end" in capsys.readouterr().out
+    expected = classifier.segments(skelrep.read(video, pose_model=videos.Squares(deep=True)), 1.0, 0.25)
+    assert [(event.start, event.end, event.label) for event in found] == list(
+        zip(expected.start, expected.end, expected.label)
+    )
+    assert found

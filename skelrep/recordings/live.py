@@ -90,6 +90,7 @@ class LiveSegments:
         self.declared = Declared(scale=scale, min_score=min_score)
         self.delay = window / 2 + rules.smooth / 2 + 1.5 * stride
         self.frames: list[tuple[int, list[Person]]] = []  # the latest ones, by their position on the grid
+        self.seconds = 0.0  # of the last one
         self.begin = 0  # of the next window
         self.fed: int | None = None  # begin of the last window
         self.said: set[str] = set()  # warnings, without their numbers
@@ -119,9 +120,10 @@ class LiveSegments:
                 self.begin = max(self.begin, ((index - self.length) // self.step + 1) * self.step)
         persons = [*self._persons(people, person_ids)]
         if self.frames and index == last:
-            self.frames[-1][1].extend(persons)
+            self.frames[-1] = (index, persons if seconds > self.seconds else [*self.frames[-1][1], *persons])
         else:
             self.frames.append((index, persons))
+        self.seconds = seconds
         kept = index - self.length - self.step
         while self.frames[0][0] < kept:
             del self.frames[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -61,3 +61,19 @@ def _labels(events: Events, moments: np.ndarray) -> np.ndarray:
     for event in events:
         labels[(moments >= event.start) & (moments < event.end)] = event.label
     return labels
+
+
+def point_matches(found: Sequence[float], truth: np.ndarray, latency: float) -> int:
+    """How many detections lie within the latency of an action point, each point taken once, in order of time."""
+    free, right = np.ones(len(truth), dtype=bool), 0
+    for seconds in sorted(found):
+        distance = np.where(free, np.abs(truth - seconds), np.inf) if len(truth) else np.array([np.inf])
+        nearest = int(distance.argmin())
+        if distance[nearest] <= latency + 1e-9:
+            free[nearest], right = False, right + 1
+    return right
+
+
+def f_score(right: np.ndarray, found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Harmonic mean of precision and recall from counts; 0 where nothing is right."""
+    return 2 * np.asarray(right) / np.maximum(np.asarray(found) + np.asarray(truth), 1)

@@ -93,6 +93,17 @@ def test_what_cannot_be_followed_is_refused(classifier):
         fed(live, session(SCRIPT))
 
 
+def test_of_more_frames_than_the_rate_says_the_last_ones_count(classifier):
+    recording = session(SCRIPT)
+    live = LiveSegments(classifier, fps=20, skeleton="coco-17", window=2.0, reject=False)
+    [clip], found = recording.clips, []
+    for t in range(clip.shape[1]):
+        if t:
+            found += [(t / 20, event) for event in live.feed(t / 20 - 0.01, clip[:, t] + 1)]
+        found += [(t / 20, event) for event in live.feed(t / 20, clip[:, t])]
+    check_same(found + [(np.inf, event) for event in live.finish()], classifier.segments(recording, 2.0, reject=False))
+
+
 def test_a_remark_is_made_once(classifier, recwarn):
     [clip] = session(SCRIPT).clips
     live = LiveSegments(classifier, fps=20, skeleton="coco-17", window=2.0, reject=False)
