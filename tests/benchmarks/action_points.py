@@ -38,7 +38,7 @@ WINDOW, STRIDE = 1.0, 4 / 30  # seconds
 BEFORE_END = 0.1, 0.3  # of a window, where the action point lies
 LATENCY, APART = 1 / 3, 1.0  # seconds
 NONE, BACKGROUND_STEP = -1, 5  # every so many windows of no gesture are enough to train on
-THRESHOLDS = np.linspace(0.1, 0.9, 17)
+THRESHOLDS = np.linspace(0.1, 0.9, 17).tolist()
 
 
 class Windows(NamedTuple):
@@ -116,11 +116,13 @@ def measure(encoder: Encoder, people: np.ndarray, instructions: Sequence[int] = 
     figures = {}
     parts = {"all": np.ones(len(fold), bool)} | {f"instruction {i}": about["instruction"] == i for i in instructions}
     for name, some in parts.items():
-        totals = [
-            sum(counts(np.flatnonzero((fold == out) & some), g, THRESHOLDS[best[out, j]]) for out in range(5))
-            for j, g in enumerate(gestures)
-        ]
-        figures[name] = 100 * float(np.mean([f_score(*total) for total in totals]))
+        scores = []
+        for j, gesture in enumerate(gestures):
+            parts_of = [
+                counts(np.flatnonzero((fold == out) & some), gesture, THRESHOLDS[best[out, j]]) for out in range(5)
+            ]
+            scores.append(f_score(*np.sum(parts_of, axis=0)))
+        figures[name] = 100 * float(np.mean(scores))
     return figures
 
 
