@@ -30,9 +30,9 @@ from skelrep.encoder import BACKBONES, MODALITIES
 from skelrep.hub import model_card
 from skelrep.io.video import estimation
 from skelrep.poses import Poses
-from tests.journey_files import Drawn, exercises, write_exercises, write_gestures, write_motions
 from tests.motion_capture_files import LEG, MOTION, SKELETON
 from tests.pose_files import agcn_folder, pku_frames, skeleton_text, write_pku_recording
+from tests.tutorial_files import Drawn, exercises, write_exercises, write_gestures, write_motions
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -1,4 +1,4 @@
-"""What the journeys of the documentation begin with: a video of exercises, a library of BVH files, gestures."""
+"""What the tutorials of the documentation begin with: a video of exercises, a library of BVH files, gestures."""
 
 from __future__ import annotations
 
