@@ -17,7 +17,7 @@ from motion import make_clips, make_recording  # examples/motion.py
 
 from skelrep import EncoderConfig, embed, load_pretrained, retrieve
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.train.augment import AugmentConfig
 from skelrep.train.data import Corpus
 from skelrep.train.loop import pretrain

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from skelrep.completion import complete
 from skelrep.matmul import product
+from skelrep.preprocess_config import Joints, PreprocessConfig
 from skelrep.skeletons import Skeleton
-
-if TYPE_CHECKING:
-    from skelrep.preprocess import Joints, PreprocessConfig
 
 SHORTEST = 1e-6  # metres or pixels; a shorter vector has no direction
 

@@ -19,7 +19,8 @@ from torch import Tensor
 from skelrep.alignment import RunningSums, normalise_running
 from skelrep.completion import derive
 from skelrep.persons import most_active
-from skelrep.preprocess import PreprocessConfig, kept_frames
+from skelrep.preprocess import kept_frames
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.skeletons import Skeleton, mapping
 
 

@@ -17,7 +17,7 @@ from skelrep.encoder import EncoderConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE
+from skelrep.preprocess_config import CMD_LINE
 from skelrep.skeletons import SKELETONS
 from skelrep.train.i2md import MethodConfig
 from skelrep.train.prepare import prepare

@@ -20,7 +20,7 @@ from skelrep import load_pretrained
 from skelrep.encoder import Encoder
 from skelrep.encoder.modalities import modality
 from skelrep.poses import as_poses
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method, MethodConfig
 from skelrep.train.loop import _optimizer, _views

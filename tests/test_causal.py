@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from skelrep.causal import LivePreparation, most_steps, prepare_causal
-from skelrep.preprocess import STREAMING
+from skelrep.preprocess_config import STREAMING
 from skelrep.skeletons import mapping
 from tests.standing_bodies import COMMON, KINECT, NTU, moving
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from skelrep.completion import complete, derive
-from skelrep.preprocess import ROBUST, prepare
+from skelrep.preprocess import prepare
+from skelrep.preprocess_config import ROBUST
 from skelrep.skeletons import SKELETONS
 from tests.standing_bodies import COMMON, KINECT, NTU, moving, standing
 

@@ -33,7 +33,7 @@ ORDER = [
     "skeletons",
 ]
 ORDER += ["missing", "skeleton_guess", "fractions", "channels", "layouts", "persons", "tracking", "poses"]
-ORDER += ["completion", "cleaning", "io", "alignment", "preprocess", "causal", "checks"]
+ORDER += ["completion", "cleaning", "io", "preprocess_config", "alignment", "preprocess", "causal", "checks"]
 ORDER += ["encoder", "hub", "embedding", "corpus", "evaluate", "libraries", "recordings"]
 ORDER += ["plot", "sklearn", "train", "cli"]
 

@@ -12,7 +12,8 @@ from skelrep.encoder import Encoder
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.persons import coordinate_energy, most_active, motion_energy, sightings
 from skelrep.poses import Poses
-from skelrep.preprocess import ROBUST, prepare, prepare_weighted
+from skelrep.preprocess import prepare, prepare_weighted
+from skelrep.preprocess_config import ROBUST
 from tests.standing_bodies import COMMON, KINECT, moving, standing
 
 ROBUST_16 = replace(ROBUST, frames=16)

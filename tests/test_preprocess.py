@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from skelrep.alignment import map_joints, normalise
-from skelrep.preprocess import (
-    CMD_LINE,
-    ROBUST,
-    STREAMING,
-    PreprocessConfig,
-    fill_gaps,
-    kept_frames,
-    prepare,
-    resample,
-    trim,
-)
+from skelrep.preprocess import fill_gaps, kept_frames, prepare, resample, trim
+from skelrep.preprocess_config import CMD_LINE, ROBUST, STREAMING, PreprocessConfig
 from skelrep.skeletons import SKELETONS, Skeleton, mapping
 from tests.standing_bodies import COMMON, KINECT, NTU, STANDING, moving, standing
 

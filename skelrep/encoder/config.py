@@ -12,7 +12,7 @@ from skelrep.encoder.causal_convolution import CausalConvolutionConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.modalities import MODALITIES, find_modality
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.skeletons import SKELETONS, Skeleton
 
 FORMAT_VERSION = 1  # of config.json; raised only when the meaning of a key changes

@@ -20,7 +20,8 @@ from skelrep.encoder.modalities import modality
 from skelrep.encoder.streaming import EmbeddingStream
 from skelrep.missing import Zeros
 from skelrep.poses import Poses, as_poses
-from skelrep.preprocess import Prepared, PreprocessConfig, kept_frames, prepare_weighted
+from skelrep.preprocess import Prepared, kept_frames, prepare_weighted
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.skeletons import Skeleton, resolve
 
 MAX_PARAMETERS = 2_000_000_000  # 30 times CMD's three streams; a config that needs more is a mistake or an attack

@@ -24,7 +24,8 @@ from skelrep.encoder.inference import embed_prepared
 from skelrep.encoder.modalities import find_modality
 from skelrep.files import replacing
 from skelrep.messages import optional
-from skelrep.preprocess import Prepared, PreprocessConfig
+from skelrep.preprocess import Prepared
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.version import __version__
 
 if TYPE_CHECKING:

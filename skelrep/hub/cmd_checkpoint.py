@@ -13,7 +13,7 @@ from skelrep.encoder import Encoder, EncoderConfig, Source
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.hub.load import assemble
 from skelrep.hub.publish import save_pretrained
-from skelrep.preprocess import CMD_LINE
+from skelrep.preprocess_config import CMD_LINE
 from skelrep.skeletons import SKELETONS
 
 _CMD_STREAMS = {"joint": "encoder_q", "bone": "encoder_q_bone", "motion": "encoder_q_motion"}

@@ -8,7 +8,7 @@ from string import Template
 from typing import Any
 
 from skelrep.encoder import Encoder
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess_config import PreprocessConfig
 
 TEMPLATE = Template(Path(__file__).with_suffix(".md").read_text(encoding="utf-8"))
 

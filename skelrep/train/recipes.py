@@ -11,7 +11,7 @@ from skelrep.encoder import EncoderConfig
 from skelrep.encoder.causal_convolution import CausalConvolutionConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import CMD_LINE, ROBUST, STREAMING
+from skelrep.preprocess_config import CMD_LINE, ROBUST, STREAMING
 from skelrep.skeletons import SKELETONS
 from skelrep.train.augment import AugmentConfig, CMDAugmentConfig
 from skelrep.train.i2md import MethodConfig

@@ -29,7 +29,7 @@ from skelrep import knn_eval, linear_eval
 from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import MethodConfig
 from skelrep.train.loop import pretrain

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from skelrep.encoder import Encoder, EncoderConfig
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.train.augment import distort
 from skelrep.train.data import Corpus
 from skelrep.train.i2md import Method, MethodConfig

@@ -5,7 +5,7 @@
 Columns, in per cent of the test clips of the data set's first fold: the encoder; the same network with random weights
 (mean of three seeds); and the poses as the encoder's preprocessing leaves them, without any network. The last line is
 1-NN on two people, over all folds of sbu_interaction. `--repaired` gives an encoder that was published without them
-all repairs of preprocessing (`skelrep.preprocess.ROBUST`). Needs the motion data (see tests/motion_data.py).
+all repairs of preprocessing (`skelrep.preprocess_config.ROBUST`). Needs the motion data (see tests/motion_data.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from skelrep import Encoder, Poses, load_pretrained
-from skelrep.preprocess import ROBUST
+from skelrep.preprocess_config import ROBUST
 from skelrep.skeletons import Skeleton
 from tests.benchmarks.accuracy import SEEDS, nearest, over_folds, prepared, untrained
 from tests.motion_data import protocols

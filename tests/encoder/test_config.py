@@ -15,7 +15,7 @@ from skelrep.encoder.config import typed
 from skelrep.encoder.convolution import MAX_BLOCKS, ConvolutionConfig
 from skelrep.encoder.encoder import MAX_PARAMETERS, _count
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import CMD_LINE, STREAMING, PreprocessConfig
+from skelrep.preprocess_config import CMD_LINE, STREAMING, PreprocessConfig
 from skelrep.skeletons import SKELETONS
 
 NTU = SKELETONS["ntu-25"]

@@ -14,7 +14,7 @@ from skelrep.encoder.modalities import modality
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.hub import load_pretrained, save_pretrained
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE, PreprocessConfig
+from skelrep.preprocess_config import CMD_LINE, PreprocessConfig
 from skelrep.skeletons import SKELETONS, Skeleton
 
 STREAMS = ("joint", "bone", "motion")

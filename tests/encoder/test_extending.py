@@ -13,7 +13,7 @@ from skelrep import embed, load_pretrained, save_pretrained
 from skelrep.encoder import BACKBONES, MODALITIES, Encoder, EncoderConfig, Modality
 from skelrep.encoder.onnx import export_onnx
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import CMD_LINE
+from skelrep.preprocess_config import CMD_LINE
 from skelrep.skeletons import SKELETONS
 from skelrep.train.i2md import Method, MethodConfig
 from tests.encoder.outside import VELOCITY, TransformerConfig

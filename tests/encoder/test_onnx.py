@@ -21,7 +21,7 @@ from skelrep.encoder.modalities import MODALITIES
 from skelrep.encoder.onnx import export_onnx
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE, ROBUST, STREAMING, PreprocessConfig
+from skelrep.preprocess_config import CMD_LINE, ROBUST, STREAMING, PreprocessConfig
 from skelrep.skeletons import SKELETONS
 from tests.conftest import untrained
 

@@ -14,7 +14,7 @@ from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE
+from skelrep.preprocess_config import CMD_LINE
 from skelrep.skeletons import SKELETONS
 from tests.encoder.outside import TransformerConfig
 from tests.ragged_clips import ragged

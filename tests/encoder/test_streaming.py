@@ -14,7 +14,7 @@ from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.encoder.causal_convolution import CausalConvolutionConfig
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE, STREAMING
+from skelrep.preprocess_config import CMD_LINE, STREAMING
 from skelrep.skeletons import SKELETONS
 from tests.conftest import untrained
 from tests.standing_bodies import KINECT, moving

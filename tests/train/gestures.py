@@ -11,7 +11,7 @@ from skelrep.encoder import Encoder, EncoderConfig
 from skelrep.encoder.convolution import ConvolutionConfig
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.skeletons import SKELETONS
 from skelrep.train.finetune import FinetuneConfig
 

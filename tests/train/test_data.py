@@ -18,7 +18,8 @@ from skelrep.alignment import map_joints, normalise
 from skelrep.encoder import EncoderConfig
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.poses import Poses
-from skelrep.preprocess import CMD_LINE, ROBUST, prepare
+from skelrep.preprocess import prepare
+from skelrep.preprocess_config import CMD_LINE, ROBUST
 from skelrep.skeletons import custom, mapping
 from skelrep.train import data
 from skelrep.train.augment import PARTS, AugmentConfig

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from skelrep.evaluate import knn_eval, linear_eval
-from skelrep.preprocess import PreprocessConfig
+from skelrep.preprocess_config import PreprocessConfig
 from skelrep.train.finetune import FinetuneConfig, finetune
 from skelrep.train.protocols import protocols
 from tests.train.gestures import QUICK, fresh, gestures, recurrent

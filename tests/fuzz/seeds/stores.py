@@ -58,7 +58,7 @@ def cmd_checkpoint(folder: Path) -> Seed:
     from skelrep import Encoder, EncoderConfig
     from skelrep.encoder.recurrent import RecurrentConfig
     from skelrep.hub.cmd_checkpoint import _cmd_name
-    from skelrep.preprocess import CMD_LINE
+    from skelrep.preprocess_config import CMD_LINE
 
     config = EncoderConfig(
         SKELETONS["ntu-25"], ("joint",), CMD_LINE, RecurrentConfig(hidden=4, layers=1), fusion="mean"
