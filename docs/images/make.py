@@ -15,17 +15,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from skelrep import Poses, embed, knn_eval
+from skelrep import Poses, embed, knn_eval, read
 from skelrep.plot import confusion, draw, save, timeline
 from skelrep.plot.explore import page
-from skelrep.recordings import Event, Events, fit
+from skelrep.recordings import Event, Events, annotated, detect, fit
 
 IMAGES = Path(__file__).parent
 sys.path[:0] = [str(IMAGES.parents[1] / "examples"), str(IMAGES.parents[1])]
 
+import motion  # noqa: E402
 from motion import make_clips  # noqa: E402
 
 from tests.browser import SHIFT, Chromium, Tab  # noqa: E402
+from tests.tutorial_files import Drawn, exercises, write_exercises  # noqa: E402
 
 SIZE = (1200, 720)  # of the screenshots, in pixels
 COLOURS = 256  # a palette of this size looks the same and needs a third of the bytes
@@ -43,6 +45,7 @@ def main() -> None:
     confusion_matrix()
     labels = clips.labels
     assert labels is not None
+    squats()
     session, truth, predicted = recordings(clips)
     timeline_of_session(session, predicted)
     windows = session.windows(1.0, 0.25)
@@ -76,6 +79,17 @@ def timeline_of_session(session: Poses, events: Events) -> None:
     """The timeline of the first recording."""
     timeline(session[:1], events[events.clip == session.ids[0]]).savefig(IMAGES / "timeline.png", dpi=100)
     shrink(IMAGES / "timeline.png")
+
+
+def squats() -> None:
+    """The timeline of the squats in a drawn video."""
+    clip = exercises(motion)
+    with tempfile.TemporaryDirectory() as folder:
+        video = write_exercises(Path(folder) / "exercises.mp4", clip, motion)
+        poses = read(video, pose_model=Drawn(clip, motion))
+        example = annotated(poses, Events.of([Event("exercises", 0.2, 2.4, "squat")]))
+        timeline(poses, detect(example, poses)).savefig(IMAGES / "timeline-squats.png", dpi=100)
+    shrink(IMAGES / "timeline-squats.png")
 
 
 def recordings(clips: Poses) -> tuple[Poses, Events, Events]:
