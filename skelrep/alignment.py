@@ -353,6 +353,14 @@ def _rotation(up: Tensor, right: Tensor, config: PreprocessConfig) -> Tensor:
 def _upright(up: Tensor, right: Tensor, keep_up: bool) -> Tensor:
     """Rotations (R, 3, 3) of `up` (R, 3) to +z, and then of `right` (R, 3) to +x, or as near to it as z allows."""
     x, _, z = torch.eye(3, dtype=up.dtype, device=up.device)
+    if keep_up:
+        height = torch.linalg.vector_norm(up, dim=-1, keepdim=True)
+        upward = up / height
+        across = right - (right * upward).sum(dim=-1, keepdim=True) * upward
+        width = torch.linalg.vector_norm(across, dim=-1, keepdim=True)
+        if not _any(~(torch.minimum(height, width) > SHORTEST)):  # then there is only one such rotation
+            rightward = across / width
+            return torch.stack([rightward, torch.linalg.cross(upward, rightward), upward], dim=1)
     first = _rotation_between(up, z)
     across = (first @ right[:, :, None])[:, :, 0]
     if keep_up:

@@ -102,8 +102,27 @@ def _fewest_exchanges(agreement: np.ndarray) -> np.ndarray:
     return states
 
 
+def squared_steps(rows: np.ndarray) -> np.ndarray:
+    """Sum of the squared differences of each of (F, V, C) rows from the one before, (F,); for the first row, itself.
+
+    It is NaN where a number of either row is missing.
+    """
+    flat, moved = rows.reshape(len(rows), -1), np.empty(len(rows), rows.dtype)
+    moved[0] = flat[0] @ flat[0]
+    block = np.empty((min(BLOCK, len(rows)), flat.shape[1]), rows.dtype)
+    for begin in range(1, len(rows), BLOCK):
+        end = min(begin + BLOCK, len(rows))
+        steps = np.subtract(flat[begin:end], flat[begin - 1 : end - 1], out=block[: end - begin])
+        np.einsum("fi,fi->f", steps, steps, out=moved[begin:end])
+    return moved
+
+
 def find_spikes(
-    rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, joints: np.ndarray
+    rows: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    joints: np.ndarray,
+    moved: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Finds positions of a joint that are far from its positions in the surrounding frames.
 
@@ -112,16 +131,13 @@ def find_spikes(
         starts: (R,) first row of each track.
         lengths: (R,) rows of each track.
         joints: The joints from which the size of the body is computed.
+        moved: `squared_steps(rows)`, if they are known; changed.
 
     Returns:
         Their rows and their joints, (K,) each.
     """
     least = np.repeat(np.square(JUMP * _radius(rows, starts, lengths, joints)), lengths)
-    flat, moved = rows.reshape(len(rows), -1), np.zeros(len(rows), rows.dtype)
-    for begin in range(1, len(rows), BLOCK):
-        end = min(begin + BLOCK, len(rows))
-        steps = flat[begin:end] - flat[begin - 1 : end - 1]
-        np.einsum("fi,fi->f", steps, steps, out=moved[begin:end])
+    moved = squared_steps(rows) if moved is None else moved
     moved[starts] = 0
     lively = np.flatnonzero(~(moved < least))  # NaN is tested more closely, too
     of_joints = np.square(rows[lively] - rows[lively - 1]) @ np.ones(rows.shape[2], rows.dtype)
@@ -145,8 +161,11 @@ def _radius(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, joints: n
     """Root mean square distance of a body's joints from their middle, (R,): the median over some of its frames."""
     chosen = starts[:, None] + lengths[:, None] * (2 * np.arange(SAMPLE) + 1) // (2 * SAMPLE)
     poses = rows[chosen].take(joints, axis=2).astype(np.float64)  # (R, SAMPLE, V, C)
-    away = poses - np.einsum("rsvc->rsc", poses)[:, :, None] / poses.shape[2]
-    squares = np.einsum("rsvc,rsvc->rs", away, away) / poses.shape[2]
+    flat = poses.reshape(-1, poses.shape[2] * poses.shape[3])
+    # Products, because they take a fraction of the time of sums over a short axis.
+    middle = flat @ np.tile(np.eye(poses.shape[3]), (poses.shape[2], 1)) / poses.shape[2]
+    squares = np.square(flat) @ np.ones(flat.shape[1]) / poses.shape[2] - np.square(middle).sum(axis=1)
+    squares = np.maximum(squares, 0).reshape(poses.shape[:2])
     if len(lost := np.flatnonzero(np.isnan(squares).any(axis=1))):
         poses = poses[lost]
         seen = np.isfinite(poses[..., :1])

@@ -1,18 +1,21 @@
-"""Atomic writing of files, and a check that a path is a regular file."""
+"""Atomic writing of files, a check that a path is a regular file, and a memory of what was found in one."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import io
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+Found = TypeVar("Found")
 
 try:
     import fcntl
@@ -171,6 +174,17 @@ def naming(path: str | os.PathLike) -> Iterator[None]:
         if error.errno is None or error.filename is not None:
             raise
         raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def remembered(find: Callable[..., Found], path: str | os.PathLike, *more: str) -> Found:
+    """What `find(path, *more)` finds in a file; it is called again only if the size or the time of the file differ."""
+    about = Path(path).stat()
+    return _found(find, Path(path), more, about.st_size, about.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)  # large files are read one after the other
+def _found(find: Callable[..., Any], path: Path, more: tuple[str, ...], *_: int) -> Any:
+    return find(path, *more)
 
 
 def _kind(found: os.stat_result) -> str:

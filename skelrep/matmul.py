@@ -8,7 +8,7 @@ the interface is missing or the numbers differ, the plain product is used. With 
 
 oneDNN divides its work among the number of threads that OpenMP announces. If OpenMP starts fewer (`OMP_DYNAMIC`,
 `OMP_THREAD_LIMIT`), parts of the result are never computed, without an error; this is true for PyTorch's own bfloat16
-products as well. Products are therefore compared again whenever the number of threads has changed.
+products as well. Products are therefore compared again for every number of threads.
 """
 
 from __future__ import annotations
@@ -69,10 +69,11 @@ class Product:
         self._small = precision == "float32" and weight.numel() <= _SMALL_WEIGHT
         self._plain = _plain(self._weight, self._bias, "float32", relu)
         self.packed = False  # whether oneDNN's packed product is used
-        self._threads = torch.get_num_threads()
+        self._made: dict[Callable, Callable[[Tensor], Tensor]] = {}  # by the functions that make them
+        self._correct: dict[int, Callable[[Tensor], Tensor]] = {}  # by number of threads
         device = weight.device.type
         if device == "cpu":
-            self._run = self._checked(self._threads)
+            self._run = self._with(torch.get_num_threads())
         elif precision == "int8":
             raise ValueError(f"int8 products are for CPUs; on {device} use float32 or bfloat16")
         else:
@@ -80,15 +81,18 @@ class Product:
 
     def __call__(self, rows: Tensor) -> Tensor:
         """(..., in) rows to (..., out); bfloat16 if that is the precision, else float32."""
-        if (threads := torch.get_num_threads()) != self._threads and rows.device.type == "cpu":
-            self._run, self._threads = self._checked(threads), threads
         if self._small and rows.numel() <= _FEW_ROWS * rows.shape[-1]:
             return self._plain(rows)
-        return self._run(rows)
+        return (self._with(torch.get_num_threads()) if rows.device.type == "cpu" else self._run)(rows)
+
+    def _with(self, threads: int) -> Callable[[Tensor], Tensor]:
+        """The product that is used with this number of threads."""
+        if threads not in self._correct:
+            self._correct[threads] = self._checked(threads)
+        return self._correct[threads]
 
     def _checked(self, threads: int) -> Callable[[Tensor], Tensor]:
         """The first of several products that is correct with this number of threads."""
-        arguments = self._weight, self._bias, self._precision, self._relu
         right = _right(threads)
         candidates: list[Callable[..., Callable[[Tensor], Tensor]]] = [_plain if right.bfloat16 else _rounded]
         if not _PLAIN and (right.onednn or self._precision == "int8"):
@@ -109,7 +113,9 @@ class Product:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # PyTorch announces that its int8 products will move
-                    run = candidate(*arguments)
+                    if candidate not in self._made:
+                        self._made[candidate] = candidate(self._weight, self._bias, self._precision, self._relu)
+                    run = self._made[candidate]
                     difference = ((run(probe).float() - expected).abs() / scale).max()
             except (AttributeError, RuntimeError, TypeError) as error:
                 logger.info("no packed %s products here (%s): plain ones instead", self._precision, error)

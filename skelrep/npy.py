@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import struct
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
+from skelrep.files import remembered
 from skelrep.memory_budget import COPIES, budget_of
 from skelrep.messages import one_line
 
@@ -61,29 +64,41 @@ class Archive:
 
     def _read(self, name: str, copies: int) -> np.ndarray:
         info = self._members[name]
-        try:
+        with self._naming(name):
             self._budget.claim(info.file_size * copies)
             with self._zipped.open(info) as stream:
                 _check_header(stream, info.file_size)
             with self._zipped.open(info) as stream:
                 array = np.lib.format.read_array(stream, allow_pickle=False)
             _check_text(array)
-        except Exception as error:  # zipfile, zlib and numpy raise errors of a dozen kinds
-            reason = str(error)[:300] if isinstance(error, ValueError) else type(error).__name__
-            raise ValueError(f"{self._path}: its array {name[:100]!r} cannot be read ({reason})") from error
-        return array
+            return array
 
-    def mapped(self, name: str) -> np.ndarray | None:
-        """The memory-mapped array of this name; None if it is compressed.
+    def header(self, name: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and type of the array of this name, without reading it.
 
         Raises:
             KeyError: if there is none.
-            ValueError: if it is damaged, or contains objects.
+            ValueError: if it is damaged, or holds objects.
         """
         info = self._members[name]
-        if info.compress_type != zipfile.ZIP_STORED:
-            return None
-        try:
+        with self._naming(name), self._zipped.open(info) as stream:
+            shape, _, dtype = _check_header(stream, info.file_size)
+            return shape, dtype
+
+    def mapped(self, name: str) -> np.ndarray:
+        """The memory-mapped array of this name, of which only what is asked for is read.
+
+        A compressed one is unpacked into a temporary file, once per process.
+
+        Raises:
+            KeyError: if there is none.
+            ValueError: if it is damaged, or contains objects, or is too large for the archive's size.
+        """
+        info = self._members[name]
+        with self._naming(name):
+            if info.compress_type != zipfile.ZIP_STORED:
+                self._budget.claim(info.file_size)
+                return remembered(_unpacked, self._path, name)
             with self._zipped.open(info) as stream:
                 shape, fortran_order, dtype = _check_header(stream, info.file_size)
                 header = stream.tell()
@@ -91,13 +106,32 @@ class Archive:
                 file.seek(info.header_offset + 26)
                 names = sum(struct.unpack("<HH", file.read(4)))
             start = info.header_offset + 30 + names + header
-            order = "F" if fortran_order else "C"
-            return (
-                np.memmap(self._path, dtype, "r", start, shape, order) if math.prod(shape) else np.empty(shape, dtype)
-            )
+            return _on_disk(self._path, shape, fortran_order, dtype, start)
+
+    @contextmanager
+    def _naming(self, name: str) -> Iterator[None]:
+        """Turns errors of zipfile, zlib and numpy, of a dozen kinds, into a ValueError that names the array."""
+        try:
+            yield
         except Exception as error:
             reason = str(error)[:300] if isinstance(error, ValueError) else type(error).__name__
             raise ValueError(f"{self._path}: its array {name[:100]!r} cannot be read ({reason})") from error
+
+
+def _unpacked(path: Path, name: str) -> np.ndarray:
+    """An array of a compressed archive, in a temporary file that is removed when the array is no longer used."""
+    with zipfile.ZipFile(path) as zipped, tempfile.TemporaryFile() as file:
+        info = next(info for info in zipped.infolist() if info.filename.removesuffix(".npy") == name)
+        with zipped.open(info) as stream:
+            shape, fortran_order, dtype = _check_header(stream, info.file_size)
+            shutil.copyfileobj(stream, file, 2**20)
+        return _on_disk(file, shape, fortran_order, dtype, 0)
+
+
+def _on_disk(file: Any, shape: tuple[int, ...], fortran_order: bool, dtype: np.dtype, start: int) -> np.ndarray:
+    if not math.prod(shape):
+        return np.empty(shape, dtype)
+    return np.memmap(file, dtype, "r", start, shape, "F" if fortran_order else "C")
 
 
 @contextmanager

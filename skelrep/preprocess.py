@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from skelrep.alignment import normalise
-from skelrep.cleaning import find_spikes, find_swaps
+from skelrep.cleaning import find_spikes, find_swaps, squared_steps
 from skelrep.completion import derive
 from skelrep.persons import most_active, sightings
 from skelrep.preprocess_config import PreprocessConfig
@@ -118,16 +118,22 @@ class _Tracks(NamedTuple):
         rows = np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in chosen]).astype(np.float32, copy=False)
         lengths = np.repeat([clip.shape[1] for clip in chosen], counts)
         clip_of = np.repeat(np.arange(len(clips)), counts)
-        if config.trim:
+        moved = squared_steps(rows) if config.remove_spikes else None
+        whole = moved is not None and not np.isnan(moved).any()  # nothing is missing, as nearly always
+        if config.trim and not whole:
             rows, lengths = trim(rows, lengths, clip_of)
+            moved = None
         starts = np.cumsum(lengths) - lengths
         if config.undo_swaps:
             swapped = find_swaps(rows, starts, lengths, source, used)
             if swapped.any():
                 rows[swapped] = rows[swapped][:, source.mirror]
+                moved = None
         if config.remove_spikes:
-            rows[find_spikes(rows, starts, lengths, used)] = np.nan
-        row, joint = missing_joints(rows)
+            spikes = find_spikes(rows, starts, lengths, used, moved)
+            rows[spikes] = np.nan
+            whole &= not len(spikes[0])
+        row, joint = (np.empty(0, np.int64),) * 2 if whole else missing_joints(rows)
         share = np.ones(len(starts))
         if counts.max() > 1 and len(row):
             of_used = row[np.isin(joint, used)]

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from skelrep import load_pretrained
+from skelrep import corpus, load_pretrained
 from skelrep.encoder import Encoder
 from skelrep.encoder.modalities import modality
 from skelrep.poses import as_poses
@@ -26,7 +26,7 @@ from skelrep.train.i2md import Method, MethodConfig
 from skelrep.train.loop import _optimizer, _views
 from skelrep.train.recipes import LOSSES, i2md_small
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import gpu_run, measuring, performance, performance_training, workloads
+from tests.benchmarks import corpora, gpu_run, large_files, measuring, performance, performance_training, workloads
 from tests.benchmarks.baselines import NaiveTraining, Stepping, naive_losses, views_one_by_one
 from tests.benchmarks.measuring import Row
 from tests.benchmarks.performance import MEASUREMENTS
@@ -232,6 +232,34 @@ def test_command_prints_a_table_or_one_json_document(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command.main(["--only", "nothing"])
     assert "there are some, none" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MEMORY_IS_TOLD, reason="this system does not tell the memory of a process")
+def test_a_corpus_has_a_curve_of_time_and_memory(tmp_path, capsys):
+    pytest.importorskip("pyarrow", reason="needs pyarrow: pip install '.[parquet]'")
+    corpora.main(["--clips", "2500", "--folder", str(tmp_path), "--picture", str(tmp_path / "curve.png")])
+    lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+    assert lines[0][0] == "embedded" and [line[0] for line in lines[2:]] == ["2000", "2500"]
+    found = corpus.open(tmp_path / "rows")
+    assert len(found) == 2500 and found.ids[:2].tolist() == ["00000/000", "00000/001"]
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not MEMORY_IS_TOLD, reason="only Linux counts the data of a process")
+@pytest.mark.parametrize("kind", large_files.KINDS)
+def test_files_larger_than_memory_are_read(kind, tmp_path):
+    text = kind in ("csv", "jsonl", "parquet")  # whose rows take long to read
+    limit = 2**20 * (400 if kind == "parquet" else 150)
+    make, options = large_files.KINDS[kind]
+    count = large_files.count_for(kind, 2**20 * (8 if text else 160))
+    found = large_files.read_within(make(tmp_path, count), limit, options, piece_bytes=2**20)
+    assert isinstance(found, large_files.Found), found.stderr
+    assert found.clips == count
+    if not text:
+        expected = sum(float(part[:, 0, 0, 0].sum()) for part in large_files.parts(count))
+        assert found.total == pytest.approx(expected, rel=1e-4)
 
 
 def test_quick_sizes_are_at_most_the_full_ones():

@@ -35,7 +35,7 @@ def add_corpus(parser: ArgumentParser) -> None:
     )
     group.add_argument("--shard", type=_shard, metavar="I/N", help="make every N-th shard from shard I on (job arrays)")
     group.add_argument(
-        "--shard-size", type=whole, metavar="N", help="files per shard, or clips of a large file (default: 2048)"
+        "--shard-size", type=whole, metavar="N", help="clips per shard; files below 1 MB count as one (default: 2048)"
     )
     group.add_argument("--engine", **one_of("local", "ray"), help="ray needs the extra ray (default: local)")
     group.add_argument("--address", metavar="HOST:PORT", help="Ray cluster (default: RAY_ADDRESS, or a new one)")
@@ -99,7 +99,9 @@ def embed_corpus(inputs: list[str], arguments: Namespace) -> None:
         **reading,
     )
     shown.close()
-    new_report(arguments).skipped.extend(summary.skipped)
+    left_out = new_report(arguments)
+    left_out.skipped.extend(summary.skipped)
+    left_out.files = summary.inputs - sum(Path(each.path).is_absolute() for each in summary.skipped)  # others are clips
     document = {key: value for key, value in vars(summary).items() if key != "skipped"}
     done = f"{summary.rows} rows x {summary.dim} -> {summary.folder}"
     shards = f"{summary.finished} of {summary.shards} shards" if summary.finished < summary.shards else ""

@@ -186,7 +186,7 @@ def _add_explore(parser: ArgumentParser) -> None:
 
 def _explore(arguments: Namespace) -> None:
     from skelrep.files import replacing
-    from skelrep.plot.explore import page
+    from skelrep.plot.explore import check_count, page
     from skelrep.recordings import Events
 
     if arguments.stride is not None and arguments.window is None:
@@ -201,6 +201,7 @@ def _explore(arguments: Namespace) -> None:
         if arguments.per == "person":
             poses, rows = _persons_and_rows(poses, arguments)
         elif arguments.embeddings is None:
+            check_count(len(poses))  # before the work
             rows = load_encoder(arguments).embed(poses, **embedding_options(arguments))
         else:
             poses, rows = clips_and_rows(poses, arguments.embeddings)

@@ -39,7 +39,7 @@ def _embeddings(
     from skelrep.embedding import maker
     from skelrep.io.embeddings import Embeddings
 
-    found = embeddings_or_poses(name, arguments, split)
+    found = embeddings_or_poses(name, arguments, split, on_disk=True)
     if labelled and found.labels is None:  # an error before the work
         raise ValueError(without_labels(name))
     if isinstance(found, Embeddings):
@@ -51,12 +51,15 @@ def _embeddings(
 
 
 def embeddings_or_poses(
-    name: str | list[str], arguments: argparse.Namespace, split: str | None = None
+    name: str | list[str], arguments: argparse.Namespace, split: str | None = None, on_disk: bool = False
 ) -> Embeddings | Poses:
-    """The content of a file, or the poses of several, with the labels and subjects that the arguments name."""
+    """The content of a file, or the poses of several, with the labels and subjects that the arguments name.
+
+    `on_disk` is that of `stored`.
+    """
     from skelrep.io import members
 
-    if isinstance(name, list) or (found := stored(name)) is None:
+    if isinstance(name, list) or (found := stored(name, on_disk)) is None:
         return read_poses(name, arguments, split)
     found = _relabelled(found, name, arguments)
     return found if split is None else found.take(members(found.info, split, name))
@@ -91,12 +94,22 @@ def _relabelled(found: Embeddings, name: str, arguments: argparse.Namespace) -> 
     return found
 
 
-def stored(name: str) -> Embeddings | None:
-    """Embeddings in a file or in a folder of shards; None if it is neither."""
-    from skelrep import corpus
-    from skelrep.io.embeddings import load
+def stored(name: str, on_disk: bool = False) -> Embeddings | None:
+    """Embeddings in a file or in a folder of shards; None if it is neither.
 
-    return corpus.open(name).embeddings() if corpus.is_corpus(name) else load(name)
+    Args:
+        name: The file or the folder.
+        on_disk: Whether the rows of a folder stay there until they are needed (see `skelrep.corpus.Rows`).
+    """
+    from skelrep import corpus
+    from skelrep.io.embeddings import Embeddings, load
+
+    if not corpus.is_corpus(name):
+        return load(name)
+    found = corpus.open(name)
+    if not on_disk:
+        return found.embeddings()
+    return Embeddings(found.rows, found.ids, found.labels, found.info, found.model)  # type: ignore[arg-type]
 
 
 def clips_and_rows(poses: Poses, name: str) -> tuple[Poses, np.ndarray]:

@@ -37,6 +37,7 @@ class Summary:
         model: Name of the encoder.
         commit: The commit of the encoder on the Hub, or None.
         dim: D of the embeddings.
+        inputs: Number of files of the corpus.
         shards: Number of shards of the corpus.
         finished: Number of shards that are finished.
         made: Number of shards that this run has made.
@@ -50,6 +51,7 @@ class Summary:
     model: str
     commit: str | None
     dim: int
+    inputs: int
     shards: int
     finished: int
     made: int
@@ -135,7 +137,8 @@ def embed(
             cluster that has any. A script that starts processes must guard its start by `if __name__ == "__main__":`.
         address: The address of a Ray cluster; by default that in `RAY_ADDRESS`, else one is started on this machine.
         shard: (I, N): make only the shards whose number is I modulo N, for tasks of a job array.
-        shard_size: Number of files of new shards, or of clips of a divided file.
+        shard_size: Number of clips of new shards; a file whose clips cannot be counted without reading it, or that is
+            smaller than 1 MB, counts as one.
         on_shard: Called after each shard.
         **declared: The options that describe the poses: `format`, `layout`, `skeleton`, `split`, `fps`, `scale`,
             `min_score`, `zeros`, `body_model`, `channels`, `root_offset` and `pose_model`, as in `skelrep.read`.
@@ -231,6 +234,7 @@ def embed(
         model=encoder.source.name,
         commit=encoder.source.commit,
         dim=identity["dim"],
+        inputs=len({item.path for each in manifest.shards for item in each.inputs}),
         shards=sum(bool(each.inputs) for each in manifest.shards),
         finished=len(parts),
         made=made,

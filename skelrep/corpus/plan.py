@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def planned(
         encoder: The manifest's `encoder`.
         options: The manifest's `options`.
         read_options: How inputs are read.
-        most: Number of files of a shard, or of clips of a divided file.
+        most: Number of clips of a shard; a file whose clips are not counted is one.
         refresh: Whether inputs, options and encoder may differ from the old ones.
         where: The folder, for messages.
 
@@ -56,11 +56,10 @@ def planned(
                 "make again what differs"
             )
         shards = [_current(shard, present) for shard in old.shards]
-    known = {item.path for shard in shards for item in shard.inputs}
+    known = {root / item.path for shard in shards for item in shard.inputs}
     ids = _ids(found, root, {item.id for shard in shards for item in shard.inputs})
     reader = None if options.get("format") is None else reader_called(options["format"])
-    new = [piece for piece in pieces(found, reader, read_options, most) if _relative(piece.files[0], root) not in known]
-    shards += _shards(new, root, ids, most)
+    shards += _shards(pieces(found, reader, read_options, most, known=known), root, ids, most)
     if not any(shard.inputs for shard in shards):
         raise ValueError(f"{found.said} contains no file that can be read")
     return Manifest(encoder, options, str(root), found.named, tuple(shards))
@@ -140,11 +139,11 @@ def _input(file: Path, item: Input) -> Input:
 
 
 def _shards(
-    new: Sequence[Piece], root: Path, ids: Mapping[Path, str], most: int, most_bytes: int = SHARD_BYTES
+    new: Iterable[Piece], root: Path, ids: Mapping[Path, str], most: int, most_bytes: int = SHARD_BYTES
 ) -> Iterator[Shard]:
-    """Joins pieces of one format, up to `most` files or `most_bytes`."""
+    """Joins pieces of one format, up to `most` clips or `most_bytes`; ranges of a file stay alone."""
     waiting: list[Piece] = []
-    size = 0
+    clips = size = 0
 
     def shard() -> Shard:
         files = dict.fromkeys(file for piece in waiting for file in piece.files)
@@ -152,12 +151,14 @@ def _shards(
         return Shard(inputs, waiting[0].reader, waiting[0].clips)
 
     for piece in new:
+        count = piece.counted or 1
         alone = piece.clips is not None or (waiting and waiting[0].clips is not None)
-        full = len(waiting) >= most or size >= most_bytes
+        full = clips + count > most or size >= most_bytes
         if waiting and (alone or full or piece.reader != waiting[0].reader):
             yield shard()
-            waiting, size = [], 0
+            waiting, clips, size = [], 0, 0
         waiting.append(piece)
+        clips += count
         size += piece.files[0].stat().st_size
     if waiting:
         yield shard()

@@ -39,7 +39,7 @@ def make_shards(job: Job, tasks: Sequence[Task], workers: int | None, address: s
         local = {} if address else {"include_dashboard": False}
         try:
             ray.init(address=address, logging_level="error", log_to_driver=False, **local)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:  # if it takes too long, Ray raises an Exception of no other kind
             raise ConnectionError(f"Ray cannot be reached or started ({' '.join(str(error).split())[:300]})") from error
     actors = []
     try:

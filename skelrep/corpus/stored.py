@@ -40,7 +40,7 @@ class Rows:
 
     def __getitem__(self, index: Any) -> np.ndarray:
         """Rows by their numbers, as in numpy."""
-        chosen = np.arange(len(self))[index]
+        chosen = np.arange(*index.indices(len(self))) if isinstance(index, slice) else np.arange(len(self))[index]
         if np.ndim(chosen) == 0:
             return self[np.array([chosen])][0]
         rows = np.empty((len(chosen), self.shape[1]), np.float32)

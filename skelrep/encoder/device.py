@@ -1,8 +1,21 @@
-"""Choosing the device to compute on."""
+"""Choosing the device to compute on, and the number of threads."""
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+
+# Several threads share each product and wait for the last of them. With fewer clips a product takes less than a
+# millisecond; if another process uses one of the cores, the wait for it takes several, some thousand times per clip.
+THREADED_CLIPS = 8
+
+_LOCK = threading.Lock()
+_limited = 0  # calls that use one thread at the moment
+_before = 1  # the number of threads before the first of them
 
 
 def as_device(device: torch.device | str | None) -> torch.device:
@@ -20,3 +33,38 @@ def as_device(device: torch.device | str | None) -> torch.device:
         usable = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise ValueError(f"there is no device {str(device)!r}; available: {', '.join(usable)}") from error
     return found
+
+
+def _after_fork() -> None:
+    global _LOCK, _limited
+    _LOCK, _limited = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def threads_for(clips: int, device: torch.device) -> Iterator[None]:
+    """Uses one thread of a CPU while few clips are embedded, so that a busy core does not delay them.
+
+    Args:
+        clips: Number of clips that are embedded together; below `THREADED_CLIPS`, one thread is used.
+        device: Where they are embedded.
+    """
+    global _limited, _before
+    if clips >= THREADED_CLIPS or device.type != "cpu":
+        yield
+        return
+    with _LOCK:
+        before = torch.get_num_threads()
+        if _limited and before == 1:  # of a thread of the caller that began meanwhile, and took over the limit
+            before = _before
+        _limited, _before = _limited + 1, before
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _limited -= 1
+            torch.set_num_threads(before)

@@ -326,6 +326,10 @@ def check_seen(prepared: Annotated[Tensor, "N M T V 3"], poses: Poses) -> None:
 
 def persons_present(prepared: Annotated[Tensor, "N M T V 3"]) -> Annotated[Tensor, "N M"]:
     """Which persons of (N, M, T, V, 3) prepared clips are present, (N, M); an absent person is all zeros."""
+    if prepared.device.type == "cpu" and not torch.compiler.is_compiling():
+        present = prepared[:, :, 0].flatten(2).abs().amax(dim=2) > 0
+        if present.all():  # as nearly always
+            return present
     return prepared.flatten(2).abs().amax(dim=2) > 0
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from skelrep.encoder.device import as_device
+from skelrep.encoder.device import as_device, threads_for
 from skelrep.matmul import PRECISIONS
 from skelrep.messages import nearest
 from skelrep.poses import Poses
@@ -245,7 +245,8 @@ def _batches(
             while done < len(poses):
                 batch = poses[done : done + batch_size]
                 try:
-                    rows = embed_batch(batch)
+                    with threads_for(len(batch), target):
+                        rows = embed_batch(batch)
                 except torch.cuda.OutOfMemoryError:
                     if batch_size == 1:
                         raise

@@ -12,6 +12,7 @@ from torch import Tensor
 from skelrep.alignment import normalise
 from skelrep.causal import LivePreparation
 from skelrep.encoder.backbone import CausalNetwork
+from skelrep.encoder.device import threads_for
 from skelrep.encoder.inference import check_precision, chosen_streams
 from skelrep.encoder.modalities import find_modality, modality
 from skelrep.missing import absent_as_nan
@@ -107,6 +108,10 @@ class EmbeddingStream:
         Raises:
             ValueError: for a frame of another shape.
         """
+        with threads_for(1, self.encoder.device):
+            return self._embedded(frame)
+
+    def _embedded(self, frame: Any) -> np.ndarray | None:
         pose = np.array(frame, dtype=np.float32)
         pose = pose[None] if pose.ndim == 2 else pose
         persons = self.encoder.config.preprocess.persons

@@ -19,14 +19,20 @@ BLOCK_BYTES = 2**28  # 256 MiB: blocks of about 1800 x 1800 at D = 2048; larger 
 _BYTES_PER_CHECKED_VALUE = 16  # a float64 copy, the mask of finite values, and room for temporaries
 
 
-def check_rows(rows: Any, name: str, block_bytes: int = BLOCK_BYTES) -> Rows:
+def check_rows(rows: Any, name: str, block_bytes: int = BLOCK_BYTES, *, on_disk: bool = False) -> Rows:
     """Checks that embeddings are finite numbers of shape (N, D), and returns them unchanged, as an array or a tensor.
+
+    Args:
+        rows: The embeddings.
+        name: What messages call them.
+        block_bytes: Upper bound of what is checked at once.
+        on_disk: Whether a matrix that is read when it is indexed (`skelrep.corpus.Corpus.rows`) stays as it is.
 
     Raises:
         ValueError: if they are not; the message names the argument `name`.
     """
     if not isinstance(rows, Tensor):
-        rows = np.asarray(rows)
+        rows = rows if on_disk and hasattr(rows, "blocks") else np.asarray(rows)
         if rows.dtype.kind not in "fiub":
             raise ValueError(f"{name} must contain numbers, got dtype {rows.dtype}; pass the (N, D) array of embed")
     elif rows.is_complex():

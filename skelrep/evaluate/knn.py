@@ -90,7 +90,7 @@ def knn_eval(
     if weights == "softmax" and not temperature > 0:
         raise ValueError(f"temperature={temperature!r} must be a positive number; 0.07 is the usual value")
     check_block_bytes(block_bytes)
-    train = check_rows(train, "train", block_bytes)
+    train = check_rows(train, "train", block_bytes, on_disk=True)
     excluded = None
     if leave_one_out:
         if test is not None or test_labels is not None:
@@ -112,7 +112,7 @@ def knn_eval(
             raise ValueError("groups= excludes neighbours of a row's own group, so it needs leave_one_out=True")
         if test is None or test_labels is None:
             raise ValueError("give both test and test_labels, or leave_one_out=True to classify the training rows")
-        test = check_rows(test, "test", block_bytes)
+        test = check_rows(test, "test", block_bytes, on_disk=True)
         check_same_dim(train, "train", test, "test")
         classes, (train_codes, test_codes) = encode(train=(train_labels, len(train)), test=(test_labels, len(test)))
         warn_of_unseen_classes(classes, train_codes, test_codes)

@@ -60,7 +60,7 @@ def retrieve(
 
     Args:
         query: (Q, D) embeddings to search for.
-        bank: (N, D) embeddings to search in.
+        bank: (N, D) embeddings to search in; also `skelrep.corpus.open(...).rows`, which stay on the disk.
         k: Number of rows to return for each query.
         metric: "cosine" (a row of zeros has similarity 0 to everything) or "euclidean".
         query_labels: Q labels, any hashable values; with `bank_labels`.
@@ -81,7 +81,9 @@ def retrieve(
     """
     check_one_of("metric", metric, METRICS)
     check_block_bytes(block_bytes)
-    query, bank = check_rows(query, "query", block_bytes), check_rows(bank, "bank", block_bytes)
+    query, bank = (
+        check_rows(each, name, block_bytes, on_disk=True) for each, name in ((query, "query"), (bank, "bank"))
+    )
     check_same_dim(query, "query", bank, "bank")
     excluded, left_out = None, 0
     if leave_one_out:

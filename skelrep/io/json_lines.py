@@ -10,7 +10,6 @@ tracker, are read like a list of them.
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.files import replacing
+from skelrep.files import remembered, replacing
 from skelrep.io import any_json
 from skelrep.io.json_files import parsed
 from skelrep.io.reader import Reader, ReadOptions
+from skelrep.io.text_lines import lines_between
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, resolve
 
@@ -74,23 +74,31 @@ def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
     if _are_rows(path):
         yield any_json.poses_in(parsed(path.read_bytes()), path, options)
         return
-    with path.open(encoding="utf-8-sig") as file:
-        first, last = options.clips or (0, None)
-        for number, line in enumerate(itertools.islice(file, first, last), start=first + 1):
-            if not line.strip():
-                continue
-            try:
-                yield _from_object(json.loads(line), f"{path.stem}/{number - 1}", options)
-            except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-                raise ValueError(f"{path}, line {number}: not a clip as a JSON object ({error})") from error
+    first = 0
+    if options.clips is None:
+        lines = lines_between(path, 0, path.stat().st_size)
+    else:
+        first, last = options.clips
+        starts = remembered(_starts, path)
+        lines = lines_between(path, int(starts[first]), int(starts[last]))
+    for number, line in enumerate(lines, start=first + 1):
+        if not line.strip():
+            continue
+        try:
+            yield _from_object(json.loads(line.decode("utf-8-sig")), f"{path.stem}/{number - 1}", options)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}: not a clip as a JSON object ({error})") from error
 
 
 def count(path: Path, options: ReadOptions) -> int | None:
     """Number of lines, each of which is a clip or empty; None for other JSON in lines."""
-    if _are_rows(path):
-        return None
+    return None if _are_rows(path) else len(remembered(_starts, path)) - 1
+
+
+def _starts(path: Path) -> np.ndarray:
+    """Where each line begins, in bytes, and where the last one ends."""
     with path.open("rb") as file:
-        return sum(1 for _ in file)
+        return np.cumsum([0, *map(len, file)], dtype=np.int64)
 
 
 def _are_rows(path: Path) -> bool:

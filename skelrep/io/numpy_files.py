@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,12 @@ from skelrep.io.matlab import read_mat_array
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_numpy_object
 from skelrep.layouts import as_array
-from skelrep.npy import holds_one_object, opened
+from skelrep.npy import Archive, holds_one_object, opened
 from skelrep.persons import ever_seen
 from skelrep.poses import Poses, npz
 from skelrep.skeletons import resolve
 
+_LABELS = ("labels", "label", "y")  # names of an array of labels beside clips
 _PART = 2000  # clips of a CTR-GCN file in memory at a time, about 400 MB
 
 
@@ -56,7 +58,7 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses | Iterator[Poses]:
         if {"x_train", "x_test"} & set(content.files):
             return _ctrgcn(path, options)
         if content.files:
-            return poses_of_arrays({name: content[name] for name in content.files}, path, options)
+            return _named_clips(content, path, options)
         raise ValueError(f"{path} contains no array")
 
 
@@ -70,7 +72,27 @@ def _from_one(array: np.ndarray, path: Path, options: ReadOptions) -> Poses:
     return replace(poses, ids=[path.stem]) if len(poses) == 1 and ids is None else poses
 
 
-def poses_of_arrays(content: Any, path: Path, options: ReadOptions) -> Poses:
+def _named_clips(content: Archive, path: Path, options: ReadOptions) -> Poses:
+    """The arrays of an archive, each a clip by its name; or some of them."""
+    if options.clips is None:
+        return poses_of_arrays({name: content[name] for name in content.files}, path, options)
+    first, last = options.clips
+    names = [name for name in content.files if name not in (*_LABELS, "fps")]
+    arrays = {name: content[name] for name in content.files if name in names[first:last] or name == "fps"}
+    if labels := next((name for name in _LABELS if name in content.files), None):
+        arrays[labels] = content[labels].reshape(-1)[first:last]
+    return poses_of_arrays(arrays, path, replace(options, clips=None), one_each=True)
+
+
+def _are_named_clips(content: Archive, options: ReadOptions) -> bool:
+    """Whether the arrays of an archive are a clip each, of joints that are known without looking at all of them."""
+    if options.skeleton is None or "N" in (options.layout or ""):
+        return False
+    headers = [content.header(name) for name in content.files if name not in (*_LABELS, "fps")]
+    return len(headers) > 1 and all(2 < len(shape) < 5 and dtype.kind in "fiu" for shape, dtype in headers)
+
+
+def poses_of_arrays(content: Any, path: Path, options: ReadOptions, one_each: bool = False) -> Poses:
     """Poses from an array, or a list or dict of arrays, for files that contain nothing else.
 
     Args:
@@ -78,6 +100,7 @@ def poses_of_arrays(content: Any, path: Path, options: ReadOptions) -> Poses:
             `y`), one for each clip, and `fps`.
         path: For messages and ids.
         options: `layout`, `channels` and `skeleton`.
+        one_each: Whether every array is a clip, even if there is only one.
 
     Raises:
         ValueError: if it is something else (the message lists the names), or a shape does not fit.
@@ -86,7 +109,7 @@ def poses_of_arrays(content: Any, path: Path, options: ReadOptions) -> Poses:
         return _from_one(content, path, options)
     named = {str(i): item for i, item in enumerate(content)} if isinstance(content, (list, tuple)) else content
     known = dict(named) if isinstance(named, dict) else {}
-    labels = next((known.pop(name) for name in ("labels", "label", "y") if name in known), None)
+    labels = next((known.pop(name) for name in _LABELS if name in known), None)
     fps = known.pop("fps", None)
     clips = {str(name): array for name, item in known.items() if (array := as_array(item)) is not None}
     are_clips = all(array.ndim > 2 and array.dtype.kind in "fiu" for array in clips.values())
@@ -97,7 +120,7 @@ def poses_of_arrays(content: Any, path: Path, options: ReadOptions) -> Poses:
             "optionally with labels and fps, or the arrays of skelrep (Poses.save) or of CTR-GCN (x_train, y_train, "
             "x_test, y_test)"
         )
-    if len(clips) == 1:
+    if len(clips) == 1 and not one_each:
         poses = _from_one(next(iter(clips.values())), path, options)
     else:
         said: dict[str, Any] = {"skeleton": options.skeleton, "layout": options.layout, "channels": options.channels}
@@ -124,8 +147,7 @@ def _ctrgcn(path: Path, options: ReadOptions) -> Iterator[Poses]:
         assert not isinstance(content, np.ndarray)
         before = 0
         for half in (half for half in halves if f"x_{half}" in content.files):
-            array = content.mapped(f"x_{half}")
-            rows = content.padded(f"x_{half}") if array is None else array
+            rows = content.mapped(f"x_{half}")
             if rows.ndim != 3 or rows.shape[2] % (3 * len(table)):
                 raise ValueError(
                     f"x_{half} has shape {rows.shape}; expected (clips, frames, persons x {len(table)} joints x 3) as "
@@ -155,19 +177,18 @@ def _ctrgcn(path: Path, options: ReadOptions) -> Iterator[Poses]:
 
 
 def count(path: Path, options: ReadOptions) -> int | None:
-    """Number of clips in an array of known joints, or in an uncompressed `.npz` of skelrep or CTR-GCN; else None."""
+    """Number of clips in arrays of known joints, or in a `.npz` of skelrep or CTR-GCN; else None."""
     if holds_one_object(path):
         return None
     with opened(path) as content:
         if isinstance(content, np.ndarray):
             axis = _axis_of_clips(content, options)
             return None if axis is None else content.shape[axis]
-        if "format_version" not in content.files and not {"x_train", "x_test"} & {*content.files}:
-            return None
-        halves = [content.mapped(key) for key in ("x_train", "x_test") if key in content.files]
-        if halves:
-            return None if any(half is None for half in halves) else sum(map(len, halves))  # type: ignore[arg-type]
-    return npz.count(path)
+        if "format_version" in content.files:
+            return npz.count(path)
+        if halves := {"x_train", "x_test"} & {*content.files}:
+            return sum(math.prod(content.header(half)[0][:1]) for half in halves)
+        return len({*content.files} - {*_LABELS, "fps"}) if _are_named_clips(content, options) else None
 
 
 def read_mat(path: Path, options: ReadOptions) -> Poses:

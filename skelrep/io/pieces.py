@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from skelrep.io.sources import Sources
 from skelrep.messages import warn
 
 PIECE_BYTES = 2**26  # of a file that is read in ranges of clips: 64 MB, which need about 300 MB of memory
+COUNTED_BYTES = 2**20  # larger files are opened to count their clips, where that is possible
 
 
 class Piece(NamedTuple):
@@ -21,54 +23,86 @@ class Piece(NamedTuple):
         files: The files.
         reader: Name of the format, if its files belong together (`Reader.collect`).
         clips: First and last clip (exclusive) of a file that is read in ranges; None for the whole file.
+        counted: Number of clips, where they were counted.
     """
 
     files: tuple[Path, ...]
     reader: str | None = None
     clips: tuple[int, int] | None = None
+    counted: int | None = None
 
 
-def whole(found: Sources, reader: Reader | None) -> Iterator[Piece]:
-    """The files in as few pieces as possible: those of a format that belong together, and each of the others."""
+def whole(found: Sources, reader: Reader | None, divided: ReadOptions | None = None) -> Iterator[Piece]:
+    """The files in as few pieces as possible: those of a format that belong together, and each of the others.
+
+    Args:
+        found: The files.
+        reader: The format, where the caller named one.
+        divided: The options for reading, if files above `PIECE_BYTES` are read in ranges of clips where that is
+            possible; formats whose files belong together are read in parts in any case.
+    """
     groups, single = _grouped(found, reader)
     yield from (Piece(tuple(mine), several.name) for several, mine in groups)
-    yield from (Piece((file,)) for file in single)
+    for file in single:
+        if divided is None:
+            yield Piece((file,))
+        else:
+            yield from _ranges(Piece((file,)), reader, divided, sys.maxsize, PIECE_BYTES, PIECE_BYTES)
 
 
 def pieces(
-    found: Sources, reader: Reader | None, options: ReadOptions, most: int, piece_bytes: int | None = None
+    found: Sources,
+    reader: Reader | None,
+    options: ReadOptions,
+    most: int,
+    piece_bytes: int | None = None,
+    known: Container[Path] = (),
 ) -> Iterator[Piece]:
-    """The files in the smallest pieces, in order. Only large files are opened, to count their clips.
+    """The files in the smallest pieces, in order. Only files above `COUNTED_BYTES` are opened, to count their clips.
 
     Args:
         found: The files.
         reader: The format, if the caller named one.
         options: The options for reading them.
         most: Number of clips in a range.
-        piece_bytes: Size of a range; smaller files are one piece. By default `PIECE_BYTES`.
+        piece_bytes: Size of a range; smaller files are one piece, unless they have more than `most` clips. By default
+            `PIECE_BYTES`.
+        known: Files that are left out; of files that belong together, the first decides.
     """
     piece_bytes = PIECE_BYTES if piece_bytes is None else piece_bytes
+    above = min(COUNTED_BYTES, piece_bytes)
     groups, single = _grouped(found, reader)
     for several, mine in groups:
         for files in [mine] if several.divide is None else several.divide(mine):
-            for clips in _ranges(several, files[0], options, most, piece_bytes):
-                yield Piece(tuple(files), several.name, clips)
+            if files[0] not in known:
+                yield from _ranges(Piece(tuple(files), several.name), several, options, most, piece_bytes, above)
     for file in single:
-        for clips in _ranges(reader, file, options, most, piece_bytes):
-            yield Piece((file,), clips=clips)
+        if file not in known:
+            yield from _ranges(Piece((file,)), reader, options, most, piece_bytes, above)
 
 
 def _ranges(
-    reader: Reader | None, file: Path, options: ReadOptions, most: int, piece_bytes: int
-) -> list[tuple[int, int] | None]:
+    piece: Piece, reader: Reader | None, options: ReadOptions, most: int, piece_bytes: int, above: int
+) -> Iterator[Piece]:
+    """The piece, or ranges of its clips if it is larger than `above` bytes and they can be counted."""
+    file = piece.files[0]
     size = file.stat().st_size
-    if size > piece_bytes and reader is None:
-        reader = recognised(file)
-    count = None if size <= piece_bytes or reader is None or reader.count is None else reader.count(file, options)
-    if not count:
-        return [None]
-    step = max(1, min(most, count * piece_bytes // size))
-    return [(first, min(first + step, count)) for first in range(0, count, step)]
+    count = _count(file, reader, options) if size > above else None
+    step = max(1, min(most, (count or 0) * piece_bytes // size))
+    if not count or count <= step:
+        yield piece._replace(counted=count)
+        return
+    for first in range(0, count, step):
+        last = min(first + step, count)
+        yield piece._replace(clips=(first, last), counted=last - first)
+
+
+def _count(file: Path, reader: Reader | None, options: ReadOptions) -> int | None:
+    try:
+        reader = reader or recognised(file)
+        return None if reader is None or reader.count is None else reader.count(file, options)
+    except (ValueError, OSError, ModuleNotFoundError):  # said when it is read, where it may be skipped
+        return None
 
 
 def _grouped(found: Sources, reader: Reader | None) -> tuple[list[tuple[Reader, list[Path]]], list[Path]]:

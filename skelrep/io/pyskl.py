@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.files import remembered
 from skelrep.io.ntu import columns_of
 from skelrep.io.numpy_files import poses_of_arrays
+from skelrep.io.pickled_lists import PickledList
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle
 from skelrep.missing import absent_as_nan
@@ -41,7 +43,8 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
         ValueError: if the pickle is refused (see `load_pickle`) or contains something else.
     """
     skeleton, split = options.skeleton, options.split
-    data = load_pickle(path)
+    first, listed = 0, None if options.clips is None else remembered(PickledList.find, path)
+    data = load_pickle(path) if listed is None else listed.rest
     if _are_arrays(data):
         return poses_of_arrays(data, path, options)
     splits: Any = {}
@@ -49,6 +52,8 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
         data, splits = data["annotations"], data.get("split") or {}
     elif isinstance(data, dict):
         data = [{"frame_dir": path.stem, **data}]
+    if listed is not None and options.clips is not None:
+        first, data = options.clips[0], listed.read(*options.clips)
     if not isinstance(data, (list, tuple)) or not data or not all(isinstance(entry, dict) for entry in data):
         raise ValueError(
             f"{path} contains a {type(data).__name__}; expected annotations: a dict "
@@ -57,7 +62,7 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
     if not isinstance(splits, dict) or not all(isinstance(members, (list, tuple)) for members in splits.values()):
         raise ValueError(f'the "split" of {path} is not a dict of lists of names')
     members = {str(name): set(map(str, split_names)) for name, split_names in splits.items()}
-    entries = [(str(entry.get("frame_dir", entry.get("filename", i))), entry) for i, entry in enumerate(data)]
+    entries = [(str(entry.get("frame_dir", entry.get("filename", i))), entry) for i, entry in enumerate(data, first)]
     if split in members:
         entries = [(name, entry) for name, entry in entries if name in members[split]]
     if not entries:
@@ -83,6 +88,12 @@ def read_pyskl(path: Path, options: ReadOptions) -> Poses:
         scores=scores if all(score is not None for score in scores) else None,
         info=columns_of(names) | {key: np.array([name in those for name in names]) for key, those in members.items()},
     )
+
+
+def count(path: Path, options: ReadOptions) -> int | None:
+    """Number of annotations, if they can be read one by one."""
+    listed = remembered(PickledList.find, path)
+    return None if listed is None or not isinstance(listed.read(0, 1)[0], dict) else len(listed)
 
 
 def _are_arrays(data: Any) -> bool:
@@ -124,4 +135,4 @@ def _clip(entry: dict, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     return clip[present], None if score is None else score[present]
 
 
-READER = Reader("pyskl", (".pkl", ".pickle"), read_pyskl)
+READER = Reader("pyskl", (".pkl", ".pickle"), read_pyskl, count=count)

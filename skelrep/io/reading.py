@@ -101,7 +101,7 @@ def read(
     declared = Declared(
         format, layout, skeleton, split, fps, scale, min_score, zeros, body_model, channels, root_offset, pose_model
     )
-    parts = list(_parts(path, declared, labels, subjects, unlabelled, on_error, report))
+    parts = list(_parts(path, declared, labels, subjects, unlabelled, on_error, report, divided=False))
     return parts[0] if len(parts) == 1 else Poses.concatenate(parts)
 
 
@@ -115,7 +115,9 @@ def read_parts(
     report: ReadReport | None = None,
     **declared: Any,
 ) -> Iterator[Poses]:
-    """As `read`, but yields a data set of many files in parts, so that it need not fit into memory.
+    """As `read`, but yields a data set in parts, so that it need not fit into memory.
+
+    Files above 64 MB are read in several parts if their clips can be read separately (see the page on corpora).
 
     Args:
         path: As in `read`.
@@ -127,7 +129,7 @@ def read_parts(
         **declared: The options of `read` that describe the poses: `format`, `layout`, `skeleton`, `split`, `fps`,
             `scale`, `min_score`, `zeros`, `channels`, `root_offset`, `body_model` and `pose_model`.
     """
-    return _parts(path, Declared(**declared), labels, subjects, unlabelled, on_error, report)
+    return _parts(path, Declared(**declared), labels, subjects, unlabelled, on_error, report, divided=True)
 
 
 def _parts(
@@ -138,6 +140,7 @@ def _parts(
     unlabelled: Literal["stop", "skip"],
     on_error: Literal["stop", "skip"],
     report: ReadReport | None,
+    divided: bool,
 ) -> Iterator[Poses]:
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error must be 'stop' or 'skip', got {on_error!r}")
@@ -151,7 +154,7 @@ def _parts(
     reader = None if declared.format is None else reader_called(declared.format)
     options = declared.options(counts.skip if on_error == "skip" else None)
     partial = columns[:1] if unlabelled == "skip" and labels is not None else []
-    parts = _read_all(found, reader, options)
+    parts = _read_all(found, reader, options, divided)
     yield from _declared_parts(found, parts, declared, columns, selection, counts, partial)
     counts.files = len(found.files) - len(counts.skipped)
     for column in columns:
@@ -339,10 +342,10 @@ def _no_lone_frames(parts: Iterator[_Part], found: Sources) -> Iterator[_Part]:
     yield from held
 
 
-def _read_all(found: Sources, reader: Reader | None, options: ReadOptions) -> Iterator[_Part]:
+def _read_all(found: Sources, reader: Reader | None, options: ReadOptions, divided: bool) -> Iterator[_Part]:
     """The clips of all files, in parts, with the path of each clip's file below the root."""
     some = False
-    for part in _read_pieces(found, whole(found, reader), reader, options):
+    for part in _read_pieces(found, whole(found, reader, options if divided else None), reader, options):
         some = True
         yield part
     if not some and options.skip is None and not found.alone:
@@ -357,6 +360,8 @@ def _read_pieces(found: Sources, some: Iterable[Piece], reader: Reader | None, o
     names, unknown = found.names(), []
     for piece in some:
         chosen, files = replace(options, clips=piece.clips), piece.files
+        if piece.clips is not None:  # a range may have no clip of a split
+            chosen = replace(chosen, splits=())
         if piece.reader is not None:
             several = reader_called(piece.reader)
             assert several.read_many is not None, f"the reader {several.name} has collect, but no read_many"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ _PICTURE = re.compile(r"\.(jpe?g|png|bmp|tiff?|webp|gif|ppm)$", re.IGNORECASE)
 
 
 def recordings_of(
-    texts: dict[str, list[str]], names: Mapping[str, str], stem: str, count: int
+    texts: dict[str, list[str]], names: Mapping[str, str], stem: str, count: int, several: Collection[str] = ()
 ) -> tuple[list[np.ndarray], list[str], list[str]]:
     """The rows of each recording, in the order of their first appearance.
 
@@ -31,6 +31,7 @@ def recordings_of(
         names: The names of the columns, for messages.
         stem: The id if there is only one recording.
         count: Number of rows, R.
+        several: Which of "subject" and "camera" are several in the whole file, where these are some of its rows.
 
     Returns:
         Indices of rows for each recording, the recordings' ids, and notes on what was decided, for warnings.
@@ -38,8 +39,8 @@ def recordings_of(
     remarks: list[str] = []
     _pictures(texts)
     _subjects_side_by_side(texts, names, remarks)
-    parts = [texts[key] for key in ("clip", "subject", "camera") if key in texts]
-    parts = [part for i, part in enumerate(parts) if (i == 0 and "clip" in texts) or len(set(part)) > 1]
+    kept = [key for key in ("subject", "camera") if key in texts and (key in several or len(set(texts[key])) > 1)]
+    parts = [texts[key] for key in ("clip", *kept) if key in texts]
     keys: list[tuple[str, ...]] = list(zip(*parts)) if parts else [(stem,)] * count
     keys = _split_at_restarts(texts, names, keys, remarks)
     if "label" in texts:

@@ -15,6 +15,8 @@ import math
 import pickle
 import re
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -52,10 +54,17 @@ def load_pickle(path: str | PathLike) -> Any:
 
 
 def _load(stream: IO[bytes], size: int, path: object) -> Any:
-    try:
-        found = _Unpickler(stream, size).load()
-        _check_expansion(found, max(2**20, 16 * size))
+    with reading(path):
+        found = Unpickler(stream, size).load()
+        check_expansion(found, size)
         return found
+
+
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Turns what an `Unpickler` raises into a ValueError that names the file."""
+    try:
+        yield
     except _Refused as refusal:
         raise ValueError(
             f"{path} {refusal}; only numpy arrays, numbers, strings, lists, tuples and dicts are read from a pickle, "
@@ -97,11 +106,12 @@ def load_numpy_object(stream: IO[bytes], size: int, path: object) -> Any:
     return array.item()
 
 
-def _check_expansion(found: Any, most: int) -> None:
-    """Refuses nested lists with shared parts, by which a small file can represent billions of items.
+def check_expansion(found: Any, size: int) -> None:
+    """Refuses nested lists with shared parts, by which a file of a small size can represent billions of items.
 
     Counts each list as often as it would be written out, without writing it out.
     """
+    most = max(2**20, 16 * size)
     counts: dict[int, int] = {}
     stack: list[tuple[Any, bool]] = [(found, False)]
     pending: set[int] = set()
@@ -126,17 +136,18 @@ def _check_expansion(found: Any, most: int) -> None:
 # -- the functions for the allowed names
 # ---------------------------------------------------------------------------------
 
-_NDARRAY = object()  # stands for numpy.ndarray: it is only compared, never called
+ARRAY = object()  # stands for numpy.ndarray: it is only compared, never called
 
 
 @dataclass
-class _DType:
+class DataType:
     """A numpy dtype under construction: BUILD adds the byte order before it is used."""
 
     code: str
     order: str = "="
 
     def numpy(self) -> np.dtype:
+        """The dtype; raises `_Refused` for items without bytes."""
         if self.code.startswith("O"):
             return np.dtype(object)
         dtype = np.dtype(self.code).newbyteorder(self.order)  # type: ignore[arg-type]
@@ -145,10 +156,10 @@ class _DType:
         return dtype
 
 
-def _dtype(code: Any, *_: Any) -> _DType:
+def _dtype(code: Any, *_: Any) -> DataType:
     if type(code) is not str or not re.fullmatch(r"[biufc]\d{1,2}|[SU]\d{1,6}|O[48]?", code):
         raise _Refused("contains an array of a dtype that is neither numbers nor strings")
-    return _DType(code)
+    return DataType(code)
 
 
 def _size(shape: Any) -> int:
@@ -166,12 +177,12 @@ def _bytes(raw: Any) -> bytes:
 
 
 def _reconstruct(kind: Any, *_: Any) -> np.ndarray:
-    if kind is not _NDARRAY:
+    if kind is not ARRAY:
         raise _Refused("contains a kind of array that is not numpy.ndarray")
     return np.empty(0, np.int8)
 
 
-def _from_buffer(raw: Any, dtype: _DType, shape: Any, order: str = "C", axes: Any = None) -> np.ndarray:
+def _from_buffer(raw: Any, dtype: DataType, shape: Any, order: str = "C", axes: Any = None) -> np.ndarray:
     resolved = dtype.numpy()
     if resolved.hasobject:
         raise _Refused("places an array of objects over bytes")
@@ -183,7 +194,7 @@ def _from_buffer(raw: Any, dtype: _DType, shape: Any, order: str = "C", axes: An
     return np.ndarray(shape, resolved, raw, order="F" if order == "F" else "C")
 
 
-def _scalar(dtype: _DType, raw: Any = b"") -> Any:
+def _scalar(dtype: DataType, raw: Any = b"") -> Any:
     return _from_buffer(raw, dtype, ())[()]
 
 
@@ -202,7 +213,7 @@ def _dict(pairs: Any = ()) -> dict:
 
 
 _GLOBALS: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "ndarray"): ARRAY,
     ("numpy", "dtype"): _dtype,
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
@@ -246,11 +257,14 @@ def _fill_array(array: np.ndarray, state: Any) -> None:
 
 
 # The interpreter written in Python, not the one in C: its opcodes can be selected, and their code can be read.
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
+class Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
+    """Reads data from a pickle, as `load_pickle` does, and raises what `reading` turns into a ValueError."""
+
     stack: list
     dispatch: ClassVar[dict] = {}
 
     def __init__(self, file: Any, size: int) -> None:
+        """Takes a file that is open for reading bytes, and its size."""
         super().__init__(file, encoding="latin1")
         self.blank: dict[int, np.ndarray] = {}  # made by _reconstruct and not filled yet, by id
         # The bytes that calls may create, so that a memoised string is not copied without limit. A regular file
@@ -259,12 +273,14 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         self.budget = 8 * size
 
     def find_class(self, module: str, name: str) -> Any:
+        """What an allowed name stands for."""
         try:
             return _GLOBALS[module, name]
         except KeyError:
             raise _Refused(f"asks for {ascii(f'{module}.{name}'[:100])}") from None
 
     def load_reduce(self) -> None:
+        """Calls one of the functions above."""
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(function) is not types.FunctionType or type(arguments) is not tuple:
             raise _Refused(f"calls a {type(function).__name__}")
@@ -275,8 +291,9 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
         self.stack.append(made)
 
     def load_build(self) -> None:
+        """Fills an array that was made here, or adds the byte order to a dtype."""
         state, target = self.stack.pop(), self.stack[-1]
-        if type(target) is _DType and type(state) is tuple and len(state) >= 5:
+        if type(target) is DataType and type(state) is tuple and len(state) >= 5:
             if state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
                 raise _Refused("contains a structured array")
             target.order = state[1]
@@ -287,6 +304,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
             raise _Refused(f"sets the state of a {type(target).__name__}")
 
     def spend(self, made: Any) -> None:
+        """Counts what was made against the size of the file."""
         if isinstance(made, (np.ndarray, np.generic)):
             self.budget -= made.nbytes
         elif isinstance(made, (bytes, dict)):
@@ -295,14 +313,17 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
             raise _Refused("makes more data than it has bytes")
 
     def load_setitem(self) -> None:
+        """Sets an item of a dict."""
         value, key = self.stack.pop(), self.stack.pop()
         _filled(self.stack[-1], [key, value])
 
     def load_setitems(self) -> None:
+        """Sets items of a dict."""
         items = self.pop_mark()  # type: ignore[attr-defined]
         _filled(self.stack[-1], items)
 
     def load_dict(self) -> None:
+        """Makes a dict of the objects above the mark."""
         items = self.pop_mark()  # type: ignore[attr-defined]
         self.stack.append(_filled({}, items))
 
@@ -315,15 +336,15 @@ def _refuse(code: int):
 
 
 _ALLOWED = {getattr(pickle, name)[0] for name in _OPCODES.split()}
-_Unpickler.dispatch = {
+Unpickler.dispatch = {
     code: load if code in _ALLOWED else _refuse(code)
     for code, load in pickle._Unpickler.dispatch.items()  # type: ignore[attr-defined]
 } | {
-    pickle.REDUCE[0]: _Unpickler.load_reduce,
-    pickle.BUILD[0]: _Unpickler.load_build,
-    pickle.SETITEM[0]: _Unpickler.load_setitem,
-    pickle.SETITEMS[0]: _Unpickler.load_setitems,
-    pickle.DICT[0]: _Unpickler.load_dict,
+    pickle.REDUCE[0]: Unpickler.load_reduce,
+    pickle.BUILD[0]: Unpickler.load_build,
+    pickle.SETITEM[0]: Unpickler.load_setitem,
+    pickle.SETITEMS[0]: Unpickler.load_setitems,
+    pickle.DICT[0]: Unpickler.load_dict,
     # Read as bytes, because a bytearray would be filled with as many zeros as the file claims before any byte is read.
     pickle.BYTEARRAY8[0]: pickle._Unpickler.load_binbytes8,  # type: ignore[attr-defined]
 }

@@ -25,6 +25,7 @@ MAPS = {"pca": "principal components", "umap": "UMAP"}
 NEIGHBOURS = 10
 
 _LEAST_CLIPS = 3  # a map of two points shows nothing
+MOST_CLIPS = 20_000  # a browser needs seconds for more, and the neighbours of all clips take minutes
 _CLUSTERS = (2, 12)  # smallest and largest number; more colours cannot be distinguished
 _MOST_CLASSES = 64  # of an info column that points can be coloured by
 _FOLDER = Path(__file__).parent / "explorer"
@@ -73,8 +74,7 @@ def page(
         raise ValueError(f"{len(poses)} clips but {len(matrix)} embeddings; give one row for each clip")
     if map not in MAPS:
         raise ValueError(f"map={map!r} must be one of {', '.join(MAPS)}")
-    if len(poses) < _LEAST_CLIPS:
-        raise ValueError(f"a map needs at least {_LEAST_CLIPS} clips, got {len(poses)}")
+    check_count(len(poses))
     labels = poses.labels if labels is None else np.asarray(labels)
     if labels is not None and labels.shape != (len(poses),):
         raise ValueError(f"{len(poses)} clips but labels of shape {labels.shape}; give one label for each clip")
@@ -121,6 +121,16 @@ def page(
     before, rest = _template().split("@DOCUMENT@")
     between, after = rest.split("@POSES@")
     return "".join((before, text, between, encoded, after))
+
+
+def check_count(count: int) -> None:
+    """Raises a ValueError if a page cannot show so many clips."""
+    if count < _LEAST_CLIPS:
+        raise ValueError(f"a map needs at least {_LEAST_CLIPS} clips, got {count}")
+    if count > MOST_CLIPS:
+        raise ValueError(
+            f"a page shows at most {MOST_CLIPS} clips, got {count}; give fewer files, or one split of them"
+        )
 
 
 def _template() -> str:

@@ -81,12 +81,11 @@ def load(path: str | os.PathLike, clips: tuple[int, int] | None = None) -> dict[
 
 
 def count(path: str | os.PathLike) -> int | None:
-    """Number of clips in a file that `save` wrote; None for other files, or if clips cannot be read separately."""
+    """Number of clips in a file that `save` wrote; None for other files."""
     with opened(path) as file:
         if isinstance(file, np.ndarray) or not set(file.files) >= _NEEDED:
             return None
-        large = [file.mapped(key) for key in _BY_POSE if key in file.files]
-        return None if any(array is None for array in large) else len(file["persons"])
+        return len(file["persons"])
 
 
 def _arrays(path: str | os.PathLike, clips: tuple[int, int] | None) -> dict[str, np.ndarray]:
@@ -109,7 +108,7 @@ def _some(file: Archive, first: int, last: int) -> dict[str, np.ndarray]:
     arrays = {key: array[first:last] if key in by_clip else array for key, array in small.items()}
     if "person_ids" in small:
         arrays["person_ids"] = small["person_ids"][persons_until[first] : persons_until[last]]
-    return arrays | {key: np.array(file.mapped(key)[rows]) for key in _BY_POSE if key in file.files}  # type: ignore[index]
+    return arrays | {key: np.array(file.mapped(key)[rows]) for key in _BY_POSE if key in file.files}
 
 
 def _parts(arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tests.benchmarks import (
     performance_embedding,
     performance_evaluation,
     performance_gpu,
+    performance_neighbour,
     performance_startup,
     performance_training,
 )
@@ -24,6 +25,7 @@ MEASUREMENTS: dict[str, Callable[[Sizes], list[Row]]] = {
     "embedding": performance_embedding.embedding,
     "bundled": performance_embedding.bundled,
     "memory": performance_embedding.memory,
+    "neighbour": performance_neighbour.neighbour,
     "knn": performance_evaluation.neighbours,
     "retrieval": performance_evaluation.retrieval,
     "probe": performance_evaluation.probe,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from skelrep import corpus, load_pretrained, read, save_pretrained
+from skelrep import corpus, knn_eval, load_pretrained, read, retrieve, save_pretrained
 from skelrep.corpus import shards
 from skelrep.corpus.folder import folder_at
 from skelrep.corpus.manifest import Manifest
@@ -69,6 +69,21 @@ def test_rows_are_read_on_demand(embed, tmp_path):
         rows[12]
     rows.save(tmp_path / "rows.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "rows.npy", mmap_mode="r"), whole)
+
+
+def test_a_search_reads_rows_part_by_part(embed, tmp_path, monkeypatch):
+    embed()
+    rows = corpus.open(tmp_path / "rows").rows
+    matrix = np.asarray(rows)
+    labels = corpus.open(tmp_path / "rows").labels
+    monkeypatch.setattr(type(rows), "__array__", None)  # all rows at once
+    for metric in ("cosine", "euclidean"):
+        expected = retrieve(matrix[:3], matrix, k=4, metric=metric)
+        found = retrieve(rows[:3], rows, k=4, metric=metric, block_bytes=2**12)
+        np.testing.assert_array_equal(found.indices, expected.indices)
+        np.testing.assert_array_equal(found.similarities, expected.similarities)
+    predicted = knn_eval(rows, labels, k=1, leave_one_out=True).predictions[1]
+    np.testing.assert_array_equal(predicted, knn_eval(matrix, labels, k=1, leave_one_out=True).predictions[1])
 
 
 def test_the_same_call_again_makes_nothing(embed, counted, tmp_path):
@@ -164,6 +179,25 @@ def test_a_large_file_is_divided(embed, model, tmp_path, monkeypatch):
     found = corpus.open(tmp_path / "rows")
     assert found.ids.tolist() == [f"clip {i}" for i in range(11)]
     np.testing.assert_allclose(np.asarray(found.rows), load_pretrained(model).embed(clips), atol=1e-6)
+
+
+def test_shards_have_so_many_clips_where_they_can_be_counted(embed, tmp_path, monkeypatch):
+    monkeypatch.setattr(pieces, "COUNTED_BYTES", 0)
+    (tmp_path / "several").mkdir()
+    for number, count in enumerate((3, 3, 3, 8, 1)):
+        clips = Poses.concatenate([recording(seed) for seed in range(count)])
+        replace(clips, ids=[f"clip {i}" for i in range(count)]).save(tmp_path / "several" / f"{number}.npz")
+    assert embed(source=tmp_path / "several", shard_size=6).rows == 18
+    assert [
+        content.metadata.num_rows for content in map(parquet.ParquetFile, sorted((tmp_path / "rows").glob("part-*")))
+    ] == [*(6, 3, 6, 2, 1)]
+
+
+def test_a_damaged_large_file_may_be_skipped(embed, inputs, monkeypatch):
+    monkeypatch.setattr(pieces, "COUNTED_BYTES", 0)
+    (inputs / "wave" / "02.npz").write_bytes(b"PK no archive")
+    summary = embed(on_error="skip")
+    assert summary.rows == 11 and [Path(each.path).name for each in summary.skipped] == ["02.npz"]
 
 
 def test_faults_stop_or_are_listed(embed, inputs, tmp_path):

@@ -21,6 +21,8 @@ from tests.corpus.conftest import parts
 ray = pytest.importorskip("ray", reason="needs Ray: pip install '.[ray]'")
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
+# Ray gives its actors a low priority, so that they starve beside other tests; it reads this when it starts.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 @pytest.fixture(scope="module")

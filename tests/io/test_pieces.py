@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from skelrep.io import read, write
+from skelrep.io import read, read_parts, write
 from skelrep.io.pieces import pieces
 from skelrep.io.reading import Declared, read_pieces
 from skelrep.io.sources import sources
@@ -53,6 +54,36 @@ def ctrgcn(folder: Path) -> None:
     np.savez(folder / "ctrgcn.npz", x_train=x, y_train=np.eye(4), x_test=-x[:3], y_test=np.eye(4)[:3])
 
 
+def annotations(folder: Path, protocol: int = pickle.HIGHEST_PROTOCOL, size: tuple[int, int] = (1080, 1920)) -> None:
+    found = []
+    for i, clip in enumerate(clips().clips):
+        clip = clip[..., :2].astype(np.float16 if i % 2 else np.float32)
+        about = {"frame_dir": f"S001C001P00{i + 1}R001A00{i % 3 + 1}", "label": i % 3, "total_frames": clip.shape[1]}
+        found.append(about | {"img_shape": size, "keypoint": clip, "keypoint_score": np.ones(clip.shape[:3])})
+    splits = {half: [found[i]["frame_dir"] for i in rows] for half, rows in (("train", (0, 3)), ("val", (1, 6)))}
+    (folder / "coco.pkl").write_bytes(pickle.dumps({"split": splits, "annotations": found}, protocol))
+
+
+def compressed(folder: Path) -> None:
+    clips().save(folder / "own.npz")
+    with np.load(folder / "own.npz") as arrays:
+        content = dict(arrays)
+    np.savez_compressed(folder / "own.npz", **content)
+
+
+def compressed_ctrgcn(folder: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 10, 150))
+    np.savez_compressed(folder / "ctrgcn.npz", x_train=x, y_train=np.eye(4), x_test=-x[:3], y_test=np.eye(4)[:3])
+
+
+def with_subjects(folder: Path) -> None:
+    """A table with subjects, which are part of the ids where they are several."""
+    write(clips(), folder / "table.csv")
+    header, *lines = (folder / "table.csv").read_text().splitlines()
+    rows = ["aabbccd"[int(line.partition(",")[0])] + "," + line for line in lines]
+    (folder / "table.csv").write_text("\n".join(["subject," + header, *rows]))
+
+
 def files_of_one_name(folder: Path) -> None:
     clips(2).save(folder / "a.npz")
     write(clips(2), folder / "a.jsonl")
@@ -62,6 +93,13 @@ MADE: dict[str, tuple[Callable[[Path], object], int]] = {
     "skelrep's npz": (lambda folder: clips().save(folder / "own.npz"), 4),
     "json lines": (lambda folder: write(clips(), folder / "lines.jsonl"), 4),
     "CTR-GCN": (ctrgcn, 4),
+    "a compressed archive": (compressed, 4),
+    "CTR-GCN, compressed": (compressed_ctrgcn, 4),
+    "annotations": (annotations, 4),
+    "annotations by protocol 2": (lambda folder: annotations(folder, protocol=2), 4),
+    "Parquet": (lambda folder: write(clips(), folder / "table.parquet"), 4),
+    "CSV": (lambda folder: write(clips(), folder / "table.csv"), 4),
+    "CSV with subjects": (with_subjects, 4),
     "NTU": (ntu, 5),
     "PKU-MMD": (pku, 3),
     "files of one name": (files_of_one_name, 4),
@@ -107,10 +145,68 @@ def test_pieces_of_one_file(tmp_path):
     assert_same(poses, read(tmp_path / "batch.npy", skeleton="ntu-25"))
 
 
-def test_a_compressed_archive_is_one_piece(tmp_path):
-    clips().save(tmp_path / "own.npz")
-    with np.load(tmp_path / "own.npz") as arrays:
-        np.savez_compressed(tmp_path / "small.npz", **arrays)
-    found, poses = in_pieces(tmp_path / "small.npz")
+def test_pieces_of_an_archive_with_a_clip_in_each_array(tmp_path):
+    named = {f"clip {i}": clip for i, clip in enumerate(clips().clips)}
+    np.savez(tmp_path / "named.npz", **named, labels=np.arange(7), fps=25.0)
+    found, poses = in_pieces(tmp_path / "named.npz", skeleton="coco-17")
+    assert found == 4
+    assert_same(poses, read(tmp_path / "named.npz", skeleton="coco-17"))
+
+
+def test_row_groups_and_rows_within_them(tmp_path):
+    from pyarrow import parquet
+
+    write(clips(), tmp_path / "table.parquet")
+    table = parquet.read_table(tmp_path / "table.parquet")
+    for size in (1, 4, len(table)):
+        parquet.write_table(table, tmp_path / "table.parquet", row_group_size=size)
+        found, poses = in_pieces(tmp_path)
+        assert found == 4
+        assert_same(poses, read(tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["mixed", "restarts", "labels", "without clips"])
+def test_tables_that_only_the_whole_explains_are_one_piece(kind, tmp_path):
+    write(clips(2), tmp_path / "table.csv")
+    header, *rows = [line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines()]
+    if kind == "mixed":
+        rows = [*rows[::2], *rows[1::2]]
+    elif kind == "restarts":
+        header, rows = [name for name in header if name != "person"], [[*row[:2], *row[3:]] for row in rows]
+        rows = [["0", *row[1:]] for _ in range(2) for row in rows]
+    elif kind == "labels":
+        rows = [[row[0], "1" if row[header.index("frame")] == "0" else "2", *row[2:]] for row in rows]
+    else:
+        header, rows = header[1:], [row[1:] for row in rows]
+    (tmp_path / "table.csv").write_text("\n".join(map(",".join, [header, *rows])) + "\n")
+    found, poses = in_pieces(tmp_path / "table.csv")
     assert found == 1
-    assert_same(poses, clips())
+    assert_same(poses, read(tmp_path / "table.csv"))
+
+
+def test_annotations_that_share_arrays_are_one_piece(tmp_path):
+    shared = np.ones((1, 5, 17, 3), np.float32)
+    listed = [{"frame_dir": str(i), "label": 0, "keypoint": shared} for i in range(5)]
+    (tmp_path / "list.pkl").write_bytes(pickle.dumps(listed))
+    found, poses = in_pieces(tmp_path / "list.pkl", skeleton="coco-17")
+    assert found == 1 and len(poses) == 5
+
+
+def test_large_files_are_read_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr("skelrep.io.pieces.PIECE_BYTES", 2000)
+    annotations(tmp_path)
+    write(clips(), tmp_path / "table.csv")
+    for name, options in (("coco.pkl", {}), ("coco.pkl", {"split": "val"}), ("table.csv", {})):
+        parts = list(read_parts(tmp_path / name, **options))
+        assert len(parts) > 1
+        assert_same(Poses.concatenate(parts), read(tmp_path / name, **options))
+
+
+def test_a_fault_in_a_range_names_its_line(tmp_path):
+    write(clips(), tmp_path / "table.csv")
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    lines[-2] = f"{lines[-2]}?"
+    (tmp_path / "table.csv").write_text("\n".join(lines))
+    for call in (lambda: in_pieces(tmp_path / "table.csv"), lambda: read(tmp_path / "table.csv")):
+        with pytest.raises(ValueError, match=f"line {len(lines) - 1}:"):
+            call()

@@ -286,6 +286,14 @@ def test_command_with_stored_embeddings(poses, rows, tmp_path, monkeypatch, caps
     assert not (tmp_path / "other.html").exists()
 
 
+def test_too_many_clips_are_refused_before_they_are_embedded(poses, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(explore, "MOST_CLIPS", 29)
+    poses.save("clips.npz")
+    assert main(["explore", "clips.npz", "-m", "no-such-model", "-o", "page.html"]) == 1
+    assert "at most 29 clips, got 30" in capsys.readouterr().err and not (tmp_path / "page.html").exists()
+
+
 def test_command_embeds_the_poses(poses, tiny_encoder, tmp_path, monkeypatch):
     from skelrep import save_pretrained
 

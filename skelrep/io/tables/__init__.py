@@ -8,14 +8,12 @@ write them.
 """
 
 from skelrep.io.reader import Reader
-from skelrep.io.tables import json_rows
-from skelrep.io.tables.parquet import read_parquet
-from skelrep.io.tables.text import is_table, read_csv
+from skelrep.io.tables import json_rows, parquet, text
 from skelrep.io.tables.writing import write_table as write_table
 
 READERS = (
-    Reader("csv", (".csv", ".tsv", ".txt"), read_csv, is_table),
-    Reader("trc", (".trc",), read_csv),
+    Reader("csv", (".csv", ".tsv", ".txt"), text.read_csv, text.is_table, count=text.count),
+    Reader("trc", (".trc",), text.read_csv),
     json_rows.READER,
-    Reader("parquet", (".parquet",), read_parquet),
+    Reader("parquet", (".parquet",), parquet.read_parquet, count=parquet.count),
 )

@@ -69,6 +69,11 @@ class Columns(NamedTuple):
         return "joint" in self.keys
 
     @property
+    def tell_clips(self) -> bool:
+        """Whether a column tells clips apart, and all else that clips share is known from the names of the columns."""
+        return "clip" in self.keys and not self.long and not all(name.isdecimal() for name in self.joints)
+
+    @property
     def joints(self) -> list[str]:
         """Names of the joints of a table with a row for each person and frame."""
         return list(next(iter(self.tracks.values())))

@@ -51,6 +51,7 @@ class Rows(NamedTuple):
         texts: The columns of `columns.keys` as text; columns that distinguish recordings are combined as "clip".
         names: The names of the columns of `columns.keys` that are used, for messages and for units of time.
         fps: The rate that the file states.
+        several: As in `recordings_of`, where these are some of the file's rows.
     """
 
     columns: Columns
@@ -58,6 +59,7 @@ class Rows(NamedTuple):
     texts: dict[str, list[str]]
     names: dict[str, str]
     fps: float | None = None
+    several: tuple[str, ...] = ()
 
 
 def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
@@ -76,7 +78,7 @@ def clips_of(path: Path, rows: Rows, skeleton: Any) -> Poses:
     kinds = rows.columns.kinds
     people = len(rows.columns.tracks)
     cells = rows.numbers.reshape(len(rows.numbers), people, len(names), len(kinds))
-    recordings, ids, remarks = recordings_of(rows.texts, rows.names, path.stem, len(rows.numbers))
+    recordings, ids, remarks = recordings_of(rows.texts, rows.names, path.stem, len(rows.numbers), rows.several)
     for remark in remarks:
         warn(f"{path}: {remark}")
     clips, scores, rates, info, persons = [], [], [], defaultdict(list), []

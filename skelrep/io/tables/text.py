@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 
+from skelrep.files import remembered
 from skelrep.io.reader import ReadOptions
 from skelrep.io.tables.array_cells import has_arrays, read_array_cells
 from skelrep.io.tables.bare import bare_poses
 from skelrep.io.tables.blocks import Header, header_of
-from skelrep.io.tables.columns import columns_of
+from skelrep.io.tables.clip_runs import BATCH, ClipRuns, Texts, clip_runs
+from skelrep.io.tables.columns import Columns, columns_of
 from skelrep.io.tables.rows import Rows, clips_of
+from skelrep.io.text_lines import lines_before, lines_between
 from skelrep.poses import Poses
 
 _HEAD = 60  # lines within which a header ends
@@ -99,48 +102,126 @@ def _lines(head: Sequence[str]) -> _Lines:
     return _Lines(rows, skipped, split, delimiter != ",")
 
 
-def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
+class _Table(NamedTuple):
+    """The beginning of a table, by which the rest of it is read."""
+
+    head: list[str]  # its first lines
+    lines: _Lines
+    header: Header | None  # None: its cells hold arrays
+
+
+def _table(path: Path, file: IO[str]) -> _Table:
     head = list(itertools.islice(file, _HEAD))
     lines = _lines(head)
     if not lines.rows:
         raise ValueError(f"{path} contains no rows")
     header = header_of(lines.rows, path)
-    if header is None and all(map(_is_number, lines.rows[0])):
-        width = len(lines.rows[0])
-        header = Header(None, lines.skipped, width)
-    elif header is None:
-        try:
-            header = Header(columns_of(lines.rows[0]), lines.skipped + 1, len(lines.rows[0]))
-        except ValueError as error:
-            if len(lines.rows) > 1 and has_arrays(lines.rows[1]):
-                rows = lines.split(itertools.chain(head[lines.skipped + 1 :], file))
-                return read_array_cells(path, lines.rows[0], rows, options)
-            raise ValueError(f"{path}: {error}") from None
+    if header is not None:
+        return _Table(head, lines, header._replace(rows=lines.skipped + header.rows))
+    width = len(lines.rows[0])
+    if all(map(_is_number, lines.rows[0])):
+        return _Table(head, lines, Header(None, lines.skipped, width))
+    try:
+        return _Table(head, lines, Header(columns_of(lines.rows[0]), lines.skipped + 1, width))
+    except ValueError as error:
+        if len(lines.rows) > 1 and has_arrays(lines.rows[1]):
+            return _Table(head, lines, None)
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
+    head, lines, header = _table(path, file)
+    if header is None:
+        rows = lines.split(itertools.chain(head[lines.skipped + 1 :], file))
+        return read_array_cells(path, lines.rows[0], rows, options)
+    start, several = None, ()
+    if options.clips is None:
+        rest = itertools.chain(head[header.rows :], file)
     else:
-        header = header._replace(rows=lines.skipped + header.rows)
-    rest = itertools.chain(head[header.rows :], file)
-    numbers, texts = _columns(path, lines.split(rest), header, lines.comma)
+        runs = remembered(_clip_runs, path)
+        assert runs is not None, "only tables whose clips were counted are read in ranges"
+        start, end = (int(runs.starts[at]) for at in options.clips)
+        rest, several = (line.decode(errors="replace") for line in lines_between(path, start, end)), runs.several
+    numbers, texts = _columns(path, lines.split(rest), header, lines.comma, start)
     if not len(numbers):
         raise ValueError(f"{path} contains column names but no rows")
     if header.columns is None:
         return bare_poses(path, numbers, options)
     if options.channels is not None:
         raise ValueError(f"channels= is for numbers without names, but the columns of {path} have names")
+    named = _names(lines, header, header.columns)
+    return clips_of(path, Rows(header.columns, numbers, texts, named, header.fps, several), options.skeleton)
+
+
+def count(path: Path, options: ReadOptions) -> int | None:
+    """Number of clips, if each is in rows that stand together and its joints have names."""
+    runs = remembered(_clip_runs, path)
+    return None if runs is None else len(runs.starts) - 1
+
+
+def _clip_runs(path: Path) -> ClipRuns | None:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        _, lines, header = _table(path, file)
+    if header is None or header.columns is None or header.ends_at_blank or not header.columns.tell_clips:
+        return None
+    keys, size, end = header.columns.keys, path.stat().st_size, 0
+
+    def decoded() -> Iterator[str]:
+        nonlocal end
+        for line in lines_between(path, 0, size):
+            if b"\r" in line.rstrip(b"\r\n"):
+                raise ValueError(f"{path} has line ends of several kinds, or old ones")
+            end += len(line)  # which is the end of a row when that row is there
+            yield line.decode("utf-8-sig", errors="replace")
+
+    def batches() -> Iterator[tuple[list[int], Texts]]:
+        rest = decoded()
+        for _ in range(header.rows):
+            next(rest)
+        begins: list[int] = []
+        texts: Texts = {key: [] for key in keys}
+        begin = end
+        for row in lines.split(rest):
+            if any(map(str.strip, row)):
+                begins.append(begin)
+                _add(texts, keys, row if len(row) == header.width else _fitted(row, header))
+            begin = end
+            if len(begins) == BATCH:
+                yield begins, texts
+                begins, texts = [], {key: [] for key in keys}
+        if begins:
+            yield begins, texts
+
+    try:
+        return clip_runs(batches(), size, _names(lines, header, header.columns))
+    except csv.Error:
+        return None
+
+
+def _names(lines: _Lines, header: Header, columns: Columns) -> dict[str, str]:
+    """What the columns that say what a row belongs to are called."""
     names = lines.rows[header.rows - lines.skipped - 1]
     # The last line of a header block may be shorter than the rows.
-    named = {key: names[at[0]] if at[0] < len(names) else key for key, at in header.columns.keys.items()}
-    return clips_of(path, Rows(header.columns, numbers, texts, named, header.fps), options.skeleton)
+    return {key: names[at[0]] if at[0] < len(names) else key for key, at in columns.keys.items()}
+
+
+def _add(texts: Texts, keys: Mapping[str, Sequence[int]], row: Sequence[str]) -> None:
+    for key, at in keys.items():
+        texts[key].append("/".join(row[i].strip() for i in at))
 
 
 def _columns(
-    path: Path, rows: Iterator[list[str]], header: Header, comma: bool
-) -> tuple[np.ndarray, dict[str, list[str]]]:
-    """The numbers (R, P) of the columns of joints, and the columns of text that state what a row belongs to."""
+    path: Path, rows: Iterator[list[str]], header: Header, comma: bool, start: int | None
+) -> tuple[np.ndarray, Texts]:
+    """The numbers (R, P) of the columns of joints, and the columns of text that state what a row belongs to.
+
+    `start` is where the rows begin, in bytes, if that is not after the header.
+    """
     picked = range(header.width) if header.columns is None else header.columns.picked
     keys = {} if header.columns is None else header.columns.keys
-    texts: dict[str, list[str]] = {key: [] for key in keys}
+    texts: Texts = {key: [] for key in keys}
     numbers = []
-    for line, row in enumerate(rows, start=header.rows + 1):
+    for line, row in enumerate(rows, start=1):
         if not any(map(str.strip, row)):
             if header.ends_at_blank and numbers:
                 break
@@ -150,9 +231,9 @@ def _columns(
                 row = _fitted(row, header)
             numbers.append(np.array(_numbers(row, picked, comma), dtype=np.float32))
         except ValueError as error:
-            raise ValueError(f"{path}, line {line}: {error}") from None
-        for key, at in keys.items():
-            texts[key].append("/".join(row[i].strip() for i in at))
+            before = header.rows if start is None else lines_before(path, start)
+            raise ValueError(f"{path}, line {before + line}: {error}") from None
+        _add(texts, keys, row)
     return (np.stack(numbers) if numbers else np.empty((0, len(picked)), dtype=np.float32)), texts
 
 

@@ -1,0 +1,109 @@
+"""The number of threads that few and many clips use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from skelrep import matmul
+from skelrep.encoder import device
+from skelrep.encoder.device import THREADED_CLIPS, threads_for
+from skelrep.encoder.recurrent import RecurrentConfig
+from skelrep.preprocess import CMD_LINE
+from tests.conftest import untrained
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def used(monkeypatch) -> list[int]:
+    """The number of threads at each product."""
+    found: list[int] = []
+    call = matmul.Product.__call__
+
+    def counting(self, rows):
+        found.append(torch.get_num_threads())
+        return call(self, rows)
+
+    monkeypatch.setattr(matmul.Product, "__call__", counting)
+    return found
+
+
+def clips(count: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, 1, 9, 25, 3)).astype(np.float32)
+
+
+def test_few_clips_use_one_thread(tiny_encoder, used):
+    for count, threads in ((1, 1), (THREADED_CLIPS - 1, 1), (THREADED_CLIPS, 2)):
+        used.clear()
+        tiny_encoder.embed(clips(count), skeleton="ntu-25")
+        assert used and {*used} == {threads} and torch.get_num_threads() == 2
+
+
+def test_an_error_restores_the_threads(tiny_encoder):
+    with pytest.raises(ValueError, match="nobody"):
+        tiny_encoder.embed(np.full((1, 9, 25, 3), np.nan), skeleton="ntu-25")
+    assert torch.get_num_threads() == 2
+
+
+def test_a_frame_of_a_stream_uses_one_thread(tiny_config, used):
+    from dataclasses import replace
+
+    from skelrep.skeletons import SKELETONS
+
+    config = replace(
+        tiny_config, skeleton=SKELETONS["ntu-25"], backbone=RecurrentConfig(hidden=4, layers=1), preprocess=CMD_LINE
+    )
+    stream = untrained(config).stream()
+    used.clear()
+    stream.step(clips(1)[0, :, 0])
+    assert used and {*used} == {1} and torch.get_num_threads() == 2
+
+
+def test_threads_of_the_caller_get_their_number_back():
+    inside, go_on, found = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        with threads_for(1, CPU):
+            inside.set()
+            go_on.wait()
+        found.append(torch.get_num_threads())
+
+    def second() -> None:  # begins while the first is limited, and takes over its limit from torch
+        with threads_for(1, CPU):
+            found.append(torch.get_num_threads())
+        found.append(torch.get_num_threads())
+
+    one = threading.Thread(target=first)
+    one.start()
+    inside.wait()
+    other = threading.Thread(target=second)
+    other.start()
+    other.join()
+    go_on.set()
+    one.join()
+    assert found == [1, 2, 2] and device._limited == 0
+
+
+def test_weights_are_packed_once_for_all_numbers_of_threads(monkeypatch):
+    packed = []
+    pack = matmul._packed
+    monkeypatch.setattr(matmul, "_packed", lambda *arguments: packed.append(1) or pack(*arguments))
+    weight, bias, rows = torch.randn(48, 32), torch.randn(48), torch.randn(16, 32)
+    product = matmul.Product(weight, bias)
+    for threads in (1, 2, 1, 2):
+        torch.set_num_threads(threads)
+        torch.testing.assert_close(product(rows), rows @ weight.T + bias, rtol=1e-4, atol=1e-4)
+    assert len(packed) <= 1
