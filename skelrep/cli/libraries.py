@@ -33,10 +33,12 @@ def _add_duplicates(parser: ArgumentParser) -> None:
         type=fraction,
         metavar="F",
         default=0.05,
-        help="threshold: expected fraction of clips with another recording over it (default: %(default)s)",
+        help="expected fraction of clips with another recording above the threshold (default: %(default)s)",
     )
-    parser.add_argument("--threshold", type=number, metavar="COSINE", help="cosine of duplicates, instead")
-    parser.add_argument("--mirrors", action="store_true", help="clips that are alike in a mirror are duplicates, too")
+    parser.add_argument(
+        "--threshold", type=number, metavar="COSINE", help="smallest cosine of duplicates, instead of --false-rate"
+    )
+    parser.add_argument("--mirrors", action="store_true", help="also compare clips with mirror images")
     add_reading(parser)
     add_embedding(parser)
 
@@ -59,7 +61,7 @@ def _duplicates(arguments: Namespace) -> None:
 def _add_cluster(parser: ArgumentParser) -> None:
     _add_library(parser, "clusters")
     parser.add_argument(
-        "-k", type=whole, metavar="N", help="number of clusters (default: the one of the largest silhouette)"
+        "-k", type=whole, metavar="N", help="number of clusters (default: the one with the largest silhouette)"
     )
     add_reading(parser)
     add_embedding(parser)
@@ -91,7 +93,7 @@ def _library(arguments: Namespace, *, mirrors: bool = False) -> Library:
 
 
 def _write(found: Duplicates | Clusters, summary: str, arguments: Namespace) -> None:
-    """The table into the output or on stdout, and what it means on stderr."""
+    """Writes the table to the output or to stdout, and a summary to stderr."""
     from skelrep.io.records import to_text
 
     if arguments.output is not None:
@@ -118,7 +120,7 @@ COMMANDS = (
     ),
     Command(
         "cluster",
-        "group clips that are alike, with a representative of each group",
+        "group similar clips, with a representative of each group",
         ("cluster motions/ -o clusters.csv", "cluster rows.npz -k 12 -o clusters.csv"),
         _add_cluster,
         _cluster,

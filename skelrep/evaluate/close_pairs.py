@@ -1,4 +1,4 @@
-"""All pairs of rows whose cosine reaches a threshold: the same for every block size, with bounded memory."""
+"""All pairs of rows whose cosine reaches a threshold, in bounded memory; equal for all block sizes."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def close_pairs(
 ) -> ClosePairs:
     """Finds the pairs i < j of rows with a cosine of at least the threshold.
 
-    A product in float32 finds the candidates, with room for its error; candidates are then compared exactly, as
-    `exact_search` does.
+    A product in float32 finds the candidates, with a margin for its error; candidates are then compared exactly, as in
+    `exact_search`.
 
     Args:
         rows: (N, D) finite.
         threshold: At least -1.
         other: (N, D): row i is compared with row j of these instead, for example with its mirror image.
-        most: Number of pairs above which the search is given up, because all pairs are held in memory.
+        most: Number of pairs above which the search stops with an error, because all pairs are kept in memory.
         block_bytes: Upper bound of the blocks held at once; the pairs are not counted.
 
     Raises:
@@ -70,8 +70,8 @@ def close_pairs(
                 count += int(close.sum())
                 if count > most:
                     raise ValueError(
-                        f"threshold={threshold:g}: more than {most} pairs of clips have a larger cosine, which are too "
-                        "many to be duplicates; pass a higher threshold"
+                        f"threshold={threshold:g}: more than {most} pairs of clips have a larger cosine, too many to "
+                        "be duplicates; pass a higher threshold"
                     )
     if not found:
         return ClosePairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))

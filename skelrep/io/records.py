@@ -21,7 +21,7 @@ _DECIMALS = 6  # of numbers in text: microseconds, finer than any camera's clock
 
 
 def check_output(path: str | os.PathLike, what: str) -> None:
-    """Says before the work what `save` would say after it; `what` is in the table, such as "events".
+    """Raises the errors of `save` that can be known before the work; `what` names the content, such as "events".
 
     Raises:
         ValueError: for an unknown suffix, or a folder that does not exist.
@@ -37,10 +37,10 @@ def check_output(path: str | os.PathLike, what: str) -> None:
 
 
 def save(columns: Mapping[str, np.ndarray], path: str | os.PathLike, what: str) -> None:
-    """Writes a table in the format of the suffix; a file that exists is replaced when all is written.
+    """Writes a table in the format of the suffix; an existing file is replaced after everything has been written.
 
     Raises:
-        ValueError: for another suffix; `what` is in the table.
+        ValueError: for another suffix; the message says `what` the table contains.
         OSError: if the file cannot be written.
         ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
     """

@@ -1,4 +1,4 @@
-"""Embeddings in which what copying changes counts less, learned from copies of a library's own clips."""
+"""A map of embeddings that reduces differences between copies, learned from copies of a library's own clips."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ import numpy as np
 from skelrep.evaluate.fast_search import nearest_rows
 from skelrep.evaluate.inputs import BLOCK_BYTES, Rows
 
-_QUERIES = 1000  # clips whose neighbours are looked at
+_QUERIES = 1000  # clips whose neighbours are examined
 #: Ranks of the neighbours between which their number is compared: the nearest ones may be the duplicates themselves.
 _NEAREST, _FARTHEST = 10, 100
-LEAST = 30  # clips that have a background
+LEAST = 30  # clips that are enough for a background
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Background:
     Attributes:
         dimension: d, one for the library.
         radius: (Q,) distance of each clip to its neighbour of the last rank, of rows of length 1.
-        fraction: Of all other clips that are within this distance.
+        fraction: Fraction of all other clips that are within this distance.
     """
 
     dimension: float
@@ -35,7 +35,7 @@ class Background:
 
     @classmethod
     def of(cls, rows: Rows, block_bytes: int = BLOCK_BYTES) -> Background | None:
-        """Of (N, D) rows, no two of which are of the same clip; None for fewer than 30, which tell too little."""
+        """Measures the neighbourhoods of (N, D) rows of different clips; None for fewer than 30 rows."""
         count = len(rows)
         if count < LEAST:
             return None
@@ -75,5 +75,5 @@ class Background:
 
 
 def _distance(cosine: np.ndarray) -> np.ndarray:
-    """Between rows of length 1."""
+    """The distance between two rows of length 1 with this cosine."""
     return np.sqrt(np.maximum(2 - 2 * cosine, 0))

@@ -74,7 +74,7 @@ class Clusters:
         records.save(dict(self.columns()), path, "clusters")
 
     def __str__(self) -> str:
-        """Sizes and medoids."""
+        """The sizes and medoids of the clusters."""
         said = self.protocol
         sizes = np.bincount(self.cluster)[1:]
         lines = [f"{len(self)} clips in {said['k']} clusters ({said['chosen']})"]
@@ -93,7 +93,7 @@ def cluster(
     k: int | None = None,
     **options: Any,
 ) -> Clusters:
-    """Groups clips that are alike, without labels.
+    """Groups similar clips, without labels.
 
     Embeddings of length 1 are merged by Ward's method (Ward, JASA 1963; by scipy). On KARD, CAD-60, MSRC-12 and
     Bandai-Namco 1, it was as good as k-means and better than average linkage and HDBSCAN. Of more than 5000 clips, 5000
@@ -106,10 +106,10 @@ def cluster(
         k: Number of clusters; by default the one with the largest mean silhouette by cosine (Rousseeuw, J. Comput.
             Appl. Math. 1987), of the numbers from a third of the root of N to twice this root, each a tenth larger
             than the one before.
-        **options: Of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
+        **options: Options of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
     Raises:
-        ValueError: for a number that is not between 1 and N (of which 5000 count); as `embed`.
+        ValueError: for a `k` that is not between 1 and N or 5000; as `embed`.
         OSError: if a file or the encoder cannot be read.
 
     Examples:
@@ -133,7 +133,7 @@ def cluster(
     distance, is_medoid = np.empty(len(rows), np.float32), np.zeros(len(rows), dtype=bool)
     for one in range(1, number.max() + 1):
         members = np.flatnonzero(number == one)
-        # The mean cosine to all members is the cosine to their sum, but for a factor.
+        # The mean cosine to all members is proportional to the cosine to their sum.
         medoid = members[(rows[members] @ rows[members].sum(axis=0)).argmax()]
         is_medoid[medoid] = True
         distance[members] = np.maximum(1 - rows[members] @ rows[medoid], 0)

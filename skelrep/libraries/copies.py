@@ -9,9 +9,9 @@ import numpy as np
 
 from skelrep.poses import Poses
 
-SHORTEST = 8  # frames of a clip that is copied: a tenth of fewer is no frame
-_TRIMMED = 0.1  # of the frames that are cut off at the start and at the end together
-_NOISE = 0.01  # standard deviation, of the body's size
+SHORTEST = 8  # frames of a clip that is copied: a tenth of fewer frames is less than one frame
+_TRIMMED = 0.1  # fraction of the frames that are cut off, at both ends together
+_NOISE = 0.01  # standard deviation, relative to the size of the body
 _RATES = (0.5, 2.0)  # least and largest factor of the number of frames
 
 

@@ -19,28 +19,28 @@ from skelrep.libraries.library import Library
 from skelrep.messages import warn
 from skelrep.version import __version__
 
-# The rate is an upper bound for recordings of different movements; most false duplicates are further takes of one
+# The rate is an upper bound for recordings of different movements; most false duplicates are other takes of the same
 # movement. At 0.01, half of the noisy copies in UTD-MHAD are missed.
 FALSE_RATE = 0.05
-_LEAST_COPIED = 20  # clips from whose copies it can be learned what copying changes
-_FEW = 0.95  # threshold of libraries that are too small to have a background
+_LEAST_COPIED = 20  # clips whose copies are enough to learn an adaptation
+_FEW = 0.95  # threshold for libraries that are too small to have a background
 _SAME = 1 - 1e-6  # cosine of stored embeddings of the same poses, which are equal up to rounding
 _COLUMNS = ("group", "id", "cosine", "kind", "keep")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Duplicates:
-    """K clips of a library that are in a group of duplicates, group by group, the one to keep first.
+    """The K clips of a library that have duplicates, group by group; in each group, the clip to keep is first.
 
     Attributes:
         group: (K,) from 1, the largest group first.
         id: (K,) names of the clips.
-        cosine: (K,) to the clip of the group that is kept.
-        kind: (K,) "kept"; "exact": the poses of a clip further up in the group; "near": another clip whose cosine is
-            over the threshold; "mirrored": the same in a mirror.
-        keep: (K,) which clip is kept, one of each group.
+        cosine: (K,) cosine to the clip of the group that is kept.
+        kind: (K,) "kept"; "exact": the same poses as an earlier clip of the group; "near": another clip whose cosine is
+            above the threshold; "mirrored": the same for its mirror image.
+        keep: (K,) whether the clip is kept; one per group.
         rows: (K,) positions in the library.
-        protocol: The threshold, its false rates, the fraction of made copies that it finds, settings and sizes.
+        protocol: The threshold, its false rates, the fraction of generated copies that it finds, settings and sizes.
 
     Examples:
         >>> found = duplicates(poses)
@@ -86,7 +86,7 @@ class Duplicates:
         records.save(dict(self.columns()), path, "duplicates")
 
     def __str__(self) -> str:
-        """How many, and what the threshold means."""
+        """The numbers of duplicates, and what the threshold means."""
         said, count = self.protocol, self.protocol["n_clips"]
         kinds = [f"{int((self.kind == kind).sum())} {kind}" for kind in ("exact", "near", "mirrored")]
         lines = [
@@ -98,11 +98,11 @@ class Duplicates:
         if said["pair_rate"] is not None:
             lines.append(
                 f"false: {said['pair_rate']:.1e} of the pairs of different recordings are expected to reach it, which "
-                f"puts {100 * said['clip_rate']:.2g} % of the clips beside another recording, mostly a further take"
+                f"puts {100 * said['clip_rate']:.2g} % of the clips beside another recording, mostly another take"
             )
         if said["found"]:
             found = ", ".join(f"{kind} {100 * value:.0f} %" for kind, value in said["found"].items())
-            lines.append(f"made copies of {said['n_copied']} clips that reach it: {found}")
+            lines.append(f"generated copies of {said['n_copied']} clips that reach it: {found}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -120,30 +120,30 @@ def duplicates(
 ) -> Duplicates:
     """Finds groups of clips that are copies of each other.
 
-    Clips of the same poses are exact copies. Others are near copies if the cosine of their embeddings reaches a
-    threshold. The clip with the most others over the threshold is kept, of several the one with the most joints seen,
-    and they are its group; then the next one of the rest. So each clip that is not kept has a cosine over the threshold
-    to one that is, and no two clips that are kept have one.
+    Clips with the same poses are exact copies. Others are near copies if the cosine of their embeddings reaches a
+    threshold. The clip with the most other clips above the threshold is kept (among several such clips, the one with
+    the most visible joints), and these other clips are its group. This is repeated with the remaining clips. Each clip
+    that is not kept therefore has a cosine above the threshold to a kept clip, and no two kept clips do.
 
     Up to 200 clips of the library are copied: trimmed by a tenth, with noise of a hundredth of the body's size, at half
-    to twice the frame rate. By half of these, embeddings are adapted, so that what copying changes counts less (see
-    `skelrep.libraries.adaptation.Adaptation`).
+    to twice the frame rate. Half of these copies are used to adapt the embeddings, which reduces the differences
+    between copies (see `skelrep.libraries.adaptation.Adaptation`).
 
-    The threshold is chosen so that a fraction of the clips, `false_rate`, is expected to have a clip of another
-    recording over it, by the density of the library around its clips (see `skelrep.libraries.background.Background`).
-    Most of these are further takes of the same movement. The threshold is not lower than needed to find all made
-    copies.
+    The threshold is chosen from the density of the library around its clips (see
+    `skelrep.libraries.background.Background`): a fraction `false_rate` of the clips is expected to have a clip of
+    another recording above the threshold. Most of these are other takes of the same movement. The threshold is not
+    lower than needed to find all generated copies.
 
     Args:
         library: `Poses`; a file or folder of poses, of stored embeddings, or of a corpus; `Embeddings`, (N, D) rows or
-            a `Library`. Of stored embeddings, exact copies are those of the same embedding up to rounding, and no
-            copies can be made.
+            a `Library`. Stored embeddings are exact copies if they are equal up to rounding, and no copies can be
+            generated from them.
         encoder: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`; for poses.
-        threshold: A cosine of embeddings as they are, to use instead.
-        false_rate: Expected fraction of clips with a clip of another recording over the threshold.
-        mirrors: Whether clips are duplicates, too, if one is like the other in a mirror.
-        block_bytes: Upper bound of the blocks that are compared at once.
-        **options: Of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
+        threshold: A cosine of the embeddings without adaptation, to use instead.
+        false_rate: Expected fraction of clips with a clip of another recording above the threshold.
+        mirrors: Whether a clip and the mirror image of another one can be duplicates, too.
+        block_bytes: Upper bound of the size of the blocks that are compared at once.
+        **options: Options of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
     Returns:
         The groups, largest first, and what the threshold means.
@@ -200,11 +200,11 @@ def duplicates(
 
 
 class _Compared(NamedTuple):
-    """What is compared of U distinct clips: their embeddings, or these adapted to copies.
+    """The rows of U distinct clips that are compared: their embeddings, adapted to copies or not.
 
     Attributes:
         rows: (U, K).
-        mirrored: (U, K) of the clips in a mirror, or None.
+        mirrored: (U, K) rows of the clips' mirror images, or None.
         copies: For each kind of copy the cosines of some clips and their copies.
         adapted: Whether the embeddings are adapted.
     """
@@ -220,7 +220,7 @@ class _Compared(NamedTuple):
         mirrored = None if library.mirrored is None else library.mirrored[distinct]
         adapted &= len(originals) >= _LEAST_COPIED and len(rows) >= LEAST
         if adapted:
-            # Half of the copied clips teach, the other half says what is found.
+            # Half of the copied clips are for learning, the other half for measuring what is found.
             adaptation = Adaptation.of(rows, originals[::2], [each[::2] for each in copies.values()])
             rows, originals = adaptation(rows), adaptation(originals[1::2])
             copies = {kind: adaptation(each[1::2]) for kind, each in copies.items()}
@@ -239,14 +239,14 @@ def _threshold(
     count = len(compared.rows)
     if background is None:
         warn(
-            f"{count} different clips are too few to estimate a false rate; the threshold is {_FEW}, or what all made "
-            "copies reach, if that is higher"
+            f"{count} different clips are too few to estimate a false rate; the threshold is {_FEW}, or what all "
+            "generated copies reach, if that is higher"
         )
-        return max(_FEW, needed), "of a library that is too small for a false rate"
+        return max(_FEW, needed), "for a library that is too small for a false rate"
     rate = -np.expm1(np.log1p(-false_rate) / (count - 1))
     allowed = background.threshold(float(rate))
     if needed > allowed:
-        return needed, "which all made copies reach"
+        return needed, "which all generated copies reach"
     return allowed, f"by the false rate of {100 * false_rate:.2g} % of the clips"
 
 
@@ -263,8 +263,8 @@ def _stars(pairs: ClosePairs, number: np.ndarray, seen: np.ndarray) -> _Groups:
 
     Args:
         pairs: Of distinct clips, each pair once.
-        number: (U,) how many clips have the poses of a distinct clip.
-        seen: (U,) how much is seen of it; decides between clips with equally many others.
+        number: (U,) how many clips have the same poses as each distinct clip.
+        seen: (U,) how many joints of it are seen; decides between clips with equally many others.
     """
     count = len(number)
     one, two = np.append(pairs.first, pairs.second), np.append(pairs.second, pairs.first)
@@ -309,10 +309,10 @@ def _table(
     Args:
         library: N clips.
         distinct: (U,) positions of the first clip of each content.
-        copy_of: (N,) which of them a clip has the poses of.
+        copy_of: (N,) which of them has the same poses as each clip.
         groups: Of the distinct clips.
         turned: (U,) whether a clip is in its group by its mirror image.
-        protocol: Is completed by the number of groups.
+        protocol: The number of groups is added to it.
     """
     centre = groups.centre[copy_of]
     keep = (centre == copy_of) & (distinct[copy_of] == np.arange(len(library)))

@@ -1,4 +1,4 @@
-"""`Library`: the embeddings of many clips, with what else is needed of them, from poses that pass by in parts."""
+"""`Library`: the embeddings of many clips, and what else duplicates and clusters need; poses are read in parts."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Library:
     Attributes:
         rows: (N, D) float32.
         ids: (N,) names.
-        content: (N,) what is equal for clips of the same poses (of stored embeddings: for equal rows), 16 bytes each.
-        seen: (N,) how many joints are seen in all frames of a clip; of stored embeddings 0.
-        mirrored: (N, D) embeddings of the clips in a mirror, or None.
+        content: (N,) a digest of 16 bytes, equal for clips with the same poses (for stored embeddings: for equal rows).
+        seen: (N,) how many joints are seen, summed over the frames of a clip; 0 for stored embeddings.
+        mirrored: (N, D) embeddings of the clips' mirror images, or None.
         originals: (S, D) embeddings of some clips of which copies were made; without poses S is 0.
         copies: For each kind of copy the embeddings of the copies, (S, D).
         model: The encoder, or None if unknown.
@@ -54,14 +54,14 @@ class Library:
     def of(
         cls, source: Any, encoder: Encoder | str | os.PathLike = "i2md-small", *, mirrors: bool = False, **options: Any
     ) -> Library:
-        """From anything that holds clips or their embeddings.
+        """Collects the embeddings of clips, or stored embeddings.
 
         Args:
             source: `Poses`; a file or folder of poses, of stored embeddings, or of a corpus; `Embeddings`, or (N, D)
                 rows.
             encoder: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`; for poses.
-            mirrors: Whether clips are embedded in a mirror, too.
-            **options: Of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
+            mirrors: Whether the mirror images of clips are embedded, too.
+            **options: Options of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
         Raises:
             ValueError: as `embed` and `read`; for `mirrors` of stored embeddings; without any clip.
@@ -77,9 +77,9 @@ class Library:
 
     @classmethod
     def of_embeddings(cls, embeddings: Embeddings, *, mirrors: bool = False) -> Library:
-        """From stored embeddings; see `of`."""
+        """Takes stored embeddings; see `of`."""
         if mirrors:
-            raise ValueError("mirrors= embeds clips in a mirror, so it needs poses, not stored embeddings")
+            raise ValueError("mirrors= embeds the mirror images of clips, so it needs poses, not stored embeddings")
         rows = np.asarray(check_rows(embeddings.rows, "embeddings"))
         ids = np.arange(len(rows)) if embeddings.ids is None else embeddings.ids
         content = np.array([_digest(np.ascontiguousarray(row)) for row in rows])
@@ -96,7 +96,7 @@ class Library:
         skip: Skip | None = None,
         **options: Any,
     ) -> Library:
-        """From poses in parts, as `skelrep.io.read_parts` yields them, of which one is held at a time; see `of`.
+        """Embeds poses in parts, as `skelrep.io.read_parts` yields them; one part is in memory at a time; see `of`.
 
         Args:
             parts: The poses.
@@ -121,7 +121,7 @@ class Library:
                 if mirrors:
                     twins.append(embed_batches(encoder, mirrored(own), **options))
         if not rows:
-            raise ValueError("the library holds no clip that can be embedded")
+            raise ValueError("the library contains no clip that can be embedded")
         return cls(
             np.concatenate(rows),
             np.array(ids),
@@ -144,7 +144,7 @@ def stored(path: str | os.PathLike) -> Embeddings | None:
 
 
 def _digest(array: np.ndarray, names: tuple[str, ...] = ()) -> bytes:
-    """Of the numbers, their shape and the names of the joints; all NaN are equal, and so are both zeros."""
+    """A digest of the numbers, their shape and the names of the joints; all NaN are equal, and so are both zeros."""
     plain = np.where(np.isnan(array), np.float32(np.nan), array + np.float32(0))
     digest = hashlib.blake2b(f"{array.shape} {names}".encode(), digest_size=16)
     digest.update(np.ascontiguousarray(plain).data)
@@ -152,13 +152,13 @@ def _digest(array: np.ndarray, names: tuple[str, ...] = ()) -> bytes:
 
 
 def _called(poses: Poses, ids: np.ndarray) -> Poses:
-    """The clips of these ids, where others could not be embedded."""
+    """The clips with these ids; the others could not be embedded."""
     wanted = set(ids.tolist())
     return poses[np.array([name in wanted for name in poses.ids])]
 
 
 class _Sample:
-    """Clips that are drawn evenly from all that pass by (reservoir sampling; Vitter, TOMS 1985), with their rows."""
+    """A uniform sample of all clips that are added (reservoir sampling; Vitter, TOMS 1985), with their rows."""
 
     def __init__(self, size: int) -> None:
         self.size, self.count, self.rng = size, 0, np.random.default_rng(0)
@@ -178,7 +178,7 @@ class _Sample:
                 self.clips[at], self.rows[at] = poses[i], rows[i]
 
     def copies(self, encoder: Encoder, options: dict[str, Any]) -> dict[str, np.ndarray]:
-        """For each kind of copy the embeddings of the copies of these clips; none without any clip."""
+        """For each kind of copy, the embeddings of the copies of these clips; empty if there is no clip."""
         options = options | {"show_progress": False}
         return {
             kind: np.concatenate([embed_batches(encoder, copies(part, kind), **options) for part in merged(self.clips)])

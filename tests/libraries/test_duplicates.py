@@ -1,4 +1,4 @@
-"""Groups of duplicates: exact copies, the rules of a group, the false rate and made copies."""
+"""Groups of duplicates: exact copies, the rules of a group, the false rate and generated copies."""
 
 from __future__ import annotations
 
