@@ -13,7 +13,7 @@ from skelrep import matmul
 from skelrep.encoder import device
 from skelrep.encoder.device import THREADED_CLIPS, threads_for
 from skelrep.encoder.recurrent import RecurrentConfig
-from skelrep.preprocess import CMD_LINE
+from skelrep.preprocess_config import CMD_LINE
 from tests.conftest import untrained
 
 CPU = torch.device("cpu")
