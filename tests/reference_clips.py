@@ -26,9 +26,9 @@ def clips() -> dict[str, Poses]:
     crowd = np.concatenate([_clip(len(ntu), 45, seed) for seed in (5, 6, 7)])
     return {
         "kinect": Poses([_clip(len(kinect), 64, 1), _clip(len(kinect), 23, 2), gaps, lost], kinect, fps=30.0),
-        "ntu": Poses([crowd[:2]], ntu),
-        "crowd": Poses([crowd], ntu),
-        "coco": Poses([300 + 100 * _clip(len(coco), 30, 8)[..., [0, 2]]], coco),
+        "ntu": Poses([crowd[:2]], ntu, fps=30.0),
+        "crowd": Poses([crowd], ntu, fps=30.0),
+        "coco": Poses([300 + 100 * _clip(len(coco), 30, 8)[..., [0, 2]]], coco, fps=30.0),
     }
 
 

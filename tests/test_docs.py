@@ -312,7 +312,7 @@ def test_results_in_the_readme_are_those_of_the_cards():
     assert named == {dataset for dataset, _ in _results("i2md-small")}
 
 
-@pytest.mark.parametrize("name", ["i2md-small", "i2md-small-open"])
+@pytest.mark.parametrize("name", ["i2md-small", "i2md-small-open", "i2md-stream"])
 def test_cards_are_made_from_their_configs(name):
     assert (CARD.parents[1] / name / "README.md").read_text(encoding="utf-8") == model_card(load_pretrained(name))
 
