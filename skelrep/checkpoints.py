@@ -11,6 +11,8 @@ from typing import IO, Any, cast
 
 import torch
 
+from skelrep.files import check_file
+
 # Items of a tuple, including those of nested tuples, each counted as often as it is referred to. The tuples of a tensor
 # have about thirty. torch hashes a tuple that is a key of a dict, which takes time proportional to this number.
 _MAX_ITEMS = 100_000
@@ -24,6 +26,7 @@ def load_checkpoint(path: str | PathLike) -> Any:
         ValueError: if it is damaged, or contains anything else; the message gives a reason, without the path.
     """
     path = Path(path)
+    check_file(path)
     try:
         for stream in _pickles(path):
             _check_tuples(stream)

@@ -83,6 +83,8 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
                 self.file.close()
             temporary.replace(self.target)
             renamed = True
+        except UnicodeError as failure:  # such as from a file name that is not UTF-8
+            raise ValueError(f"cannot write {self.path}: a name or label in it is not Unicode text") from failure
         except Exception as failure:
             if number := self._refused(failure, error):
                 written = temporary.stat().st_size if temporary.exists() else 0
@@ -159,6 +161,35 @@ def check_file(path: str | os.PathLike) -> None:
         found = Path(path).stat()
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
             raise OSError(f"cannot read {os.fspath(path)}: it is a {_kind(found)}; save its content in a file first")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; other than Python's own function it does not wait for a pipe.
+
+    Raises:
+        OSError: if it cannot be read, or `path` is a pipe, a device or a socket.
+    """
+    check_file(path)
+    return path.read_bytes()
+
+
+def read_text(path: Path, encoding: str = "utf-8", errors: str = "strict") -> str:
+    """The text of a file.
+
+    Args:
+        path: The file.
+        encoding: As in `open`.
+        errors: As in `open`: what happens to bytes that are no such text.
+
+    Raises:
+        ValueError: if it is no such text.
+        OSError: as `read_bytes`.
+    """
+    check_file(path)
+    try:
+        return path.read_text(encoding=encoding, errors=errors)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 @contextlib.contextmanager

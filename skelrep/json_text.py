@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from skelrep.files import read_bytes
 from skelrep.messages import one_line
 
 
@@ -17,7 +18,7 @@ def read_json(path: str | PathLike) -> Any:
         ValueError: if it is not JSON in UTF-8, or nested too deeply.
     """
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(read_bytes(Path(path)))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {one_line(error)}") from error
 

@@ -8,11 +8,12 @@ the interface is missing or the numbers differ, the plain product is used. With 
 
 oneDNN divides its work among the number of threads that OpenMP announces. If OpenMP starts fewer (`OMP_DYNAMIC`,
 `OMP_THREAD_LIMIT`), parts of the result are never computed, without an error; this is true for PyTorch's own bfloat16
-products as well. Products are therefore compared again for every number of threads.
+products as well. Products are therefore compared again for every number of threads and every setting of OpenMP.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import logging
 import os
@@ -41,10 +42,40 @@ def _number(text: str) -> int | None:
     return int(text) if text.strip().isdecimal() else None
 
 
-# OpenMP reads its settings once, when it is loaded; changing the variables later has no effect.
 _PLAIN = os.environ.get("SKELREP_PLAIN_MATMUL", "0") not in ("", "0")
-_DYNAMIC_THREADS = os.environ.get("OMP_DYNAMIC", "").strip().lower() in ("1", "true")
+# Where OpenMP cannot be asked: it reads its variables once, when it is loaded; changing them later has no effect.
+_DYNAMIC_THREADS = os.environ.get("OMP_DYNAMIC", "").strip().lower() not in ("", "0", "false", "no", "off")
 _THREAD_LIMIT = _number(os.environ.get("OMP_THREAD_LIMIT", ""))
+
+
+class _Settings(NamedTuple):
+    """How many threads PyTorch asks for, and whether OpenMP may start fewer."""
+
+    threads: int
+    dynamic: bool  # whether OpenMP may start fewer as it sees fit
+    limit: int  # the largest number that it starts
+
+    @property
+    def fewer(self) -> bool:
+        return self.threads > 1 and (self.dynamic or self.limit < self.threads)
+
+
+@functools.cache
+def _openmp() -> tuple[Callable[[], int], Callable[[], int]] | None:
+    """`omp_get_dynamic` and `omp_get_thread_limit` of the OpenMP that PyTorch has loaded, where they can be found."""
+    try:
+        loaded = ctypes.CDLL(None)  # what is visible everywhere in this process
+        return loaded.omp_get_dynamic, loaded.omp_get_thread_limit
+    except (AttributeError, OSError, TypeError):  # another OpenMP, or Windows
+        return None
+
+
+def _settings() -> _Settings:
+    """The settings of this moment; a program may change them at any time."""
+    threads = torch.get_num_threads()
+    if (found := _openmp()) is not None:
+        return _Settings(threads, bool(found[0]()), found[1]())
+    return _Settings(threads, _DYNAMIC_THREADS, _THREAD_LIMIT or threads)
 
 
 class Product:
@@ -62,7 +93,7 @@ class Product:
 
         Raises:
             ValueError: for int8 on a device that is not a CPU, or if the weights are so large that products overflow.
-            RuntimeError: if no product is correct on this machine.
+            OSError: if no product is correct on this machine.
         """
         self._weight, self._bias = weight.detach().contiguous(), bias.detach().contiguous()
         self._precision, self._relu = precision, relu
@@ -70,10 +101,10 @@ class Product:
         self._plain = _plain(self._weight, self._bias, "float32", relu)
         self.packed = False  # whether oneDNN's packed product is used
         self._made: dict[Callable, Callable[[Tensor], Tensor]] = {}  # by the functions that make them
-        self._correct: dict[int, Callable[[Tensor], Tensor]] = {}  # by number of threads
+        self._correct: dict[_Settings, Callable[[Tensor], Tensor]] = {}
         device = weight.device.type
         if device == "cpu":
-            self._run = self._with(torch.get_num_threads())
+            self._run = self._with(_settings())
         elif precision == "int8":
             raise ValueError(f"int8 products are for CPUs; on {device} use float32 or bfloat16")
         else:
@@ -83,17 +114,17 @@ class Product:
         """(..., in) rows to (..., out); bfloat16 if that is the precision, else float32."""
         if self._small and rows.numel() <= _FEW_ROWS * rows.shape[-1]:
             return self._plain(rows)
-        return (self._with(torch.get_num_threads()) if rows.device.type == "cpu" else self._run)(rows)
+        return (self._with(_settings()) if rows.device.type == "cpu" else self._run)(rows)
 
-    def _with(self, threads: int) -> Callable[[Tensor], Tensor]:
-        """The product that is used with this number of threads."""
-        if threads not in self._correct:
-            self._correct[threads] = self._checked(threads)
-        return self._correct[threads]
+    def _with(self, settings: _Settings) -> Callable[[Tensor], Tensor]:
+        """The product that is used with these settings."""
+        if settings not in self._correct:
+            self._correct[settings] = self._checked(settings)
+        return self._correct[settings]
 
-    def _checked(self, threads: int) -> Callable[[Tensor], Tensor]:
-        """The first of several products that is correct with this number of threads."""
-        right = _right(threads)
+    def _checked(self, settings: _Settings) -> Callable[[Tensor], Tensor]:
+        """The first of several products that is correct with these settings."""
+        right = _right(settings)
         candidates: list[Callable[..., Callable[[Tensor], Tensor]]] = [_plain if right.bfloat16 else _rounded]
         if not _PLAIN and (right.onednn or self._precision == "int8"):
             candidates.insert(0, _packed)
@@ -125,7 +156,7 @@ class Product:
                 self.packed = candidate is _packed
                 return run
             logger.warning("%s products differ by %.1e here: plain ones instead", self._precision, float(difference))
-        raise _no_right_product(threads)
+        raise _no_right_product(settings.threads)
 
 
 def product(rows: Annotated[Tensor, "... M D"], others: Annotated[Tensor, "... N D"]) -> Annotated[Tensor, "... M N"]:
@@ -134,7 +165,7 @@ def product(rows: Annotated[Tensor, "... M D"], others: Annotated[Tensor, "... N
         return rows @ others.mT
     if torch.is_grad_enabled() and (rows.requires_grad or others.requires_grad):
         return rows @ others.mT
-    right = _right(torch.get_num_threads())
+    right = _right(_settings())
     if rows.dtype == others.dtype == torch.bfloat16 and not right.bfloat16:
         return (rows.float() @ others.mT.float()).bfloat16()
     if rows.dtype != torch.float32 or others.dtype != torch.float32 or right.direct is None:
@@ -145,13 +176,13 @@ def product(rows: Annotated[Tensor, "... M D"], others: Annotated[Tensor, "... N
 
 
 def check_products() -> None:
-    """Raises a RuntimeError if PyTorch's own bfloat16 products on the CPU are wrong with its number of threads.
+    """Raises an OSError if PyTorch's own bfloat16 products on the CPU are wrong with its number of threads.
 
     Inference and `product` avoid them; training under autocast cannot.
     """
-    threads = torch.get_num_threads()
-    if not _right(threads).bfloat16:
-        raise _no_right_product(threads)
+    settings = _settings()
+    if not _right(settings).bfloat16:
+        raise _no_right_product(settings.threads)
 
 
 def _dense(matrix: Tensor) -> Tensor:
@@ -170,9 +201,10 @@ class _Right(NamedTuple):
 
 
 @functools.cache
-def _right(threads: int) -> _Right:
-    """Compares products with numpy's; PyTorch must be set to this number of threads."""
-    if threads > 1 and (_DYNAMIC_THREADS or (_THREAD_LIMIT or threads) < threads):
+def _right(settings: _Settings) -> _Right:
+    """Compares products with numpy's; the settings must be those of this moment."""
+    threads = settings.threads
+    if settings.fewer:
         # The number of threads that OpenMP starts may change from call to call, so a comparison would prove nothing.
         logger.warning(
             "OMP_DYNAMIC or OMP_THREAD_LIMIT lets OpenMP start fewer than PyTorch's %d threads, with which oneDNN's "
@@ -202,14 +234,14 @@ def _difference(got: Tensor, expected: Tensor) -> float:
 
 
 def _check_float32(threads: int) -> None:
-    """Raises a RuntimeError if even the plain float32 product is wrong."""
+    """Raises an OSError if even the plain float32 product is wrong."""
     rows, others, expected = _case(threads)
     if not _difference(torch.nn.functional.linear(rows, others), expected) <= _TOLERANCE["bfloat16"]:
         raise _no_right_product(threads)
 
 
-def _no_right_product(threads: int) -> RuntimeError:
-    return RuntimeError(
+def _no_right_product(threads: int) -> OSError:
+    return OSError(
         f"PyTorch's matrix products are wrong with {threads} threads on this machine, probably because OpenMP starts "
         "fewer: unset OMP_DYNAMIC and OMP_THREAD_LIMIT, or set OMP_NUM_THREADS=1, and start again"
     )

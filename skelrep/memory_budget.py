@@ -47,7 +47,7 @@ class MemoryBudget:
         self.claimed += count
         if self.claimed > self.limit:
             raise ValueError(
-                f"its poses would take {self.claimed / 2**30:.2g} GB of memory or more, but a file of its size may "
+                f"it would take {self.claimed / 2**30:.2g} GB of memory or more, but a file of its size may "
                 f"take {self.limit / 2**30:.2g} GB; split the recording, or the tracks of the people in it, or set the "
                 f"environment variable SKELREP_MAX_GIGABYTES to {math.ceil(self.claimed / 2**30)} or more"
             )

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = str(Path(__file__).parent)
+_LONGEST_NAME = 200  # characters of a name that is compared with others, or quoted
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: "; did you mean 'coco-17'?"; empty if no known name is similar."""
-    plain = {item.lower().replace("_", "-"): item for item in known}
+    if len(str(name)) > _LONGEST_NAME:  # comparing takes the product of both lengths
+        return ""
+    plain = {item.lower().replace("_", "-"): item for item in known if len(item) <= _LONGEST_NAME}
     near = difflib.get_close_matches(str(name).lower().replace("_", "-"), plain, n=1, cutoff=0.6)
     return f"; did you mean {plain[near[0]]!r}?" if near else ""
 
@@ -64,6 +67,13 @@ def one_line(error: BaseException, most: int = 300) -> str:
     return " ".join(str(error).split())[:most] or type(error).__name__
 
 
+def quoted(names: Iterable[object], most: int = 5) -> str:
+    """The first few names for a message, each of bounded length: "'a', 'b' and 3 more"."""
+    names = [str(name) for name in names]
+    shown = [repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...") for name in names[:most]]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def printable(text: str) -> str:
     r"""The text with control characters escaped, such as "\x1b[2J", the sequence that clears a terminal.
 
@@ -75,3 +85,10 @@ def printable(text: str) -> str:
         else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def caption(text: str, most: int = 100) -> str:
+    """Text of a file for a picture: one line of at most `most` characters; what is too long loses its middle."""
+    text = printable(" ".join(text.split()))
+    half = (most - 5) // 2
+    return text if len(text) <= most else f"{text[:half]} ... {text[-half:]}"

@@ -12,14 +12,14 @@ import shutil
 import struct
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from skelrep.files import remembered
+from skelrep.files import check_file, remembered, replacing
 from skelrep.memory_budget import COPIES, budget_of
 from skelrep.messages import one_line
 
@@ -141,6 +141,7 @@ def opened(path: str | os.PathLike) -> Iterator[np.ndarray | Archive]:
     Raises:
         ValueError: if the file is damaged or neither of them.
     """
+    check_file(path)
     with Path(path).open("rb") as file:
         is_array = file.read(len(_MAGIC)) == _MAGIC
         file.seek(0)
@@ -153,6 +154,26 @@ def opened(path: str | os.PathLike) -> Iterator[np.ndarray | Archive]:
             raise ValueError(f"{path} is damaged or not a NumPy file ({one_line(error)})") from error
         with zipped:
             yield Archive(path, zipped)
+
+
+def save_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes a `.npz` that can be read without pickle; an existing file is replaced only after all has been written.
+
+    Raises:
+        ValueError: if an array contains Python objects, or text that is not Unicode.
+        OSError: if the file cannot be written.
+    """
+    for key, array in arrays.items():
+        if array.dtype.hasobject:
+            raise ValueError(f"{key} contains Python objects; make them integers or strings to save them")
+        try:
+            _check_text(array)
+        except ValueError as error:
+            raise ValueError(
+                f"cannot write {path}: a name or label in {key} contains text that is not Unicode"
+            ) from error
+    with replacing(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def holds_one_object(path: Path) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
+import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +17,11 @@ import pytest
 from skelrep import load_pretrained, save_pretrained
 from skelrep.cli import main
 from skelrep.hub.load import CONFIG
+from skelrep.recordings.saved import HEAD
 from tests.corpus_data import another_process, corpus_of, recordings, small
 from tests.faults import at, command, command_until, failing
 from tests.hub.saved import same
+from tests.videos import Squares, picture, write_video
 
 posix = pytest.mark.skipif(os.name != "posix", reason="kills a process as POSIX does")
 #: How many moments of a command are tried; by hand SKELREP_TEST_FAULTS=50.
@@ -42,6 +47,9 @@ def inputs(tmp_path_factory) -> Path:
         == 0
     )
     assert main([*pretraining(folder, folder / "run"), "-q"]) == 0
+    assert main(["fit", str(folder / "poses.npz"), "-m", str(folder / "model"), "-o", str(folder / "head"), "-q"]) == 0
+    if importlib.util.find_spec("av") is not None:
+        write_video(folder / "video.mp4", [picture((40 + 2 * i, 60)) for i in range(6)])
     return folder
 
 
@@ -68,9 +76,32 @@ WRITERS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
         "page.html",
     ),
     "plot": (lambda inputs: ["plot", f"{inputs}/poses.npz", "--clip", "0", "-q", "-o"], "body.png"),
+    "predict": (lambda inputs: ["predict", f"{inputs}/head", f"{inputs}/poses.npz", "-q", "-o"], "events.csv"),
+    "detect": (
+        lambda inputs: ["detect", *[f"{inputs}/poses.npz"] * 2, *f"-m {inputs}/model --threshold 0.5 -q -o".split()],
+        "events.json",
+    ),
+    "segment": (lambda inputs: ["segment", f"{inputs}/poses.npz", "-m", f"{inputs}/model", "-q", "-o"], "events.jsonl"),
+    "poses": (lambda inputs: ["poses", f"{inputs}/video.mp4", "-q", "-o"], "poses.npz"),
+    "overlay": (lambda inputs: ["plot", f"{inputs}/video.mp4", "--overlay", "-q", "-o"], "check.mp4"),
+    "fit": (lambda inputs: ["fit", f"{inputs}/poses.npz", "-m", f"{inputs}/model", "-q", "-o"], "fitted"),
     "export": (lambda inputs: ["export", f"{inputs}/run"], "exported"),
     "download": (lambda inputs: ["download", f"{inputs}/model", "-o"], "downloaded"),
 }
+
+
+#: Writers whose inputs need a package.
+NEEDS = {"embed .parquet": "pyarrow", "convert .parquet": "pyarrow", "plot": "matplotlib", "segment": "ruptures"}
+NEEDS |= {"poses": "av", "overlay": "av"}
+#: The file of a folder that is renamed last; without it the folder is refused.
+LAST = {"fit": HEAD}
+
+
+@pytest.fixture
+def estimated(monkeypatch) -> None:
+    """Commands that detect people in videos find those that the tests have drawn."""
+    for module in ("skelrep.io.video.estimation", "skelrep.plot.overlay"):
+        monkeypatch.setattr(f"{module}.estimator", lambda pose_model: Squares())
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -86,7 +117,9 @@ def moments_of(arguments: list[str]) -> list[int]:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
 @pytest.mark.parametrize("writer", ["embed .npy", *(pytest.param(name, marks=pytest.mark.slow) for name in WRITERS)])
+@pytest.mark.usefixtures("estimated")
 def test_a_disk_that_fails(writer, number, inputs, tmp_path, capsys):
+    pytest.importorskip(NEEDS.get(writer, "torch"))
     make, name = WRITERS[writer]
     for moment in moments_of([*make(inputs), str(tmp_path / name)]):
         folder = tmp_path / f"{moment}"
@@ -104,7 +137,7 @@ def test_a_disk_that_fails(writer, number, inputs, tmp_path, capsys):
         if is_file:
             assert contents(folder) == before, said
         else:  # several files, renamed one after the other, the config last: without it the folder is refused
-            assert not (folder / name / CONFIG).exists() and not list(folder.rglob("*.part"))
+            assert not (folder / name / LAST.get(writer, CONFIG)).exists() and not list(folder.rglob("*.part"))
 
 
 @pytest.mark.slow
@@ -168,6 +201,83 @@ def test_a_killed_command_leaves_a_whole_output_or_the_old_one(writer, inputs, t
         else:
             with pytest.raises(FileNotFoundError, match=r"no config\.json"):
                 load_pretrained(folder / name)
+
+
+def to_shards(inputs: Path, folder: Path) -> list[str]:
+    return ["embed", f"{inputs}/poses.npz", "-m", f"{inputs}/model", "--shard-size", "2", "-q", "-o", f"{folder}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
+def test_a_disk_that_fails_while_a_corpus_is_embedded(number, inputs, tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    whole = tmp_path / "whole"
+    for moment in moments_of(to_shards(inputs, whole)):
+        rows = tmp_path / f"rows{moment}"
+        capsys.readouterr()
+        with at(moment, failing(number)) as moments:
+            code = main(to_shards(inputs, rows))
+        said = capsys.readouterr().err
+        assert moments.reached and code == 1, said
+        assert said.startswith("skelrep: error: ") and said.count("\n") == 1 and str(rows) in said
+        assert not list(rows.rglob("*.part"))
+        assert main(to_shards(inputs, rows)) == 0  # goes on where it was
+        assert contents(rows) == contents(whole)
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["embed .npz", "convert .npz", "fit", "export", "download", "shards", "pretrain"])
+def test_a_command_that_is_killed_at_any_time_can_be_run_again(name, inputs, tmp_path):
+    """Moments of time, not of writing: also before the first and after the last byte."""
+
+    def arguments(folder: Path) -> list[str]:
+        if name == "pretrain":
+            return [*pretraining(inputs, folder / "run"), "-q"]
+        if name == "shards":
+            return to_shards(inputs, folder / "rows")
+        make, output = WRITERS[name]
+        return [*make(inputs), str(folder / output)]
+
+    def run(folder: Path, seconds: float | None = None) -> int | None:
+        process = another_process(command, arguments(folder))
+        process.start()
+        process.join(seconds)
+        process.kill()
+        process.join()
+        return process.exitcode
+
+    (tmp_path / "whole").mkdir()
+    started = time.monotonic()
+    assert run(tmp_path / "whole") == 0
+    whole, seconds = stable(tmp_path / "whole"), time.monotonic() - started
+    for i, fraction in enumerate(np.random.default_rng(0).uniform(0, 1.1, MOMENTS)):
+        folder = tmp_path / f"{i}"
+        folder.mkdir()
+        assert run(folder, fraction * seconds) in (0, -signal.SIGKILL)
+        if name == "export" and (folder / "exported").exists():  # never writes into a folder that is not empty
+            shutil.rmtree(folder / "exported")
+        assert run(folder) == 0
+        assert stable(folder) == whole
+
+
+def stable(folder: Path) -> dict[str, bytes]:
+    """The contents of all files that do not say when or where they were written."""
+    left_out = ("log.jsonl", "README.md", ".lock", "checkpoint.pt")
+    found = {name: data for name, data in contents(folder).items() if Path(name).name not in left_out}
+    return {name: data for name, data in found.items() if "tfevents" not in name}
+
+
+@posix
+@pytest.mark.slow
+def test_a_corpus_that_is_killed_while_it_writes_is_resumed(inputs, tmp_path):
+    pytest.importorskip("pyarrow")
+    whole = tmp_path / "whole"
+    for moment in moments_of(to_shards(inputs, whole)):
+        rows = tmp_path / f"rows{moment}"
+        assert killed(to_shards(inputs, rows), moment)
+        assert main(to_shards(inputs, rows)) == 0
+        assert contents(rows) == contents(whole)
 
 
 @posix

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+import skelrep
+from skelrep import Poses
 from skelrep.files import check_file, replacing
+from tests.corpus_data import recordings
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX file types")
 
@@ -188,3 +191,17 @@ except OSError as error:
     assert done.stdout.startswith(str(errno.EFBIG)), done
     assert str(path) in done.stdout and "bytes are needed" in done.stdout
     assert path.read_bytes() == b"old" and [entry.name for entry in tmp_path.iterdir()] == ["out.bin"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".npz"])
+def test_text_that_is_no_unicode_is_one_sentence_and_the_old_file_stays(suffix, tmp_path):
+    """A file name that is not UTF-8 becomes an id with a lone surrogate."""
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    poses = recordings(1)
+    poses = Poses(poses.clips, poses.skeleton, ["walk\udcff"], fps=30.0)
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"old")
+    with pytest.raises(ValueError, match=rf"cannot write .*a\{suffix}: a name or label"):
+        skelrep.write(poses, path)
+    assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == [path.name]

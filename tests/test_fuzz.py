@@ -9,10 +9,12 @@ import pytest
 
 from skelrep.io import registry
 from tests.fuzz.run import Worker, fuzz
-from tests.fuzz.seeds import SEEDS
+from tests.fuzz.seeds import SEEDS, SLOW
 
 NEEDS = {"c3d": "ezc3d", "pose": "pose_format"} | dict.fromkeys(("sleap", "slp", "deeplabcut_h5"), "h5py")
 NEEDS |= dict.fromkeys(("parquet", "embeddings_parquet", "events_parquet"), "pyarrow")
+NEEDS |= {name: "pyarrow" for name in SEEDS if name.startswith(("shards", "embedded_folder"))}
+NEEDS |= {name: "av" for name in SEEDS if name.startswith("video")}
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 
 
@@ -30,9 +32,6 @@ def check(format: str, cases: int, seed: int, worker: Worker) -> None:
     assert not report.faults, report.faults[:3]
     assert sum(report.counts.values()) == cases
     assert report.counts["clean"]  # else nothing was damaged
-
-
-SLOW = ("run", "results")  # each case exports a run, or trains
 
 
 @pytest.mark.parametrize("format", SEEDS)
@@ -53,11 +52,10 @@ def test_every_reader_has_a_seed(tmp_path):
             pytest.importorskip(NEEDS[name])
         (tmp_path / name).mkdir()
         seed = make(tmp_path / name)
-        if seed.kind == "poses":
+        if seed.kind in ("poses", "video"):
             files = [file for file in (tmp_path / name).rglob("*") if file.is_file()]
             found |= {reader.name for file in files if (reader := registry.recognised(file)) is not None}
-    video = {"video"}  # decoded by PyAV, and then the reader needs a model of poses
-    assert {reader.name for reader in registry.READERS} - video <= found
+    assert {reader.name for reader in registry.READERS} <= found
 
 
 class Scripted(Worker):
@@ -65,12 +63,12 @@ class Scripted(Worker):
 
     def __init__(self, outcome: str, megabytes: float) -> None:
         super().__init__()
-        self.answer = {"outcome": outcome, "error": "IndexError", "sentence": "", "megabytes": megabytes}
-        self.asked = 0
+        self.answer = {"outcome": outcome, "error": "IndexError", "sentence": "", "megabytes": megabytes, "size": 0}
 
-    def ask(self, case: dict, seconds: float = 0) -> dict:
-        self.asked += 1
-        return dict(self.answer) if self.asked > 1 else self.answer | {"outcome": "accepted", "megabytes": 0.0}
+    def answers(self, job: dict, count: int) -> Iterator[dict]:
+        asked_as_it_is = "first" not in job
+        for _ in range(count):
+            yield self.answer | ({"outcome": "accepted", "megabytes": 0.0} if asked_as_it_is else {})
 
 
 @pytest.mark.parametrize(("outcome", "megabytes", "counted"), [("crash", 0, "crash"), ("accepted", 500, "memory")])
@@ -78,3 +76,22 @@ def test_the_harness_sees_faults(outcome, megabytes, counted):
     report = fuzz("npy", 5, worker=Scripted(outcome, megabytes))
     assert report.counts == {counted: 5}
     assert len(report.faults) == 5
+
+
+class Ending(Worker):
+    """A process that ends at some cases."""
+
+    def answers(self, job: dict, count: int) -> Iterator[dict]:
+        fine = {"outcome": "clean", "error": "", "sentence": "", "megabytes": 0.0, "size": 0}
+        for number in range(job.get("first", 0), job.get("first", 0) + count):
+            if "first" in job and number in (3, 4, 9):
+                yield fine | {"outcome": "hang"}
+                return
+            yield fine | ({} if "first" in job else {"outcome": "accepted"})
+
+
+def test_a_process_that_ended_goes_on_with_the_next_case(tmp_path):
+    report = fuzz("npy", 10, keep=tmp_path, worker=Ending())
+    assert report.counts == {"clean": 7, "hang": 3}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["npy-0-3", "npy-0-4", "npy-0-9"]
+    assert len({(path / "a.npy").read_bytes() for path in tmp_path.iterdir()}) == 3

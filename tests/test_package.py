@@ -24,6 +24,7 @@ ORDER = [
     "messages",
     "memory_budget",
     "npy",
+    "parquet",
     "checkpoints",
     "json_text",
     "splits",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import Command, UsageError, fraction, one_of, positive, whole
 from skelrep.cli.options import add_computing, add_embedding, add_reading, column, load_encoder, reading_options
-from skelrep.cli.output import print_json, say, show
+from skelrep.cli.output import print_json, say, show, write_table
 from skelrep.cli.stored import embeddings_or_poses, without_labels
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _predict(arguments: Namespace) -> None:
         if not arguments.quiet:
             say(f"{len(table)} rows -> {arguments.output}", prefix="")
     elif not at_once:
-        sys.stdout.write(Events.of(events).to_text())
+        write_table(Events.of(events).to_text())
 
 
 def _frames_on_stdin(arguments: Namespace) -> Iterator[str] | None:

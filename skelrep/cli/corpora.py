@@ -14,6 +14,7 @@ from skelrep.cli.errors import shortened
 from skelrep.cli.options import check_no_unlabelled, embedding_options, reading_options
 from skelrep.cli.output import Status, duration, report, say
 from skelrep.cli.skipping import new_report
+from skelrep.files import check_file
 
 if TYPE_CHECKING:
     from skelrep.corpus import Progress
@@ -118,6 +119,8 @@ class _Shown:
         self.said: set[str] = set()
         if self.log is not None and not Path(self.log).absolute().parent.is_dir():
             raise ValueError(f"cannot write {self.log}: the folder {Path(self.log).parent} does not exist")
+        if self.log is not None:
+            check_file(self.log)
 
     def show(self, progress: Progress) -> None:
         """Shows the progress: continuously in the last line of a terminal, else a line every half minute."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from skelrep.cli.command import Command
 from skelrep.cli.errors import as_options
 from skelrep.cli.options import add_reading, read_poses
-from skelrep.cli.output import outline, print_json, show
+from skelrep.cli.output import outline, print_json, show, single_line
+from skelrep.files import read_text
 from skelrep.json_text import read_object
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def _model(encoder: Encoder) -> tuple[dict[str, Any], str]:
 
 
 def _listed(training: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    return [one for one in training.get(key) or () if isinstance(one, dict)]
+    found = training.get(key)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _hours(source: dict[str, Any]) -> str:
@@ -212,7 +214,7 @@ def _head(folder: Path) -> tuple[dict[str, Any], str]:
 def _run(folder: Path) -> tuple[dict[str, Any], str]:
     recipe, about = _json(folder / "recipe.json"), _json(folder / "corpus.json")
     log = folder / "log.jsonl"
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    lines = read_text(log, errors="replace").splitlines() if log.exists() else []
     last = next((line for line in map(_logged, reversed(lines)) if line is not None), {})
     finished = (folder / "encoder" / "config.json").exists()
     facts = {"run": str(folder), "finished": finished, "last": last, "recipe": recipe, "corpus": about}
@@ -252,7 +254,7 @@ def _runs(arguments: Namespace) -> None:
         print_json({"runs": rows}, arguments)
         return
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [keys, *([f"{row.get(key, '')}" for key in keys] for row in rows)]
+    cells = [keys, *([single_line(row.get(key, "")) for key in keys] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     for line in cells:
         show("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
@@ -262,14 +264,20 @@ def _run_row(folder: Path, root: Path) -> dict[str, Any]:
     """The main facts of a run."""
     facts = _run(folder)[0]
     recipe, last = facts["recipe"], facts["last"]
-    clips = sum(source.get("clips", 0) for source in _listed(facts["corpus"], "sources"))
-    steps = recipe.get("steps") or -(-recipe.get("epochs", 0) * clips // recipe.get("batch", 1))
+    clips = sum(_whole(source, "clips") for source in _listed(facts["corpus"], "sources"))
+    steps = _whole(recipe, "steps") or -(-_whole(recipe, "epochs") * clips // max(1, _whole(recipe, "batch")))
     row = {"run": folder.relative_to(root).as_posix(), "step": last.get("step", 0), "of": steps}
     shown = {"epoch": 1, "learning_rate": 6, "total": 3, "knn/fused": 2, "clips_per_second": 1}
     row |= {key: round(last[key], digits) for key, digits in shown.items() if isinstance(last.get(key), (int, float))}
     log = folder / "log.jsonl"
     changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(log.stat().st_mtime)) if log.exists() else "never"
     return row | {"logged": changed, "state": "finished" if facts["finished"] else "not finished"}
+
+
+def _whole(facts: dict[str, Any], key: str) -> int:
+    """A whole number of a file that may be damaged; 0 if there is none."""
+    value = facts.get(key)
+    return value if isinstance(value, int) else 0
 
 
 COMMANDS = (

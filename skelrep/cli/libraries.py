@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from skelrep.cli.command import Command, fraction, number, whole
 from skelrep.cli.options import add_embedding, add_reading, embedding_options, load_encoder, reading_options
-from skelrep.cli.output import print_json, say
+from skelrep.cli.output import print_json, say, write_table
 from skelrep.cli.skipping import new_report
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _write(found: Duplicates | Clusters, summary: str, arguments: Namespace) -> 
     if arguments.json:
         print_json(found.to_dict(), arguments)
     elif arguments.output is None:
-        sys.stdout.write(to_text(dict(found.columns())))
+        write_table(to_text(dict(found.columns())))
     if not arguments.quiet:
         say(summary if arguments.output is None else f"{summary}\n-> {arguments.output}", prefix="")
 

@@ -63,6 +63,16 @@ def show(text: object) -> None:
     print(printable(str(text)))
 
 
+def write_table(text: str) -> None:
+    """Writes a table to stdout: as it is, or, if stdout is a terminal, without control characters."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+
+
+def single_line(value: object) -> str:
+    """A value as text on one line, so that an id or a label cannot look like other lines."""
+    return str(value).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def print_result(result: Any, arguments: argparse.Namespace) -> None:
     """Prints a result of `skelrep.evaluate`: its text, or with `--json` its `to_dict()`."""
     if arguments.json:
@@ -92,7 +102,9 @@ def _plain(value: Any) -> Any:
 def aligned(entries: Sequence[dict[str, Any]]) -> list[str]:
     """Ids, labels and times of `Embeddings.about`, in columns."""
     times = [f"{entry['start']:.2f}-{entry['end']:.2f} s" if "start" in entry else "" for entry in entries]
-    cells = [(str(entry["id"]), str(entry.get("label", "")), time) for entry, time in zip(entries, times)]
+    cells = [
+        (single_line(entry["id"]), single_line(entry.get("label", "")), time) for entry, time in zip(entries, times)
+    ]
     widths = [max(map(len, column)) for column in zip(*cells)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths) if width).rstrip() for line in cells]
 
@@ -109,8 +121,8 @@ def outline(facts: dict[str, Any], indent: str = "") -> str:
     lines = []
     for key, value in facts.items():
         if isinstance(value, dict) and value:
-            lines += [f"{indent}{key}:", outline(value, indent + "  ")]
+            lines += [f"{indent}{single_line(key)}:", outline(value, indent + "  ")]
         else:
-            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-            lines.append(f"{indent}{key}: {text}")
+            text = ", ".join(map(single_line, value)) if isinstance(value, (list, tuple)) else single_line(value)
+            lines.append(f"{indent}{single_line(key)}: {text}")
     return "\n".join(lines)

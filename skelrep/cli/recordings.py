@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import Command, UsageError, number, one_of, positive, whole
 from skelrep.cli.options import add_embedding, add_reading, load_encoder, read_poses
-from skelrep.cli.output import print_json, say, show
+from skelrep.cli.output import print_json, say, show, single_line, write_table
 
 if TYPE_CHECKING:
     from skelrep.poses import Poses
@@ -92,7 +91,8 @@ def _detect(arguments: Namespace) -> None:
     if arguments.json:
         print_json({"counts": rows}, arguments)
     else:
-        show("\n".join(f"{row['count']:5}  {row['clip']}  {row['person']}".rstrip() for row in rows))
+        lines = (f"{row['count']:5}  {single_line(row['clip'])}  {single_line(row['person'])}" for row in rows)
+        show("\n".join(line.rstrip() for line in lines))
 
 
 def _cut(examples: Poses, arguments: Namespace) -> Poses:
@@ -163,7 +163,7 @@ def _write(events: Events, arguments: Namespace) -> None:
     if arguments.json:
         print_json({"events": events.to_dicts()}, arguments)
     elif arguments.output is None:
-        sys.stdout.write(events.to_text())
+        write_table(events.to_text())
 
 
 COMMANDS = (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from skelrep.files import replacing
+from skelrep.files import check_file, replacing
 from skelrep.messages import optional
 
 
@@ -29,7 +30,12 @@ class LocalFolder:
         return {file.name for file in self.path.iterdir()} if self.path.exists() else set()
 
     def open(self, name: str) -> BinaryIO:
-        """A file to read."""
+        """A file to read.
+
+        Raises:
+            OSError: if there is none, or it is a pipe or a device.
+        """
+        check_file(self.path / name)
         return (self.path / name).open("rb")
 
     @contextlib.contextmanager
@@ -102,6 +108,15 @@ Folder = LocalFolder | RemoteFolder
 
 
 def folder_at(path: str | os.PathLike) -> Folder:
-    """The folder of a path or a URL."""
+    """The folder of a path or a URL.
+
+    Raises:
+        ValueError: for a URL with a password or a token, which messages, logs and lists of processes would show.
+    """
     text = os.fspath(path)
+    if re.match(r"(https?://[^/@]*|[\w+.:-]+://[^/@]*:[^/]*)@", text):
+        raise ValueError(
+            "the URL of the folder contains a password or a token: give it to fsspec by its configuration or by a "
+            "variable such as FSSPEC_SFTP_PASSWORD, and leave it out of the URL"
+        )
     return RemoteFolder(text) if "://" in text else LocalFolder(os.path.expanduser(text))  # noqa: PTH111

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from skelrep.corpus.folder import Folder
+from skelrep.messages import one_line
 from skelrep.version import __version__
 
 NAME = "manifest.json"
@@ -78,15 +79,18 @@ class Manifest:
             version = plain["format_version"]
             if version != FORMAT_VERSION:
                 raise ValueError(f"its format_version is {version!r}, this skelrep reads {FORMAT_VERSION}")
-            return cls(
-                encoder={key: plain["encoder"][key] for key in ("name", "commit", "fingerprint", "dim", "made_by")},
-                options=dict(plain["options"]),
-                root=str(plain["root"]),
-                named=bool(plain["named"]),
-                shards=tuple(_shard(shard) for shard in plain["shards"]),
+            manifest = cls(
+                encoder={key: _typed(plain["encoder"], key, *kinds) for key, kinds in _ENCODER.items()},
+                options=_typed(plain, "options", dict),
+                root=_typed(plain, "root", str),
+                named=_typed(plain, "named", bool),
+                shards=tuple(_shard(shard) for shard in _typed(plain, "shards", list)),
             )
+            if manifest.encoder["dim"] < 1:
+                raise ValueError(f"its dim is {manifest.encoder['dim']}")
+            return manifest
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            reason = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
             raise ValueError(f"{folder}/{NAME} cannot be read as the manifest of a corpus: {reason}") from error
 
 
@@ -95,7 +99,23 @@ def part_name(number: int) -> str:
     return f"part-{number:05}.parquet"
 
 
+_ENCODER = {"name": (str,), "commit": (str, type(None)), "fingerprint": (str,), "dim": (int,), "made_by": (str,)}
+
+
+def _typed(plain: dict[str, Any], key: str, *kinds: type) -> Any:
+    """A value of one of these types."""
+    if type(value := plain[key]) not in kinds:
+        raise ValueError(f"its {key} is a {type(value).__name__}, not a {kinds[0].__name__}")
+    return value
+
+
 def _shard(plain: dict[str, Any]) -> Shard:
-    inputs = tuple(Input(str(path), int(size), int(at), str(name)) for path, size, at, name in plain["inputs"])
-    clips = plain["clips"]
-    return Shard(inputs, plain["reader"], None if clips is None else (int(clips[0]), int(clips[1])))
+    inputs = tuple(Input(*each) for each in _typed(plain, "inputs", list))
+    if not {tuple(map(type, each)) for each in inputs} <= {(str, int, int, str)}:
+        raise ValueError("an input is not a path, a size, a time and an id")
+    if (clips := _typed(plain, "clips", list, type(None))) is not None:
+        first, last = clips
+        if not (type(first) is type(last) is int and 0 <= first < last):
+            raise ValueError(f"the range of clips of a shard is {clips}")
+        clips = (first, last)
+    return Shard(inputs, _typed(plain, "reader", str, type(None)), clips)

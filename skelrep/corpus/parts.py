@@ -61,11 +61,11 @@ def read_end(folder: Folder, number: int, digest: str) -> Part | None:
             about = part.schema_arrow.metadata or {}
             if about.get(_SHARD, b"").decode() != digest:
                 return None
-            skipped = [Skipped(*each) for each in json.loads(about[_SKIPPED])]
+            skipped = [Skipped(*map(str, each)) for each in json.loads(about[_SKIPPED])]
             return Part(part.metadata.num_rows, skipped)
     except FileNotFoundError:
         return None
-    except (arrow.ArrowException, OSError, ValueError, KeyError, TypeError):
+    except (arrow.ArrowException, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -14,8 +14,9 @@ from skelrep.corpus.folder import Folder, LocalFolder, folder_at
 from skelrep.corpus.manifest import NAME, Manifest, part_name
 from skelrep.corpus.parts import finished
 from skelrep.files import replacing
-from skelrep.io.embeddings import Embeddings, known_columns, values
-from skelrep.messages import optional
+from skelrep.io.embeddings import Embeddings, known_columns
+from skelrep.parquet import read_columns
+from skelrep.poses.columns import stacked
 
 
 class Rows:
@@ -28,9 +29,9 @@ class Rows:
 
     def __init__(self, folder: Folder, counts: dict[int, int], dim: int) -> None:
         """Stores the number of rows in each part."""
-        self._folder = folder
-        self._numbers = [number for number in sorted(counts) if counts[number]]
-        self._ends = np.cumsum([counts[number] for number in self._numbers], dtype=np.int64)
+        self.counts = {number: counts[number] for number in sorted(counts) if counts[number]}
+        self._folder, self._numbers = folder, list(self.counts)
+        self._ends = np.cumsum(list(self.counts.values()), dtype=np.int64)
         self.shape = (int(self._ends[-1]) if len(self._ends) else 0, dim)
         self._part = functools.lru_cache(maxsize=2)(self._read)  # neighbours are read in turn
 
@@ -73,11 +74,15 @@ class Rows:
                 file.write(np.ascontiguousarray(block, "<f4").data)
 
     def _read(self, number: int) -> np.ndarray:
-        parquet = optional("pyarrow.parquet", "parquet")
+        where = f"{self._folder}/{part_name(number)}"
         with self._folder.open(part_name(number)) as file:
-            [column] = parquet.read_table(file, columns=["embedding"], page_checksum_verification=True).columns
-        flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return flat.reshape(-1, self.shape[1])
+            rows = read_columns(file, where, lambda _: ["embedding"]).lists("embedding")
+        if rows.shape != (self.counts[number], self.shape[1]) or rows.dtype != self.dtype:
+            raise ValueError(
+                f"{where} is damaged: it holds rows of shape {rows.shape} and type {rows.dtype}, expected "
+                f"{(self.counts[number], self.shape[1])} and {self.dtype}"
+            )
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,22 +153,31 @@ def open(path: str | os.PathLike, *, partial: bool = False) -> Corpus:
             f"{len(missing)} of {len(missing) + len(parts)} shards of {path} are missing (the first is "
             f"{part_name(missing[0])}); run the same `skelrep embed` again, or pass partial=True to use what exists"
         )
-    columns = _columns(folder, [number for number in sorted(parts) if parts[number].rows])
     rows = Rows(folder, {number: part.rows for number, part in parts.items()}, manifest.encoder["dim"])
+    columns = _columns(folder, rows)
     about = Embeddings.of_columns(np.empty((0, 0)), columns, None)
     ids = np.empty(0, dtype=str) if about.ids is None else about.ids
     return Corpus(rows, ids, about.labels, about.info, manifest.encoder["made_by"], manifest, missing)
 
 
-def _columns(folder: Folder, numbers: list[int]) -> dict[str, np.ndarray]:
-    """The columns, without the rows, that all of the given parts have."""
-    parquet = optional("pyarrow.parquet", "parquet")
+def _columns(folder: Folder, rows: Rows) -> dict[str, np.ndarray]:
+    """The columns, without the rows, that all parts have.
+
+    Raises:
+        ValueError: if a part is damaged, or does not hold rows and ids as the manifest says.
+    """
     tables: list[dict[str, np.ndarray]] = []
-    for number in numbers:
-        name = part_name(number)
-        with folder.open(name) as file, parquet.ParquetFile(file) as part:
-            kept = known_columns(part.schema_arrow.names)
-            table = part.read(columns=kept)
-        tables.append({key: values(table[key], key, f"{folder}/{name}") for key in kept})
+    for number, count in rows.counts.items():
+        where = f"{folder}/{part_name(number)}"
+        with folder.open(part_name(number)) as file:
+            part = read_columns(file, where, lambda schema: known_columns(schema.names))
+        kind = part.schema.field("embedding").type if "embedding" in part.schema.names else None
+        if "id" not in part.columns or part.rows != count or getattr(kind, "list_size", None) != rows.shape[1]:
+            raise ValueError(
+                f"{where} is damaged: expected {count} ids and embeddings of {rows.shape[1]} numbers, got {part.rows} "
+                f"rows of {', '.join(part.schema.names)[:200]} with embeddings of type {kind}; remove it, and run the "
+                "same `skelrep embed` again"
+            )
+        tables.append({key: part.values(key) for key in part.columns})
     shared = [key for key in tables[0] if all(key in table for table in tables)] if tables else []
-    return {key: np.concatenate([table[key] for table in tables]) for key in shared}
+    return {key: stacked([table[key] for table in tables]) for key in shared}

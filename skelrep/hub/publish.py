@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from skelrep.encoder import Encoder
-from skelrep.files import write_together
+from skelrep.files import read_text, write_together
 from skelrep.hub.errors import checked_token, explain_errors
 from skelrep.hub.load import CARD, CONFIG, WEIGHTS, find, first_names, read_folder
 from skelrep.hub.model_card import model_card
@@ -98,7 +98,7 @@ def push_to_hub(
     if not isinstance(encoder, Encoder):
         source, _ = find(encoder, None, names=(CONFIG, WEIGHTS, CARD), token=token)
         encoder = read_folder(source)
-        own_card = (source / CARD).read_text(encoding="utf-8") if (source / CARD).is_file() else None
+        own_card = read_text(source / CARD) if (source / CARD).is_file() else None
     card = model_card(encoder, name=repo_id)
     if own_card is not None:  # an edited card is kept, a generated one is written again for the new name
         title = re.search(r"^# (.+)$", own_card, re.MULTILINE)

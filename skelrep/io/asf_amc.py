@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.files import read_text
 from skelrep.io.kinematics import positions, rotation
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.memory_budget import bounded
@@ -95,7 +96,7 @@ def _asf(path: Path) -> tuple[float, float, dict[str, dict[str, Any]], dict[str,
     sections: dict[str, dict[str, list[str]]] = {":units": {}, ":root": {}}
     bones: dict[str, dict[str, Any]] = {}
     parent_of: dict[str, str] = {}
-    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    lines = read_text(path, "ascii", errors="replace").splitlines()
     section, bone, number = "", {}, 0
     try:
         for number, line in enumerate(lines, start=1):  # noqa: B007 - used in the message
@@ -142,7 +143,7 @@ def _amc(path: Path, dof: dict[str, list[str]]) -> dict[str, np.ndarray]:
     """The values of every moving bone, (T, channels)."""
     rows: dict[str, list[list[float]]] = {name: [] for name in dof}
     frames = 0
-    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "ascii", errors="replace").splitlines(), start=1):
         words = line.split()
         if not words or words[0][0] in "#:":
             continue

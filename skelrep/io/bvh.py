@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skelrep.files import read_text
 from skelrep.io.kinematics import positions, rotation
 from skelrep.io.reader import Reader, ReadOptions, RootOffset
 from skelrep.io.timeline import rate
@@ -32,7 +33,7 @@ def read_bvh(path: Path, options: ReadOptions) -> Poses:
     Raises:
         ValueError: for a malformed file, with path and line.
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(path, errors="replace").splitlines()
     motion = next((i for i, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
     if motion is None:
         raise ValueError(f"{path} has no line MOTION; a .bvh has a section HIERARCHY followed by a section MOTION")
@@ -85,8 +86,11 @@ def _points(
     points = positions(parents, local, turns)
     rest = positions(parents, np.array(offsets)[None], np.tile(np.eye(3), (1, len(parents), 1, 1)))[0]
     up = _upright(rest, skeleton)
+    root_of: list[int] = []  # a parent stands before its children
+    for joint, parent in enumerate(parents):
+        root_of.append(joint if parent < 0 else root_of[parent])
     for root, (offset, axes) in roots.items():
-        body = [joint for joint in range(len(parents)) if _root_of(joint, parents) == root]
+        body = np.flatnonzero(np.array(root_of) == root)
         added = offset.copy()
         if root_offset is None:
             replaced = _is_absolute(points[:, body], local[:, root], offset, axes, up)
@@ -96,12 +100,6 @@ def _points(
             added[axes] = 0
         points[:, body] += added
     return points
-
-
-def _root_of(joint: int, parents: list[int]) -> int:
-    while parents[joint] >= 0:
-        joint = parents[joint]
-    return joint
 
 
 def _upright(rest: np.ndarray, skeleton: Skeleton) -> np.ndarray | None:

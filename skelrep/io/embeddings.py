@@ -8,7 +8,6 @@ known, `labels` (N,) and `info_<column>` (N,), such as start and end of a window
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from skelrep.files import replacing
-from skelrep.messages import one_line, optional
-from skelrep.npy import opened
+from skelrep.messages import optional
+from skelrep.npy import opened, save_npz
+from skelrep.parquet import read_columns
 from skelrep.poses import Poses
+from skelrep.poses.columns import stacked
 
 SUFFIXES = (".npy", ".npz", ".parquet")
 
@@ -51,7 +52,7 @@ class Embeddings:
     def concatenate(cls, parts: Sequence[Embeddings]) -> Embeddings:
         """Concatenates embeddings of one model; columns that some of them lack are left out."""
         tables = [dict(part.columns()) for part in parts]
-        shared = {key: np.concatenate([t[key] for t in tables]) for key in tables[0] if all(key in t for t in tables)}
+        shared = {key: stacked([t[key] for t in tables]) for key in tables[0] if all(key in t for t in tables)}
         return cls._from(np.concatenate([part.rows for part in parts]), shared, parts[0].model)
 
     @classmethod
@@ -129,17 +130,13 @@ def check_output(path: str) -> None:
 
 def save(embeddings: Embeddings, path: str | Path) -> None:
     """Writes a file with one of `SUFFIXES`; an existing file is replaced only after everything has been written."""
-    for key, column in embeddings.columns():
-        if Path(path).suffix == ".npz" and column.dtype.hasobject:
-            raise ValueError(f"{key} contains Python objects; make them integers or strings to save them")
+    if Path(path).suffix == ".npz":
+        arrays = {"embeddings": embeddings.rows, **dict(embeddings.columns())}
+        save_npz(path, arrays | ({} if embeddings.model is None else {"model": np.asarray(embeddings.model)}))
+        return
     with replacing(path) as file:
         if Path(path).suffix == ".npy":
             np.save(file, embeddings.rows)
-        elif Path(path).suffix == ".npz":
-            arrays = {"embeddings": embeddings.rows, **dict(embeddings.columns())}
-            if embeddings.model is not None:
-                arrays["model"] = np.asarray(embeddings.model)
-            np.savez(file, **arrays)  # type: ignore[arg-type]
         else:
             # Embeddings rarely repeat, so a dictionary of values would only cost time.
             optional("pyarrow.parquet", "parquet").write_table(embeddings.to_arrow(), file, use_dictionary=False)
@@ -182,41 +179,22 @@ _PARQUET = {"ids": "id", "labels": "label"}  # singular, as is usual for columns
 
 
 def _read_parquet(path: Path) -> Embeddings | None:
-    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
-    compute = optional("pyarrow.compute", "parquet")
+    with path.open("rb") as file:
+        table = read_columns(file, path, lambda schema: _chosen(schema.names))
+    if "embedding" not in table.columns:
+        return None
     try:
-        with parquet.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            if "embedding" not in schema.names:
-                return None
-            if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
-                raise ValueError(f"{path} is damaged: it has the column {twice[0]!r} more than once")
-            kept = known_columns(schema.names)
-            table = file.read(columns=["embedding", *kept])
-        lengths = compute.list_value_length(table["embedding"]).unique().to_pylist()
-        if len(lengths) != 1 or not lengths[0]:
-            raise ValueError(f"{path} is damaged: its embeddings are missing, or not all of one length")
-        rows = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table["embedding"].chunks])
-        columns = {name: values(table[name], name, path) for name in kept}
-    except (arrow.ArrowException, OSError, MemoryError, AttributeError, TypeError, KeyError, UnicodeError) as fault:
-        # pyarrow's messages have several lines, and its OSError is about the content, not the disk.
-        raise ValueError(f"{path} is damaged, or its column embedding contains no lists ({one_line(fault)})") from fault
-    model = (schema.metadata or {}).get(b"skelrep.model", b"").decode() or None
-    return Embeddings.of_columns(rows.reshape(len(table), lengths[0]), columns, model)
+        model = (table.schema.metadata or {}).get(b"skelrep.model", b"").decode() or None
+    except UnicodeError as error:
+        raise ValueError(f"{path} is damaged: the name of its model is no text") from error
+    columns = {name: table.values(name) for name in known_columns(table.columns)}
+    return Embeddings.of_columns(table.lists("embedding"), columns, model)
+
+
+def _chosen(names: Sequence[str]) -> list[str]:
+    return ["embedding", *known_columns(names)] if "embedding" in names else []
 
 
 def known_columns(names: Iterable[str]) -> list[str]:
     """The columns that are read from a table of embeddings, without the rows."""
     return [name for name in names if name in _PARQUET.values() or name.startswith("info_")]
-
-
-def values(column: Any, name: str, path: object) -> np.ndarray:
-    """A column of a `pyarrow.Table` of embeddings.
-
-    Raises:
-        ValueError: if a value is missing; `path` names the file.
-    """
-    if column.null_count:
-        raise ValueError(f"{path} has no {name} in {column.null_count} of {len(column)} rows; fill them in")
-    values = column.to_numpy()
-    return values.astype(str) if values.dtype == object else values

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skelrep.files import read_text
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.npy import opened
 from skelrep.poses import Poses
@@ -100,4 +101,4 @@ def _lists(folder: Path) -> Iterable[tuple[str, set[str]]]:
     for name in _SPLITS:
         file = folder / f"{name}.txt"
         if file.is_file():
-            yield name, set(file.read_text(encoding="utf-8", errors="replace").split())
+            yield name, set(read_text(file, errors="replace").split())

@@ -86,7 +86,7 @@ def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
             continue
         try:
             yield _from_object(json.loads(line.decode("utf-8-sig")), f"{path.stem}/{number - 1}", options)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{path}, line {number}: not a clip as a JSON object ({error})") from error
 
 
@@ -103,14 +103,14 @@ def _starts(path: Path) -> np.ndarray:
 
 def _are_rows(path: Path) -> bool:
     """Whether the first line is a JSON object, but not a clip in the form of `write_json_lines`."""
-    with path.open(encoding="utf-8-sig") as file:
-        first = next((line for line in file if line.strip()), "")
     try:
+        with path.open(encoding="utf-8-sig") as file:
+            first = next((line for line in file if line.strip()), "")
         content = parsed(first.encode())
         if isinstance(content, dict) and "poses" in content:
             return False
         return any_json.recognises(content) or any_json.recognises([content])
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return False
 
 

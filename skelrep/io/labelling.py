@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.files import read_text
 from skelrep.io.key_names import compact, of_role
 from skelrep.io.sources import Sources
 from skelrep.messages import nearest, warn
@@ -159,7 +160,7 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
     """The values by id in a text table with one line for each clip or file."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path} to take {what}s from")
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    text = read_text(path, "utf-8-sig", errors="replace")
     first = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=first.count)
     if delimiter not in first:

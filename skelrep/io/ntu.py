@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from skelrep.files import read_text
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.messages import warn
 from skelrep.persons import coordinate_energy
@@ -174,7 +175,7 @@ def read_bodies(path: Path) -> np.ndarray:
     Raises:
         ValueError: for a malformed file, with path and line.
     """
-    lines = path.read_text(encoding="ascii", errors="replace").rstrip().splitlines()
+    lines = read_text(path, "ascii", errors="replace").rstrip().splitlines()
     at = 0  # lines read so far
 
     def line(what: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from skelrep.files import read_text
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.messages import warn
 from skelrep.poses import Poses
@@ -143,7 +144,7 @@ def _lists(files: Sequence[Path]) -> dict[str, set[str]]:
         if not (match := _SPLIT.fullmatch(file.stem)):
             continue
         benchmark, half = "xsub" if match["by"].lower() == "subject" else "xview", None
-        for number, line in enumerate(file.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+        for number, line in enumerate(read_text(file, "ascii", errors="replace").splitlines(), start=1):
             if heading := re.search("train|valid|test", line, re.IGNORECASE):
                 half = "train" if heading[0].lower() == "train" else "val"
             if members := {match[0] for match in _NAME.finditer(line)}:
@@ -167,7 +168,7 @@ def _columns(names: list[str], lists: dict[str, set[str]]) -> dict[str, np.ndarr
 def _intervals(path: Path) -> list[tuple[int, int, int]]:
     """The lines of a label file: (label from 0, start, end); the fourth field, a confidence, is not used."""
     intervals = []
-    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "ascii", errors="replace").splitlines(), start=1):
         if not line.strip():
             continue
         fields = [field.strip() for field in line.split(",")]
@@ -196,7 +197,7 @@ def _bodies(path: Path) -> np.ndarray:
 
 def _fault(path: Path) -> ValueError:
     """The error for a file that does not have 150 numbers in each line."""
-    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "ascii", errors="replace").splitlines(), start=1):
         fields = line.split()
         if fields and len(fields) != NUMBERS:
             return ValueError(

@@ -24,6 +24,8 @@ from typing import IO, Any, ClassVar
 
 import numpy as np
 
+from skelrep.files import check_file
+
 _OPCODES = (
     "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT "
     "BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES "
@@ -49,6 +51,7 @@ def load_pickle(path: str | PathLike) -> Any:
         ValueError: if the file asks for anything else (the message names it) or is damaged. Nothing in it was executed.
     """
     path = Path(path)
+    check_file(path)
     with path.open("rb") as file:
         return _load(file, path.stat().st_size, path)
 

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from skelrep.files import check_file
+from skelrep.files import check_file, read_text
 
+_LONGEST = 1000  # characters of a path that a message repeats
 #: Comes before the suffix of the files that `skelrep embed` writes beside its inputs.
 EMBEDDINGS = ".embeddings"
 
@@ -79,12 +80,14 @@ def sources(path: str | os.PathLike | Sequence[str | os.PathLike]) -> Sources:
 
 def _one(path: Path) -> tuple[Path, list[Path], bool]:
     if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {path}")
+        raise FileNotFoundError(f"there is no file or folder {str(path)[:_LONGEST]}")
     check_file(path)
     return (path, _below(path), False) if path.is_dir() else (path.parent, [path], True)
 
 
 def _expanded(path: str | os.PathLike) -> list[Path]:
+    if "://" in os.fspath(path):  # the message does not show it, because a URL may contain a password
+        raise ValueError("a URL is not read: download the file, and give its path")
     text = str(Path(path).expanduser())
     if text == "-":
         return _listed(sys.stdin, Path())
@@ -92,7 +95,7 @@ def _expanded(path: str | os.PathLike) -> list[Path]:
         lists = Path(text[1:])
         if not lists.is_file():
             raise FileNotFoundError(f"there is no file {lists} with a list of paths")
-        return _listed(lists.read_text(encoding="utf-8").splitlines(), lists.parent)
+        return _listed(read_text(lists).splitlines(), lists.parent)
     if glob.has_magic(text) and not Path(text).exists():
         found = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - of any root, absolute or not
         if not found:

@@ -347,7 +347,6 @@ def _disagree(times: np.ndarray, position: np.ndarray) -> bool:
 
 def rate(seconds: float) -> float | None:
     """Frames per second from the period in seconds; 0.0333333 is 30 written with too few digits."""
-    if not np.isfinite(seconds) or seconds <= 0:
+    if not np.isfinite(seconds) or seconds <= 0 or not np.isfinite(fps := 1 / seconds):
         return None
-    fps = 1 / seconds
     return float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skelrep.evaluate import KNNResult, LinearResult
+from skelrep.messages import caption
 from skelrep.plot.figures import new_figure
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def confusion(result: KNNResult | LinearResult) -> Figure:
     clips = counts.sum(axis=1)
     fraction = np.divide(counts, clips[:, None], out=np.zeros(counts.shape), where=clips[:, None] > 0)
     order = np.lexsort((-fraction.diagonal(), clips == 0))
-    fraction, names = fraction[np.ix_(order, order)], [str(name) for name in result.classes[order]]
+    fraction, names = fraction[np.ix_(order, order)], [caption(str(name), 60) for name in result.classes[order]]
     # The square root makes a few per cent visible.
     correct = np.eye(len(fraction), dtype=bool)[..., None]
     image = np.where(correct, colormaps["Blues"](fraction**0.5), colormaps["Oranges"](fraction**0.5))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skelrep.messages import warn
+from skelrep.messages import caption, warn
 from skelrep.plot.arrangement import shifts
 from skelrep.plot.body import DEFAULT_FPS, bones, drawable, ground, head, is_face, oriented, sides, tips, trunk_length
 from skelrep.plot.figures import new_figure
@@ -159,7 +159,7 @@ class Scene:
             if placement == "auto":
                 warn("persons are not drawn at their recorded positions; placement='recorded' draws them there")
         title = clip.ids[0] if clip.labels is None else f"{clip.ids[0]} · {clip.labels[0]}"
-        return cls(turned, clip.skeleton, title, rate, span.start, trunk)
+        return cls(turned, clip.skeleton, caption(title), rate, span.start, trunk)
 
     @property
     def frames(self) -> int:

@@ -14,7 +14,7 @@ from skelrep.files import replacing
 from skelrep.io.video.decoding import Frame, open_video
 from skelrep.io.video.estimation import Detections, detect, estimator
 from skelrep.io.video.estimator import PoseEstimator, Sighting
-from skelrep.messages import optional
+from skelrep.messages import caption, optional
 from skelrep.plot.body import bones, sides
 from skelrep.plot.drawing import LEFT, RIGHT
 from skelrep.plot.saving import write_mp4
@@ -91,9 +91,9 @@ def _painted(frames: Iterable[Frame], found: Detections, events: Events) -> Iter
                 seen = sighting.picture[sighting.scores > 0]
                 label = ", ".join([name, *now.label[now.person == name]])
                 above = (float(seen[:, 0].mean()), float(seen[:, 1].min()))
-                draw.text(above, label, _TRUNK, font, "mb", stroke_width=2, stroke_fill=_RIM)
+                draw.text(above, caption(label), _TRUNK, font, "mb", stroke_width=2, stroke_fill=_RIM)
         corner = ", ".join(now.label[now.person == ""])
-        draw.text((height // 40, height // 40), corner, _TRUNK, font, stroke_width=2, stroke_fill=_RIM)
+        draw.text((height // 40, height // 40), caption(corner), _TRUNK, font, stroke_width=2, stroke_fill=_RIM)
         yield np.asarray(picture)
 
 

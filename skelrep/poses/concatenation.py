@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from skelrep.messages import warn
+from skelrep.poses.columns import stacked
 
 if TYPE_CHECKING:
     from skelrep.poses.poses import Poses
@@ -41,10 +40,10 @@ def concatenated(parts: Sequence[Poses]) -> dict[str, Any]:
         "clips": [clip for part in parts for clip in part.clips],
         "skeleton": first.skeleton,
         "ids": [name for names in ids for name in names],
-        "labels": np.concatenate([part.labels for part in parts]) if every("labels") else None,  # type: ignore[misc]
+        "labels": stacked([part.labels for part in parts]) if every("labels") else None,  # type: ignore[misc]
         "fps": first.fps if len(rates) == 1 else None,
         "scores": [score for part in parts for score in part.scores or ()] if every("scores") else None,
-        "info": {key: np.concatenate([part.info[key] for part in parts]) for key in columns},
+        "info": {key: stacked([part.info[key] for part in parts]) for key in columns},
         "person_ids": [names for part in parts for names in part.person_ids or ()] if every("person_ids") else None,
         # Missing values are already marked in each part.
         "zeros": "coordinates" if any(part.zeros == "coordinates" for part in parts) else first.zeros,

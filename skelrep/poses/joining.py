@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.messages import nearest, warn
+from skelrep.messages import nearest, quoted, warn
+from skelrep.poses.columns import check_text
 
 
 class Join:
@@ -51,12 +52,14 @@ class Join:
         keys = self._keys(ids, files)
         if missing := [name for name, key in zip(ids, keys) if key is None]:
             unused = [key for key in self.values if key not in self.used]
-            others = f", but no clip has {_some(unused)}{nearest(missing[0], unused)}" if unused else ""
+            others = f", but no clip has {quoted(unused)}{nearest(missing[0], unused)}" if unused else ""
             raise ValueError(
-                f"{len(missing)} of {len(ids)} clips have no {self.what}: {_some(missing)}; "
+                f"{len(missing)} of {len(ids)} clips have no {self.what}: {quoted(missing)}; "
                 f"the table has {len(self.values)} ids{others}"
             )
-        return np.asarray([self.values[key] for key in keys])  # type: ignore[index]
+        values = [self.values[key] for key in keys]  # type: ignore[index]
+        check_text(values)
+        return np.asarray(values)
 
     def has(self, ids: Sequence[str], files: Sequence[str] | None = None) -> np.ndarray:
         """Whether each clip has a value, (N,) booleans; arguments are those of `column`."""
@@ -77,7 +80,8 @@ class Join:
     def _use(self, key: str, file: str, unique: bool) -> None:
         if (other := self.used.setdefault(key, file)) != file and unique:
             raise ValueError(
-                f"the id {key!r} in the table of {self.what}s may be {other!r} or {file!r}; write it with its folders"
+                f"the id {quoted([key])} in the table of {self.what}s may be {quoted([other])} or {quoted([file])}; "
+                "write it with its folders"
             )
 
     def finish(self) -> None:
@@ -85,7 +89,7 @@ class Join:
         if unused := [key for key in self.values if key not in self.used]:
             warn(
                 f"{len(unused)} of {len(self.values)} ids in the table of {self.what}s belong to no clip: "
-                f"{_some(unused)}"
+                f"{quoted(unused)}"
             )
 
     def _key(self, name: str, file: str) -> str | None:
@@ -144,7 +148,3 @@ def _unique(names: Mapping[str, str]) -> dict[str, str]:
     for value in names.values():
         count[value] = count.get(value, 0) + 1
     return {value: key for key, value in names.items() if count[value] == 1}
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

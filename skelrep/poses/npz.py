@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from skelrep.files import replacing
-from skelrep.npy import Archive, opened
+from skelrep.npy import Archive, opened, save_npz
 from skelrep.skeletons import Skeleton
 
 if TYPE_CHECKING:
@@ -47,12 +46,7 @@ def save(poses: Poses, path: str | os.PathLike) -> None:
     if poses.person_ids is not None:
         found["person_ids"] = [name or "" for names in poses.person_ids for name in names]
     found |= {f"info_{key}": column for key, column in poses.info.items()}
-    arrays = {key: np.asarray(value) for key, value in found.items() if value is not None}
-    for key, array in arrays.items():
-        if array.dtype.hasobject:
-            raise ValueError(f"{key} contains Python objects; make them integers or strings to save them")
-    with replacing(path) as temporary:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    save_npz(path, {key: np.asarray(value) for key, value in found.items() if value is not None})
 
 
 def load(path: str | os.PathLike, clips: tuple[int, int] | None = None) -> dict[str, Any]:
@@ -114,6 +108,8 @@ def _some(file: Archive, first: int, last: int) -> dict[str, np.ndarray]:
 def _parts(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     rows = arrays["poses"]
     shapes = np.stack([arrays["persons"], arrays["frames"]], axis=1).astype(np.int64)
+    if arrays["skeleton"].shape != () or arrays["skeleton"].dtype.kind != "U":
+        raise ValueError(f"its skeleton is no name, but {arrays['skeleton'].dtype} of shape {arrays['skeleton'].shape}")
     if rows.ndim != 3 or shapes.min(initial=1) < 1 or shapes.prod(axis=1).sum() != len(rows):
         raise ValueError(f"its persons and frames do not add up to its {len(rows)} poses")
     bounds = np.cumsum(shapes.prod(axis=1))[:-1]

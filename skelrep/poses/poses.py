@@ -16,7 +16,7 @@ from skelrep.messages import nearest, warn
 from skelrep.missing import Zeros, unscored_as_nan, zeros_as_nan
 from skelrep.persons import are_together
 from skelrep.poses import npz, xarrays
-from skelrep.poses.columns import plain_column
+from skelrep.poses.columns import check_text, plain_column
 from skelrep.poses.concatenation import concatenated
 from skelrep.poses.joining import joined
 from skelrep.poses.windows import windows
@@ -70,6 +70,7 @@ class Poses:
             raise ValueError(f"zeros must be 'missing', 'coordinates' or None, got {self.zeros!r}")
         clips = [np.asarray(clip, dtype=np.float32) for clip in self.clips]
         ids = [str(name) for name in self.ids] or [str(i) for i in range(len(clips))]
+        check_text(ids)
         for name, clip in zip(ids, clips):
             if clip.ndim != 4 or clip.shape[2] != len(self.skeleton) or clip.shape[3] not in (2, 3):
                 raise ValueError(

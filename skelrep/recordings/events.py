@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelrep.files import read_text
 from skelrep.io import records
 from skelrep.io.records import SUFFIXES
-from skelrep.messages import nearest, one_line, optional
+from skelrep.messages import nearest, one_line
+from skelrep.parquet import read_columns
 
 
 class Event(NamedTuple):
@@ -156,7 +158,7 @@ class Events:
         if suffix == ".parquet":
             return _from_rows(_parquet_rows(path), path, "row {}".format)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = read_text(path, "utf-8-sig")
             if suffix == ".csv":
                 reader = csv.DictReader(io.StringIO(text, newline=""))
                 rows: list[Any] = list(reader)
@@ -194,16 +196,13 @@ def _in_order(start: Any, end: Any) -> Any:
 
 
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
-    try:
-        with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _check_header(names, path)
-            return file.read(columns=[name for name in names if name in _COLUMNS]).to_pylist()
-    except (arrow.ArrowException, OSError, UnicodeError) as error:  # pyarrow's OSError is about the content
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"{path} is damaged or not a Parquet file ({one_line(error)})") from error
+    def chosen(schema: Any) -> list[str]:
+        _check_header(schema.names, path)
+        return [name for name in schema.names if name in _COLUMNS]
+
+    with path.open("rb") as file:
+        table = read_columns(file, path, chosen)
+    return [dict(zip(table.columns, row)) for row in zip(*map(table.cells, table.columns))]
 
 
 def _check_header(names: Sequence[str], path: Path) -> None:
@@ -223,8 +222,8 @@ def _from_rows(rows: Sequence[dict[str, Any]], path: Path, place: Any) -> Events
             value = row.get(name)
             try:
                 numbers.append(math.nan if value in (None, "") else float(value))
-            except (TypeError, ValueError):
-                raise ValueError(f"{path}, {place(index)}: {name} is {value!r}, not a number") from None
+            except (TypeError, ValueError, OverflowError):
+                raise ValueError(f"{path}, {place(index)}: {name} is {str(value)[:100]!r}, not a number") from None
         texts = {name: "" if row.get(name) is None else str(row[name]) for name in ("clip", "label", "person")}
         event = Event(start=numbers[0], end=numbers[1], score=numbers[2], **texts)
         if not _in_order(event.start, event.end):

@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from skelrep import checkpoints
 from skelrep.encoder import Encoder
-from skelrep.files import replacing
+from skelrep.files import read_bytes, replacing
 from skelrep.matmul import check_products
 from skelrep.train import distributed
 from skelrep.train.accumulation import losses_with_gradients
@@ -220,7 +220,7 @@ def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
     for name, part in plain.items():
         path, text = folder / f"{name}.json", json.dumps(part, indent=2)
         if begun and path.exists():
-            if path.read_bytes() != text.encode() and not (name == "recipe" and _of_older_version(path, part)):
+            if read_bytes(path) != text.encode() and not (name == "recipe" and _of_older_version(path, part)):
                 raise ValueError(f"{folder} has a run with another {name}; choose another folder for this run")
         else:
             with replacing(path) as file:
@@ -327,7 +327,7 @@ class _Log:
     def __init__(self, folder: Path, begin: int) -> None:
         """Removes lines after the checkpoint from which the run resumes, because those steps are repeated."""
         self.path, self.board = folder / "log.jsonl", None
-        before = self.path.read_bytes() if self.path.exists() else b""
+        before = read_bytes(self.path) if self.path.exists() else b""
         lines = before.decode("utf-8", errors="replace").splitlines()
         kept = [line for line in lines if _step(line) <= begin]
         with replacing(self.path) as file:
@@ -350,7 +350,7 @@ def _step(line: str) -> float:
     """The step of a line of `log.jsonl`; infinite for an incomplete line, which a killed run may leave."""
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return math.inf
 
 

@@ -17,6 +17,7 @@ from skelrep.encoder import Encoder, EncoderConfig, Source
 from skelrep.encoder.config import typed
 from skelrep.encoder.device import as_device
 from skelrep.evaluate import knn_eval
+from skelrep.files import read_text
 from skelrep.hub import load_pretrained, save_pretrained
 from skelrep.io import members, read
 from skelrep.json_text import read_json, read_object
@@ -219,7 +220,7 @@ def _training(
     }
     losses = [part for part, weight in parts.items() if weight]
     command = " ".join(["skelrep pretrain", name, *(["--set", *changes] if changes else [])])
-    lines = (folder / "log.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(folder / "log.jsonl", errors="replace").splitlines()
     last = json.loads(lines[-1]) if lines else {}  # empty if the log was removed after the last step
     results = [
         {

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelrep.files import check_file, read_text
 from skelrep.npy import opened
 from skelrep.skeletons import Skeleton
 from skelrep.train.prepare import FORMAT_VERSION
@@ -48,7 +49,7 @@ def read_stored(folder: Path) -> StoredCorpus:
     if not (folder / "corpus.json").exists():
         raise ValueError(f"{folder} contains no training corpus (no corpus.json); write one with `skelrep prepare`")
     try:
-        about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        about = json.loads(read_text(folder / "corpus.json"))
         if not isinstance(about, dict) or not isinstance(about.get("skeleton"), dict):
             raise ValueError("corpus.json has no skeleton")
         if about.get("format_version") != FORMAT_VERSION:
@@ -60,6 +61,7 @@ def read_stored(folder: Path) -> StoredCorpus:
         with opened(folder / "tracks.npz") as tracks:
             start, length, clip, seen, fps = (tracks[key] for key in ("start", "length", "clip", "seen", "fps"))
         # Copy-on-write, because torch expects writable memory, although nothing is written to it.
+        check_file(folder / "rows.npy")
         rows = np.load(folder / "rows.npy", mmap_mode="c", allow_pickle=False)
         stored = StoredCorpus(about, skeleton, rows, start, length, clip, seen, fps)
         if fault := _fault(stored):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import re
-from collections.abc import Callable
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 # Numbers that break assumptions: empty, negative, beyond each integer type, no number at all.
@@ -21,6 +25,8 @@ NUMBERS = (
     "-9223372036854775809",
     "99999999999999999999",
     "1e-320",
+    "9" * 400,  # an integer that is no float
+    "9" * 5000,  # one that Python does not parse
     "",
 )
 VALUES: tuple[Any, ...] = (
@@ -40,6 +46,8 @@ VALUES: tuple[Any, ...] = (
     float("nan"),
     "\x1b[31m",
     "é\u202e\x00",
+    10**400,
+    "x" * 5000,
 )
 
 
@@ -132,7 +140,7 @@ def change_json(data: bytes, rng: random.Random) -> bytes:
         case 0 if isinstance(holder, dict) and key != "":
             del holder[key]
         case 1:
-            for _ in range(rng.choice((1, 30, 2000))):
+            for _ in range(rng.choice((1, 30, 700, 2000))):
                 holder[key] = [holder[key]]
         case 2 if isinstance(holder[key], list):
             holder[key] = holder[key] * rng.choice((0, 2, 50))
@@ -180,13 +188,58 @@ ANY: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 TEXT = (change_numbers, change_lines, change_words)
 
 
+def change_archive(data: bytes, rng: random.Random) -> bytes:
+    """Members of a zip archive are lost, doubled, renamed, exchanged, or become the archive itself."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [(info.filename, archive.read(info)) for info in archive.infolist()]
+    except Exception:  # the archive is damaged already
+        return flip_early_bytes(data, rng)
+    one, other = rng.randrange(len(members)), rng.randrange(len(members))
+    (name, content), (other_name, other_content) = members[one], members[other]
+    match rng.randrange(5):
+        case 0:
+            del members[one]
+        case 1:
+            members.append((name, other_content))
+        case 2:
+            new = rng.choice(("../" + name, "/" + name, "", "a\0b.npy", "\x1b[2J.npy", "ü" * 300, name.upper()))
+            members[one] = (new, content)
+        case 3:
+            members[one], members[other] = (name, other_content), (other_name, content)
+        case _:
+            members[one] = (name, data)
+    made = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(made, "w", rng.choice((0, zipfile.ZIP_DEFLATED))) as archive:
+        warnings.simplefilter("ignore")  # about names that stand twice
+        for name, content in members:
+            archive.writestr(name or "x", content)
+    return made.getvalue()
+
+
 def mutators(name: str) -> tuple[Callable[[bytes, random.Random], bytes], ...]:
     """What may damage a file of this name."""
     suffix = name.rsplit(".", 1)[-1]
     if suffix == "json":
         return (*ANY, *TEXT, change_json, change_json, change_json)
-    if suffix in ("npy", "npz"):
+    if suffix in ("npz", "tar", "pt"):
+        return (*ANY, change_npy_header, change_npy_header, change_archive, change_archive)
+    if suffix == "npy":
         return (*ANY, change_npy_header, change_npy_header)
     if suffix in ("csv", "tsv", "trc", "txt", "bvh", "skeleton", "amc", "asf", "jsonl", "mvnx"):
         return (*ANY, *TEXT, *TEXT)
     return ANY
+
+
+LARGEST = 2**20  # bytes of an input: repetitions of repetitions would fill the memory of the harness itself
+
+
+def damage(contents: Mapping[Path, bytes], name: str, number: int) -> Path:
+    """Damages one of some files; the same case comes of the same name and number."""
+    rng = random.Random(f"{name} {number}")
+    path = rng.choice(list(contents))
+    data = contents[path]
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        data = rng.choice(mutators(path.name))(data, rng)[:LARGEST]
+    path.write_bytes(data)
+    return path

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fuzz.mutators import mutators
-from tests.fuzz.seeds import SEEDS, Seed
+from tests.fuzz.mutators import damage
+from tests.fuzz.seeds import SEEDS
 
-SECONDS = 10.0  # that a case may take, as the project promises
-FIRST = 120.0  # for what a new process imports before its first case, or a new kind of input
+SECONDS = 10.0  # of the processor that a case may take, as the project promises
+WAIT = 120.0  # for what is imported before the first case of a kind, and for other programs on a busy machine
 MEGABYTES = 64.0  # beside which an input may take `TIMES` its size
 TIMES = 20
-LARGEST = 2**20  # bytes of an input: repetitions of repetitions would fill the memory of the harness itself
 
 
 @dataclass
@@ -38,39 +38,60 @@ class Report:
 
 
 class Worker:
-    """A process that reads cases, started anew when one ended it."""
+    """A process that damages and reads inputs, started anew when one ended it."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, case: dict, seconds: float = SECONDS) -> dict:
+    def ask(self, job: dict) -> dict:
+        """The answer about an input as it is."""
+        return next(self.answers(job, 1))
+
+    def answers(self, job: dict, count: int) -> Iterator[dict]:
+        """The answers to a job; a hang or a crash of the process is the last one."""
         if self.process is None:
-            seconds = FIRST
-            environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": ""}
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.fuzz.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=environment,
+                env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": ""},
                 cwd=Path(__file__).parents[2],
             )
         process = self.process
-        assert process is not None and process.stdin is not None and process.stdout is not None
-        try:
-            process.stdin.write(json.dumps(case).encode() + b"\n")
-            process.stdin.flush()
-            if not select.select([process.stdout], [], [], seconds)[0]:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(job).encode() + b"\n")
+        process.stdin.flush()
+        for number in range(count):
+            first = "first" not in job or number == 0
+            if not self._ready(SECONDS + (WAIT if first else 0)):
                 self.close()
-                return {"outcome": "hang", "error": f"over {seconds:g} s", "sentence": "", "megabytes": 0.0}
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = b""
-        if not line:
-            code = process.wait()
-            self.close()
-            return {"outcome": "crash", "error": f"process ended with {code}", "sentence": "", "megabytes": 0.0}
-        return json.loads(line)
+                yield {"outcome": "hang", "error": f"over {SECONDS:g} s", "sentence": "", "megabytes": 0.0, "size": 0}
+                return
+            if not (line := process.stdout.readline()):
+                code = process.wait()
+                self.close()
+                error = f"process ended with {code}"
+                yield {"outcome": "crash", "error": error, "sentence": "", "megabytes": 0.0, "size": 0}
+                return
+            yield json.loads(line)
+
+    def _ready(self, seconds: float) -> bool:
+        """Waits for an answer; false where it takes so much of the processor, or the process waits for something."""
+        assert self.process is not None and self.process.stdout is not None
+        begun, until = self._processor_seconds(), time.monotonic() + WAIT + seconds
+        while not select.select([self.process.stdout], [], [], 1)[0]:
+            if self._processor_seconds() - begun > seconds or time.monotonic() > until:
+                return False
+        return True
+
+    def _processor_seconds(self) -> float:
+        assert self.process is not None
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         if self.process is not None:
@@ -87,40 +108,48 @@ def fuzz(format: str, cases: int, seed: int = 0, keep: Path | None = None, worke
         cases: How often.
         seed: Of the random numbers; the same cases come of the same seed.
         keep: A folder to keep faulty inputs in; by default they are lost.
-        worker: Reads the cases, and goes on living; by default one is started for these cases.
+        worker: Damages and reads, and goes on living; by default one is started for these cases.
     """
-    report, rng = Report(), random.Random(f"{format} {seed}")
+    report, name = Report(), f"{format} {seed}"
     own = worker is None
     worker = worker or Worker()
     with tempfile.TemporaryDirectory() as folder:
         original = SEEDS[format](Path(folder))
         contents = {path: path.read_bytes() for path in original.damaged}
         try:
-            answer = worker.ask(_case(original), FIRST)
+            answer = worker.ask(original.job())
             assert answer["outcome"] == "accepted", f"the seed of {format} itself is not read: {answer}"
-            for number in range(cases):
-                path = rng.choice(original.damaged)
-                data = contents[path]
-                for _ in range(rng.choice((1, 1, 1, 2, 3))):
-                    data = rng.choice(mutators(path.name))(data, rng)[:LARGEST]
-                path.write_bytes(data)
-                answer = worker.ask(_case(original))
-                size = sum(file.stat().st_size for file in original.damaged) / 2**20
-                if answer["megabytes"] > MEGABYTES + TIMES * size and answer["outcome"] in ("clean", "accepted"):
-                    answer |= {"outcome": "memory", "error": f"{answer['megabytes']:.0f} MB of {size:.3f} MB"}
-                report.counts[answer["outcome"]] += 1
-                if answer["outcome"] not in ("clean", "accepted"):
-                    kept = ""
-                    if keep is not None:
-                        kept = str(keep / f"{format}-{seed}-{number}")
-                        shutil.copytree(folder, kept, dirs_exist_ok=True)
-                    report.faults.append((answer["outcome"], f"{answer['error']}: {answer['sentence']}", kept))
-                path.write_bytes(contents[path])
+            number = 0
+            while number < cases:
+                for path, content in contents.items():  # a process that ended left the last one damaged
+                    path.write_bytes(content)
+                job = original.job() | {"name": name, "first": number, "cases": cases}
+                for answer in worker.answers(job, cases - number):
+                    _count(report, answer)
+                    if answer["outcome"] in ("crash", "hang", "memory"):
+                        kept = "" if keep is None else str(keep / f"{format}-{seed}-{number}")
+                        if keep is not None:
+                            _keep(contents, name, number, Path(folder), Path(kept))
+                        report.faults.append((answer["outcome"], f"{answer['error']}: {answer['sentence']}", kept))
+                    number += 1
         finally:
             if own:
                 worker.close()
     return report
 
 
-def _case(seed: Seed) -> dict:
-    return {"kind": seed.kind, "path": str(seed.path), "options": seed.options}
+def _count(report: Report, answer: dict) -> None:
+    """Counts an answer; what took too much memory becomes a fault."""
+    size = answer["size"] / 2**20
+    if answer["megabytes"] > MEGABYTES + TIMES * size and answer["outcome"] in ("clean", "accepted"):
+        answer |= {"outcome": "memory", "error": f"{answer['megabytes']:.0f} MB of {size:.3f} MB"}
+    report.counts[answer["outcome"]] += 1
+
+
+def _keep(contents: dict[Path, bytes], name: str, number: int, folder: Path, kept: Path) -> None:
+    """Stores a case, made again in a copy of the folder, because the worker is already at the next one."""
+    shutil.copytree(folder, kept, dirs_exist_ok=True)
+    copies = {kept / path.relative_to(folder): content for path, content in contents.items()}
+    for path, content in copies.items():
+        path.write_bytes(content)
+    damage(copies, name, number)

@@ -112,3 +112,19 @@ def test_ids_of_persons_are_written_and_read(tmp_path, suffix):
         np.testing.assert_array_equal(mine, yours)
     write(Poses(clips, "coco-17", ["a", "b", "c"]), tmp_path / f"a{suffix}")
     assert read(tmp_path / f"a{suffix}").person_ids is None
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (",".join(f"x{'_' * 50_000}{axis}" for axis in "xyz"), "50002 characters"),
+        (",".join(f"j{i}_x,j{i}_y" for i in range(20_000)), "40000 columns"),
+    ],
+    ids=["long", "many"],
+)
+def test_names_whose_comparison_takes_too_long_are_refused(header, message, tmp_path):
+    """Patterns take the square of the length of a name, and names are compared with each other."""
+    columns = header.count(",") + 1
+    (tmp_path / "a.csv").write_text(f"{header}\n{','.join(['1'] * columns)}\n")
+    with pytest.raises(ValueError, match=rf"a\.csv.*{message}"):
+        read(tmp_path / "a.csv")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.files import read_text
 from skelrep.io.data_sets.clips import beside, clip_of
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.poses import Poses
@@ -45,7 +46,7 @@ def read_cad60(path: Path, options: ReadOptions) -> Poses:
         ValueError: for a row with a different number of values; the message gives its line.
     """
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, errors="replace").splitlines(), start=1):
         words = [word for word in line.split(",") if word.strip()]
         if not words or words[0].strip() == "END":
             continue
@@ -85,7 +86,7 @@ def _label(path: Path) -> str | None:
     found = beside(path, LABELS)
     if found is None:
         return None
-    for line in found.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_text(found, errors="replace").splitlines():
         words = [word.strip() for word in line.split(",")]
         if len(words) > 1 and words[0] == path.stem:
             return words[1]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.files import read_text
 from skelrep.io.data_sets.clips import clip_of, train_and_test
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.memory_budget import bounded
@@ -39,7 +40,7 @@ def read_msr_daily_activity(path: Path, options: ReadOptions) -> Poses:
     Raises:
         ValueError: if the file has another structure.
     """
-    words = path.read_text(encoding="utf-8", errors="replace").split()
+    words = read_text(path, errors="replace").split()
     try:
         frames, joints = int(words[0]), int(words[1])
         if joints != JOINTS or frames < 1:

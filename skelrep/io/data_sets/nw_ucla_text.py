@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skelrep.files import read_text
 from skelrep.io.data_sets.clips import clip_of
 from skelrep.io.nw_ucla import about
 from skelrep.io.reader import Reader, ReadOptions
@@ -97,7 +98,7 @@ def _frame(path: Path) -> np.ndarray:
     Raises:
         ValueError: if the lines are different.
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
+    lines = read_text(path, errors="replace").splitlines()[1:]
     rows = [line.replace(",", " ").split() for line in lines[:JOINTS]]
     if not any(rows):
         return np.full((JOINTS, 4), np.nan)

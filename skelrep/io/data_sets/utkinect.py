@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from skelrep.files import read_text
 from skelrep.io.data_sets.clips import beside, clip_of, numbers_of
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.timeline import timeline
@@ -79,7 +80,7 @@ def _actions(path: Path) -> dict[str, dict[str | None, tuple[float, float]]]:
     """The first and last frame of each action, by recording; an action that was not recorded has NaN."""
     found: dict[str, dict[str | None, tuple[float, float]]] = {}
     recording = ""
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, errors="replace").splitlines(), start=1):
         words = line.replace(":", " ").split()
         if len(words) == 1:
             recording = words[0].lower()

@@ -66,21 +66,28 @@ def tracks_of(joints: dict[str, Joint]) -> tuple[Tracks, list[str]]:
         ValueError: if the names contain several versions of one body ("world_nose", "image_nose").
     """
     tracks = _by_mark(joints) or _by_word(joints) or {"": _body(joints)}
-    left_out = [name for name in next(iter(tracks.values())) if _is_thing(name, tracks)]
+    left_out = _things(list(next(iter(tracks.values()))))
     tracks = {
         person: {name: axes for name, axes in body.items() if name not in left_out} for person, body in tracks.items()
     }
     return {person: _numbered(body) for person, body in tracks.items()}, left_out
 
 
-def _is_thing(name: str, tracks: Tracks) -> bool:
-    """Whether columns belong to something other than the body: by words, or numbers among names (x1, y1, x2, y2)."""
-    body = next(iter(tracks.values()))
-    if len(body) <= _FEWEST or is_joint(name) or _numbers(list(body)):
-        return False
-    if name.lower() in _THINGS or {word.lower() for word in _words(name)} & _THING_WORDS:
-        return True
-    return name.isdecimal() and _known(body) >= _FEWEST and sum(other.isdecimal() for other in body) <= _FEWEST
+def _things(body: Sequence[str]) -> list[str]:
+    """The names of something other than the body: by their words, or numbers among names (x1, y1, x2, y2)."""
+    if len(body) <= _FEWEST or _numbers(body):
+        return []
+    few_numbers = _known(body) >= _FEWEST and sum(name.isdecimal() for name in body) <= _FEWEST
+    return [
+        name
+        for name in body
+        if not is_joint(name)
+        and (
+            name.lower() in _THINGS
+            or {word.lower() for word in _words(name)} & _THING_WORDS
+            or (few_numbers and name.isdecimal())
+        )
+    ]
 
 
 def _by_mark(joints: dict[str, Joint]) -> Tracks:
@@ -127,12 +134,6 @@ def _by_word(joints: dict[str, Joint]) -> Tracks:
     return {}
 
 
-def _has_twin(person: str, groups: Tracks) -> bool:
-    """Whether another person has most of the joints that this one has."""
-    mine = groups[person].keys()
-    return any(2 * len(mine & other.keys()) > len(mine) for name, other in groups.items() if name != person)
-
-
 def _known(joints: Iterable[str]) -> int:
     return sum(map(is_joint, joints))
 
@@ -151,11 +152,20 @@ def _numbered(body: dict[str, Joint]) -> dict[str, Joint]:
 
 def _numbers(names: Sequence[str]) -> list[int]:
     """The numbers in names that differ only in them, such as 0 to 16 or 1 to 17; empty if there are gaps."""
-    found = [re.fullmatch(r"(.*?)[\W_]*(\d{1,4})", name) for name in names]
-    if len(names) < 3 or not all(found) or len({match[1].lower() for match in found if match}) > 1:
+    found = list(map(_split, names))
+    if len(names) < 3 or len({stem for stem, _ in found}) > 1 or not all(number for _, number in found):
         return []
-    numbers = [int(match[2]) for match in found if match]
+    numbers = [int(number) for _, number in found]
     return numbers if sorted(numbers) in ([*range(len(names))], [*range(1, len(names) + 1)]) else []
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name without a number of up to four digits at its end and what is no letter before it, and the number."""
+    number = match[0] if (match := re.search(r"\d{1,4}\Z", name)) else ""
+    end = len(name) - len(number)
+    while end and not name[end - 1].isalnum():
+        end -= 1
+    return name[:end].lower(), number
 
 
 def _words(name: str) -> list[str]:

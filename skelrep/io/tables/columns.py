@@ -25,6 +25,10 @@ _NO_POSITION = ("rot", "quat", "orient", "euler", "vel", "acc", "angle", "proj",
 _NO_POSITION_WORDS = ("box", "bb", "roi", "rect", "gyro", "mag", "force", "moment", "ang", "angular", "pixel", "screen")
 
 
+_LONGEST_NAME = 200
+_MOST_COLUMNS = 10_000  # ten times the joints of a body with face and hands
+
+
 class Columns(NamedTuple):
     """The meanings of the columns of a table.
 
@@ -95,6 +99,12 @@ def columns_of(names: Sequence[str]) -> Columns:
     Raises:
         ValueError: if there are no columns of joints, or some joints lack an axis that others have.
     """
+    if len(names) > _MOST_COLUMNS:  # names are compared with each other
+        raise ValueError(f"it has {len(names)} columns, but a table of joints has at most {_MOST_COLUMNS}")
+    if (longest := max(map(len, names), default=0)) > _LONGEST_NAME:  # patterns take the square of its length
+        raise ValueError(
+            f"the name of one of its columns has {longest} characters, but at most {_LONGEST_NAME} are read"
+        )
     keys = keys_of(names)
     found: dict[str, Joint] = {}
     units: set[str] = set()

@@ -16,8 +16,9 @@ from skelrep.io.tables.array_cells import read_array_cells
 from skelrep.io.tables.clip_runs import BATCH, ClipRuns, Texts, clip_runs
 from skelrep.io.tables.columns import Columns, columns_of
 from skelrep.io.tables.rows import Rows, clips_of
-from skelrep.memory_budget import bounded
+from skelrep.memory_budget import bounded, budget_of
 from skelrep.messages import one_line, optional
+from skelrep.parquet import CELL_BYTES, values_of
 from skelrep.poses import Poses
 
 
@@ -30,7 +31,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
         except ValueError:
             if not _has_lists(file):
                 raise
-            bounded(file.metadata.num_rows, len(names), 100)
+            budget_of(path).claim(sum(values_of(file.metadata, names).values()) * CELL_BYTES)
             rows = [list(row.values()) for row in file.read().to_pylist()]
             return read_array_cells(path, names, rows, options)
         picked = [names[at] for at in columns.picked]

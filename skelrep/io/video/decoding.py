@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skelrep.memory_budget import COPIES, budget_of
 from skelrep.messages import one_line, optional
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm")
-_MOST_PIXELS = 50_000_000  # 8K video has 33 million; a damaged header may claim any size
+# FFmpeg chooses the format by content, and knows lists of addresses and files, such as playlists, which it would fetch.
+_CONTAINERS = "mov,mp4,matroska,webm,avi"
+_PIXEL_BYTES = 3 * COPIES  # of a frame in memory: red, green and blue, and copies of them
 
 
 class Frame(NamedTuple):
@@ -71,15 +74,23 @@ def open_video(path: Path) -> Iterator[Video]:
         ModuleNotFoundError: without PyAV (the extra `video`).
     """
     av = optional("av", "video")
+    budget = budget_of(path)
+    # The decoder refuses larger frames, which a damaged header may claim.
+    most = {"max_pixels": str(int(min(budget.limit / _PIXEL_BYTES, 2**31 - 1)))}
+    only = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
     try:
-        with av.open(str(path)) as container:
+        # An open file, because FFmpeg takes a name such as "http:/walk.mp4" for an address.
+        with path.open("rb") as file, av.open(file, options=only | most, stream_options=[most]) as container:
             if not container.streams.video:
                 raise ValueError(f"{path} contains no video")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ValueError(
+                    f"{path} is encoded in a way that FFmpeg does not know; convert it, for example to .mp4"
+                )
             stream.thread_type = "AUTO"
-            size = stream.codec_context.width * stream.codec_context.height
-            if size > _MOST_PIXELS:
-                raise ValueError(f"{path} claims {size:.1e} pixels per frame, more than {_MOST_PIXELS:.0e}: refused")
+            stream.codec_context.options = most
+            budget.claim(stream.codec_context.width * stream.codec_context.height * _PIXEL_BYTES)
             rate = float(stream.average_rate) if stream.average_rate else None
             yield Video(rate, stream.frames or None, container, stream)
     except av.FFmpegError as error:

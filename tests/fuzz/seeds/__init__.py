@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.fuzz.seeds import arrays, documents, motion_capture, stores, tables
+from tests.fuzz.seeds import arrays, documents, folders, motion_capture, stores, tables
 from tests.fuzz.seeds.seed import Seed as Seed
+
+#: Each case exports a run, or trains, or embeds, or measures with a model.
+SLOW = ("run", "results", "embedded_folder", "embedded_folder_with_skips", "shards_resumed")
 
 SEEDS: dict[str, Callable[[Path], Seed]] = {
     name: function
-    for module in (arrays, tables, documents, motion_capture, stores)
+    for module in (arrays, tables, documents, motion_capture, stores, folders)
     for name, function in vars(module).items()
     if getattr(function, "__module__", None) == module.__name__ and not name.startswith("_")
 }

@@ -18,8 +18,7 @@ class Seed:
     """A valid input.
 
     Attributes:
-        kind: What reads it: "poses", "embeddings", "model", "corpus", "run", "info" (of a run),
-            "classifier", "events" or "checkpoint".
+        kind: What reads it, a function in `tests.fuzz.worker`.
         path: The file or folder that is read.
         damaged: The files of it that are mutated.
         options: Arguments of the reader.
@@ -29,6 +28,16 @@ class Seed:
     path: Path
     damaged: tuple[Path, ...]
     options: dict
+
+    def job(self) -> dict:
+        """As the worker takes it."""
+        damaged = [str(path) for path in self.damaged]
+        return {"kind": self.kind, "path": str(self.path), "damaged": damaged, "options": self.options}
+
+
+def seed_of(job: dict) -> Seed:
+    """The seed of a job."""
+    return Seed(job["kind"], Path(job["path"]), tuple(map(Path, job["damaged"])), job["options"])
 
 
 def body(skeleton: str, frames: int = FRAMES, clips: int = 2) -> Poses:

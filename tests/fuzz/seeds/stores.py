@@ -11,6 +11,7 @@ import numpy as np
 from skelrep.io import embeddings
 from skelrep.skeletons import SKELETONS
 from tests.corpus_data import recordings, small
+from tests.fuzz.seeds.documents import json_lines
 from tests.fuzz.seeds.seed import Seed, body, single
 
 RECIPE = small(steps=2, batch=3)
@@ -49,7 +50,7 @@ def corpus(folder: Path) -> Seed:
 
     body("kinect-20").save(folder / "poses.npz")
     prepare([str(folder / "poses.npz")], str(folder / "corpus"), skeleton="common-15")
-    return Seed("corpus", folder / "corpus", tuple(sorted((folder / "corpus").iterdir())), {})
+    return Seed("training_corpus", folder / "corpus", tuple(sorted((folder / "corpus").iterdir())), {})
 
 
 def cmd_checkpoint(folder: Path) -> Seed:
@@ -88,8 +89,40 @@ def run(folder: Path) -> Seed:
 
 
 def run_info(folder: Path) -> Seed:
-    """The same, read by `info`."""
-    return dataclasses.replace(run(folder), kind="info", options={})
+    return _command(run(folder), "info", "PATH")
+
+
+def runs_listed(folder: Path) -> Seed:
+    return _command(run(folder), "runs", "PATH")
+
+
+def corpus_info(folder: Path) -> Seed:
+    return _command(corpus(folder), "info", "PATH")
+
+
+def model_info(folder: Path) -> Seed:
+    return _command(model(folder), "info", "PATH")
+
+
+def classifier_info(folder: Path) -> Seed:
+    return _command(classifier(folder), "info", "PATH")
+
+
+def embeddings_info(folder: Path) -> Seed:
+    return _command(embeddings_npz(folder), "info", "PATH")
+
+
+def embeddings_searched(folder: Path) -> Seed:
+    return _command(embeddings_npz(folder), "search", "PATH", "PATH", "-k", "1")
+
+
+def poses_checked(folder: Path) -> Seed:
+    return _command(json_lines(folder), "info", "--check", "PATH")
+
+
+def _command(seed: Seed, *words: str) -> Seed:
+    """The same input, given to a command."""
+    return dataclasses.replace(seed, kind="command", options={"words": words})
 
 
 def results(folder: Path) -> Seed:

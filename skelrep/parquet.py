@@ -1,0 +1,165 @@
+"""Safe reading of untrusted Parquet: the memory that columns need is counted before they are read.
+
+Runs of one value take no room in a Parquet file, but do so in memory. pyarrow's errors are of many kinds and have
+several lines; here all of them raise one kind of error with one sentence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from skelrep.memory_budget import MemoryBudget
+from skelrep.messages import one_line, optional
+
+_NUMBER_BYTES = 16  # of a value as pyarrow holds it, and as numpy does
+CELL_BYTES = 100  # of a value as a Python object, in a list
+
+
+class Table:
+    """Columns of a Parquet file.
+
+    Attributes:
+        schema: The `pyarrow.Schema` of the whole file.
+        columns: The `pyarrow.ChunkedArray` of each column that was read, by its name; text is dictionary-encoded.
+        rows: Number of rows.
+    """
+
+    def __init__(self, schema: Any, table: Any, counts: dict[str, int], where: object, budget: MemoryBudget) -> None:
+        """Takes what was read, and the number of values in each column, with those in its lists."""
+        self.schema, self.rows = schema, len(table)
+        self.columns = {name: table[name] for name in table.column_names}
+        self._counts, self._where, self._budget = counts, where, budget
+
+    def cells(self, name: str) -> list[Any]:
+        """A column as Python objects, None where a value is missing.
+
+        Raises:
+            ValueError: if a value cannot be one, or they need too much memory.
+        """
+        self._budget.claim(self._counts[name] * CELL_BYTES)
+        with _readable(self._where):
+            if not hasattr(self.columns[name].type, "index_type"):
+                return self.columns[name].to_pylist()
+            cells: list[Any] = []
+            for chunk in self.columns[name].chunks:  # equal texts are one object
+                texts = chunk.dictionary.to_pylist()
+                cells += [None if at is None else texts[at] for at in chunk.indices.to_pylist()]
+            return cells
+
+    def numbers(self, names: Sequence[str]) -> np.ndarray:
+        """Columns of numbers beside each other, (N, len(names)) float32, NaN where a value is missing.
+
+        Raises:
+            ValueError: if a column holds anything else.
+        """
+        with _readable(self._where):
+            return np.stack([self.columns[name].to_numpy() for name in names], axis=1).astype(np.float32)
+
+    def values(self, name: str) -> np.ndarray:
+        """A column of one value per row, (N,): numbers, or text.
+
+        Raises:
+            ValueError: if a value is missing, or the texts need too much memory.
+        """
+        column = self.columns[name]
+        if column.null_count:
+            raise ValueError(f"{self._where} has no {name} in {column.null_count} of {len(column)} rows; fill them in")
+        with _readable(self._where):
+            arrow = optional("pyarrow", "parquet")
+            if arrow.types.is_nested(column.type):
+                raise ValueError(f"{self._where} is damaged: its {name} is not one value per row, but {column.type}")
+            if not arrow.types.is_dictionary(column.type):
+                values = column.to_numpy()
+                if values.dtype != object:
+                    return values
+                column = arrow.chunked_array([arrow.array(list(map(str, values))).dictionary_encode()])
+            texts = [[text or "" for text in chunk.dictionary.to_pylist()] or [""] for chunk in column.chunks]
+            longest = max((len(text) for chunk in texts for text in chunk), default=1)
+            self._budget.claim(len(column) * longest * np.dtype("U1").itemsize)
+            kind = f"U{max(1, longest)}"
+            parts = [np.array(text, dtype=kind)[chunk.indices.to_numpy()] for text, chunk in zip(texts, column.chunks)]
+            return np.concatenate(parts) if parts else np.empty(0, dtype=kind)
+
+    def lists(self, name: str) -> np.ndarray:
+        """A column of lists of numbers, all of one length: (N, D).
+
+        Raises:
+            ValueError: if a list is missing, empty or of another length.
+        """
+        column = self.columns[name]
+        with _readable(self._where):
+            arrow, compute = optional("pyarrow", "parquet"), optional("pyarrow.compute", "parquet")
+            if not getattr(column.type, "value_type", None) or not arrow.types.is_nested(column.type):
+                raise ValueError(f"{self._where} is damaged: its column {name!r} contains no lists, but {column.type}")
+            lengths = compute.list_value_length(column).unique().to_pylist()
+            if len(lengths) != 1 or not lengths[0]:
+                raise ValueError(f"{self._where} is damaged: its {name}s are missing, or not all of one length")
+            rows = np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks])
+            if len(rows) != self.rows * lengths[0]:
+                raise ValueError(f"{self._where} is damaged: it has {len(rows)} numbers in {self.rows} {name}s")
+            return rows.reshape(self.rows, lengths[0])
+
+
+def read_columns(
+    file: BinaryIO,
+    where: object,
+    choose: Callable[[Any], Sequence[str]],
+    budget: MemoryBudget | None = None,
+) -> Table:
+    """Reads some columns of a Parquet file.
+
+    Args:
+        file: The file, open for reading.
+        where: Its path, for messages.
+        choose: From the file's `pyarrow.Schema` to the names of the columns to read.
+        budget: What the columns are counted against; by default a budget of this file's own.
+
+    Raises:
+        ValueError: if the file is damaged, has a column twice or needs too much memory; and as `choose`.
+        ModuleNotFoundError: without pyarrow (the extra `parquet`).
+    """
+    parquet = optional("pyarrow.parquet", "parquet")
+    budget = MemoryBudget(file.seek(0, os.SEEK_END)) if budget is None else budget
+    with _readable(where):
+        opened = parquet.ParquetFile(file)
+        schema, about = opened.schema_arrow, opened.metadata
+        if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
+            raise ValueError(f"{where} has the column {twice[0][:100]!r} more than once; remove or rename one of them")
+        names = list(choose(schema))
+        counts = values_of(about, names)
+        budget.claim(sum(counts.values()) * _NUMBER_BYTES)
+        texts = [name for name in names if str(schema.field(name).type) in ("string", "large_string")]
+        file.seek(0)
+        # Checksums find what a disk has lost. A text that is repeated is kept once.
+        opened = parquet.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True)
+        return Table(schema, opened.read(columns=names), counts, where, budget)
+
+
+def values_of(about: Any, names: Sequence[str]) -> dict[str, int]:
+    """The number of values in each column, with those in its lists, of the metadata of a Parquet file."""
+    counts = dict.fromkeys(names, 0)
+    for group in map(about.row_group, range(about.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            path = chunk.path_in_schema  # such as "embedding.list.element"
+            for name in (name for name in names if path == name or path.startswith(f"{name}.")):
+                counts[name] += max(0, chunk.num_values)
+    return counts
+
+
+@contextmanager
+def _readable(where: object) -> Iterator[None]:
+    """Turns pyarrow's errors into one sentence."""
+    arrow = optional("pyarrow", "parquet")
+    kinds = (arrow.ArrowException, MemoryError, OverflowError, AttributeError, TypeError, KeyError, UnicodeError)
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (*kinds, OSError) as error:  # pyarrow's OSError is of the content, not of the disk
+        raise ValueError(f"{where} is damaged or not a Parquet table ({one_line(error)})") from error
