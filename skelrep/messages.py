@@ -74,6 +74,14 @@ def quoted(names: Iterable[object], most: int = 5) -> str:
     return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def shortened(text: str, longest: int = 800) -> str:
+    """The text, with its middle left out if it is longer than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} ... ({len(text) - longest} characters left out) ... {text[-half:]}"
+
+
 def printable(text: str) -> str:
     r"""The text with control characters escaped, such as "\x1b[2J", the sequence that clears a terminal.
 

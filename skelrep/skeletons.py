@@ -16,7 +16,7 @@ import numpy as np
 
 from skelrep.joint_names import SIDES, canonical_names
 from skelrep.joint_names import canonical_name as canonical_name
-from skelrep.messages import nearest
+from skelrep.messages import nearest, shortened
 from skelrep.skeleton_tables import TABLES
 
 
@@ -172,8 +172,8 @@ def mapping(source: Skeleton, target: Skeleton) -> np.ndarray:
     if missing:
         raise ValueError(
             f"skeleton {source.name!r} cannot be mapped to {target.name!r}: no joint and no rule for "
-            f"{', '.join(missing)}. Joints given: {', '.join(source.joints)}. "
-            f"Joints needed: {', '.join(target.joints)}. "
+            f"{', '.join(missing)}. Joints given: {shortened(', '.join(source.joints))}. "
+            f"Joints needed: {shortened(', '.join(target.joints))}. "
             "Pass skeleton= with names for these joints; NaN stands for joints that were never seen."
         )
     return np.stack(rows)  # type: ignore[arg-type]

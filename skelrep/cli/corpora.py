@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import UsageError, one_of, whole
-from skelrep.cli.errors import shortened
 from skelrep.cli.options import check_no_unlabelled, embedding_options, reading_options
 from skelrep.cli.output import Status, duration, report, say
 from skelrep.cli.skipping import new_report
 from skelrep.files import check_file
+from skelrep.messages import shortened
 
 if TYPE_CHECKING:
     from skelrep.corpus import Progress

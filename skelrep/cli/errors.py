@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from skelrep.messages import printable
+from skelrep.messages import printable, shortened
 
 _LONGEST = 2000  # characters; enough for two lists of joint names
 # A parameter as the library's messages write it: `fps=`, `fps=30`, `skeleton=["hip", "knee"]`, `leave_one_out=True`.
@@ -29,15 +29,7 @@ def sentence(error: Exception, options: Mapping[str, str]) -> str:
         text = f"{error.filename}: {error.strerror}"
     else:
         text = as_options(" ".join(str(error).split()), options) or type(error).__name__
-    return shortened(printable(text))
-
-
-def shortened(text: str, longest: int = _LONGEST) -> str:
-    """The text, with its middle left out if it is longer than `longest` characters."""
-    if len(text) <= longest:
-        return text
-    half = longest // 2
-    return f"{text[:half]} ... ({len(text) - longest} characters left out) ... {text[-half:]}"
+    return shortened(printable(text), _LONGEST)
 
 
 def as_options(text: str, options: Mapping[str, str]) -> str:

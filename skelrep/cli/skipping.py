@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skelrep.cli.command import UsageError
-from skelrep.cli.errors import shortened
 from skelrep.cli.output import say
+from skelrep.messages import shortened
 
 if TYPE_CHECKING:
     from skelrep.io import ReadReport
