@@ -101,7 +101,7 @@ LAST = {"fit": HEAD}
 def estimated(monkeypatch) -> None:
     """Commands that detect people in videos find those that the tests have drawn."""
     for module in ("skelrep.io.video.estimation", "skelrep.plot.overlay"):
-        monkeypatch.setattr(f"{module}.estimator", lambda pose_model: Squares())
+        monkeypatch.setattr(importlib.import_module(module), "estimator", lambda pose_model: Squares())
 
 
 def contents(folder: Path) -> dict[str, bytes]:

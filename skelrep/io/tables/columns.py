@@ -25,7 +25,7 @@ _NO_POSITION = ("rot", "quat", "orient", "euler", "vel", "acc", "angle", "proj",
 _NO_POSITION_WORDS = ("box", "bb", "roi", "rect", "gyro", "mag", "force", "moment", "ang", "angular", "pixel", "screen")
 
 
-_LONGEST_NAME = 200
+_LONGEST_NAME = 200  # characters; longer names are not of joints
 _MOST_COLUMNS = 10_000  # ten times the joints of a body with face and hands
 
 
@@ -101,10 +101,7 @@ def columns_of(names: Sequence[str]) -> Columns:
     """
     if len(names) > _MOST_COLUMNS:  # names are compared with each other
         raise ValueError(f"it has {len(names)} columns, but a table of joints has at most {_MOST_COLUMNS}")
-    if (longest := max(map(len, names), default=0)) > _LONGEST_NAME:  # patterns take the square of its length
-        raise ValueError(
-            f"the name of one of its columns has {longest} characters, but at most {_LONGEST_NAME} are read"
-        )
+    names = [name[:_LONGEST_NAME] for name in names]  # patterns take the square of their length
     keys = keys_of(names)
     found: dict[str, Joint] = {}
     units: set[str] = set()
