@@ -29,7 +29,7 @@ def test_every_command_has_examples_that_it_understands(capsys):
         assert f"skelrep {lines[0]}" in whole
         for line in lines:
             assert f"\n  skelrep {line}\n" in text
-            first, *rest = shlex.split(line, comments=True)
+            first, *rest = shlex.split(line.partition(" < ")[0], comments=True)
             assert first == name
             command_parser(command).parse_args(rest)  # exits if it does not understand
 
