@@ -72,7 +72,7 @@ class Table:
             raise ValueError(f"{self._where} has no {name} in {column.null_count} of {len(column)} rows; fill them in")
         with _readable(self._where):
             arrow = optional("pyarrow", "parquet")
-            if arrow.types.is_nested(column.type):
+            if _is_list(column.type) or arrow.types.is_nested(column.type):
                 raise ValueError(f"{self._where} is damaged: its {name} is not one value per row, but {column.type}")
             if not arrow.types.is_dictionary(column.type):
                 values = column.to_numpy()
@@ -94,8 +94,8 @@ class Table:
         """
         column = self.columns[name]
         with _readable(self._where):
-            arrow, compute = optional("pyarrow", "parquet"), optional("pyarrow.compute", "parquet")
-            if not getattr(column.type, "value_type", None) or not arrow.types.is_nested(column.type):
+            compute = optional("pyarrow.compute", "parquet")
+            if not _is_list(column.type):
                 raise ValueError(f"{self._where} is damaged: its column {name!r} contains no lists, but {column.type}")
             lengths = compute.list_value_length(column).unique().to_pylist()
             if len(lengths) != 1 or not lengths[0]:
@@ -163,3 +163,9 @@ def _readable(where: object) -> Iterator[None]:
         raise
     except (*kinds, OSError) as error:  # pyarrow's OSError is of the content, not of the disk
         raise ValueError(f"{where} is damaged or not a Parquet table ({one_line(error)})") from error
+
+
+def _is_list(kind: Any) -> bool:
+    """Whether a column has lists; to pyarrow 15, lists of a fixed length are not nested."""
+    types = optional("pyarrow", "parquet").types
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
