@@ -79,7 +79,8 @@ def test_a_warning_says_that_persons_were_moved():
     poses = Poses([crowd((0, 0), (0, 0)).astype(np.float32)], COMMON)
     with pytest.warns(UserWarning, match="placement='recorded'") as caught:
         apart = draw(poses, view=0)
-    assert len(caught) == 1 and caught[0].filename == __file__
+    own = [one for one in caught if one.category is UserWarning]  # old Matplotlib adds deprecations
+    assert len(own) == 1 and own[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         recorded = draw(poses, view=0, placement="recorded")
