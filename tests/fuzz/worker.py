@@ -133,8 +133,14 @@ def resumed_folder(path: str, inputs: str, model: str, **options: Any) -> object
     from skelrep import corpus
 
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(path, Path(folder) / "rows")
+        # Links stay links: a copy of what /dev/zero gives would fill the disk.
+        shutil.copytree(path, Path(folder) / "rows", symlinks=True, copy_function=_copy)
         return corpus.embed(inputs, Path(folder) / "rows", _encoder(model), device="cpu", **options)
+
+
+def _copy(source: str, target: str) -> None:
+    """Copies a file; a pipe or socket has nothing to copy and gets a second name."""
+    (shutil.copy2 if os.path.isfile(source) else os.link)(source, target)
 
 
 def command(path: str, words: list[str]) -> object:

@@ -55,7 +55,7 @@ def test_setting_steps_resets_epochs_and_the_reverse():
     ("change", "said"),
     [
         ("steps", "a change of the recipe is written FIELD=VALUE, got 'steps'"),
-        ("stebs=3", "no 'stebs'; did you mean 'steps'.; valid fields: encoder, averages, method, augment"),
+        ("stebs=3", "no 'stebs'; did you mean 'steps'.; valid fields: encoder, averages, std_weight, method"),
         ("method.slot=3", "no 'method.slot'; did you mean 'slots'.; valid fields: projection, slots"),
         ("batch.size=3", "no 'batch.size'; valid fields: none"),
         ("batch=many", "batch must be of type int, got 'many'"),
