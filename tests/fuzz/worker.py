@@ -140,7 +140,7 @@ def resumed_folder(path: str, inputs: str, model: str, **options: Any) -> object
 
 def _copy(source: str, target: str) -> None:
     """Copies a file; a pipe or socket has nothing to copy and gets a second name."""
-    (shutil.copy2 if os.path.isfile(source) else os.link)(source, target)
+    (shutil.copy2 if Path(source).is_file() else os.link)(source, target)
 
 
 def command(path: str, words: list[str]) -> object:
