@@ -18,9 +18,26 @@ def read_json(path: str | PathLike) -> Any:
         ValueError: if it is not JSON in UTF-8, or nested too deeply.
     """
     try:
-        return json.loads(read_bytes(Path(path)))
+        content = json.loads(read_bytes(Path(path)))
+        check_depth(content)
+        return content
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {one_line(error)}") from error
+
+
+def check_depth(content: Any, most: int = 100) -> None:
+    """Refuses JSON that is nested so deeply that functions which follow it exceed Python's limit.
+
+    Raises:
+        ValueError: if lists and objects are nested more than `most` times.
+    """
+    level = [content]
+    for _ in range(most + 1):
+        level = [each for each in level if isinstance(each, (dict, list))]
+        if not level:
+            return
+        level = [part for each in level for part in (each.values() if isinstance(each, dict) else each)]
+    raise ValueError(f"it is nested more than {most} times")
 
 
 def read_object(path: str | PathLike) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import sys
@@ -79,7 +80,7 @@ def sources(path: str | os.PathLike | Sequence[str | os.PathLike]) -> Sources:
 
 
 def _one(path: Path) -> tuple[Path, list[Path], bool]:
-    if not path.exists():
+    if not _exists(path):
         raise FileNotFoundError(f"there is no file or folder {str(path)[:_LONGEST]}")
     check_file(path)
     return (path, _below(path), False) if path.is_dir() else (path.parent, [path], True)
@@ -107,7 +108,17 @@ def _expanded(path: str | os.PathLike) -> list[Path]:
 def _listed(lines: Iterable[str], folder: Path) -> list[Path]:
     """Paths from lines, relative to the working directory or, if there is no such file, to the folder of the list."""
     paths = [Path(line.strip()).expanduser() for line in lines if line.strip()]
-    return [path if path.exists() or not (folder / path).exists() else folder / path for path in paths]
+    return [path if _exists(path) or not _exists(folder / path) else folder / path for path in paths]
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is a file or folder; none has a name that the system finds too long."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 def _below(folder: Path) -> list[Path]:

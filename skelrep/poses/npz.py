@@ -96,6 +96,8 @@ def _some(file: Archive, first: int, last: int) -> dict[str, np.ndarray]:
     """The arrays of some of the clips."""
     small = {key: file[key] for key in file.files if key not in _BY_POSE}
     persons, frames = small["persons"], small["frames"]
+    if persons.shape != frames.shape or persons.ndim != 1 or {persons.dtype.kind, frames.dtype.kind} - {*"iu"}:
+        raise ValueError("its persons and frames are not one whole number for each clip")
     poses_until, persons_until = (np.concatenate([[0], np.cumsum(a)]) for a in (persons * frames, persons))
     rows = slice(poses_until[first], poses_until[last])
     by_clip = {key for key, array in small.items() if array.shape[:1] == persons.shape and key not in _NOT_BY_CLIP}

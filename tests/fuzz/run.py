@@ -19,7 +19,7 @@ from tests.fuzz.mutators import damage
 from tests.fuzz.seeds import SEEDS
 
 SECONDS = 10.0  # of the processor that a case may take, as the project promises
-WAIT = 120.0  # for what is imported before the first case of a kind, and for other programs on a busy machine
+WAIT = 300.0  # for what is imported before the first case of a kind, and for other programs on a busy machine
 MEGABYTES = 64.0  # beside which an input may take `TIMES` its size
 TIMES = 20
 
