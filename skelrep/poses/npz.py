@@ -79,7 +79,10 @@ def count(path: str | os.PathLike) -> int | None:
     with opened(path) as file:
         if isinstance(file, np.ndarray) or not set(file.files) >= _NEEDED:
             return None
-        return len(file["persons"])
+        persons = file["persons"]
+        if persons.ndim != 1:
+            return None
+        return len(persons)
 
 
 def _arrays(path: str | os.PathLike, clips: tuple[int, int] | None) -> dict[str, np.ndarray]:
