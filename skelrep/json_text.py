@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from skelrep.files import read_bytes
 from skelrep.messages import one_line
+
+_TOO_LARGE = re.compile(rb"\d{%d}" % (sys.float_info.max_10_exp + 1))
 
 
 def read_json(path: str | PathLike) -> Any:
@@ -18,11 +22,23 @@ def read_json(path: str | PathLike) -> Any:
         ValueError: if it is not JSON in UTF-8, or nested too deeply.
     """
     try:
-        content = json.loads(read_bytes(Path(path)))
+        text = read_bytes(Path(path))
+        check_numbers(text)
+        content = json.loads(text)
         check_depth(content)
         return content
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {one_line(error)}") from error
+
+
+def check_numbers(text: bytes) -> None:
+    """Refuses JSON with an integer that is no float: whatever computes with it raises an OverflowError.
+
+    Raises:
+        ValueError: if there are more digits in a row than the largest float has.
+    """
+    if _TOO_LARGE.search(text):
+        raise ValueError(f"a number in it has more than {sys.float_info.max_10_exp} digits")
 
 
 def check_depth(content: Any, most: int = 100) -> None:

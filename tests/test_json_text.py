@@ -58,3 +58,19 @@ def test_counts_that_are_not_whole_numbers_are_refused_clip_by_clip(persons, tmp
     found, declared = sources(tmp_path / "b.npz"), Declared()
     with pytest.raises(ValueError, match=r"b\.npz"):
         list(read_pieces(found, pieces(found, None, declared.options(None), most=1, piece_bytes=1), declared))
+
+
+@pytest.mark.parametrize(("digits", "fine"), [(300, True), (400, False), (5000, False)])
+def test_integers_that_are_no_floats_are_refused(digits, fine, tmp_path):
+    number = "9" * digits
+    (tmp_path / "a.json").write_text(f'{{"a": {number}}}')
+    if fine:
+        assert read_json(tmp_path / "a.json") == {"a": int(number)}
+    else:
+        with pytest.raises(ValueError, match=r"a\.json"):
+            read_json(tmp_path / "a.json")
+    people = [{"image_id": f"{i}.jpg", "keypoints": [1, 2, 1] * 17, "score": 1} for i in range(3)]
+    text = json.dumps(people).replace("[1, 2, 1", f"[{number}, 2, 1", 1)
+    (tmp_path / "b.json").write_text(text)
+    with pytest.raises(ValueError, match=r"b\.json"):
+        read(tmp_path / "b.json", fps=30)

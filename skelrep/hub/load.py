@@ -25,7 +25,7 @@ from skelrep.encoder import Encoder, EncoderConfig, Source
 from skelrep.encoder.device import as_device
 from skelrep.files import replacing, synced
 from skelrep.hub.errors import checked_token, explain_errors
-from skelrep.json_text import check_depth
+from skelrep.json_text import check_depth, check_numbers
 from skelrep.messages import nearest, one_line
 from skelrep.version import __version__
 
@@ -265,7 +265,9 @@ def read_strict_json(path: Path) -> Any:
     if (size := path.stat().st_size) > MAX_CONFIG_BYTES:
         raise ValueError(f"{path} has {size} bytes, but a config has at most {MAX_CONFIG_BYTES}: refused")
     try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=unique, parse_constant=no_number)
+        text = path.read_bytes()
+        check_numbers(text)
+        content = json.loads(text, object_pairs_hook=unique, parse_constant=no_number)
         check_depth(content)
         return content
     except (ValueError, RecursionError) as error:

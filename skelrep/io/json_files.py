@@ -21,6 +21,7 @@ from skelrep.io.key_names import key_of, unit_of, value_of
 from skelrep.io.people import Recording, poses_of
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.timeline import as_seconds, frame_numbers
+from skelrep.json_text import check_numbers
 from skelrep.poses import Poses
 
 # What may follow the frame number in the name of a file with one frame.
@@ -105,6 +106,7 @@ def parsed(text: bytes) -> Any:
     Raises:
         ValueError: if it is neither.
     """
+    check_numbers(text)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
