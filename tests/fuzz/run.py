@@ -57,6 +57,7 @@ class Worker:
                 stderr=subprocess.DEVNULL,
                 env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": ""},
                 cwd=Path(__file__).parents[2],
+                bufsize=0,  # a buffer would hold answers that `select` does not see
             )
         process = self.process
         assert process.stdin is not None and process.stdout is not None
