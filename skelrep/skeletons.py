@@ -38,8 +38,9 @@ class Skeleton:
         """Raises a ValueError if names or parents are invalid."""
         if not isinstance(self.name, str) or not all(isinstance(joint, str) for joint in self.joints):
             raise ValueError(f"a skeleton's name and joints must be strings, got {str((self.name, self.joints))[:200]}")
+        given = shortened(str(self.parents))
         if not all(hasattr(parent, "__index__") for parent in self.parents):
-            raise ValueError(f"the parents of skeleton {self.name!r} must be whole numbers, got {self.parents}")
+            raise ValueError(f"the parents of skeleton {self.name!r} must be whole numbers, got {given}")
         if len(set(self.joints)) != len(self.joints):
             twice = sorted({joint for joint in self.joints if self.joints.count(joint) > 1})
             raise ValueError(f"skeleton {self.name!r} has the same joint twice: {', '.join(twice)}")
@@ -48,7 +49,7 @@ class Skeleton:
                 f"skeleton {self.name!r} has {len(self.joints)} joints but {len(self.parents)} parents; give one each"
             )
         if not all(0 <= parent < len(self.joints) for parent in self.parents):
-            raise ValueError(f"skeleton {self.name!r} has a parent outside 0..{len(self.joints) - 1}: {self.parents}")
+            raise ValueError(f"skeleton {self.name!r} has a parent outside 0..{len(self.joints) - 1}: {given}")
 
     def __len__(self) -> int:
         """Number of joints, V."""

@@ -56,7 +56,7 @@ def way(request, tmp_path):
         (cells(BODY, SCORES), "x, y, z and a score", BODY, SCORES),
         (cells(BODY, 100 * SCORES), "x, y, z and a score", BODY, SCORES),
         (cells(SCORES, 1000 * BODY), "a score, x, y and z", 1000 * BODY, SCORES),
-        (cells(PIXELS, SCORES * 0), "two-dimensional", PIXELS, None),
+        (cells(PIXELS, SCORES * 0), "same third number everywhere", PIXELS, None),
         (cells(BODY, SCORES * 0), "0 everywhere and is not used", BODY, None),
         (BODY, None, BODY, None),
         (1000 * BODY, None, 1000 * BODY, None),

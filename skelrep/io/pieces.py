@@ -88,7 +88,7 @@ def _ranges(
     file = piece.files[0]
     size = file.stat().st_size
     count = _count(file, reader, options) if size > above else None
-    step = max(1, min(most, (count or 0) * piece_bytes // size))
+    step = max(1, min(most, (count or 0) * piece_bytes // max(size, 1)))
     if not count or count <= step:
         yield piece._replace(counted=count)
         return

@@ -17,7 +17,7 @@ import numpy as np
 from skelrep.files import read_text
 from skelrep.io import records
 from skelrep.io.records import SUFFIXES
-from skelrep.messages import nearest, one_line
+from skelrep.messages import nearest, one_line, shortened
 from skelrep.parquet import read_columns
 
 
@@ -208,8 +208,9 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
 def _check_header(names: Sequence[str], path: Path) -> None:
     for needed in ("start", "end"):
         if needed not in names:
+            found = shortened(", ".join(names)) or "none"
             raise ValueError(
-                f"{path} has no column {needed!r}{nearest(needed, names)} (it has: {', '.join(names) or 'none'}); "
+                f"{path} has no column {needed!r}{nearest(needed, names)} (it has: {found}); "
                 f"events have the columns {', '.join(_COLUMNS)}"
             )
 

@@ -81,7 +81,7 @@ class FitReport:
             }
             report = cls(**numbers | arrays)
             str(report)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise ValueError(f"{where}: the figures are not those of a fit ({one_line(error)})") from error
         return report
 

@@ -88,7 +88,8 @@ def _with_sides(
 ) -> list[list[Sighting]]:
     """The sightings, with left and right exchanged again if the estimator confused front and back."""
     table = resolve(skeleton)
-    fps = 1 / float(np.median(np.diff(seconds))) if len(seconds) > 1 else None
+    between = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
+    fps = 1 / between if between > 0 else None  # damaged videos repeat a time
     people, mirror, found = [list(frame) for frame in people], list(table.mirror), 0
     for who in range(len(tracks.ids)):
         at = [(t, persons.index(who)) for t, persons in enumerate(tracks.persons) if who in persons]
