@@ -39,7 +39,7 @@ def test_a_corpus_is_read_as_it_was_written(corpus):
         ("fps", lambda fps: fps * np.nan, "nan"),
         ("fps", lambda fps: fps[:-1], "0 to 4"),
         ("clip", lambda clip: clip + 5, "5 to 10"),
-        ("clip", lambda clip: clip[::-1], "rising"),
+        ("clip", lambda clip: clip[::-1], "ascending order"),
         ("start", lambda start: start + 10**6, "outside"),
         ("start", lambda start: start - 1, "outside"),
         ("start", lambda start: start.astype(float), "float64"),
