@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import Command, UsageError, fraction, one_of, positive, whole
-from skelrep.cli.options import add_computing, add_embedding, add_reading, column, load_encoder, reading_options
+from skelrep.cli.options import (
+    add_computing,
+    add_embedding,
+    add_reading,
+    add_stride,
+    column,
+    load_encoder,
+    reading_options,
+)
 from skelrep.cli.output import print_json, say, show, write_table
 from skelrep.cli.stored import embeddings_or_poses, without_labels
 
@@ -34,12 +42,7 @@ def _add_fit(parser: ArgumentParser) -> None:
         help="with --events: cut recordings into windows, labelled by the event at their middle or `none` (default: "
         "each event is one clip)",
     )
-    parser.add_argument(
-        "--stride",
-        type=positive,
-        metavar="SECONDS",
-        help="time between the starts of windows (default: a quarter window)",
-    )
+    add_stride(parser, default="a quarter window")
     parser.add_argument(
         "--groups",
         metavar="COLUMN",
@@ -171,12 +174,7 @@ def _add_predict(parser: ArgumentParser) -> None:
         metavar="SECONDS",
         help="length of the windows to classify; implies --segments (default: the median duration of training clips)",
     )
-    group.add_argument(
-        "--stride",
-        type=positive,
-        metavar="SECONDS",
-        help="time between the starts of windows (default: a quarter window)",
-    )
+    add_stride(group, default="a quarter window")
     group.add_argument(
         "--smooth", type=positive, metavar="SECONDS", help="average probabilities over time (default: half a window)"
     )

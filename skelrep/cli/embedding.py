@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from skelrep.cli.command import Command, UsageError, positive, whole
 from skelrep.cli.corpora import add_corpus, check_no_corpus_options, embed_corpus, is_folder
-from skelrep.cli.options import add_embedding, add_reading, column, embedding_options, load_encoder, reading_options
+from skelrep.cli.options import (
+    add_embedding,
+    add_reading,
+    add_stride,
+    column,
+    embedding_options,
+    load_encoder,
+    reading_options,
+)
 from skelrep.cli.output import aligned, print_json, say, show
 from skelrep.cli.overwriting import Earlier
 from skelrep.cli.skipping import new_report, skipped
@@ -41,9 +49,7 @@ def _add_embed(parser: ArgumentParser) -> None:
     parser.add_argument("--split", help="use only this split, if the file has several")
     parser.add_argument("--normalize", action="store_true", help="scale each row to length 1")
     parser.add_argument("--window", type=positive, metavar="SECONDS", help="one row per window instead of one per clip")
-    parser.add_argument(
-        "--stride", type=positive, metavar="SECONDS", help="time between the starts of windows (default: no overlap)"
-    )
+    add_stride(parser, default="no overlap")
     add_corpus(parser)
     add_reading(parser)
     add_embedding(parser)

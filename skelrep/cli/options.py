@@ -169,6 +169,16 @@ def add_embedding(parser: ArgumentParser) -> None:
     add_computing(group)
 
 
+def add_stride(parser: Any, default: str) -> None:
+    """The option for the distance of windows; `default` is what the command does without it, in words."""
+    parser.add_argument(
+        "--stride",
+        type=positive,
+        metavar="SECONDS",
+        help=f"time between the starts of windows (default: {default})",
+    )
+
+
 def add_computing(group: Any) -> None:
     """Adds the arguments for the computation of embeddings to a parser or a group."""
     group.add_argument("--batch-size", type=whole, metavar="N", help="number of clips per batch")

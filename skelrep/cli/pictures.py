@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skelrep.cli.command import Command, UsageError, number, one_of, positive
-from skelrep.cli.options import add_embedding, add_reading, embedding_options, load_encoder, read_poses
+from skelrep.cli.options import add_embedding, add_reading, add_stride, embedding_options, load_encoder, read_poses
 from skelrep.cli.output import report
 from skelrep.cli.stored import clips_and_rows
 
@@ -161,9 +161,7 @@ def _add_explore(parser: ArgumentParser) -> None:
         help="embeddings of the same poses, or of windows of them, written by `skelrep embed`",
     )
     parser.add_argument("--window", type=positive, metavar="SECONDS", help="show windows of recordings on a timeline")
-    parser.add_argument(
-        "--stride", type=positive, metavar="SECONDS", help="time between the starts of windows (default: no overlap)"
-    )
+    add_stride(parser, default="no overlap")
     parser.add_argument(
         "--per",
         default="clip",

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from skelrep.cli.command import Command, UsageError, number, one_of, positive, whole
-from skelrep.cli.options import add_embedding, add_reading, load_encoder, read_poses
+from skelrep.cli.options import add_embedding, add_reading, add_stride, load_encoder, read_poses
 from skelrep.cli.output import print_json, say, show, single_line, write_table
 
 if TYPE_CHECKING:
@@ -39,12 +39,7 @@ def _add_detect(parser: ArgumentParser) -> None:
         metavar="SCORE",
         help="minimum score of an event, instead of --false-per-hour; at most 1",
     )
-    parser.add_argument(
-        "--stride",
-        type=positive,
-        metavar="SECONDS",
-        help="time between the starts of windows (default: a quarter window)",
-    )
+    add_stride(parser, default="a quarter window")
     parser.add_argument(
         "--per",
         default="clip",
@@ -117,12 +112,7 @@ def _add_segment(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--window", type=positive, default=1.0, metavar="SECONDS", help="length of a window (default: 1)"
     )
-    parser.add_argument(
-        "--stride",
-        type=positive,
-        metavar="SECONDS",
-        help="time between the starts of windows (default: a quarter window)",
-    )
+    add_stride(parser, default="a quarter window")
     parser.add_argument(
         "--shortest", type=positive, default=1.0, metavar="SECONDS", help="length of the shortest segment (default: 1)"
     )
