@@ -163,6 +163,16 @@ def check_file(path: str | os.PathLike) -> None:
             raise OSError(f"cannot read {os.fspath(path)}: it is a {_kind(found)}; save its content in a file first")
 
 
+def open_to_read(path: Path) -> BinaryIO:
+    """Opens a file; other than Python's own function it does not wait for a pipe.
+
+    Raises:
+        OSError: as `read_bytes`.
+    """
+    check_file(path)
+    return path.open("rb")
+
+
 def read_bytes(path: Path) -> bytes:
     """The content of a file; other than Python's own function it does not wait for a pipe.
 

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from skelrep.files import check_file, remembered, replacing
+from skelrep.files import open_to_read, remembered, replacing
 from skelrep.memory_budget import COPIES, budget_of
 from skelrep.messages import one_line
 
@@ -141,8 +141,7 @@ def opened(path: str | os.PathLike) -> Iterator[np.ndarray | Archive]:
     Raises:
         ValueError: if the file is damaged or neither of them.
     """
-    check_file(path)
-    with Path(path).open("rb") as file:
+    with open_to_read(Path(path)) as file:
         is_array = file.read(len(_MAGIC)) == _MAGIC
         file.seek(0)
         if is_array:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from skelrep.files import check_file, replacing
+from skelrep.files import open_to_read, replacing
 from skelrep.messages import optional
 
 
@@ -35,8 +35,7 @@ class LocalFolder:
         Raises:
             OSError: if there is none, or it is a pipe or a device.
         """
-        check_file(self.path / name)
-        return (self.path / name).open("rb")
+        return open_to_read(self.path / name)
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.files import replacing
+from skelrep.files import open_to_read, replacing
 from skelrep.messages import optional
 from skelrep.npy import opened, save_npz
 from skelrep.parquet import read_columns
@@ -179,7 +179,7 @@ _PARQUET = {"ids": "id", "labels": "label"}  # singular, as is usual for columns
 
 
 def _read_parquet(path: Path) -> Embeddings | None:
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         table = read_columns(file, path, lambda schema: _chosen(schema.names))
     if "embedding" not in table.columns:
         return None

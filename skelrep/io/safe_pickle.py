@@ -24,7 +24,7 @@ from typing import IO, Any, ClassVar
 
 import numpy as np
 
-from skelrep.files import check_file
+from skelrep.files import open_to_read
 
 _OPCODES = (
     "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT "
@@ -51,8 +51,7 @@ def load_pickle(path: str | PathLike) -> Any:
         ValueError: if the file asks for anything else (the message names it) or is damaged. Nothing in it was executed.
     """
     path = Path(path)
-    check_file(path)
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         return _load(file, path.stat().st_size, path)
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skelrep.files import read_text
+from skelrep.files import open_to_read, read_text
 from skelrep.io import records
 from skelrep.io.records import SUFFIXES
 from skelrep.messages import nearest, one_line, shortened
@@ -200,7 +200,7 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
         _check_header(schema.names, path)
         return [name for name in schema.names if name in _COLUMNS]
 
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         table = read_columns(file, path, chosen)
     return [dict(zip(table.columns, row)) for row in zip(*map(table.cells, table.columns))]
 
