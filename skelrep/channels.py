@@ -75,6 +75,11 @@ def judged(cells: np.ndarray) -> tuple[str, str | None]:
     )
 
 
+def are_certainly_coordinates(cells: np.ndarray) -> bool:
+    """Whether some of (..., K) numbers suffice for `judged` to find x, y, z in all of them."""
+    return cells.shape[-1] == 3 and _is_outside(cells[..., 2], _PERCENT) and _is_outside(cells[..., 0], 1)
+
+
 def check_channels(channels: str, count: int | None = None) -> str:
     """The letters in lower case.
 
@@ -163,6 +168,11 @@ def _of_four(cells: np.ndarray) -> tuple[str, str | None]:
         "with a "
         'letter for each number, such as channels="xyz_" (s: score, _: not used)'
     )
+
+
+def _is_outside(values: np.ndarray, most: float) -> bool:
+    """Whether a number is below 0 or above `most`; NaN is neither."""
+    return bool(np.fmin.reduce(values, axis=None) < 0 or np.fmax.reduce(values, axis=None) > most)
 
 
 def _are_states(values: np.ndarray) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.channels import judged, split
+from skelrep.channels import are_certainly_coordinates, judged, split
 from skelrep.memory_budget import bounded, is_counted
 from skelrep.messages import warn
 from skelrep.missing import Zeros, absent_as_nan
@@ -92,6 +92,8 @@ def channels_of_all(arrays: Sequence[np.ndarray | None]) -> str | None:
     if len(arrays) < 2 or not sizes <= {3, 4} or len(sizes) != 1:
         return None
     cells = [array.reshape(-1, array.shape[-1]) for array in arrays if array is not None]
+    if any(map(are_certainly_coordinates, cells)):  # usually of the first clip, so that the others are not copied
+        return "xyz"
     letters, note = judged(np.concatenate(cells))
     if note is not None:
         warn(f"the channels of {len(arrays)} clips {note}")
@@ -174,6 +176,8 @@ def _check_sizes(
 ) -> None:
     """Raises an error if axis C has an impossible size, or axis V another size than the skeleton."""
     found, joints = batch.shape[4], None if known is None else len(known)
+    if (channels is not None or 2 <= found <= 7) and joints in (None, batch.shape[3]):
+        return
     others = [other for other in likely_layouts(array.shape, joints) if other != layout]
     if channels is None and not 2 <= found <= 7:
         raise ValueError(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skelrep import Poses, embed, read
+from skelrep.channels import are_certainly_coordinates, judged
 from skelrep.poses import as_poses
 from skelrep.skeletons import SKELETONS
 from tests.bodies import walking
@@ -139,3 +140,12 @@ def test_options_of_embed(recwarn):
     found = embed(array, skeleton="coco-17", channels="yxs", scale=(1920, 1080))
     assert not [str(one.message) for one in recwarn]
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_one_clip_may_decide_for_all():
+    """Where it does, the others need not be copied; unknown numbers decide nothing."""
+    room, unknown = np.array([[-1.5, 0.2, -0.3], [0.5, 0.5, 0.5]]), np.array([[np.nan] * 3, [0.5, 0.5, np.nan]])
+    scored = np.stack([np.linspace(0, 900, 9), np.linspace(0, 500, 9), np.linspace(0, 1, 9)], axis=-1)
+    assert are_certainly_coordinates(room)
+    assert judged(np.concatenate([scored, room])) == ("xyz", None)
+    assert not any(map(are_certainly_coordinates, (unknown, scored, scored[:, ::-1], np.zeros((2, 4)) - 1)))

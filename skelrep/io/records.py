@@ -7,9 +7,9 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,46 @@ from skelrep.messages import optional
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 _DECIMALS = 6  # of numbers in text: microseconds, finer than any camera's clock, and more than float32 has
+
+
+class Records:
+    """Base of results that are tables: named columns with one value for each row.
+
+    Attributes:
+        COLUMNS: Names of the attributes that are columns, in the order of files.
+        CONTENT: What the table contains, for messages, such as "events".
+    """
+
+    COLUMNS: ClassVar[tuple[str, ...]]
+    CONTENT: ClassVar[str]
+
+    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The columns by name, in the order of files; `pandas.DataFrame(dict(found.columns()))` makes a table."""
+        return ((name, getattr(self, name)) for name in self.COLUMNS)
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(getattr(self, self.COLUMNS[0]))
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary for each row, in a form that JSON can hold: None for NaN, six decimals."""
+        return to_dicts(dict(self.columns()))
+
+    def to_text(self, suffix: str = ".csv") -> str:
+        """The content of a .csv, .json or .jsonl file."""
+        return to_text(dict(self.columns()), suffix)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes a .csv, .json (a list of objects), .jsonl (an object on each line) or .parquet file.
+
+        In text, numbers have six decimals. An existing file is replaced only after everything has been written.
+
+        Raises:
+            ValueError: for another suffix.
+            OSError: if the file cannot be written.
+            ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
+        """
+        save(dict(self.columns()), path, self.CONTENT)
 
 
 def check_output(path: str | os.PathLike, what: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from sklearn.metrics import pairwise_distances, silhouette_score
 
 from skelrep.encoder import Encoder
 from skelrep.evaluate.inputs import is_whole
-from skelrep.io import records
+from skelrep.io.records import Records
 from skelrep.libraries.library import Library
 from skelrep.version import __version__
 
@@ -25,11 +24,10 @@ _GROWTH = 1.1  # factor between the numbers that are tried
 _TREE = 5000  # clips that are clustered, and
 _SAMPLE = 2000  # clips of which the silhouette is computed: both need the distances of all pairs
 _AT_ONCE = 4096  # clips that are compared with the clusters
-_COLUMNS = ("id", "cluster", "distance", "is_medoid")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Clusters:
+class Clusters(Records):
     """The cluster of each of N clips.
 
     Attributes:
@@ -45,33 +43,18 @@ class Clusters:
         >>> poses.with_labels([f"cluster {number}" for number in found.cluster])
     """
 
+    COLUMNS = ("id", "cluster", "distance", "is_medoid")
+    CONTENT = "clusters"
+
     id: np.ndarray
     cluster: np.ndarray
     distance: np.ndarray
     is_medoid: np.ndarray
     protocol: dict[str, Any]
 
-    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The columns by name, in the order of files."""
-        return ((name, getattr(self, name)) for name in _COLUMNS)
-
-    def __len__(self) -> int:
-        """N."""
-        return len(self.cluster)
-
     def to_dict(self) -> dict[str, Any]:
         """The protocol and the clusters, in a form that JSON can hold."""
-        return {"protocol": self.protocol, "clusters": records.to_dicts(dict(self.columns()))}
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes the columns to a .csv, .json, .jsonl or .parquet file.
-
-        Raises:
-            ValueError: for another suffix.
-            OSError: if the file cannot be written.
-            ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
-        """
-        records.save(dict(self.columns()), path, "clusters")
+        return {"protocol": self.protocol, "clusters": self.to_dicts()}
 
     def __str__(self) -> str:
         """The sizes and medoids of the clusters."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ import numpy as np
 from skelrep.encoder import Encoder
 from skelrep.evaluate.close_pairs import ClosePairs, close_pairs
 from skelrep.evaluate.inputs import BLOCK_BYTES
-from skelrep.io import records
+from skelrep.io.records import Records
 from skelrep.libraries.adaptation import Adaptation, unit
 from skelrep.libraries.background import LEAST, Background
 from skelrep.libraries.library import Library
@@ -25,11 +24,10 @@ FALSE_RATE = 0.05
 _LEAST_COPIED = 20  # clips whose copies are enough to learn an adaptation
 _FEW = 0.95  # threshold for libraries that are too small to have a background
 _SAME = 1 - 1e-6  # cosine of stored embeddings of the same poses, which are equal up to rounding
-_COLUMNS = ("group", "id", "cosine", "kind", "keep")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Duplicates:
+class Duplicates(Records):
     """The K clips of a library that have duplicates, group by group; in each group, the clip to keep is first.
 
     Attributes:
@@ -48,6 +46,9 @@ class Duplicates:
         >>> poses = poses[found.kept_rows]  # without duplicates
     """
 
+    COLUMNS = ("group", "id", "cosine", "kind", "keep")
+    CONTENT = "duplicates"
+
     group: np.ndarray
     id: np.ndarray
     cosine: np.ndarray
@@ -63,27 +64,9 @@ class Duplicates:
         kept[self.rows[~self.keep]] = False
         return np.flatnonzero(kept)
 
-    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The columns by name, in the order of files."""
-        return ((name, getattr(self, name)) for name in _COLUMNS)
-
-    def __len__(self) -> int:
-        """K."""
-        return len(self.group)
-
     def to_dict(self) -> dict[str, Any]:
         """The protocol and the groups, in a form that JSON can hold."""
-        return {"protocol": self.protocol, "duplicates": records.to_dicts(dict(self.columns()))}
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes the columns to a .csv, .json, .jsonl or .parquet file.
-
-        Raises:
-            ValueError: for another suffix.
-            OSError: if the file cannot be written.
-            ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
-        """
-        records.save(dict(self.columns()), path, "duplicates")
+        return {"protocol": self.protocol, "duplicates": self.to_dicts()}
 
     def __str__(self) -> str:
         """The numbers of duplicates, and what the threshold means."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from skelrep.files import open_to_read, read_text
 from skelrep.io import records
-from skelrep.io.records import SUFFIXES
+from skelrep.io.records import SUFFIXES, Records
 from skelrep.messages import nearest, one_line, shortened
 from skelrep.parquet import read_columns
 
@@ -33,7 +33,7 @@ class Event(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Events:
+class Events(Records):
     """K events of recordings, such as detections, predictions or annotations; one array for each column.
 
     Events may overlap. Those that follow each other without gaps are the segments of a recording.
@@ -57,6 +57,9 @@ class Events:
         >>> events[events.score > 0.85]
         Events(1 event of 1 clip: squat)
     """
+
+    COLUMNS = ("clip", "person", "label", "start", "end", "score")
+    CONTENT = "events"
 
     clip: np.ndarray
     start: np.ndarray
@@ -91,15 +94,7 @@ class Events:
         """One table from several."""
         if not parts:
             return cls.of([])
-        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
-
-    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The columns by name, in the order of files; `pandas.DataFrame(dict(events.columns()))` makes a table."""
-        return ((name, getattr(self, name)) for name in _COLUMNS)
-
-    def __len__(self) -> int:
-        """K."""
-        return len(self.clip)
+        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.COLUMNS})
 
     def row(self, index: int) -> Event:
         """One event, in plain Python values."""
@@ -118,27 +113,6 @@ class Events:
         clips, labels = len(np.unique(self.clip)), np.unique(self.label).tolist()
         named = ": " + ", ".join(labels[:5]) + (", ..." if len(labels) > 5 else "") if labels else ""
         return f"Events({len(self)} event{'s' * (len(self) != 1)} of {clips} clip{'s' * (clips != 1)}{named})"
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """One dictionary for each event, in a form that JSON can hold: None for NaN, six decimals."""
-        return records.to_dicts(dict(self.columns()))
-
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes a .csv, .json (a list of objects), .jsonl (an object on each line) or .parquet file.
-
-        In text, times and scores have six decimals. An existing file is replaced only after everything has been
-        written.
-
-        Raises:
-            ValueError: for another suffix.
-            OSError: if the file cannot be written.
-            ModuleNotFoundError: for .parquet without pyarrow (the extra `parquet`).
-        """
-        records.save(dict(self.columns()), path, "events")
-
-    def to_text(self, suffix: str = ".csv") -> str:
-        """The content of a .csv, .json or .jsonl file."""
-        return records.to_text(dict(self.columns()), suffix)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Events:
@@ -176,8 +150,7 @@ class Events:
 
 
 _NUMBERS = ("start", "end", "score")
-_COLUMNS: tuple[str, ...] = ("clip", "person", "label", "start", "end", "score")
-assert set(_COLUMNS) == set(Event._fields) == {field.name for field in fields(Events)}
+assert set(Events.COLUMNS) == set(Event._fields) == {field.name for field in fields(Events)}
 
 
 def check_output(path: str | os.PathLike) -> None:
@@ -198,7 +171,7 @@ def _in_order(start: Any, end: Any) -> Any:
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:
     def chosen(schema: Any) -> list[str]:
         _check_header(schema.names, path)
-        return [name for name in schema.names if name in _COLUMNS]
+        return [name for name in schema.names if name in Events.COLUMNS]
 
     with open_to_read(path) as file:
         table = read_columns(file, path, chosen)
@@ -211,7 +184,7 @@ def _check_header(names: Sequence[str], path: Path) -> None:
             found = shortened(", ".join(names)) or "none"
             raise ValueError(
                 f"{path} has no column {needed!r}{nearest(needed, names)} (it has: {found}); "
-                f"events have the columns {', '.join(_COLUMNS)}"
+                f"events have the columns {', '.join(Events.COLUMNS)}"
             )
 
 
