@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import hashlib
 import io
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -109,6 +106,8 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
             ours = failure.filename is None or error is None  # else the error is about another file, and names it
             return failure.errno if ours else None
         # numpy and safetensors do not write through Python's file, and raise errors without the system's number.
+        import shutil  # slow to load, and every command loads this module
+
         little = shutil.disk_usage(self.target.parent).free < _LITTLE
         return errno.ENOSPC if little and not isinstance(failure, ValueError) else None
 
@@ -234,10 +233,12 @@ def _kind(found: os.stat_result) -> str:
 
 def _temporary(target: Path) -> io.BufferedWriter[_Raw]:
     """A new file in the folder of the target, locked while it is written; an unlocked one may be removed."""
+    import hashlib  # as above
+
     stem = target.name if len(os.fsencode(target.name)) < 200 else hashlib.sha256(target.name.encode()).hexdigest()
     usual = target.with_name(f".{stem}.part")
     _remove_stale(usual)
-    for path in (usual, target.with_name(f".{stem}.{secrets.token_hex(8)}.part")):
+    for path in (usual, target.with_name(f".{stem}.{os.urandom(8).hex()}.part")):
         with contextlib.suppress(FileExistsError):  # another process is writing the same target
             file = io.BufferedWriter(_Raw(path, "xb"))
             if fcntl is not None:

@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     command = next((command for command in COMMANDS if [command.name] == list(argv[:1])), None)
     if command is None:  # --help and --version exit here as well
-        whole = parser()
+        whole = parser(filled=False)
         names = [command.name for command in COMMANDS]
         if argv and not argv[0].startswith("-"):
             whole.error(f"there is no command {argv[0]!r}{nearest(argv[0], names)}")
@@ -81,10 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(command, own, own.parse_args(argv[1:]))
 
 
-def parser() -> Parser:
-    """The parser of the whole command line, for `skelrep --help` and for completion in a shell.
+def parser(*, filled: bool = True) -> Parser:
+    """The parser of the whole command line, for completion in a shell and, without options, for `skelrep --help`.
 
     Building it imports neither numpy nor torch.
+
+    Args:
+        filled: Whether the commands have their options, which take most of the time.
     """
     whole = Parser(
         prog="skelrep",
@@ -95,7 +98,9 @@ def parser() -> Parser:
     whole.add_argument("--version", action=_Version)
     subparsers = whole.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
-        _fill(subparsers.add_parser(command.name, help=command.help, **_texts(command)), command)
+        own = subparsers.add_parser(command.name, help=command.help, **_texts(command))
+        if filled:
+            _fill(own, command)
     return whole
 
 
