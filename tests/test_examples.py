@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 
 import skelrep
 from skelrep import SKELETONS, knn_eval
-from skelrep.recordings import fit
+from skelrep.recordings import LiveSegments, fit
 from tests import videos
 from tests.example_checks import CHECKS, EXAMPLES, named
 from tests.recordings.made_up import clips_of
@@ -265,18 +266,32 @@ def test_recording_returns_the_times_of_its_actions(motion):
     assert times[-1, 1] < recording.clips[0].shape[1] / recording.fps
 
 
-def test_a_video_in_place_of_the_camera(tiny_encoder, tmp_path, capsys):
+@pytest.fixture
+def webcam():
     pytest.importorskip("av")
     spec = importlib.util.spec_from_file_location("webcam", EXAMPLES / "webcam.py")
-    webcam = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(webcam)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_video_in_place_of_the_camera(webcam, tiny_encoder, tmp_path, capsys, known):
     classifier = fit(clips_of(("squat", "kick"), 3), tiny_encoder)
-    classifier.head_ = replace(classifier.head_, threshold=-1.0)  # the drawn person is like none of the clips
-    video = videos.write_video(tmp_path / "session.mp4", [videos.picture((40 + i, 60)) for i in range(75)])
-    found = list(webcam.watch(str(video), classifier, videos.Squares(deep=True), 30.0, 1.0, 0.25))
-    assert "1.1 s after their end" in capsys.readouterr().out
-    expected = classifier.segments(skelrep.read(video, pose_model=videos.Squares(deep=True)), 1.0, 0.25)
+    # The drawn person is like none of the clips; with this threshold everything is known.
+    classifier.head_ = replace(classifier.head_, threshold=-1.0 if known else 1.0)
+    pictures = [videos.picture(*[(40 + i, 60)] * (not 50 <= i < 55)) for i in range(75)]  # briefly nobody
+    video = videos.write_video(tmp_path / "session.mp4", pictures)
+    live = LiveSegments(classifier, fps=30.0, skeleton="coco-17", window=1.0, stride=0.25)
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always")
+        found = list(webcam.watch(live, str(video), videos.Squares(deep=True), webcam.status_line()))
+        expected = classifier.segments(skelrep.read(video, pose_model=videos.Squares(deep=True)), 1.0, 0.25)
     assert [(event.start, event.end, event.label) for event in found] == list(
         zip(expected.start, expected.end, expected.label)
     )
-    assert found
+    assert bool(found) == known
+    assert any("unlike the training clips" in str(each.message) for each in remarks) != known
+    said = capsys.readouterr().err.splitlines()
+    assert "after 1 s" in said[0] and "nobody" in "".join(said)
+    assert ("squat" in said[1] or "kick" in said[1]) and ("?" in said[1]) != known

@@ -223,7 +223,15 @@ class Classifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: as `predict`.
         """
-        return self.head_.is_known(self._rows_to_classify(X))
+        return self.nearest(X) >= self.head_.threshold
+
+    def nearest(self, X: Any) -> np.ndarray:
+        """The cosine of each clip to the nearest prototype, (N,); `head_.threshold` is the least of a known class.
+
+        Raises:
+            ValueError: as `predict`.
+        """
+        return self.head_.cosines(self._rows_to_classify(X)).max(axis=1)
 
     def segments(
         self,

@@ -16,7 +16,7 @@ from skelrep.messages import warn
 from skelrep.missing import Zeros, assumed_zeros
 from skelrep.poses import Poses
 from skelrep.recordings.events import Event
-from skelrep.recordings.prediction import OpenTracks, Per, default_window, tracks_of
+from skelrep.recordings.prediction import Guess, OpenTracks, Per, default_window, tracks_of
 from skelrep.recordings.segments import SegmentRules
 from skelrep.skeletons import Skeleton
 from skelrep.tracking import plain_id
@@ -38,6 +38,7 @@ class LiveSegments:
         ...         print(event)
 
     Attributes:
+        window: Seconds of a window.
         delay: Seconds from the end of a segment to its event, without the time that the computation takes.
     """
 
@@ -88,7 +89,7 @@ class LiveSegments:
         self.tracks = OpenTracks(classifier, stride, rules, reject, clip)
         self.zeros: Zeros | None = zeros
         self.declared = Declared(scale=scale, min_score=min_score)
-        self.delay = window / 2 + rules.smooth / 2 + 1.5 * stride
+        self.window, self.delay = window, window / 2 + rules.smooth / 2 + 1.5 * stride
         self.frames: list[tuple[int, list[Person]]] = []  # the latest ones, by their position on the grid
         self.seconds = 0.0  # of the last one
         self.begin = 0  # of the next window
@@ -127,6 +128,15 @@ class LiveSegments:
         kept = index - self.length - self.step
         while self.frames[0][0] < kept:
             del self.frames[0]
+
+    @property
+    def latest(self) -> list[Guess]:
+        """The most probable class of the last window of each person, for a display of what happens now.
+
+        It need not become a segment, and `known` says whether it is like the training clips at all. Empty before the
+        first window.
+        """
+        return self.tracks.latest
 
     def finish(self) -> Iterator[Event]:
         """The events of what is left at the end of the recording."""

@@ -11,6 +11,7 @@ import numpy as np
 from skelrep.cleaning import warn_of_first_frames
 from skelrep.encoder import Encoder
 from skelrep.encoder.inference import embed_batches
+from skelrep.messages import warn
 from skelrep.poses import Poses
 from skelrep.recordings.events import Event
 from skelrep.recordings.segments import Segmenter, SegmentRules
@@ -108,31 +109,63 @@ def segment_events(
         yield from tracks.finish()
 
 
+class Guess(NamedTuple):
+    """The most probable class of one window, whether or not it becomes a segment."""
+
+    person: str  # "" for all together
+    start: float  # seconds
+    end: float
+    label: str
+    probability: float
+    known: bool  # whether the window is like the training clips of any class
+
+
 class OpenTracks:
-    """The segments of one recording while its windows are classified, for each person or for all together."""
+    """The segments of one recording while its windows are classified, for each person or for all together.
+
+    Attributes:
+        latest: The last window of each person, as it was classified.
+    """
 
     def __init__(self, classifier: Classifier, stride: float, rules: SegmentRules, reject: bool, clip: str) -> None:
         """Begins before the first window; the arguments are those of `segment_events`, and the clip of the events."""
         self.classifier, self.stride, self.rules, self.reject, self.clip = classifier, stride, rules, reject, clip
         self.labels = [str(label) for label in classifier.classes_]
         self.segmenters: dict[str, Segmenter] = {}
+        self.latest: list[Guess] = []
+        self.windows, self.nearest = 0, -1.0  # their number, and the largest cosine of one to a class
 
     def feed(self, tracks: Sequence[Track], starts: Sequence[float], ends: Sequence[float]) -> Iterator[Event]:
         """The events that are known with the next windows, given the embeddings and the seconds of each window."""
+        self.latest = []
         for track in tracks:
-            known = self.classifier.is_known(track.rows) | (not self.reject)
-            probabilities = self.classifier.predict_proba(track.rows) * known[:, None]
+            probabilities, cosines = self.classifier.predict_proba(track.rows), self.classifier.nearest(track.rows)
+            known = (cosines >= self.classifier.head_.threshold) | (not self.reject)
+            self.windows, self.nearest = self.windows + len(cosines), max(self.nearest, float(cosines.max()))
+            at, last = track.clips[-1], probabilities[-1]
+            label = self.labels[last.argmax()]
+            self.latest.append(Guess(track.person, starts[at], ends[at], label, float(last.max()), bool(known[-1])))
             if track.person not in self.segmenters:
                 self.segmenters[track.person] = Segmenter(
                     self.labels, self.rules, self.stride, clip=self.clip, person=track.person
                 )
-            for at, row in zip(track.clips.tolist(), probabilities):
+            for at, row in zip(track.clips.tolist(), probabilities * known[:, None]):
                 yield from self.segmenters[track.person].feed(starts[at], ends[at], row)
 
     def finish(self) -> Iterator[Event]:
-        """The events of what is left at the end of the recording."""
+        """The events of what is left at the end of the recording, and a warning if all of it is unknown.
+
+        That happens with another sensor or point of view than that of the training clips.
+        """
         for segmenter in self.segmenters.values():
             yield from segmenter.finish()
+        threshold = self.classifier.head_.threshold
+        if self.reject and self.windows and self.nearest < threshold:
+            warn(
+                f"all {self.windows} windows of {self.clip!r} are unlike the training clips, so there are no segments "
+                f"(cosine to the nearest class: at most {self.nearest:.2f}, threshold: {threshold:.2f}); train with "
+                "clips of the same kind of sensor, or classify them anyway (--no-reject, in Python reject=False)"
+            )
 
 
 def default_window(classifier: Classifier) -> float:

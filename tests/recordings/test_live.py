@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -111,3 +113,19 @@ def test_a_remark_is_made_once(classifier, recwarn):
         people = [Person(f"{t}.{i}", one[t]) for i, one in enumerate((clip[0], clip[0] + 2))]  # ids of detections
         list(live.feed(t / 20, people))
     assert len([each for each in recwarn if "persons are matched" in str(each.message)]) == 1
+
+
+def test_the_last_window_is_shown_even_if_it_is_unknown(classifier):
+    classifier.head_ = replace(classifier.head_, threshold=1.0)
+    live = LiveSegments(classifier, fps=20, skeleton="coco-17", window=2.0)
+    assert live.latest == [] and live.window == 2.0
+    [clip], seen = session([("squat", 4.0)]).clips, []
+    for t in range(clip.shape[1]):
+        assert not list(live.feed(t / 20, clip[:, t]))
+        seen.append(live.latest)
+    assert not any(seen[:40])
+    [[guess]] = seen[-1:]
+    assert (guess.label, guess.known, guess.person) == ("squat", False, "")
+    assert guess.end - guess.start == 2.0 and guess.end > 3.0 and 0.4 < guess.probability <= 1
+    with pytest.warns(UserWarning, match=r"windows of 'live' are unlike .*threshold: 1.00.*--no-reject"):
+        assert not list(live.finish())
