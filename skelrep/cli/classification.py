@@ -69,25 +69,30 @@ def _fit(arguments: Namespace) -> None:
     from skelrep.io.embeddings import Embeddings
     from skelrep.recordings import Classifier, Events, annotated
     from skelrep.recordings.annotations import groups_of
+    from skelrep.recordings.saved import check_output
 
     if arguments.events is None and (arguments.window or arguments.stride):
         raise UsageError("--window and --stride cut annotated recordings into windows; they need --events")
     if arguments.epochs is not None and not arguments.finetune:
         raise UsageError("--epochs is an option of --finetune; give both")
+    # Reading may take long, for example of videos, so everything that is wrong without it is reported before.
+    check_output(arguments.output)
+    events = None if arguments.events is None else Events.load(arguments.events)
+    encoder = load_encoder(arguments)
     name = arguments.train[0] if len(arguments.train) == 1 else arguments.train
     train = embeddings_or_poses(name, arguments)
     if isinstance(train, Embeddings) and (arguments.events or arguments.finetune):
         raise UsageError("--events and --finetune need poses, not stored embeddings")
-    if arguments.events is not None:
+    if events is not None:
         assert not isinstance(train, Embeddings)
-        train = annotated(train, Events.load(arguments.events), arguments.window, arguments.stride)
+        train = annotated(train, events, arguments.window, arguments.stride)
     elif train.labels is None:
         raise ValueError(without_labels(", ".join(arguments.train[:3])))
     grouped, groups = groups_of(train) or (None, None)
     if arguments.groups is not None:
         grouped, groups = arguments.groups, column(train, arguments.groups, arguments.train[0])
     classifier = Classifier(
-        load_encoder(arguments),
+        encoder,
         streams=arguments.streams,
         keep=arguments.keep,
         batch_size=arguments.batch_size,
@@ -127,6 +132,7 @@ def _finetuned(classifier: Classifier, train: Poses, groups: Any, arguments: Nam
 
     from skelrep.evaluate.folds import folds_of_clips
     from skelrep.evaluate.inputs import encode
+    from skelrep.recordings.classifier import check_classes
     from skelrep.recordings.heads import Fold
     from skelrep.train.finetune import FinetuneConfig, finetune
 
@@ -134,6 +140,7 @@ def _finetuned(classifier: Classifier, train: Poses, groups: Any, arguments: Nam
     encoder, show_progress = classifier.loaded_encoder(), False if arguments.quiet else None
     options = classifier.embedding_options()
     assert train.labels is not None
+    check_classes(np.unique(train.labels))
     codes = np.unique(train.labels, return_inverse=True)[1]
     group_codes = None if groups is None else encode(groups=(groups, len(train)))[1][0]
     folds = []
@@ -193,9 +200,12 @@ def _predict(arguments: Namespace) -> None:
 
     if arguments.output is not None:
         check_output(arguments.output)
-    frames = _frames_on_stdin(arguments)
+    given = [f"--{name}" for name in ("stride", "smooth", "shortest") if getattr(arguments, name) is not None]
+    if given and arguments.poses != ["-"] and not (arguments.segments or arguments.window):
+        raise UsageError(f"{' and '.join(given)} are about segments; give --segments, or --window SECONDS")
     classifier = Classifier.load(arguments.head, device=arguments.device)
     classifier.set_params(batch_size=arguments.batch_size, precision=arguments.precision)
+    frames = _frames_on_stdin(arguments)
     found = _predicted(classifier, arguments) if frames is None else _predicted_live(classifier, frames, arguments)
     at_once = arguments.json or (frames is not None and arguments.output is None)
     events = []
@@ -232,11 +242,13 @@ def _predicted(classifier: Classifier, arguments: Namespace) -> Iterator[Event]:
 
     reject = not arguments.no_reject
     path = arguments.poses[0] if len(arguments.poses) == 1 else arguments.poses
-    for poses in read_parts(path, **reading_options(arguments)):
-        if not (arguments.segments or arguments.window):
+    parts = read_parts(path, **reading_options(arguments))
+    if not (arguments.segments or arguments.window):
+        for poses in parts:
             yield from clip_events(classifier, poses, per=arguments.per, reject=reject)
-            continue
-        window, rules = _window_and_rules(classifier, arguments)
+        return
+    window, rules = _window_and_rules(classifier, arguments)
+    for poses in parts:
         yield from segment_events(
             classifier, poses, window, arguments.stride, per=arguments.per, rules=rules, reject=reject
         )

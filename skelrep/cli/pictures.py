@@ -71,10 +71,11 @@ def _plot(arguments: Namespace) -> None:
         _overlay(arguments)
         return
     from skelrep.plot import save
-    from skelrep.plot.saving import PICTURES
+    from skelrep.plot.saving import PICTURES, check_output
     from skelrep.recordings import Events
     from skelrep.recordings.annotations import of_each_recording
 
+    check_output(arguments.output)
     events = None if arguments.events is None else Events.load(arguments.events)
     poses = _read(arguments)
     is_timeline = events is not None and Path(arguments.output).suffix.lower() in PICTURES
@@ -184,7 +185,7 @@ def _add_explore(parser: ArgumentParser) -> None:
 
 def _explore(arguments: Namespace) -> None:
     from skelrep.files import replacing
-    from skelrep.plot.explore import check_count, page
+    from skelrep.plot.explore import check, page
     from skelrep.recordings import Events
 
     if arguments.stride is not None and arguments.window is None:
@@ -192,20 +193,21 @@ def _explore(arguments: Namespace) -> None:
     if arguments.per == "person" and arguments.embeddings is not None:
         raise UsageError("--per person computes the embeddings; it does not take --embeddings")
     tables = [(name, Events.load(name)) for name in arguments.events or ()]
+    events = {_table_name(name, [each for each, _ in tables]): table for name, table in tables} or None
     poses = _with_inputs(_read(arguments), arguments.poses)
     if arguments.window is not None:
         poses = poses.windows(arguments.window, arguments.stride)
     with replacing(arguments.output) as file:  # before the work, so that a missing folder is reported at once
+        if arguments.embeddings is None:
+            check(poses, arguments.map, events)
         if arguments.per == "person":
             poses, rows = _persons_and_rows(poses, arguments)
         elif arguments.embeddings is None:
-            check_count(len(poses))  # before the work
             rows = load_encoder(arguments).embed(poses, **embedding_options(arguments))
         else:
             poses, rows = clips_and_rows(poses, arguments.embeddings)
         title = ", ".join(Path(name).resolve().stem for name in arguments.poses[:3])
-        events = {_table_name(name, [each for each, _ in tables]): table for name, table in tables}
-        text = page(poses, rows, map=arguments.map, events=events or None, title=title).encode()
+        text = page(poses, rows, map=arguments.map, events=events, title=title).encode()
         file.write(text)
     what = "clips" if arguments.window is None else "windows"
     what += " of single persons" if arguments.per == "person" else ""

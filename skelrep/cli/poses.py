@@ -20,7 +20,9 @@ def _add_convert(parser: ArgumentParser) -> None:
 
 def _convert(arguments: Namespace) -> None:
     from skelrep.io import write
+    from skelrep.io.writing import check_output
 
+    check_output(arguments.output)
     poses = read_poses(arguments.poses, arguments, arguments.split)
     write(poses, arguments.output)
     report(

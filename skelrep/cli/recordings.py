@@ -62,12 +62,14 @@ def _detect(arguments: Namespace) -> None:
     examples = read_poses(arguments.example, arguments)
     if arguments.start is not None or arguments.end is not None:
         examples = _cut(examples, arguments)
+    negatives = None if arguments.negatives is None else read_poses(arguments.negatives, arguments)
+    encoder = load_encoder(arguments)
     recordings = _recordings(arguments)
     events = detect(
         examples,
         recordings,
-        load_encoder(arguments),
-        negatives=None if arguments.negatives is None else read_poses(arguments.negatives, arguments),
+        encoder,
+        negatives=negatives,
         label=arguments.label,
         false_per_hour=arguments.false_per_hour,
         threshold=arguments.threshold,

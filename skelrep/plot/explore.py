@@ -6,6 +6,7 @@ The page is assembled from the files in `explorer/` and two blocks of data: a JS
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,15 +76,16 @@ def page(
     if map not in MAPS:
         raise ValueError(f"map={map!r} must be one of {', '.join(MAPS)}")
     check_count(len(poses))
+    umap = _umap() if map == "umap" else None
     labels = poses.labels if labels is None else np.asarray(labels)
     if labels is not None and labels.shape != (len(poses),):
         raise ValueError(f"{len(poses)} clips but labels of shape {labels.shape}; give one label for each clip")
     sequences, drawn = sequences_of(poses)
-    tables = {} if events is None else {"event": events} if isinstance(events, Events) else dict(events)
+    tables = _tables(events)
     parts = {name: sequences.events(table) for name, table in tables.items()}
     neighbours, similarities = _neighbours(matrix, sequences)  # also checks the rows
     matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
-    points = _coordinates(matrix, map)
+    points = _coordinates(matrix, umap)
     columns = {} if labels is None else {"label": labels}
     columns |= {_unused(name, columns): column for name, column in _event_labels(parts, sequences, poses.fps).items()}
     if not columns:
@@ -133,6 +135,36 @@ def check_count(count: int) -> None:
         )
 
 
+def check(poses: Poses, map: str, events: Events | Mapping[str, Events] | None) -> None:
+    """Raises the errors of `page` that do not depend on the embeddings, for callers who compute these first.
+
+    Raises:
+        ValueError: as `page`.
+        ModuleNotFoundError: as `page`.
+    """
+    check_count(len(poses))
+    if map == "umap":
+        _umap()
+    sequences, _ = sequences_of(poses)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `page` warns of events that are left out
+        for table in _tables(events).values():
+            sequences.events(table)
+
+
+def _tables(events: Events | Mapping[str, Events] | None) -> dict[str, Events]:
+    """Tables of events by their names."""
+    return {} if events is None else {"event": events} if isinstance(events, Events) else dict(events)
+
+
+def _umap() -> Any:
+    try:
+        from umap import UMAP  # type: ignore[import-not-found]
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("--map umap needs umap-learn: pip install umap-learn", name="umap") from error
+    return UMAP(metric="cosine", random_state=0, n_jobs=1)
+
+
 def _template() -> str:
     """The page without data."""
     files = [_FOLDER / "page.html", _FOLDER / "page.css", *(_FOLDER / f"{name}.js" for name in _SCRIPTS)]
@@ -152,14 +184,10 @@ def _neighbours(rows: np.ndarray, sequences: Sequences) -> tuple[list[list[int]]
     return neighbours, similarities
 
 
-def _coordinates(rows: np.ndarray, map: str) -> np.ndarray:
-    """Positions of (N, D) embeddings on a map: (N, 2) float32 within -1..1."""
-    if map == "umap":
-        try:
-            from umap import UMAP  # type: ignore[import-not-found]
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError("--map umap needs umap-learn: pip install umap-learn", name="umap") from error
-        plane = UMAP(metric="cosine", random_state=0, n_jobs=1).fit_transform(rows)
+def _coordinates(rows: np.ndarray, umap: Any) -> np.ndarray:
+    """Positions of (N, D) embeddings on a map: (N, 2) float32 within -1..1; by principal components without `umap`."""
+    if umap is not None:
+        plane = umap.fit_transform(rows)
     else:
         centred = np.asarray(rows, dtype=np.float64) - rows.mean(axis=0)
         axes = np.linalg.eigh(centred.T @ centred)[1][:, :-3:-1]

@@ -67,10 +67,9 @@ def save(
         ValueError: for another suffix, and as `animate` and `timeline`.
         ModuleNotFoundError: without matplotlib, or without PyAV for `.mp4`.
     """
+    check_output(path)
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in PICTURES + ANIMATIONS:
-        raise ValueError(f"the file must end in {', '.join(PICTURES + ANIMATIONS)}, got {str(path)!r}")
     look: dict[str, Any] = {"skeleton": skeleton, "view": view, "fps": fps, "start": start, "end": end}
     if suffix in PICTURES:
         figure = draw(poses, placement=placement, **look) if events is None else timeline(poses, events, **look)
@@ -86,6 +85,22 @@ def save(
             _write_gif(file, film, pictures_shown)
         else:
             write_mp4(file, film.rate, pictures_shown, av)
+
+
+def check_output(path: str | os.PathLike) -> None:
+    """Raises the errors of `save` that concern the path, for callers who read videos before they draw.
+
+    Raises:
+        ValueError: for an unknown suffix, or a folder that does not exist.
+        ModuleNotFoundError: for `.mp4` without PyAV.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in PICTURES + ANIMATIONS:
+        raise ValueError(f"the file must end in {', '.join(PICTURES + ANIMATIONS)}, got {str(path)!r}")
+    if not path.parent.is_dir():
+        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if path.suffix.lower() == ".mp4":
+        optional("av", "video")
 
 
 def _write_gif(file: IO[bytes], film: Film, pictures: Iterable[np.ndarray]) -> None:

@@ -13,9 +13,11 @@ from sklearn.cluster import AgglomerativeClustering
 
 from skelrep.encoder import Encoder
 from skelrep.encoder.inference import embed_batches
+from skelrep.evaluate.inputs import is_whole
 from skelrep.hub import load_pretrained
-from skelrep.messages import install
+from skelrep.messages import install, warn
 from skelrep.poses import Poses
+from skelrep.recordings.detection import check_somebody_seen
 from skelrep.recordings.events import Event, Events
 
 _DIMENSIONS = 16  # principal components of the windows' embeddings; the rest is mostly noise
@@ -48,8 +50,8 @@ def change_segments(
         stride: Seconds from one window to the next; by default a quarter of the window.
         shortest: Seconds of the shortest segment.
         penalty: Factor of the penalty: 2 gives fewer segments, 0.5 more.
-        clusters: Number of clusters; by default as many as there are segments whose mean embeddings have a cosine below
-            0.5.
+        clusters: Number of clusters, at most that of the segments; by default as many as there are segments whose mean
+            embeddings have a cosine below 0.5.
         **options: Options of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
     Returns:
@@ -65,6 +67,11 @@ def change_segments(
     for name, value in (("window", window), ("shortest", shortest), ("penalty", penalty)):
         if not 0 < value < math.inf:
             raise ValueError(f"{name}={value!r} must be a number above 0")
+    if clusters is not None and (not is_whole(clusters) or clusters < 1):
+        raise ValueError(f"clusters={clusters!r} must be a whole number above 0")
+    if recordings.fps is None:
+        raise ValueError("windows are in seconds, so the recordings need fps; pass fps=")
+    check_somebody_seen(recordings)
     if not isinstance(encoder, Encoder):
         encoder = load_pretrained(encoder)
     stride = window / 4 if stride is None else stride
@@ -160,8 +167,9 @@ def _clusters(directions: np.ndarray, seconds: np.ndarray, clusters: int | None)
     """The cluster of each segment, numbered by decreasing duration, and the cosine to its mean."""
     if len(directions) == 1:
         return np.zeros(1, int), np.ones(1)
-    if clusters is not None and not 1 <= clusters <= len(directions):
-        raise ValueError(f"clusters={clusters!r} must be between 1 and the {len(directions)} segments that were found")
+    if clusters is not None and clusters > len(directions):
+        warn(f"only {len(directions)} segments were found, so there are so many clusters instead of {clusters}")
+        clusters = len(directions)
     model = AgglomerativeClustering(
         n_clusters=clusters,  # type: ignore[arg-type]
         metric="cosine",

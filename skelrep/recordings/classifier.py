@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from skelrep.hub import load_pretrained
 from skelrep.hub.publish import upload
 from skelrep.io import read
 from skelrep.io.embeddings import Embeddings
-from skelrep.poses import as_poses
+from skelrep.poses import Poses, as_poses
 from skelrep.recordings.events import Events
 from skelrep.recordings.heads import Fold, fit_head
 from skelrep.recordings.onnx import export_onnx
@@ -127,6 +127,11 @@ class Classifier(ClassifierMixin, BaseEstimator):
         if labels is None:
             raise ValueError("the training clips have no labels; give y, one label per clip")
         self._check_parameters()
+        labels = [*labels] if isinstance(labels, Iterator) else labels
+        groups = [*groups] if isinstance(groups, Iterator) else groups
+        if isinstance(X, Poses):  # before they are embedded
+            check_classes(encode(train=(labels, len(X)))[0])
+            _ = groups is None or encode(groups=(groups, len(X)))
         rows = self._rows(X)
         classes, (codes,) = encode(train=(labels, len(rows)))
         group_codes = None if groups is None else encode(groups=(groups, len(rows)))[1][0]
@@ -154,12 +159,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         """
         candidates = self._check_parameters()
         classes, codes = np.unique(labels, return_inverse=True)
-        if len(classes) < 2:
-            raise ValueError(
-                f"the training clips are all of class {str(classes[0])!r}; a classifier needs at least two"
-            )
-        if classes.dtype.kind not in "iuU":
-            raise ValueError(f"labels must be strings or whole numbers, got {classes.dtype}")
+        check_classes(classes)
         head, C, held_out = fit_head(rows, codes, folds, candidates, self.keep)
         self.classes_, self.head_, self.n_features_in_ = classes, head, rows.shape[1]
         self.protocol_ = {
@@ -419,6 +419,18 @@ class Classifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags
+
+
+def check_classes(classes: np.ndarray) -> None:
+    """Raises an error for sorted labels (K,) that no classifier can be fitted to.
+
+    Raises:
+        ValueError: for a single class, or labels of another type than strings and whole numbers.
+    """
+    if len(classes) < 2:
+        raise ValueError(f"the training clips are all of class {str(classes[0])!r}; a classifier needs at least two")
+    if classes.dtype.kind not in "iuU":
+        raise ValueError(f"labels must be strings or whole numbers, got {classes.dtype}")
 
 
 def _median_seconds(clips: Any, fps: float | None) -> float | None:

@@ -80,6 +80,9 @@ def detect(
         raise ValueError("lengths of windows are in seconds, so examples and recordings need fps; pass fps=")
     if not 0 < false_per_hour < math.inf:
         raise ValueError(f"false_per_hour={false_per_hour!r} must be a number above 0")
+    if per not in ("clip", "person"):
+        raise ValueError(f"per must be 'clip' or 'person', got {per!r}")
+    check_somebody_seen(recordings)
     seconds = [clip.shape[1] / examples.fps for clip in examples.clips]
     lengths = window_lengths(seconds)
     step = max(min(seconds) / STEP / 4, 1 / recordings.fps) if stride is None else stride
@@ -106,6 +109,18 @@ def detect(
     return Events.of(
         Event(recordings.ids[one.recording], one.start, one.end, label, one.score, one.person) for one in ordered
     )
+
+
+def check_somebody_seen(recordings: Poses) -> None:
+    """Raises an error for recordings that show nobody, which cannot be embedded, before the others are.
+
+    Raises:
+        ValueError: with the ids of these recordings.
+    """
+    nobody = [name for name, clip in zip(recordings.ids, recordings.clips) if np.isnan(clip).all()]
+    if nobody:
+        shown = ", ".join(map(repr, nobody[:3])) + (", ..." if len(nobody) > 3 else "")
+        raise ValueError(f"{len(nobody)} of {len(recordings)} recordings show nobody ({shown}); leave them out")
 
 
 class Window(NamedTuple):

@@ -60,6 +60,20 @@ class _Config:
     skelrep: str
 
 
+def check_output(folder: str | os.PathLike) -> None:
+    """Raises the errors of `save` that concern the folder, for callers who fit a classifier before they save it.
+
+    Raises:
+        ValueError: if it, or one of the folders that it is in, is a file.
+    """
+    folder = Path(folder).expanduser()
+    for path in (folder, *folder.parents):
+        if path.is_dir():
+            return
+        if path.exists():
+            raise ValueError(f"cannot write the classifier {folder}: {path} is a file, expected a folder")
+
+
 def save(classifier: Classifier, folder: str | os.PathLike, with_encoder: bool | None) -> Path:
     """Writes a fitted classifier; see `Classifier.save`."""
     folder = Path(folder).expanduser()

@@ -10,6 +10,7 @@ import pytest
 
 from skelrep import save_pretrained
 from skelrep.cli import main
+from skelrep.encoder import Encoder
 from skelrep.recordings import Event, Events
 from tests.cli.sentences import check_error
 from tests.recordings.made_up import clips_of, session
@@ -69,6 +70,17 @@ def test_segments_as_table_and_as_lines(folder, capsys):
     assert [(line["label"], line["person"]) for line in lines] == [("squat", "0"), ("stand", "0"), ("kick", "0")]
 
 
+def test_rules_and_windows_are_checked_before_the_recordings_are_read(folder, capsys):
+    assert main(["embed", "clips.npz", "-m", "model", "-o", "rows.npz", "-q"]) == 0
+    assert main(["fit", "rows.npz", "-m", "model", "-o", "head", "-q"]) == 0
+    capsys.readouterr()
+    check_error(capsys, ["predict", "head", "missing.npz", "--segments"], 1, ("window",))  # no default
+    words = ["predict", "head", "missing.npz", "--window", "2", "--enter", "0.2", "--leave", "0.4"]
+    check_error(capsys, words, 1, ("--leave 0.4", "--enter 0.2"))
+    words = ["predict", "head", "missing.npz", "--window", "2", "-o", "no/rows.csv"]
+    check_error(capsys, words, 1, ("no does not exist",))
+
+
 def test_annotated_recordings_and_stored_embeddings(folder, capsys):
     assert (
         main(["fit", "session.npz", "-m", "model", "-o", "by-events", "--events", "events.csv", "--window", "2"]) == 0
@@ -103,9 +115,20 @@ def test_a_finetuned_encoder_is_saved_with_its_classifier(folder, capsys):
         (["predict", "nothing", "clips.npz"], 1, ("'nothing'",)),
         (["predict", "head", "clips.npz", "-o", "rows.xlsx"], 1, (".parquet", "rows.xlsx")),
         (["predict", "head", "clips.npz", "--per", "persn"], 2, ("'person'",)),
+        (["predict", "head", "clips.npz", "--stride", "1", "--smooth", "1"], 2, ("--stride", "--smooth", "--segments")),
+        (["fit", "one.npz", "-m", "model", "-o", "head"], 1, ("all of class 'squat'",)),
+        (["fit", "one.npz", "-m", "model", "-o", "head", "--finetune"], 1, ("all of class 'squat'",)),
+        (["fit", "session.npz", "-m", "model", "-o", "head", "--events", "others.csv"], 1, ("'monday'", "session")),
+        # Before the clips are read:
+        (["fit", "missing.npz", "-m", "model", "-o", "clips.npz/head"], 1, ("clips.npz is a file",)),
+        (["fit", "missing.npz", "-m", "model", "-o", "head", "--events", "no.csv"], 1, ("no.csv",)),
+        (["fit", "missing.npz", "-m", "no-such-model", "-o", "head"], 1, ("'no-such-model'",)),
     ],
 )
-def test_errors_are_one_sentence(folder, capsys, words, code, facts):
+def test_errors_are_one_sentence(folder, capsys, monkeypatch, words, code, facts):
+    clips_of(("squat",), 4).save("one.npz")
+    Events.of([Event("monday", 0, 5, "squat")]).save("others.csv")
+    monkeypatch.setattr(Encoder, "prepare_weighted", None)  # all are found before anything is embedded
     check_error(capsys, words, code, facts)
     assert not (folder / "head").exists()
 

@@ -8,9 +8,10 @@ import pytest
 
 from skelrep import save_pretrained
 from skelrep.cli import main
+from skelrep.encoder import Encoder
 from skelrep.recordings import Events
 from tests.cli.sentences import check_error
-from tests.recordings.made_up import clips_of, session
+from tests.recordings.made_up import clips_of, nobody_seen, session
 
 SCRIPT = [("stand", 6.0), ("kick", 2.0), ("stand", 6.0), ("kick", 2.0), ("stand", 5.0)]
 
@@ -21,6 +22,7 @@ def folder(tiny_encoder, tmp_path, monkeypatch):
     save_pretrained(tiny_encoder, "model")
     clips_of(("kick",), 1).save("kick.npz")
     session(SCRIPT).save("session.npz")
+    nobody_seen().save("empty.npz")
     return tmp_path
 
 
@@ -57,7 +59,13 @@ def test_segments_of_a_recording(folder, capsys):
         (["detect", "kick.npz", "session.npz", "-m", "model", "-o", "a.txt"], 1, ("a.txt", ".csv")),
         (["detect", "kick.npz", "session.npz", "-m", "model", "--false-per-hour", "0"], 2, ("'0'",)),
         (["detect", "kick.npz", "sesion.npz", "-m", "model"], 1, ("sesion.npz",)),
+        # Before the recordings are read:
+        (["detect", "kick.npz", "missing.npz", "-m", "no-such-model"], 1, ("'no-such-model'",)),
+        (["detect", "kick.npz", "missing.npz", "-m", "model", "--negatives", "no.npz"], 1, ("no.npz",)),
+        # Before they are embedded:
+        (["detect", "kick.npz", "session.npz", "empty.npz", "-m", "model"], 1, ("show nobody", "'empty")),
     ],
 )
-def test_errors_are_one_sentence(folder, capsys, words, code, facts):
+def test_errors_are_one_sentence(folder, capsys, monkeypatch, words, code, facts):
+    monkeypatch.setattr(Encoder, "prepare_weighted", None)  # all are found before anything is embedded
     check_error(capsys, words, code, facts)

@@ -333,3 +333,19 @@ def test_command_with_several_recordings_windows_and_events(recordings, tiny_enc
     assert main(["explore", "first.npz", "--stride", "1", "-o", "bad.html"]) == 2
     assert main(["explore", "first.npz", "-m", "model", "--window", "2", "--events", "no.csv", "-o", "bad.html"]) == 1
     assert not (tmp_path / "bad.html").exists()
+
+
+def test_events_and_maps_are_checked_before_the_clips_are_embedded(recordings, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "umap", None)
+    recordings.save("both.npz")
+    Events.of([Event("secnod", 0, 3, "sit")]).save("events.csv")
+    words = ["explore", "both.npz", "-m", "no-such-model", "--window", "2", "-o", "page.html"]
+    for options, message in (
+        (["--events", "events.csv"], "'secnod'"),
+        (["--events", "events.csv", "--per", "person"], "'secnod'"),
+        (["--map", "umap"], "umap-learn"),
+    ):
+        assert main([*words, *options]) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()

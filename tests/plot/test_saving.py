@@ -99,6 +99,13 @@ def test_missing_pyav_is_reported_before_the_work(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("output", "message"), [("clip.jpg", ".png"), ("no/clip.png", "no does not exist")])
+def test_the_output_is_checked_before_the_poses_are_read(tmp_path, monkeypatch, capsys, output, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plot", "missing.npz", "-o", output]) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_only_the_range_is_drawn(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     walking(frames=300, fps=30.0).save("long.npz")

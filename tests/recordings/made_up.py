@@ -53,3 +53,9 @@ def clips_of(labels: tuple[str, ...], per_class: int, seconds: float = 2.0, fps:
     clips = [movement(label, seconds, 100 + i, fps, begin=i / 4)[None] for i, label in enumerate(every)]
     subject = np.arange(len(every)) % per_class
     return Poses(clips, SKELETONS["coco-17"], labels=np.array(every), fps=fps, info={"subject": subject})
+
+
+def nobody_seen(seconds: float = 3.0, fps: float = 20.0) -> Poses:
+    """A recording in which no joint is seen."""
+    clip = np.full((1, round(seconds * fps), 17, 3), np.nan)
+    return Poses([clip], SKELETONS["coco-17"], ids=["empty"], fps=fps)

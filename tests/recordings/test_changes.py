@@ -8,8 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from skelrep import Poses
+from skelrep.encoder import Encoder
 from skelrep.recordings import change_segments, changes
-from tests.recordings.made_up import session
+from tests.recordings.made_up import nobody_seen, session
 
 SCRIPT = [("stand", 6.0), ("wave", 6.0), ("stand", 6.0)]
 
@@ -56,14 +58,22 @@ def test_a_recording_that_does_not_move_is_one_segment(tiny_encoder):
     assert (event.start, event.end) == (0, 10)
 
 
-def test_a_short_recording_is_one_segment_and_wrong_numbers_are_refused(tiny_encoder):
+def test_a_short_recording_is_one_segment_and_wrong_numbers_are_refused(tiny_encoder, monkeypatch):
     pytest.importorskip("ruptures", reason="needs ruptures: pip install '.[recordings]'")
     [event] = change_segments(session([("stand", 1.5)]), tiny_encoder)
     assert (event.start, event.end, event.label) == (0, 1.5, "cluster 1")
     with pytest.raises(ValueError, match="penalty=0"):
         change_segments(session(SCRIPT), tiny_encoder, penalty=0)
-    with pytest.raises(ValueError, match="clusters=99"):
-        change_segments(session(SCRIPT), tiny_encoder, clusters=99)
+    with pytest.warns(UserWarning, match="instead of 99"):
+        found = change_segments(session(SCRIPT), tiny_encoder, clusters=99)
+    assert len(np.unique(found.label)) == len(found) > 1
+    monkeypatch.setattr(Encoder, "prepare_weighted", None)  # nothing is embedded
+    for wrong, options in ((session(SCRIPT), {"clusters": 0}), (replace(session(SCRIPT), fps=None), {})):
+        with pytest.raises(ValueError, match="clusters=0|fps"):
+            change_segments(wrong, tiny_encoder, **options)
+    both = Poses.concatenate([session(SCRIPT), nobody_seen()])
+    with pytest.raises(ValueError, match="1 of 2 recordings show nobody .'empty'"):
+        change_segments(both, tiny_encoder)
 
 
 def test_the_missing_extra_is_named(tiny_encoder, monkeypatch):
