@@ -71,9 +71,10 @@ def _agreement(rows: np.ndarray, starts: np.ndarray, lengths: np.ndarray, pairs:
     # One coordinate after the other, since sums over a long axis are several times as fast as over three numbers.
     across = np.ascontiguousarray((flat.take(left, axis=1) - flat.take(right, axis=1)).T)  # (P C, F)
     square = np.square(across).sum(axis=0)
-    if np.isnan(square.sum()):
-        across = np.nan_to_num(across, copy=False, nan=0.0)
-        square = np.square(across).sum(axis=0)
+    lost = np.flatnonzero(np.isnan(square))  # few frames
+    if len(lost):
+        across[:, lost] = np.nan_to_num(across[:, lost], nan=0.0)
+        square[lost] = np.square(across[:, lost]).sum(axis=0)
     product = np.empty_like(square)
     (across[:, 1:] * across[:, :-1]).sum(axis=0, out=product[1:])
     mean = np.add.reduceat(square, starts) / lengths

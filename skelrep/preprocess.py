@@ -119,10 +119,12 @@ class _Tracks(NamedTuple):
         lengths = np.repeat([clip.shape[1] for clip in chosen], counts)
         clip_of = np.repeat(np.arange(len(clips)), counts)
         moved = squared_steps(rows) if config.remove_spikes else None
-        whole = moved is not None and not np.isnan(moved).any()  # nothing is missing, as nearly always
-        if config.trim and not whole:
-            rows, lengths = trim(rows, lengths, clip_of)
-            moved = None
+        # A step from or to a row that lacks a joint is NaN; nearly always there is none.
+        among = None if moved is None else np.flatnonzero(np.isnan(moved))
+        if config.trim and (among is None or len(among)):
+            trimmed, lengths = trim(rows, lengths, clip_of, among)
+            if trimmed is not rows:
+                rows, moved, among = trimmed, None, None
         starts = np.cumsum(lengths) - lengths
         if config.undo_swaps:
             swapped = find_swaps(rows, starts, lengths, source, used)
@@ -132,8 +134,8 @@ class _Tracks(NamedTuple):
         if config.remove_spikes:
             spikes = find_spikes(rows, starts, lengths, used, moved)
             rows[spikes] = np.nan
-            whole &= not len(spikes[0])
-        row, joint = (np.empty(0, np.int64),) * 2 if whole else missing_joints(rows)
+            among = None if among is None else np.union1d(among, spikes[0])
+        row, joint = missing_joints(rows, among)
         share = np.ones(len(starts))
         if counts.max() > 1 and len(row):
             of_used = row[np.isin(joint, used)]
@@ -170,18 +172,22 @@ def _leaders(clip_of: np.ndarray, share: np.ndarray, config: PreprocessConfig) -
     return np.where(paired, first + last - tracks, tracks)
 
 
-def trim(rows: np.ndarray, lengths: np.ndarray, clip_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def trim(
+    rows: np.ndarray, lengths: np.ndarray, clip_of: np.ndarray, among: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Cuts off the frames at both ends of each clip in which nobody is seen.
 
     Args:
         rows: (sum of lengths, V, C) concatenated tracks, NaN = missing.
         lengths: (R,) rows of each track.
         clip_of: (R,) the clip of each track, in order.
+        among: Indices of the rows that may lack a joint, in order; None: any may.
 
     Returns:
-        The remaining rows and the new lengths. A clip in which nobody is ever seen keeps one frame.
+        The remaining rows (the given array, if all remain) and the new lengths. A clip in which nobody is ever seen
+        keeps one frame.
     """
-    incomplete = _incomplete(rows)
+    incomplete = _incomplete(rows, among)
     nobody = incomplete[_missing(rows[incomplete]).all(axis=1)]
     if not len(nobody):
         return rows, lengths
@@ -209,9 +215,12 @@ def kept_frames(clip: np.ndarray, config: PreprocessConfig) -> tuple[int, int]:
     return first + dropped, frames - 2 * dropped
 
 
-def missing_joints(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and joints of what is missing in (F, V, C) rows, (K,) each: joint after joint, rows in order."""
-    incomplete = _incomplete(rows)
+def missing_joints(rows: np.ndarray, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and joints of what is missing in (F, V, C) rows, (K,) each: joint after joint, rows in order.
+
+    `among` are the rows that may lack a joint, in order; by default any may.
+    """
+    incomplete = _incomplete(rows, among)
     joint, index = np.nonzero(_missing(rows[incomplete]).T)
     return incomplete[index], joint
 
@@ -249,9 +258,11 @@ def fill_gaps(
     rows[row, joint] = left + (right - left) * weight
 
 
-def _incomplete(rows: np.ndarray) -> np.ndarray:
+def _incomplete(rows: np.ndarray, among: np.ndarray | None = None) -> np.ndarray:
     """Indices of (F, V, C) finite rows in which a number is NaN; a product is the fastest test."""
-    return np.flatnonzero(np.isnan(rows.reshape(len(rows), -1) @ np.ones(rows[0].size, rows.dtype)))
+    flat = rows.reshape(len(rows), -1)
+    lost = np.isnan((flat if among is None else flat[among]) @ np.ones(flat.shape[1], rows.dtype))
+    return np.flatnonzero(lost) if among is None else among[lost]
 
 
 def _missing(rows: np.ndarray) -> np.ndarray:

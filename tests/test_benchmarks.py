@@ -26,7 +26,16 @@ from skelrep.train.i2md import Method, MethodConfig
 from skelrep.train.loop import _optimizer, _views
 from skelrep.train.recipes import LOSSES, i2md_small
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import corpora, gpu_run, large_files, measuring, performance, performance_training, workloads
+from tests.benchmarks import (
+    corpora,
+    gpu_run,
+    indexes,
+    large_files,
+    measuring,
+    performance,
+    performance_training,
+    workloads,
+)
 from tests.benchmarks.baselines import NaiveTraining, Stepping, naive_losses, views_one_by_one
 from tests.benchmarks.measuring import Row
 from tests.benchmarks.performance import MEASUREMENTS
@@ -244,6 +253,17 @@ def test_a_corpus_has_a_curve_of_time_and_memory(tmp_path, capsys):
     found = corpus.open(tmp_path / "rows")
     assert len(found) == 2500 and found.ids[:2].tolist() == ["00000/000", "00000/001"]
     assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+def test_made_up_rows_are_a_corpus_around_real_ones(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow", reason="needs pyarrow: pip install '.[parquet]'")
+    monkeypatch.setattr(indexes, "ROWS_PER_PART", 40)
+    base = np.random.default_rng(0).normal(size=(20, 12)).astype(np.float32)
+    indexes.make_corpus(tmp_path, base, 100)
+    clips = corpus.open(tmp_path / "rows")
+    assert clips.rows.counts == {0: 40, 1: 40, 2: 20} and clips.labels is not None
+    assert clips.labels.tolist() == [i // 5 for i in range(100)]
+    assert indexes.exact(tmp_path, 100) == {"queries": 100, "CPU s": pytest.approx(0, abs=60), "found itself": 1.0}
 
 
 @pytest.mark.slow

@@ -122,9 +122,9 @@ def embed(clips: Path, rows: Path, workers: int) -> Iterator[Sample]:
 
 
 def _usage(pid: int) -> tuple[float, int]:
-    """Processor seconds and resident bytes of a process and its children."""
+    """Processor seconds and resident bytes of a process and all that it has started."""
     seconds, resident = 0.0, 0
-    for path in [Path(f"/proc/{pid}"), *(Path(f"/proc/{child}") for child in _children(pid))]:
+    for path in (Path(f"/proc/{each}") for each in _family(pid)):
         try:
             fields = (path / "stat").read_text().rpartition(")")[2].split()
             seconds += sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # user and system
@@ -134,11 +134,12 @@ def _usage(pid: int) -> tuple[float, int]:
     return seconds, resident
 
 
-def _children(pid: int) -> list[str]:
+def _family(pid: int | str) -> list[int | str]:
     try:
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
-        return []
+        children = []
+    return [pid, *(each for child in children for each in _family(child))]
 
 
 def at(samples: Sequence[Sample], rows: int) -> Sample:

@@ -4,7 +4,8 @@
 
 For each kind, writes a file of so many megabytes, and reads it by `skelrep.io.read_parts` in a process whose data may
 not exceed the limit (RLIMIT_DATA, which memory-mapped files do not count against: their pages are the system's).
-Prints the clips read, the time, and whether `skelrep.io.read`, which reads all of a file, fits into the limit.
+Prints the clips read, the processor time, the largest memory of the process without mapped files (Linux only), and
+whether `skelrep.io.read`, which reads all of a file, fits into the limit.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import pickle
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -37,18 +37,25 @@ CLIP_BYTES = FRAMES * len(NTU) * 3 * 4
 # What the process that reads runs: the path, the limit in bytes (0 for none), the options of `read_parts`, and the
 # size above which files are divided.
 _READ = """
-import json, resource, sys
+import json, resource, sys, time
 path, limit, options, piece_bytes = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3]), int(sys.argv[4])
 from skelrep.io import pieces, read, read_parts
 pieces.PIECE_BYTES = piece_bytes
 whole = options.pop("whole", False)
 if limit:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-clips, total = 0, 0.0
+def own_bytes():
+    try:
+        lines = open("/proc/self/status").read().splitlines()
+    except OSError:
+        return 0
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+clips, total, peak = 0, 0.0, 0
 for poses in [read(path, **options)] if whole else read_parts(path, **options):
     clips += len(poses)
     total += sum(float(clip[0, 0, 0, 0]) for clip in poses.clips)
-print(json.dumps({"clips": clips, "total": total}))
+    peak = max(peak, own_bytes())
+print(json.dumps({"clips": clips, "total": total, "seconds": time.process_time(), "peak": peak}))
 """
 
 
@@ -58,12 +65,14 @@ class Found(NamedTuple):
     Attributes:
         clips: Number of clips.
         total: Sum of the first coordinate of each.
-        seconds: Time that it took.
+        seconds: Processor time that it took.
+        peak: The largest number of bytes that it held after a part, without mapped files.
     """
 
     clips: int
     total: float
     seconds: float
+    peak: int
 
 
 def clips_of(number: int, count: int) -> np.ndarray:
@@ -240,14 +249,12 @@ def read_within(
 ) -> Found | subprocess.CompletedProcess[str]:
     """What a process reads whose data may not exceed a limit in bytes (0: none); the process itself if it failed."""
     command = [sys.executable, "-c", _READ, str(path), str(limit), json.dumps(options), str(piece_bytes)]
-    started = time.monotonic()
     # Arrow's own allocator reserves more than it uses.
     environment = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         return done
-    content = json.loads(done.stdout)
-    return Found(content["clips"], content["total"], time.monotonic() - started)
+    return Found(**json.loads(done.stdout))
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -261,7 +268,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, default=1024, help="megabytes of data (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="where to write (default: a temporary folder)")
     arguments = parser.parse_args(words)
-    print("| kind | file | clips | read within | seconds | as a whole |\n|---|---|---|---|---|---|")
+    print("| kind | file | clips | read within | memory | CPU seconds | as a whole |\n|---|---|---|---|---|---|---|")
     for kind in arguments.kinds or KINDS:
         make, options = KINDS[kind]
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
@@ -273,9 +280,10 @@ def main(words: Sequence[str] | None = None) -> None:
                 raise SystemExit(f"{kind}: {found.stderr}")
             assert found.clips == count, (kind, found, count)
             whole = read_within(path, limit, options | {"whole": True})
-            size = f"{path.stat().st_size / 2**20:.0f} MB"
+            size, peak = f"{path.stat().st_size / 2**20:.0f} MB", f"{found.peak / 2**20:.0f} MB"
+            cells = (kind, size, count, f"{arguments.limit} MB", peak, f"{found.seconds:.0f}")
             fails = "fits" if isinstance(whole, Found) else "does not fit"
-            print(f"| {kind} | {size} | {count} | {arguments.limit} MB | {found.seconds:.0f} | {fails} |", flush=True)
+            print(f"| {' | '.join(map(str, cells))} | {fails} |", flush=True)
 
 
 def _few() -> Poses:

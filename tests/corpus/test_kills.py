@@ -45,6 +45,15 @@ def test_a_run_killed_at_random_moments_ends_as_one_that_was_not(inputs, model, 
         assert not list(output.glob(".*"))  # temporary files of the killed
 
 
+def descendants(pid: int) -> list[str]:
+    """The processes that a process has started, and those that these have."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:  # it has ended
+        return []
+    return children + [each for child in children for each in descendants(int(child))]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_worker_processes_end_with_a_parent_that_was_killed(inputs, model, tmp_path):
@@ -56,8 +65,8 @@ if __name__ == "__main__":
     (tmp_path / "run.py").write_text(code)
     parent = subprocess.Popen([sys.executable, tmp_path / "run.py"], cwd=Path(__file__).parents[2])
     children: list[str] = []
-    while parent.poll() is None and len(children) < 3:  # two workers, and the tracker of multiprocessing
-        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    while parent.poll() is None and len(children) < 4:  # the tracker and the server of multiprocessing, two workers
+        children = descendants(parent.pid)
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     for _ in range(600):
@@ -71,12 +80,9 @@ if __name__ == "__main__":
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_worker_process_that_is_killed_is_one_sentence(inputs, model, tmp_path):
-    me = os.getpid()
-
     def kill_one(progress: corpus.Progress) -> None:
-        children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
-        workers = [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-        os.kill(int(workers[0]), signal.SIGKILL)
+        [server] = [child for child in descendants(os.getpid()) if descendants(int(child))]
+        os.kill(int(descendants(int(server))[0]), signal.SIGKILL)
 
     with pytest.raises(OSError, match="resumes"):
         corpus.embed(inputs, tmp_path / "rows", model, shard_size=1, workers=2, on_shard=kill_one)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +12,8 @@ import pytest
 
 from skelrep import corpus, retrieve
 from tests.benchmarks.corpora import make_clips
+from tests.benchmarks.indexes import RECIPES
 
-PAGE = Path(__file__).parents[2] / "docs" / "corpora.md"
-RECIPES = {
-    title: code
-    for title, code in re.findall(
-        r'^```python title="not run without (\w+)"\n([\s\S]*?)^```$', PAGE.read_text(encoding="utf-8"), re.MULTILINE
-    )
-}
 COUNT = 600
 
 
@@ -90,5 +83,5 @@ def test_a_recipe_gives_what_skelrep_gives(library, rows, monkeypatch):
     pytest.importorskip(library.lower(), reason=f"needs {library}")
     monkeypatch.chdir(rows)
     found: dict[str, Any] = {}
-    exec(compile(RECIPES[library], f"{PAGE.name}: {library}", "exec"), found)  # noqa: S102
+    exec(compile(RECIPES[library], f"docs/corpora.md: {library}", "exec"), found)  # noqa: S102
     CHECKS[library](found, corpus.open("rows"))
