@@ -30,11 +30,16 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
     A reader never sees a partial file, and an existing file survives a failure, even of the machine. A link is
     followed, and an existing file keeps its permissions. The temporary file of a killed process is removed by the next
     process that writes the same path.
+
+    Args:
+        path: The final path; its folder must exist.
+        follow_links: False where the name is not the user's choice, such as that of a file in a folder of skelrep,
+            which may come from somebody else: a link is then replaced, and what it leads to is not changed.
     """
 
-    def __init__(self, path: str | os.PathLike) -> None:
-        """Stores the final path; its folder must exist."""
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike, follow_links: bool = True) -> None:
+        """Stores the path."""
+        self.path, self.follow_links = Path(path), follow_links
 
     def __enter__(self) -> BinaryIO:
         """The temporary file, open for writing bytes.
@@ -44,8 +49,9 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
         """
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"cannot write {self.path}: the folder {self.path.parent} does not exist")
+        replaced = not self.follow_links and self.path.is_symlink()
         try:
-            old = self.path.stat()
+            old = None if replaced else self.path.stat()
         except OSError:
             old = None
         if old is not None and stat.S_ISDIR(old.st_mode):
@@ -54,7 +60,7 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
             raise OSError(f"cannot write {self.path}: it is a {_kind(old)}; give the name of a file")
         if old is not None and not os.access(self.path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.path))
-        self.target = Path(os.path.realpath(self.path))
+        self.target = self.path.absolute() if replaced else Path(os.path.realpath(self.path))
         try:
             self.file = _temporary(self.target)
         except OSError as error:  # the message names the caller's file, not the temporary one
@@ -134,6 +140,8 @@ def synced(file: BinaryIO) -> None:
 def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Writes several files of a folder; after a failure before the first is renamed, none is changed.
 
+    Links in the folder are replaced (`replacing`).
+
     Args:
         folder: The folder; created if it does not exist.
         contents: The content of each file by its name. They are renamed in reverse order, so the first one, which
@@ -145,9 +153,19 @@ def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as files:
         for name, content in contents.items():
-            file = files.enter_context(replacing(folder / name))
+            file = files.enter_context(replacing(folder / name, follow_links=False))
             file.write(content)
             synced(file)  # so that a disk that fails is noticed before the first file is renamed
+
+
+def check_no_link(path: Path) -> None:
+    """Raises an error for a folder within a folder of skelrep that is a link, because files would be written elsewhere.
+
+    Raises:
+        ValueError: if `path` is a link.
+    """
+    if path.is_symlink():
+        raise ValueError(f"{path} is a link, and what is written there would go elsewhere; remove it first")
 
 
 def check_file(path: str | os.PathLike) -> None:

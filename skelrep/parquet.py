@@ -16,8 +16,10 @@ import numpy as np
 
 from skelrep.memory_budget import MemoryBudget
 from skelrep.messages import one_line, optional
+from skelrep.parquet_layout import LayoutError, check_footer, footer_size, pages_of
 
 _NUMBER_BYTES = 16  # of a value as pyarrow holds it, and as numpy does
+_TEXTS = ("string", "large_string", "binary", "large_binary")
 CELL_BYTES = 100  # of a value as a Python object, in a list
 
 
@@ -43,14 +45,8 @@ class Table:
             ValueError: if a value cannot be one, or they need too much memory.
         """
         self._budget.claim(self._counts[name] * CELL_BYTES)
-        with _readable(self._where):
-            if not hasattr(self.columns[name].type, "index_type"):
-                return self.columns[name].to_pylist()
-            cells: list[Any] = []
-            for chunk in self.columns[name].chunks:  # equal texts are one object
-                texts = chunk.dictionary.to_pylist()
-                cells += [None if at is None else texts[at] for at in chunk.indices.to_pylist()]
-            return cells
+        with readable(self._where):
+            return cells_of(self.columns[name])
 
     def numbers(self, names: Sequence[str]) -> np.ndarray:
         """Columns of numbers beside each other, (N, len(names)) float32, NaN where a value is missing.
@@ -58,7 +54,7 @@ class Table:
         Raises:
             ValueError: if a column holds anything else.
         """
-        with _readable(self._where):
+        with readable(self._where):
             return np.stack([self.columns[name].to_numpy() for name in names], axis=1).astype(np.float32)
 
     def values(self, name: str) -> np.ndarray:
@@ -70,7 +66,7 @@ class Table:
         column = self.columns[name]
         if column.null_count:
             raise ValueError(f"{self._where} has no {name} in {column.null_count} of {len(column)} rows; fill them in")
-        with _readable(self._where):
+        with readable(self._where):
             arrow = optional("pyarrow", "parquet")
             if _is_list(column.type) or arrow.types.is_nested(column.type):
                 raise ValueError(f"{self._where} is damaged: its {name} is not one value per row, but {column.type}")
@@ -93,7 +89,7 @@ class Table:
             ValueError: if a list is missing, empty or of another length.
         """
         column = self.columns[name]
-        with _readable(self._where):
+        with readable(self._where):
             compute = optional("pyarrow.compute", "parquet")
             if not _is_list(column.type):
                 raise ValueError(f"{self._where} is damaged: its column {name!r} contains no lists, but {column.type}")
@@ -124,44 +120,74 @@ def read_columns(
         ValueError: if the file is damaged, has a column twice or needs too much memory; and as `choose`.
         ModuleNotFoundError: without pyarrow (the extra `parquet`).
     """
-    parquet = optional("pyarrow.parquet", "parquet")
     budget = MemoryBudget(file.seek(0, os.SEEK_END)) if budget is None else budget
-    with _readable(where):
-        opened = parquet.ParquetFile(file)
-        schema, about = opened.schema_arrow, opened.metadata
-        if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
-            raise ValueError(f"{where} has the column {twice[0][:100]!r} more than once; remove or rename one of them")
-        names = list(choose(schema))
-        counts = values_of(about, names)
-        budget.claim(sum(counts.values()) * _NUMBER_BYTES)
-        texts = [name for name in names if str(schema.field(name).type) in ("string", "large_string")]
+    with readable(where), opened(file, file, where, budget) as content:
+        schema, names = content.schema_arrow, list(choose(content.schema_arrow))
+        found = pages_of(file, content.metadata, names, once=dictionaries(schema))
+        budget.claim(sum(found.values.values()) * _NUMBER_BYTES + found.bytes)
         file.seek(0)
-        # Checksums find what a disk has lost. A text that is repeated is kept once.
-        opened = parquet.ParquetFile(file, read_dictionary=texts, page_checksum_verification=True)
-        return Table(schema, opened.read(columns=names), counts, where, budget)
-
-
-def values_of(about: Any, names: Sequence[str]) -> dict[str, int]:
-    """The number of values in each column, with those in its lists, of the metadata of a Parquet file."""
-    counts = dict.fromkeys(names, 0)
-    for group in map(about.row_group, range(about.num_row_groups)):
-        for chunk in map(group.column, range(group.num_columns)):
-            path = chunk.path_in_schema  # such as "embedding.list.element"
-            for name in (name for name in names if path == name or path.startswith(f"{name}.")):
-                counts[name] += max(0, chunk.num_values)
-    return counts
+        return Table(schema, content.read(columns=names), found.values, where, budget)
 
 
 @contextmanager
-def _readable(where: object) -> Iterator[None]:
-    """Turns pyarrow's errors into one sentence."""
+def opened(source: Any, file: BinaryIO, where: object, budget: MemoryBudget, **options: Any) -> Iterator[Any]:
+    """Opens a Parquet file whose footer fits into the budget, as `pyarrow.parquet.ParquetFile`.
+
+    Text is read as it is stored: once, where it is repeated.
+
+    Args:
+        source: What pyarrow reads, a path or `file`.
+        file: The file, open for reading.
+        where: Its path, for messages.
+        budget: What the footer is counted against.
+        options: Further arguments of `ParquetFile`.
+
+    Raises:
+        ValueError: if the file has a column twice or its footer needs too much memory.
+        LayoutError: if it is damaged; and whatever pyarrow raises. See `readable`.
+    """
+    parquet = optional("pyarrow.parquet", "parquet")
+    check_footer(file, budget)
+    options["thrift_container_size_limit"] = max(1, footer_size(file))  # an element of a list takes a byte at least
+    file.seek(0)
+    with parquet.ParquetFile(source, **options) as content:
+        schema = content.schema_arrow
+        if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
+            raise ValueError(f"{where} has the column {twice[0][:100]!r} more than once; remove or rename one of them")
+        texts = [name for name in schema.names if str(schema.field(name).type) in _TEXTS]
+    file.seek(0)
+    # Checksums find what a disk has lost.
+    with parquet.ParquetFile(source, read_dictionary=texts, page_checksum_verification=True, **options) as content:
+        yield content
+
+
+def dictionaries(schema: Any) -> set[str]:
+    """The columns of a `pyarrow.Schema` that are read as dictionaries."""
+    types = optional("pyarrow", "parquet").types
+    return {field.name for field in schema if str(field.type) in _TEXTS or types.is_dictionary(field.type)}
+
+
+def cells_of(column: Any) -> list[Any]:
+    """An `Array` or `ChunkedArray` of pyarrow as Python objects; equal texts of a dictionary are one object."""
+    if not hasattr(column.type, "index_type"):
+        return column.to_pylist()
+    cells: list[Any] = []
+    for chunk in getattr(column, "chunks", [column]):
+        texts = chunk.dictionary.to_pylist()
+        cells += [None if at is None else texts[at] for at in chunk.indices.to_pylist()]
+    return cells
+
+
+@contextmanager
+def readable(where: object) -> Iterator[None]:
+    """Turns pyarrow's errors into a ValueError of one sentence."""
     arrow = optional("pyarrow", "parquet")
-    kinds = (arrow.ArrowException, MemoryError, OverflowError, AttributeError, TypeError, KeyError, UnicodeError)
+    kinds = (arrow.ArrowException, LayoutError, MemoryError, OverflowError, AttributeError, TypeError, KeyError)
     try:
         yield
     except FileNotFoundError:
         raise
-    except (*kinds, OSError) as error:  # pyarrow's OSError is of the content, not of the disk
+    except (*kinds, UnicodeError, OSError) as error:  # pyarrow's OSError is of the content, not of the disk
         raise ValueError(f"{where} is damaged or not a Parquet table ({one_line(error)})") from error
 
 

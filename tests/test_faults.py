@@ -75,7 +75,20 @@ WRITERS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
         lambda inputs: ["explore", f"{inputs}/poses.npz", "--embeddings", f"{inputs}/rows.npz", "-q", "-o"],
         "page.html",
     ),
-    "plot": (lambda inputs: ["plot", f"{inputs}/poses.npz", "--clip", "0", "-q", "-o"], "body.png"),
+    **{
+        f"plot {suffix}": (
+            lambda inputs: ["plot", f"{inputs}/poses.npz", *["--clip", "0", "--end", "0.3", "-q", "-o"]],
+            f"body{suffix}",
+        )
+        for suffix in (".png", ".gif", ".mp4")
+    },
+    "duplicates": (
+        lambda inputs: ["duplicates", f"{inputs}/rows.npz", *["--threshold", "0.5", "-q", "-o"]],
+        "groups.csv",
+    ),
+    "cluster": (lambda inputs: ["cluster", f"{inputs}/rows.npz", "-k", "2", "-q", "-o"], "clusters.parquet"),
+    "export-onnx": (lambda inputs: ["export-onnx", f"{inputs}/model"], "model.onnx"),
+    "prepare": (lambda inputs: ["prepare", f"{inputs}/poses.npz", "-q", "-o"], "corpus"),
     "predict": (lambda inputs: ["predict", f"{inputs}/head", f"{inputs}/poses.npz", "-q", "-o"], "events.csv"),
     "detect": (
         lambda inputs: ["detect", *[f"{inputs}/poses.npz"] * 2, *f"-m {inputs}/model --threshold 0.5 -q -o".split()],
@@ -91,8 +104,9 @@ WRITERS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
 
 
 #: Writers whose inputs need a package.
-NEEDS = {"embed .parquet": "pyarrow", "convert .parquet": "pyarrow", "plot": "matplotlib", "segment": "ruptures"}
-NEEDS |= {"poses": "av", "overlay": "av"}
+NEEDS = {"embed .parquet": "pyarrow", "convert .parquet": "pyarrow", "cluster": "pyarrow", "segment": "ruptures"}
+NEEDS |= {"poses": "av", "overlay": "av", "plot .mp4": "av", "plot .png": "matplotlib", "plot .gif": "matplotlib"}
+NEEDS |= {"export-onnx": "onnx"}
 #: The file of a folder that is renamed last; without it the folder is refused.
 LAST = {"fit": HEAD}
 

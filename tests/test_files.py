@@ -15,7 +15,7 @@ import pytest
 
 import skelrep
 from skelrep import Poses
-from skelrep.files import check_file, replacing
+from skelrep.files import check_file, replacing, write_together
 from tests.corpus_data import recordings
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX file types")
@@ -64,6 +64,26 @@ def test_a_missing_folder_is_reported_before_the_work(tmp_path):
 def write(path: Path, content: bytes) -> None:
     with replacing(path) as file:
         file.write(content)
+
+
+@posix
+@pytest.mark.parametrize("leads_to", ["file", "device", "nothing", "itself"])
+def test_links_in_a_folder_of_skelrep_are_replaced(leads_to, tmp_path):
+    """The folder may come from somebody else, and its links lead to any file of the user."""
+    target = {
+        "file": tmp_path / "mine.txt",
+        "device": Path("/dev/null"),
+        "nothing": tmp_path / "no",
+        "itself": "a.json",
+    }
+    (tmp_path / "mine.txt").write_bytes(b"mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.json").symlink_to(target[leads_to])
+    write_together(tmp_path / "folder", {"a.json": b"new"})
+    assert not (tmp_path / "folder" / "a.json").is_symlink()
+    assert (tmp_path / "folder" / "a.json").read_bytes() == b"new"
+    assert (tmp_path / "mine.txt").read_bytes() == b"mine" and not (tmp_path / "no").exists()
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["a.json"]
 
 
 @posix

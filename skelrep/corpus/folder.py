@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import tempfile
@@ -29,8 +30,8 @@ class LocalFolder:
         """
         return {file.name for file in self.path.iterdir()} if self.path.exists() else set()
 
-    def open(self, name: str) -> BinaryIO:
-        """A file to read.
+    def open(self, name: str, whole: bool = False) -> BinaryIO:
+        """A file to read; `whole` says that all of it is needed.
 
         Raises:
             OSError: if there is none, or it is a pipe or a device.
@@ -41,7 +42,7 @@ class LocalFolder:
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """A file to write, which appears under its name when everything is on the disk."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path / name) as file:
+        with replacing(self.path / name, follow_links=False) as file:
             yield file
 
     def remove(self, name: str) -> None:
@@ -79,9 +80,10 @@ class RemoteFolder:
             return {str(path).rpartition("/")[2] for path in self.files.ls(self.root, detail=False)}
         return set()
 
-    def open(self, name: str) -> Any:
-        """A file to read."""
-        return self.files.open(f"{self.root}/{name}", "rb")
+    def open(self, name: str, whole: bool = False) -> Any:
+        """A file to read; `whole` says that all of it is needed, so that it is transferred once."""
+        path = f"{self.root}/{name}"
+        return io.BytesIO(self.files.cat_file(path)) if whole else self.files.open(path, "rb")
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[BinaryIO]:

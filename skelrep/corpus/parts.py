@@ -8,6 +8,7 @@ written under a temporary name and renamed, and its metadata is at the end, so a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +18,9 @@ from skelrep.corpus.folder import Folder
 from skelrep.corpus.manifest import Manifest, part_name
 from skelrep.io.embeddings import Embeddings
 from skelrep.io.report import Skipped
+from skelrep.memory_budget import MemoryBudget
 from skelrep.messages import optional
+from skelrep.parquet import opened, readable
 
 ERRORS = "errors.parquet"
 _SHARD, _SKIPPED = b"skelrep.shard", b"skelrep.skipped"
@@ -55,9 +58,13 @@ def write_part(
 
 def read_end(folder: Folder, number: int, digest: str) -> Part | None:
     """The metadata of a part; None if the part is missing, truncated, or has another digest."""
-    arrow, parquet = optional("pyarrow", "parquet"), optional("pyarrow.parquet", "parquet")
+    where = f"{folder}/{part_name(number)}"
     try:
-        with folder.open(part_name(number)) as file, parquet.ParquetFile(file) as part:
+        with (
+            folder.open(part_name(number)) as file,
+            readable(where),
+            opened(file, file, where, MemoryBudget(file.seek(0, os.SEEK_END))) as part,
+        ):
             about = part.schema_arrow.metadata or {}
             if about.get(_SHARD, b"").decode() != digest:
                 return None
@@ -65,7 +72,7 @@ def read_end(folder: Folder, number: int, digest: str) -> Part | None:
             return Part(part.metadata.num_rows, skipped)
     except FileNotFoundError:
         return None
-    except (arrow.ArrowException, OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -75,7 +75,7 @@ class Rows:
 
     def _read(self, number: int) -> np.ndarray:
         where = f"{self._folder}/{part_name(number)}"
-        with self._folder.open(part_name(number)) as file:
+        with self._folder.open(part_name(number), whole=True) as file:
             rows = read_columns(file, where, lambda _: ["embedding"]).lists("embedding")
         if rows.shape != (self.counts[number], self.shape[1]) or rows.dtype != self.dtype:
             raise ValueError(

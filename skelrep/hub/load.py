@@ -117,7 +117,7 @@ def download(
         for name in (CONFIG, WEIGHTS, CARD):
             if (source / name).is_file():  # the card may be missing
                 original = files.enter_context((source / name).open("rb"))
-                file = files.enter_context(replacing(folder / name))
+                file = files.enter_context(replacing(folder / name, follow_links=False))
                 shutil.copyfileobj(original, file)
                 synced(file)
     return folder

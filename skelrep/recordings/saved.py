@@ -18,7 +18,7 @@ from safetensors.torch import save as as_bytes
 
 from skelrep.encoder import Encoder, Source
 from skelrep.encoder.config import read_object
-from skelrep.files import write_together
+from skelrep.files import check_no_link, write_together
 from skelrep.hub import bundled, load_pretrained, save_pretrained
 from skelrep.hub.load import CARD, CONFIG, WEIGHTS, find, read_strict_json, read_tensors
 from skelrep.messages import one_line
@@ -100,6 +100,7 @@ def save(classifier: Classifier, folder: str | os.PathLike, with_encoder: bool |
         for name in _names(config.kind)
     }
     if included:
+        check_no_link(folder / ENCODER)
         save_pretrained(encoder, folder / ENCODER)
     contents = {HEAD: text.encode() + b"\n", NUMBERS: as_bytes(tensors, metadata={"skelrep": __version__})}
     if not (folder / CARD).exists():  # people may have edited it

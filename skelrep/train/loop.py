@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from skelrep import checkpoints
 from skelrep.encoder import Encoder
-from skelrep.files import read_bytes, replacing
+from skelrep.files import check_no_link, read_bytes, replacing
 from skelrep.matmul import check_products
 from skelrep.train import distributed
 from skelrep.train.accumulation import losses_with_gradients
@@ -215,6 +215,7 @@ def _finished(trained: Encoder, recipe: Recipe) -> Encoder:
 
 def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
     """Writes recipe and corpus into the folder, or checks that its checkpoint belongs to them."""
+    check_no_link(folder / "encoder")
     begun = any((folder / name).exists() for name in ("checkpoint.pt", "encoder"))
     plain = {"recipe": dataclasses.asdict(recipe) | {"encoder": recipe.encoder.to_dict()}, "corpus": about}
     for name, part in plain.items():
@@ -223,7 +224,7 @@ def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
             if read_bytes(path) != text.encode() and not (name == "recipe" and _of_older_version(path, part)):
                 raise ValueError(f"{folder} has a run with another {name}; choose another folder for this run")
         else:
-            with replacing(path) as file:
+            with replacing(path, follow_links=False) as file:
                 file.write(text.encode())
 
 
@@ -330,7 +331,7 @@ class _Log:
         before = read_bytes(self.path) if self.path.exists() else b""
         lines = before.decode("utf-8", errors="replace").splitlines()
         kept = [line for line in lines if _step(line) <= begin]
-        with replacing(self.path) as file:
+        with replacing(self.path, follow_links=False) as file:
             file.write("".join(f"{line}\n" for line in kept).encode())
         if importlib.util.find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
@@ -355,7 +356,7 @@ def _step(line: str) -> float:
 
 
 def _save(path: Path, method: Method, optimizer: torch.optim.Optimizer, step: int) -> None:
-    with replacing(path) as file:
+    with replacing(path, follow_links=False) as file:
         torch.save({"step": step, "method": method.state_dict(), "optimizer": optimizer.state_dict()}, file)
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from tests.fuzz.mutators import damage
 from tests.fuzz.seeds.seed import seed_of
+from tests.memory import peak
 
 LIMIT = 6 * 2**30  # of address space, so that one case cannot take the machine's memory
 # A TypeError is documented only for arguments; readers are given files, so a TypeError is a bug.
@@ -175,14 +176,6 @@ KINDS: dict[str, Callable[..., object]] = {
 }
 
 
-def _peak() -> int:
-    """The most memory that the process has held since the last call, and from now on anew, in kB."""
-    status = Path("/proc/self/status").read_text()
-    peak = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
-    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark becomes what is held now
-    return peak
-
-
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -208,8 +201,8 @@ def main() -> None:
 
 def answer_to(job: dict[str, Any]) -> dict[str, Any]:
     """What reading the input of a job gives."""
-    _peak()
-    before = _peak()
+    peak()
+    before = peak()
     answer: dict[str, Any] = {"outcome": "accepted", "error": "", "sentence": ""}
     try:
         KINDS[job["kind"]](job["path"], **job["options"])
@@ -223,7 +216,7 @@ def answer_to(job: dict[str, Any]) -> dict[str, Any]:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
         answer |= {"outcome": "crash", "error": type(error).__name__, "sentence": f"{error} ({where})"[:500]}
-    return answer | {"megabytes": max(0, _peak() - before) / 1024}
+    return answer | {"megabytes": max(0, peak() - before) / 1024}
 
 
 if __name__ == "__main__":

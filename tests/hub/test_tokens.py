@@ -84,6 +84,8 @@ def test_no_message_holds_a_variable(variables, hub: HubServer, files, tmp_path)
     assert SECRET not in found.stdout + outside(found.stderr), found.stdout
     found = in_a_process(["-m", "skelrep", "info", REPO], tmp_path, HF_HUB_ETAG_TIMEOUT="2", **variables)
     assert found.returncode == 1 and found.stderr.count("\n") == 1 and SECRET not in found.stderr, found.stderr
+    found = in_a_process(["-m", "skelrep", "info", REPO, "--debug"], tmp_path, HF_HUB_ETAG_TIMEOUT="2", **variables)
+    assert found.returncode == 1 and "Traceback" in found.stderr and SECRET not in found.stderr, found.stderr
 
 
 @pytest.mark.parametrize("name", ["https://anna:{}@host/m", "https://{}@host/a/b", "git+ssh://anna:{}@host/m"])
@@ -94,3 +96,6 @@ def test_no_message_holds_a_url(name, command, capsys):
     assert main(command.format(name.format(SECRET)).split()) == 1
     said = capsys.readouterr()
     assert SECRET not in said.out + said.err and said.err.count("\n") == 1
+    assert main([*command.format(name.format(SECRET)).split(), "--debug"]) == 1
+    said = capsys.readouterr()
+    assert "Traceback" in said.err and SECRET not in said.out + said.err

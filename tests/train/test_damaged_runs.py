@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 from pathlib import Path
 
 import filelock
@@ -98,3 +100,24 @@ def test_the_lock_is_released_after_the_run(run, corpus):
         pass
     with pytest.raises(ValueError, match="another recipe"):
         pretrain(dataclasses.replace(small(steps=4), seed=1), corpus, run)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+@pytest.mark.parametrize("name", ["log.jsonl", "checkpoint.pt", "recipe.json", "corpus.json", ".lock", "encoder"])
+def test_a_run_with_links_changes_no_file_elsewhere(name, run, corpus, tmp_path):
+    """A run of somebody else may contain links to any file or folder of the user."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "file").write_bytes(old := (run / name).read_bytes() if (run / name).is_file() else b"mine")
+    if name == "encoder":
+        shutil.rmtree(run / name)
+    else:
+        (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(mine if name == "encoder" else mine / "file")
+    try:
+        pretrain(small(steps=4), corpus, run, save_every=2)
+    except (ValueError, OSError) as error:
+        assert name in (".lock", "encoder") and str(run / name) in str(error) and "\n" not in str(error)
+    else:
+        assert name not in (".lock", "encoder")
+    assert [path.name for path in mine.iterdir()] == ["file"] and (mine / "file").read_bytes() == old
