@@ -16,7 +16,8 @@ import numpy as np
 
 from skelrep.memory_budget import MemoryBudget
 from skelrep.messages import one_line, optional
-from skelrep.parquet_layout import LayoutError, check_footer, footer_size, pages_of
+from skelrep.parquet_layout import Layout
+from skelrep.thrift import DamagedError
 
 _NUMBER_BYTES = 16  # of a value as pyarrow holds it, and as numpy does
 _TEXTS = ("string", "large_string", "binary", "large_binary")
@@ -121,19 +122,23 @@ def read_columns(
         ModuleNotFoundError: without pyarrow (the extra `parquet`).
     """
     budget = MemoryBudget(file.seek(0, os.SEEK_END)) if budget is None else budget
-    with readable(where), opened(file, file, where, budget) as content:
+    with readable(where), opened(file, file, where, budget) as (content, layout):
         schema, names = content.schema_arrow, list(choose(content.schema_arrow))
-        found = pages_of(file, content.metadata, names, once=dictionaries(schema))
+        found = layout.content(names, once=dictionaries(schema))
         budget.claim(sum(found.values.values()) * _NUMBER_BYTES + found.bytes)
         file.seek(0)
         return Table(schema, content.read(columns=names), found.values, where, budget)
 
 
 @contextmanager
-def opened(source: Any, file: BinaryIO, where: object, budget: MemoryBudget, **options: Any) -> Iterator[Any]:
-    """Opens a Parquet file whose footer fits into the budget, as `pyarrow.parquet.ParquetFile`.
+def opened(
+    source: Any, file: BinaryIO, where: object, budget: MemoryBudget, **options: Any
+) -> Iterator[tuple[Any, Layout]]:
+    """Opens a Parquet file whose footer fits into the budget, as `pyarrow.parquet.ParquetFile`, with its layout.
 
-    Text is read as it is stored: once, where it is repeated.
+    Text is read as it is stored: once, where it is repeated. Columns may be read after their content was counted
+    (`Layout.content`). The file's `metadata` must not be asked about row groups and columns: errors in their
+    description end the process.
 
     Args:
         source: What pyarrow reads, a path or `file`.
@@ -144,11 +149,11 @@ def opened(source: Any, file: BinaryIO, where: object, budget: MemoryBudget, **o
 
     Raises:
         ValueError: if the file has a column twice or its footer needs too much memory.
-        LayoutError: if it is damaged; and whatever pyarrow raises. See `readable`.
+        DamagedError: if it is damaged; and whatever pyarrow raises. See `readable`.
     """
     parquet = optional("pyarrow.parquet", "parquet")
-    check_footer(file, budget)
-    options["thrift_container_size_limit"] = max(1, footer_size(file))  # an element of a list takes a byte at least
+    layout = Layout(file, budget)
+    options["thrift_container_size_limit"] = max(1, layout.footer)  # each element of a list takes a byte at least
     file.seek(0)
     with parquet.ParquetFile(source, **options) as content:
         schema = content.schema_arrow
@@ -158,7 +163,7 @@ def opened(source: Any, file: BinaryIO, where: object, budget: MemoryBudget, **o
     file.seek(0)
     # Checksums find what a disk has lost.
     with parquet.ParquetFile(source, read_dictionary=texts, page_checksum_verification=True, **options) as content:
-        yield content
+        yield content, layout
 
 
 def dictionaries(schema: Any) -> set[str]:
@@ -182,7 +187,7 @@ def cells_of(column: Any) -> list[Any]:
 def readable(where: object) -> Iterator[None]:
     """Turns pyarrow's errors into a ValueError of one sentence."""
     arrow = optional("pyarrow", "parquet")
-    kinds = (arrow.ArrowException, LayoutError, MemoryError, OverflowError, AttributeError, TypeError, KeyError)
+    kinds = (arrow.ArrowException, DamagedError, MemoryError, OverflowError, AttributeError, TypeError, KeyError)
     try:
         yield
     except FileNotFoundError:

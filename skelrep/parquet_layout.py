@@ -1,11 +1,11 @@
-"""Counts what a Parquet file will need in memory from its own structure, before pyarrow allocates anything.
+"""Compares what a Parquet file states about itself with what it contains, before pyarrow reads it.
 
-The lists at the end of a file (its footer), and the numbers of values in it, are only statements. pyarrow allocates a
-list before it reads the elements, and reads as many values as the pages contain, which may be billions in some bytes:
-a run of equal values states its length. Footer and headers of pages are in the compact protocol of Apache Thrift.
+The list of columns at the end of a file (its footer) is only a statement. pyarrow makes a list as long as it says it is
+before it reads the elements, looks for stated rows without end, reads as many values as a page contains, which may be
+billions in some bytes because a run of equal values states its length, and ends the process at some errors in the
+description of a column. Here the footer and the headers of pages are therefore read first, in Python.
 
-Sources: parquet-format, https://github.com/apache/parquet-format (`parquet.thrift`), and the specification of Thrift's
-compact protocol, https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md.
+Source: https://github.com/apache/parquet-format (`parquet.thrift`), whose numbers of fields appear below.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from skelrep.memory_budget import MemoryBudget
+from skelrep.thrift import Compact, DamagedError, EndError
 
-# Measured with pyarrow 26: 1400 bytes for a column, 680 for a part of a column, of which the smallest takes 3 bytes.
-STRUCT_BYTES = 1500
-_LEAST_BYTES = 3
+# Bytes, measured with pyarrow 26 and in Python: a column needs 1400, and its part in a row group 700 and more.
+_STRUCT_BYTES = 500
+_COLUMN_BYTES = 1000
+_REPEATED = 2
+_BYTE_ARRAY, _FIXED_LENGTH = 6, 7  # types
 _DELTA_BYTE_ARRAY = 7  # an encoding: a text is stored as what it has in common with the one before, and the rest
 _DATA_PAGE, _DICTIONARY_PAGE, _DATA_PAGE_2 = 0, 2, 3
 _HEADER_OF = {_DATA_PAGE: 5, _DATA_PAGE_2: 8}  # the field of a page's header that counts its values
 _ENCODING_IN = {_DATA_PAGE: 2, _DATA_PAGE_2: 4}
+_HEADER_BYTES, _LONGEST_HEADER = 2**10, 2**24  # of a page: usually, and the most that pyarrow reads
 
 
-class LayoutError(Exception):
-    """The file is damaged."""
-
-
-class Pages(NamedTuple):
+class Content(NamedTuple):
     """What the pages of some columns contain.
 
     Attributes:
@@ -42,87 +42,22 @@ class Pages(NamedTuple):
     bytes: int
 
 
-def footer_size(file: BinaryIO) -> int:
-    """The stated size of the footer, at most that of the file, which is the largest number of elements of a list."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 8))
-    return min(size, int.from_bytes(file.read(4), "little"))
+class _Leaf(NamedTuple):
+    """A column of values: one of the table, or a part of one that has lists or structures."""
+
+    column: str
+    kind: int
+    length: int
+    repeated: bool
 
 
-def check_footer(file: BinaryIO, budget: MemoryBudget) -> None:
-    """Refuses a file whose footer would take more memory than the file may.
+class _Chunk(NamedTuple):
+    """The part of a leaf that is in a row group."""
 
-    Raises:
-        ValueError: if it does.
-        LayoutError: if it is damaged.
-    """
-    stated = footer_size(file)
-    # Lists may be as long as the footer, and their elements contain lists: more than this is impossible.
-    if stated * (1 + 1 / _LEAST_BYTES) * STRUCT_BYTES <= budget.limit:
-        return
-    file.seek(max(0, file.seek(0, os.SEEK_END) - 8 - stated))
-    footer = _Compact(file)
-    footer.struct()
-    budget.claim(footer.structs * STRUCT_BYTES + stated)
-
-
-def pages_of(
-    file: BinaryIO,
-    about: Any,
-    names: Collection[str],
-    groups: Collection[int] | None = None,
-    once: Collection[str] = (),
-) -> Pages:
-    """Reads the headers of all pages of some columns.
-
-    Args:
-        file: The file, open for reading.
-        about: Its `pyarrow.parquet.FileMetaData`.
-        names: Names of columns.
-        groups: Numbers of the row groups that will be read; all of them by default.
-        once: The columns that are read as dictionaries, in which a text that is repeated stands once.
-
-    Raises:
-        LayoutError: if the pages do not contain what the footer states, a header is damaged or columns overlap.
-    """
-    values, size = dict.fromkeys(names, 0), 0
-    left = file.seek(0, os.SEEK_END)
-    if about.num_rows != sum(about.row_group(i).num_rows for i in range(about.num_row_groups)):
-        raise LayoutError(f"its {about.num_rows} rows are not those of its parts")
-    for group in map(about.row_group, range(about.num_row_groups) if groups is None else groups):
-        for column in range(group.num_columns):
-            chunk, kind = group.column(column), about.schema.column(column)
-            name = _named(chunk.path_in_schema, values)
-            if name is None:
-                continue
-            if (left := left - max(0, chunk.total_compressed_size)) < 0:  # reading them again and again takes forever
-                raise LayoutError("its columns overlap")
-            pages = list(_pages(file, chunk))
-            seen = sum(page.values for page in pages)
-            # pyarrow reads on until it has as many values and rows as the footer states, even if there are none left.
-            rows_fit = group.num_rows <= seen if kind.max_repetition_level else group.num_rows == seen
-            if seen != chunk.num_values or not rows_fit:
-                raise LayoutError(
-                    f"it states {chunk.num_values} values in {group.num_rows} rows for its column {name[:100]!r}, "
-                    f"whose pages contain {seen}"
-                )
-            size += sum(page.unpacked for page in pages)
-            # No text is longer than all parts of texts in the page.
-            size += sum(page.values * page.unpacked for page in pages if page.encoding == _DELTA_BYTE_ARRAY)
-            if kind.physical_type == "FIXED_LEN_BYTE_ARRAY":
-                size += seen * max(0, kind.length or 0)
-            elif kind.physical_type == "BYTE_ARRAY" and name not in once:
-                size += seen * max((page.unpacked for page in pages if page.kind == _DICTIONARY_PAGE), default=0)
-            values[name] += seen
-    return Pages(values, size)
-
-
-def _named(path: str, names: Collection[str]) -> str | None:
-    """The column that a path such as "embedding.list.element" belongs to, if it is one of these."""
-    if path in names:
-        return path
-    parts = path.split(".")
-    return next((name for i in range(len(parts)) if (name := ".".join(parts[:i])) in names), None)
+    values: int
+    stored: int
+    data: int
+    dictionary: int
 
 
 class _Page(NamedTuple):
@@ -135,108 +70,153 @@ class _Page(NamedTuple):
     encoding: int
 
 
-def _pages(file: BinaryIO, chunk: Any) -> Iterator[_Page]:
-    """The headers of the pages of a column in a row group, as pyarrow finds them."""
-    at = chunk.data_page_offset
-    if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < at:
-        at = chunk.dictionary_page_offset
-    if at < 0:
-        raise LayoutError(f"a column begins at byte {at}")
-    end = at + chunk.total_compressed_size
-    while at < end:
-        file.seek(at)
-        page = _page(file)
-        yield page
-        at = file.tell() + page.stored
+class Layout:
+    """Where the columns of a file are.
 
+    Attributes:
+        footer: Bytes of the footer, which no list in it exceeds.
+        rows: Number of rows of each row group.
+    """
 
-def _page(file: BinaryIO) -> _Page:
-    header = _Compact(file).struct()
+    def __init__(self, file: BinaryIO, budget: MemoryBudget) -> None:
+        """Reads the footer.
 
-    def number(fields: Any, at: int) -> int:
-        found = fields.get(at, 0) if isinstance(fields, dict) else 0
-        return max(0, found) if isinstance(found, int) else 0
-
-    kind = number(header, 1)
-    about = header.get(_HEADER_OF.get(kind, -1))
-    values = number(about, 1) if kind in _ENCODING_IN else 0
-    return _Page(kind, number(header, 3), number(header, 2), values, number(about, _ENCODING_IN.get(kind, -1)))
-
-
-class _Compact:
-    """A reader of Thrift's compact protocol, which counts the structures that it meets."""
-
-    def __init__(self, data: BinaryIO) -> None:
-        self.data, self.structs = data, 0
-
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        """The fields of a structure by their numbers.
+        Args:
+            file: The file, open for reading.
+            budget: What the footer is counted against.
 
         Raises:
-            LayoutError: if it is damaged.
+            DamagedError: if it is damaged.
+            ValueError: if it would take too much memory.
         """
-        if depth > 16:  # those of Parquet are less than half as deep
-            raise LayoutError("its structures are nested too deeply")
-        self.structs += 1
-        fields: dict[int, Any] = {}
-        number = 0
-        while head := self._byte():
-            step, kind = head >> 4, head & 15
-            number = number + step if step else self._integer()
-            fields[number] = kind == 1 if kind in (1, 2) else self._value(kind, depth)
-        return fields
+        self._file, self._size = file, file.seek(0, os.SEEK_END)
+        file.seek(max(0, self._size - 8))
+        end = file.read(8)
+        self.footer = int.from_bytes(end[:4], "little")
+        if end[4:] != b"PAR1" or self.footer > self._size - 8:
+            raise DamagedError("it does not end like one")
+        file.seek(self._size - 8 - self.footer)
+        about = Compact(file.read(self.footer), lambda count: budget.claim(count * _STRUCT_BYTES)).struct()
+        self._leaves = _leaves(_structs(about, 2))
+        budget.claim(len(self._leaves) * _COLUMN_BYTES)
+        groups = _structs(about, 4)
+        self.rows = [_number(group, 3) for group in groups]
+        self._groups = [[_chunk(chunk) for chunk in _structs(group, 1)] for group in groups]
+        if any(len(chunks) != len(self._leaves) for chunks in self._groups):
+            raise DamagedError("a part of it has another number of columns")
+        if min(self.rows, default=0) < 0 or sum(self.rows) != _number(about, 3):
+            raise DamagedError(f"its {_number(about, 3)} rows are not those of its parts")
 
-    def _value(self, kind: int, depth: int) -> Any:
-        match kind:
-            case 1 | 2 | 3:
-                return self._byte()
-            case 4 | 5 | 6:
-                return self._integer()
-            case 7:
-                return self._bytes(8)
-            case 8:
-                return self._bytes(self._unsigned())
-            case 9 | 10:
-                head = self._byte()
-                count = head >> 4 if head >> 4 < 15 else self._unsigned()
-                for _ in range(count):  # each takes a byte at least, so a wrong number meets the end of the file
-                    self._value(head & 15, depth)
-                return None
-            case 11:
-                if count := self._unsigned():
-                    kinds = self._byte()
-                    for _ in range(count):
-                        self._value(kinds >> 4, depth)
-                        self._value(kinds & 15, depth)
-                return None
-            case 12:
-                return self.struct(depth + 1)
-        raise LayoutError(f"it has a field of the unknown type {kind}")
+    def content(
+        self, names: Collection[str], groups: Collection[int] | None = None, once: Collection[str] = ()
+    ) -> Content:
+        """Reads the headers of all pages of some columns.
 
-    def _byte(self) -> int:
-        found = self.data.read(1)
-        if not found:
-            raise LayoutError("it ends within a structure")
-        return found[0]
+        Args:
+            names: Names of columns.
+            groups: Numbers of the row groups that will be read; all of them by default.
+            once: The columns that are read as dictionaries, in which a text that is repeated stands once.
 
-    def _unsigned(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
-            if shift > 63:
-                raise LayoutError("a number in it has too many bytes")
+        Raises:
+            DamagedError: if pages do not contain what the footer states, a header is damaged or columns overlap.
+        """
+        values, size, left = dict.fromkeys(names, 0), 0, self._size
+        for group in range(len(self._groups)) if groups is None else groups:
+            for leaf, chunk in zip(self._leaves, self._groups[group]):
+                if leaf.column not in values:
+                    continue
+                if chunk.stored < 0 or (left := left - chunk.stored) < 0:  # to read them again and again takes forever
+                    raise DamagedError("its columns overlap")
+                pages = list(self._pages(chunk)) if chunk.values else []  # pyarrow then reads none either
+                seen, rows = sum(page.values for page in pages), self.rows[group]
+                if seen != chunk.values or not (rows <= seen if leaf.repeated else rows == seen):
+                    raise DamagedError(
+                        f"it states {chunk.values} values in {rows} rows for its column {leaf.column[:100]!r}, whose "
+                        f"pages contain {seen}"
+                    )
+                values[leaf.column] += seen
+                size += sum(page.unpacked for page in pages)
+                # No text is longer than all parts of texts in the page.
+                size += sum(page.values * page.unpacked for page in pages if page.encoding == _DELTA_BYTE_ARRAY)
+                if leaf.kind == _FIXED_LENGTH:
+                    size += seen * leaf.length
+                elif leaf.kind == _BYTE_ARRAY and leaf.column not in once:
+                    size += seen * max((page.unpacked for page in pages if page.kind == _DICTIONARY_PAGE), default=0)
+        return Content(values, size)
 
-    def _integer(self) -> int:
-        value = self._unsigned()
-        return value >> 1 ^ -(value & 1)
+    def _pages(self, chunk: _Chunk) -> Iterator[_Page]:
+        """The headers of the pages, where pyarrow finds them."""
+        at = chunk.dictionary if 0 < chunk.dictionary < chunk.data else chunk.data
+        end = at + chunk.stored
+        while at < end:
+            page, begin = self._page(at)
+            yield page
+            at = begin + page.stored
 
-    def _bytes(self, count: int) -> bytes:
-        """Passes over bytes, whose content nobody needs here."""
-        if count >= 2**31:
-            raise LayoutError(f"a text in it has {count} bytes")
-        self.data.seek(count, os.SEEK_CUR)
-        return b""
+    def _page(self, at: int) -> tuple[_Page, int]:
+        """The header of the page at a byte, and where its content begins."""
+        if at < 0:
+            raise DamagedError(f"a page begins at byte {at}")
+        header, begin = self._header(at, _HEADER_BYTES)
+        kind = _number(header, 1)
+        about = header.get(_HEADER_OF.get(kind, -1))
+        about = about if isinstance(about, dict) else {}
+        page = _Page(
+            kind,
+            max(0, _number(header, 3)),
+            max(0, _number(header, 2)),
+            max(0, _number(about, 1)),
+            _number(about, _ENCODING_IN.get(kind, -1)),
+        )
+        return page, begin
+
+    def _header(self, at: int, most: int) -> tuple[dict[int, Any], int]:
+        self._file.seek(at)
+        reader = Compact(self._file.read(most))
+        try:
+            return reader.struct(), at + reader.at
+        except EndError:
+            if most >= _LONGEST_HEADER or len(reader.data) < most:
+                raise
+        return self._header(at, _LONGEST_HEADER)
+
+
+def _leaves(elements: list[dict[int, Any]]) -> list[_Leaf]:
+    """The columns of values of a schema, a list of elements in which the children of each follow it."""
+    if not elements:
+        raise DamagedError("it has no columns")
+    leaves: list[_Leaf] = []
+    open_groups = [(_number(elements[0], 5), "", False)]  # children that follow, the table's column, whether in a list
+    for element in elements[1:]:
+        while open_groups and open_groups[-1][0] <= 0:
+            open_groups.pop()
+        if not open_groups:
+            raise DamagedError("its columns are not one tree")
+        left, column, repeated = open_groups[-1]
+        open_groups[-1] = left - 1, column, repeated
+        name = element.get(4)
+        if len(open_groups) == 1:
+            column = name.decode(errors="replace") if isinstance(name, bytes) else ""
+        repeated |= element.get(3) == _REPEATED
+        if children := _number(element, 5):
+            open_groups.append((children, column, repeated))
+        else:
+            leaves.append(_Leaf(column, _number(element, 1), max(0, _number(element, 2)), repeated))
+    return leaves
+
+
+def _chunk(chunk: dict[int, Any]) -> _Chunk:
+    about = chunk.get(3)
+    if not isinstance(about, dict):
+        raise DamagedError("a column is not described")
+    return _Chunk(_number(about, 5), _number(about, 7), _number(about, 9), _number(about, 11))
+
+
+def _number(fields: dict[int, Any], at: int) -> int:
+    found = fields.get(at, 0)
+    return found if isinstance(found, int) else 0
+
+
+def _structs(fields: dict[int, Any], at: int) -> list[dict[int, Any]]:
+    found = fields.get(at)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []

@@ -63,7 +63,7 @@ def read_end(folder: Folder, number: int, digest: str) -> Part | None:
         with (
             folder.open(part_name(number)) as file,
             readable(where),
-            opened(file, file, where, MemoryBudget(file.seek(0, os.SEEK_END))) as part,
+            opened(file, file, where, MemoryBudget(file.seek(0, os.SEEK_END))) as (part, _),
         ):
             about = part.schema_arrow.metadata or {}
             if about.get(_SHARD, b"").decode() != digest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from skelrep.io.tables.rows import Rows, clips_of
 from skelrep.memory_budget import MemoryBudget, bounded, budget_of
 from skelrep.messages import optional
 from skelrep.parquet import CELL_BYTES, cells_of, dictionaries, opened, readable
-from skelrep.parquet_layout import pages_of
+from skelrep.parquet_layout import Layout
 from skelrep.poses import Poses
 
 _POINTER_BYTES = 16  # of a text that exists already, in a list and in a copy of the list
@@ -42,7 +42,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
         several: tuple[str, ...] = ()
         if options.clips is None:
             table.claim(wanted)
-            bounded(table.file.metadata.num_rows, len(picked))
+            bounded(sum(table.layout.rows), len(picked))
             rows = table.file.read(columns=wanted)
         else:
             runs = remembered(_clip_runs, path)
@@ -85,14 +85,14 @@ def _clip_runs(path: Path) -> ClipRuns | None:
                 yield list(range(first, first + len(batch))), _texts(batch, columns, own)
                 first += len(batch)
 
-        return clip_runs(batches(), table.file.metadata.num_rows, named)
+        return clip_runs(batches(), sum(table.layout.rows), named)
 
 
 class _Table(NamedTuple):
-    """An open file: for pyarrow, as bytes, and what its content is counted against."""
+    """An open file, where its columns are, and what its content is counted against."""
 
     file: Any
-    raw: BinaryIO
+    layout: Layout
     budget: MemoryBudget
 
     @property
@@ -101,7 +101,7 @@ class _Table(NamedTuple):
 
     def claim(self, names: Sequence[str], groups: Collection[int] | None = None) -> int:
         """Claims the content of columns in some row groups, and returns the number of their values."""
-        found = pages_of(self.raw, self.file.metadata, names, groups, dictionaries(self.file.schema_arrow))
+        found = self.layout.content(names, groups, dictionaries(self.file.schema_arrow))
         self.budget.claim(found.bytes)
         return sum(found.values.values())
 
@@ -110,8 +110,12 @@ class _Table(NamedTuple):
 def _opened(path: Path) -> Iterator[_Table]:
     """The file, of which only what is asked for is read; what pyarrow raises becomes a ValueError."""
     budget = budget_of(path)
-    with readable(path), open_to_read(path) as raw, opened(path, raw, path, budget, buffer_size=2**20) as file:
-        yield _Table(file, raw, budget)
+    with (
+        readable(path),
+        open_to_read(path) as raw,
+        opened(path, raw, path, budget, buffer_size=2**20) as (file, layout),
+    ):
+        yield _Table(file, layout, budget)
 
 
 def _has_lists(file: Any) -> bool:
@@ -132,7 +136,7 @@ def _array_rows(table: _Table) -> list[list[Any]]:
 def _rows(table: _Table, first: int, last: int, names: list[str]) -> Any:
     """The rows from one number to another (exclusive), of which those of other row groups are not read."""
     arrow, file = optional("pyarrow", "parquet"), table.file
-    ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
+    ends = np.cumsum(table.layout.rows)
     groups = range(*np.searchsorted(ends, [first, last - 1], side="right") + [0, 1])
     table.claim(names, groups)
     at = int(ends[groups[0] - 1]) if groups[0] else 0
