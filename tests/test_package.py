@@ -24,6 +24,8 @@ ORDER = [
     "messages",
     "memory_budget",
     "npy",
+    "thrift",
+    "parquet_layout",
     "parquet",
     "checkpoints",
     "json_text",
