@@ -51,6 +51,10 @@ VALUES: tuple[Any, ...] = (
 )
 
 
+LARGEST = 2**20  # bytes of an input: repetitions of repetitions would fill the memory of the harness itself
+_PART = 2**15  # bytes in which numbers and words are looked for
+
+
 def flip_bytes(data: bytes, rng: random.Random) -> bytes:
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
@@ -92,7 +96,8 @@ def insert(data: bytes, rng: random.Random) -> bytes:
 
 def change_numbers(data: bytes, rng: random.Random) -> bytes:
     """Numbers in a text become others."""
-    found = list(re.finditer(rb"-?\d+(\.\d+)?", data[: 2**20]))
+    start = rng.randrange(max(1, len(data) - _PART))
+    found = list(re.compile(rb"-?\d+(\.\d+)?").finditer(data, start, start + _PART))
     for match in sorted(rng.sample(found, min(len(found), rng.choice((1, 1, 3)))), key=lambda m: -m.start()):
         data = data[: match.start()] + rng.choice(NUMBERS).encode() + data[match.end() :]
     return data
@@ -111,13 +116,14 @@ def change_lines(data: bytes, rng: random.Random) -> bytes:
             case 2:
                 lines[one], lines[other] = lines[other], lines[one]
             case _:
-                lines[one] = lines[one] * rng.choice((2, 50))
+                lines[one] = (lines[one] * rng.choice((2, 50)))[:LARGEST]
     return b"\n".join(lines)
 
 
 def change_words(data: bytes, rng: random.Random) -> bytes:
     """Words are exchanged, renamed or blown up."""
-    words = list(re.finditer(rb"[A-Za-z_]+", data[: 2**20]))
+    start = rng.randrange(max(1, len(data) - _PART))
+    words = list(re.compile(rb"[A-Za-z_]+").finditer(data, start, start + _PART))
     if not words:
         return data
     word, other = rng.choice(words), rng.choice(words)
@@ -229,9 +235,6 @@ def mutators(name: str) -> tuple[Callable[[bytes, random.Random], bytes], ...]:
     if suffix in ("csv", "tsv", "trc", "txt", "bvh", "skeleton", "amc", "asf", "jsonl", "mvnx"):
         return (*ANY, *TEXT, *TEXT)
     return ANY
-
-
-LARGEST = 2**20  # bytes of an input: repetitions of repetitions would fill the memory of the harness itself
 
 
 def damage(contents: Mapping[Path, bytes], name: str, number: int) -> Path:
