@@ -20,6 +20,7 @@ from skelrep.thrift import Compact, DamagedError, EndError
 # Bytes, measured with pyarrow 26 and in Python: a column needs 1400, and its part in a row group 700 and more.
 _STRUCT_BYTES = 500
 _COLUMN_BYTES = 1000
+_DEEPEST = 100  # groups within groups in a schema
 _REPEATED = 2
 _BYTE_ARRAY, _FIXED_LENGTH = 6, 7  # types
 _DELTA_BYTE_ARRAY = 7  # an encoding: a text is stored as what it has in common with the one before, and the rest
@@ -200,6 +201,8 @@ def _leaves(elements: list[dict[int, Any]]) -> list[_Leaf]:
         repeated |= element.get(3) == _REPEATED
         if children := _number(element, 5):
             open_groups.append((children, column, repeated))
+            if len(open_groups) > _DEEPEST:  # pyarrow follows them by calls within calls
+                raise DamagedError(f"its columns are nested more than {_DEEPEST} times")
         else:
             leaves.append(_Leaf(column, _number(element, 1), max(0, _number(element, 2)), repeated))
     return leaves
