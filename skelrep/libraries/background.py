@@ -39,26 +39,54 @@ class Background:
         count = len(rows)
         if count < LEAST:
             return None
-        last = min(_FARTHEST, count // 3)
-        first = min(_NEAREST, last // 3)
         chosen = np.unique(np.linspace(0, count - 1, min(count, _QUERIES)).astype(int))
         own = np.arange(count)
         found = nearest_rows(
             rows[chosen],
             rows,
-            last,
+            _ranks(count)[1],
             metric="cosine",
             excluded=(chosen, own),
             device=None,
             block_bytes=block_bytes,
         )[1]
-        distance = _distance(found.astype(float))
+        return cls._of_nearest(found, count)
+
+    @classmethod
+    def _of_nearest(cls, cosines: np.ndarray, count: int) -> Background | None:
+        """From the largest cosines of each clip (Q, last), in descending order, in a library of `count` clips."""
+        first, last = _ranks(count)
+        distance = _distance(cosines.astype(float))
         near, far = distance[:, first - 1], distance[:, last - 1]
         usable = near > 0
         if not usable.any():
             return None
         growth = np.log(far[usable] / near[usable]).mean()
         return cls(float(np.log(last / first) / max(growth, 1e-6)), far, last / (count - 1))
+
+    @classmethod
+    def of_crops(cls, rows: Rows, crops: np.ndarray, block_bytes: int = BLOCK_BYTES) -> Background | None:
+        """The same for the largest cosine of a clip and a part of another, or the other way round.
+
+        Args:
+            rows: (N, D) of length 1.
+            crops: (V, N, D) of length 1, the parts of these clips.
+            block_bytes: Upper bound of the cosines that are computed at once.
+        """
+        count = len(rows)
+        if count < LEAST:
+            return None
+        chosen = np.unique(np.linspace(0, count - 1, min(count, _QUERIES)).astype(int))
+        last = _ranks(count)[1]
+        nearest = []
+        for some in np.array_split(chosen, -(-len(chosen) * count * 8 // block_bytes)):
+            best = np.full((len(some), count), -1, np.float32)
+            for parts in crops:
+                np.maximum(best, rows[some] @ parts.T, out=best)
+                np.maximum(best, parts[some] @ np.asarray(rows).T, out=best)
+            best[np.arange(len(some)), some] = -1
+            nearest.append(-np.sort(np.partition(-best, last - 1, axis=1)[:, :last], axis=1))
+        return cls._of_nearest(np.concatenate(nearest), count)
 
     def rate(self, threshold: float) -> float:
         """The fraction of pairs of different recordings whose cosine is at least the threshold."""
@@ -72,6 +100,12 @@ class Background:
             middle = (low + high) / 2
             low, high = (middle, high) if self.rate(middle) > rate else (low, middle)
         return high
+
+
+def _ranks(count: int) -> tuple[int, int]:
+    """The ranks of neighbours that are compared in a library of so many clips."""
+    last = min(_FARTHEST, count // 3)
+    return min(_NEAREST, last // 3), last
 
 
 def _distance(cosine: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Copies of clips as they occur in libraries: trimmed, noisy, resampled; and mirror images."""
+"""Copies of clips as they occur in libraries: trimmed, noisy, resampled; mirror images; and crops."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,10 @@ from skelrep.poses import Poses
 
 SHORTEST = 8  # frames of a clip that is copied: a tenth of fewer frames is less than one frame
 _TRIMMED = 0.1  # fraction of the frames that are cut off, at both ends together
+_QUARTER = 0.25  # the same for copies that only the crops find
+# Fractions of the frames of crops, and their number: they start evenly over the clip, so that a copy without 15 to 40 %
+# of the frames differs from one of them by at most a tenth of the frames.
+_CROPS = ((0.85, 2), (0.75, 3), (0.65, 4))
 _NOISE = 0.01  # standard deviation, relative to the size of the body
 _RATES = (0.5, 2.0)  # least and largest factor of the number of frames
 
@@ -23,9 +27,33 @@ def mirrored(poses: Poses) -> Poses:
     return replace(poses, clips=[clip[:, :, sides] * flip for clip in poses.clips], scores=scores)
 
 
+def crops(poses: Poses) -> Iterator[Poses]:
+    """Parts of the clips, at least two frames: nine times all clips, each time another part.
+
+    A clip that shows nobody in a part is whole instead.
+    """
+    for fraction, count in _CROPS:
+        for start in np.linspace(0, 1 - fraction, count).tolist():
+            clips = []
+            for clip in poses.clips:
+                first = round(start * clip.shape[1])
+                part = clip[:, first : first + max(2, round(fraction * clip.shape[1]))]
+                clips.append(clip if np.isnan(part).all() else part)
+            yield replace(poses, clips=clips, scores=None)
+
+
 def trimmed(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(M, T, V, C) without a tenth of the frames, some of them at the start and the others at the end."""
-    count = max(1, round(_TRIMMED * clip.shape[1]))
+    return _without(_TRIMMED, clip, rng)
+
+
+def trimmed_by_a_quarter(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same without a quarter of the frames."""
+    return _without(_QUARTER, clip, rng)
+
+
+def _without(fraction: float, clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    count = max(1, round(fraction * clip.shape[1]))
     before = int(rng.integers(count + 1))
     return clip[:, before : clip.shape[1] - (count - before)]
 
@@ -52,9 +80,11 @@ KINDS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "noisy": noisy,
     "resampled": resampled,
 }
+QUARTER = "trimmed by a quarter"  # to the encoder such a copy is another movement, so only its crops are like it
 
 
 def copies(poses: Poses, kind: str, seed: int = 0) -> Poses:
-    """A copy of each clip; `kind` is one of `KINDS`."""
-    rng = np.random.default_rng((seed, list(KINDS).index(kind)))
-    return replace(poses, clips=[KINDS[kind](clip, rng) for clip in poses.clips], scores=None)
+    """A copy of each clip; `kind` is one of `KINDS`, or `QUARTER`."""
+    kinds = KINDS | {QUARTER: trimmed_by_a_quarter}
+    rng = np.random.default_rng((seed, list(kinds).index(kind)))
+    return replace(poses, clips=[kinds[kind](clip, rng) for clip in poses.clips], scores=None)

@@ -14,6 +14,7 @@ from skelrep.evaluate.inputs import BLOCK_BYTES
 from skelrep.io.records import Records
 from skelrep.libraries.adaptation import Adaptation, unit
 from skelrep.libraries.background import LEAST, Background
+from skelrep.libraries.copies import QUARTER
 from skelrep.libraries.library import Library
 from skelrep.messages import warn
 from skelrep.version import __version__
@@ -22,6 +23,7 @@ from skelrep.version import __version__
 # movement. At 0.01, half of the noisy copies in UTD-MHAD are missed.
 FALSE_RATE = 0.05
 _LEAST_COPIED = 20  # clips whose copies are enough to learn an adaptation
+_MEASURED = "0 to 15 %"  # the false rate of four libraries (docs/libraries.md)
 _FEW = 0.95  # threshold for libraries that are too small to have a background
 _SAME = 1 - 1e-6  # cosine of stored embeddings of the same poses, which are equal up to rounding
 
@@ -35,7 +37,8 @@ class Duplicates(Records):
         id: (K,) names of the clips.
         cosine: (K,) cosine to the clip of the group that is kept.
         kind: (K,) "kept"; "exact": the same poses as an earlier clip of the group; "near": another clip whose cosine is
-            above the threshold; "mirrored": the same for its mirror image.
+            above the threshold; "mirrored": the same for its mirror image; "trimmed": the same for a part of it, or
+            of the clip that is kept.
         keep: (K,) whether the clip is kept; one per group.
         rows: (K,) positions in the library.
         protocol: The threshold, its false rates, the fraction of generated copies that it finds, settings and sizes.
@@ -71,10 +74,11 @@ class Duplicates(Records):
     def __str__(self) -> str:
         """The numbers of duplicates, and what the threshold means."""
         said, count = self.protocol, self.protocol["n_clips"]
-        kinds = [f"{int((self.kind == kind).sum())} {kind}" for kind in ("exact", "near", "mirrored")]
+        shown = ["exact", "near", *["mirrored"] * said["mirrored"], *["trimmed"] * said["trimmed"]]
+        kinds = [f"{int((self.kind == kind).sum())} {kind}" for kind in shown]
         lines = [
             f"{count} clips: {said['n_groups']} groups with {int((~self.keep).sum())} duplicates ("
-            + ", ".join(kinds if said["mirrored"] else kinds[:2])
+            + ", ".join(kinds)
             + ")",
             f"threshold: cosine {said['threshold']:.4f}{' of adapted embeddings' * said['adapted']}, {said['chosen']}",
         ]
@@ -83,9 +87,15 @@ class Duplicates(Records):
                 f"false: {said['pair_rate']:.1e} of the pairs of different recordings are expected to reach it, which "
                 f"puts {100 * said['clip_rate']:.2g} % of the clips beside another recording, mostly another take"
             )
+            if said["false_rate"] is not None:
+                lines.append(
+                    f"this is extrapolated: in libraries whose copies were known, a stated 5 % was {_MEASURED}; here "
+                    f"it is at most {100 * said['near_rate']:.2g} %, which is all that are not exact"
+                )
         if said["found"]:
             found = ", ".join(f"{kind} {100 * value:.0f} %" for kind, value in said["found"].items())
-            lines.append(f"generated copies of {said['n_copied']} clips that reach it: {found}")
+            more = "" if said["trimmed"] else " (more with --trimmed, in Python trimmed=True)"
+            lines.append(f"generated copies of {said['n_copied']} clips that reach it: {found}{more}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -98,6 +108,7 @@ def duplicates(
     threshold: float | None = None,
     false_rate: float = FALSE_RATE,
     mirrors: bool = False,
+    trimmed: bool = False,
     block_bytes: int = BLOCK_BYTES,
     **options: Any,
 ) -> Duplicates:
@@ -125,6 +136,9 @@ def duplicates(
         threshold: A cosine of the embeddings without adaptation, to use instead.
         false_rate: Expected fraction of clips with a clip of another recording above the threshold.
         mirrors: Whether a clip and the mirror image of another one can be duplicates, too.
+        trimmed: Whether a clip and a part of another one can be duplicates, too, which finds copies without 15 to 40 %
+            of the frames. Nine parts of each clip are embedded, so time and memory are ten times as large. These pairs
+            have a threshold of their own with the same false rate; the stated rate is that of both together.
         block_bytes: Upper bound of the size of the blocks that are compared at once.
         **options: Options of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
@@ -143,27 +157,37 @@ def duplicates(
         raise ValueError(f"threshold={threshold!r} must be a cosine, from -1 to 1")
     if not 0 < false_rate < 1:
         raise ValueError(f"false_rate={false_rate!r} must be a fraction above 0 and below 1")
-    library = Library.of(library, encoder, mirrors=mirrors, **options)
+    library = Library.of(library, encoder, mirrors=mirrors, trimmed=trimmed, **options)
     _, first, copy_of = np.unique(library.content, return_index=True, return_inverse=True)
     order = np.argsort(first)  # distinct clips in the order of the library
     distinct, copy_of = first[order], np.argsort(order)[copy_of.ravel()]
     seen = library.seen[distinct]
     compared = _Compared.of(library, distinct, adapted=threshold is None)
     background = Background.of(compared.rows, block_bytes)
-    chosen, how = _threshold(threshold, false_rate, background, compared)
-    pairs = close_pairs(compared.rows, chosen, block_bytes=block_bytes)
-    turned = np.zeros(len(pairs.first), dtype=bool)
+    found_by = {kind: values for kind, values in compared.copies.items() if kind != QUARTER}
+    chosen, how = _threshold(threshold, false_rate, background, len(compared.rows), found_by)
+    sets = {"near": [close_pairs(compared.rows, chosen, block_bytes=block_bytes)]}
     if compared.mirrored is not None:
-        mirrored = close_pairs(compared.rows, chosen, other=compared.mirrored, block_bytes=block_bytes)
-        pairs, turned = _merged(pairs, mirrored)
+        sets["mirrored"] = [close_pairs(compared.rows, chosen, other=compared.mirrored, block_bytes=block_bytes)]
+    pair_rate, for_crops = None if background is None else background.rate(chosen), None
+    if compared.crops is not None:
+        around = Background.of_crops(compared.rows, compared.crops, block_bytes)
+        quarter = {} if compared.parts is None else {QUARTER: compared.parts}
+        for_crops, _ = _threshold(threshold, false_rate, around, len(compared.rows), quarter)
+        sets["trimmed"] = [
+            close_pairs(one, for_crops, other=other, block_bytes=block_bytes)
+            for parts in compared.crops
+            for one, other in ((compared.rows, parts), (parts, compared.rows))
+        ]
+        pair_rate = None if around is None or pair_rate is None else pair_rate + around.rate(for_crops)
+    pairs, kinds = _merged(sets)
     group = _stars(pairs, np.bincount(copy_of), seen)
-    pair_rate = None if background is None else background.rate(chosen)
     return _table(
         library,
         distinct,
         copy_of,
         group,
-        np.append(turned, False)[group.pair],
+        np.append(kinds, "near")[group.pair],
         {
             "threshold": chosen,
             "chosen": how,
@@ -171,7 +195,9 @@ def duplicates(
             "pair_rate": pair_rate,
             "clip_rate": None if pair_rate is None else float(-np.expm1((len(distinct) - 1) * np.log1p(-pair_rate))),
             "dimension": None if background is None else background.dimension,
-            "found": {name: float((values >= chosen).mean()) for name, values in compared.copies.items()},
+            "found": compared.found(chosen, for_crops),
+            "trimmed": for_crops is not None,
+            "trimmed_threshold": for_crops,
             "n_copied": len(library.originals),
             "adapted": compared.adapted,
             "mirrored": library.mirrored is not None,
@@ -190,36 +216,56 @@ class _Compared(NamedTuple):
         mirrored: (U, K) rows of the clips' mirror images, or None.
         copies: For each kind of copy the cosines of some clips and their copies.
         adapted: Whether the embeddings are adapted.
+        crops: (9, U, K) rows of parts of the clips, or None.
+        parts: The largest cosines of parts of some clips and their copies of the kind `QUARTER`, or None.
     """
 
     rows: np.ndarray
     mirrored: np.ndarray | None
     copies: dict[str, np.ndarray]
     adapted: bool
+    crops: np.ndarray | None
+    parts: np.ndarray | None
+
+    def found(self, threshold: float, for_crops: float | None) -> dict[str, float]:
+        """For each kind of copy the fraction that is found."""
+        reached = {kind: values >= threshold for kind, values in self.copies.items()}
+        if self.parts is not None:
+            reached[QUARTER] |= self.parts >= for_crops
+        return {kind: float(each.mean()) for kind, each in reached.items()}
 
     @classmethod
     def of(cls, library: Library, distinct: np.ndarray, *, adapted: bool) -> _Compared:
         rows, originals, copies = library.rows[distinct], library.originals, library.copies
         mirrored = None if library.mirrored is None else library.mirrored[distinct]
+        crops = None if library.crops is None else library.crops[:, distinct]
+        own_crops = library.original_crops
         adapted &= len(originals) >= _LEAST_COPIED and len(rows) >= LEAST
         if adapted:
             # Half of the copied clips are for learning, the other half for measuring what is found.
-            adaptation = Adaptation.of(rows, originals[::2], [each[::2] for each in copies.values()])
+            learned = [each[::2] for kind, each in copies.items() if kind != QUARTER]
+            adaptation = Adaptation.of(rows, originals[::2], learned)
             rows, originals = adaptation(rows), adaptation(originals[1::2])
             copies = {kind: adaptation(each[1::2]) for kind, each in copies.items()}
             mirrored = None if mirrored is None else adaptation(mirrored)
+            crops = None if crops is None else np.stack([adaptation(each) for each in crops])
+            own_crops = None if own_crops is None else np.stack([adaptation(each[1::2]) for each in own_crops])
         cosines = {kind: (unit(originals) * unit(each)).sum(axis=1) for kind, each in copies.items()}
-        return cls(rows, mirrored, cosines, adapted)
+        parts = None
+        if own_crops is not None:
+            parts = np.max([(unit(each) * unit(copies[QUARTER])).sum(axis=1) for each in own_crops], axis=0)
+        if crops is not None:
+            rows, crops = unit(rows), np.stack([unit(each) for each in crops])
+        return cls(rows, mirrored, cosines, adapted, crops, parts)
 
 
 def _threshold(
-    given: float | None, false_rate: float, background: Background | None, compared: _Compared
+    given: float | None, false_rate: float, background: Background | None, count: int, copies: dict[str, np.ndarray]
 ) -> tuple[float, str]:
-    """The threshold and how it was chosen."""
+    """The threshold for `count` clips and how it was chosen; it is not lower than the cosines of the copies."""
     if given is not None:
         return float(given), "as given"
-    needed = min((float(values.min()) for values in compared.copies.values()), default=-1.0)
-    count = len(compared.rows)
+    needed = min((float(values.min()) for values in copies.values()), default=-1.0)
     if background is None:
         warn(
             f"{count} different clips are too few to estimate a false rate; the threshold is {_FEW}, or what all "
@@ -269,14 +315,20 @@ def _stars(pairs: ClosePairs, number: np.ndarray, seen: np.ndarray) -> _Groups:
     return _Groups(centre, pair, cosine)
 
 
-def _merged(plain: ClosePairs, turned: ClosePairs) -> tuple[ClosePairs, np.ndarray]:
-    """Both sets of pairs as one, each pair once with its larger cosine, and which ones are of the second set."""
-    first, second, cosine = (np.append(a, b) for a, b in zip(plain, turned))
-    is_turned = np.arange(len(first)) >= len(plain.first)
-    order = np.lexsort((is_turned, -cosine, second, first))
+def _merged(sets: dict[str, list[ClosePairs]]) -> tuple[ClosePairs, np.ndarray]:
+    """Sets of pairs as one, each pair once, and their kinds.
+
+    A pair of several sets has the kind and the cosine of the one with the largest cosine; "trimmed" only if it is of no
+    other kind.
+    """
+    every = [pairs for parts in sets.values() for pairs in parts]
+    kinds = np.concatenate([np.full(sum(len(pairs.first) for pairs in parts), kind) for kind, parts in sets.items()])
+    first, second, cosine = (np.concatenate(column) for column in zip(*every))
+    rank = np.array([list(sets).index(kind) for kind in kinds], dtype=int)
+    order = np.lexsort((rank, -cosine, kinds == "trimmed", second, first))
     same = (np.diff(first[order], prepend=-1) == 0) & (np.diff(second[order], prepend=-1) == 0)
     kept = order[~same]
-    return ClosePairs(first[kept], second[kept], cosine[kept]), is_turned[kept]
+    return ClosePairs(first[kept], second[kept], cosine[kept]), kinds[kept]
 
 
 def _table(
@@ -284,7 +336,7 @@ def _table(
     distinct: np.ndarray,
     copy_of: np.ndarray,
     groups: _Groups,
-    turned: np.ndarray,
+    kinds: np.ndarray,
     protocol: dict[str, Any],
 ) -> Duplicates:
     """The groups of at least two clips.
@@ -294,7 +346,7 @@ def _table(
         distinct: (U,) positions of the first clip of each content.
         copy_of: (N,) which of them has the same poses as each clip.
         groups: Of the distinct clips.
-        turned: (U,) whether a clip is in its group by its mirror image.
+        kinds: (U,) "near", "mirrored" or "trimmed": how a clip that is not kept is like the one that is.
         protocol: The number of groups is added to it.
     """
     centre = groups.centre[copy_of]
@@ -302,7 +354,7 @@ def _table(
     exact = distinct[copy_of] != np.arange(len(library))
     if not library.copies:  # of stored embeddings, which are equal up to rounding
         exact |= ~keep & (groups.cosine[copy_of] >= _SAME)
-    kind = np.where(keep, "kept", np.where(exact, "exact", np.where(turned[copy_of], "mirrored", "near")))
+    kind = np.where(keep, "kept", np.where(exact, "exact", kinds[copy_of]))
     sizes = np.bincount(centre, minlength=len(distinct))
     numbered = np.argsort(-sizes, kind="stable")  # groups of equal size in the order of their kept clips
     number = np.empty(len(distinct), dtype=np.int64)
@@ -317,5 +369,10 @@ def _table(
         kind[rows],
         keep[rows],
         rows,
-        protocol | {"n_groups": int((sizes > 1).sum()), "n_duplicates": int((~keep[rows]).sum())},
+        protocol
+        | {
+            "n_groups": int((sizes > 1).sum()),
+            "n_duplicates": int((~keep[rows]).sum()),
+            "near_rate": float((~keep[rows] & (kind[rows] != "exact")).sum() / len(library)),
+        },
     )

@@ -20,7 +20,7 @@ from skelrep.hub import load_pretrained
 from skelrep.io import read_parts
 from skelrep.io.embeddings import Embeddings
 from skelrep.io.embeddings import load as load_embeddings
-from skelrep.libraries.copies import KINDS, SHORTEST, copies, mirrored
+from skelrep.libraries.copies import KINDS, QUARTER, SHORTEST, copies, crops, mirrored
 from skelrep.poses import Poses
 
 SAMPLE = 200  # clips of which copies are made
@@ -37,8 +37,10 @@ class Library:
         seen: (N,) how many joints are seen, summed over the frames of a clip; 0 for stored embeddings.
         mirrored: (N, D) embeddings of the clips' mirror images, or None.
         originals: (S, D) embeddings of some clips of which copies were made; without poses S is 0.
-        copies: For each kind of copy the embeddings of the copies, (S, D).
+        copies: For each kind of copy, and for `QUARTER`, the embeddings of the copies, (S, D).
         model: The encoder, or None if unknown.
+        crops: (9, N, D) embeddings of parts of the clips (`copies.crops`), or None.
+        original_crops: (9, S, D) those of the clips of which copies were made, or None.
     """
 
     rows: np.ndarray
@@ -49,10 +51,18 @@ class Library:
     originals: np.ndarray
     copies: dict[str, np.ndarray]
     model: str | None
+    crops: np.ndarray | None = None
+    original_crops: np.ndarray | None = None
 
     @classmethod
     def of(
-        cls, source: Any, encoder: Encoder | str | os.PathLike = "i2md-small", *, mirrors: bool = False, **options: Any
+        cls,
+        source: Any,
+        encoder: Encoder | str | os.PathLike = "i2md-small",
+        *,
+        mirrors: bool = False,
+        trimmed: bool = False,
+        **options: Any,
     ) -> Library:
         """Collects the embeddings of clips, or stored embeddings.
 
@@ -61,10 +71,11 @@ class Library:
                 rows.
             encoder: Name of a pretrained encoder, as `load_pretrained` takes it, or an `Encoder`; for poses.
             mirrors: Whether the mirror images of clips are embedded, too.
+            trimmed: Whether nine parts of each clip are embedded, too.
             **options: Options of `Encoder.embed`: `streams`, `batch_size`, `device`, `precision`.
 
         Raises:
-            ValueError: as `embed` and `read`; for `mirrors` of stored embeddings; without any clip.
+            ValueError: as `embed` and `read`; for `mirrors` or `trimmed` of stored embeddings; without any clip.
             OSError: if a file or the encoder cannot be read.
         """
         if isinstance(source, cls):
@@ -72,14 +83,18 @@ class Library:
         if isinstance(source, (str, os.PathLike)):
             source = stored(source) or read_parts(source)
         if isinstance(source, Embeddings) or getattr(source, "ndim", 0) == 2:
-            return cls.of_embeddings(source if isinstance(source, Embeddings) else Embeddings(source), mirrors=mirrors)
-        return cls.of_parts([source] if isinstance(source, Poses) else source, encoder, mirrors=mirrors, **options)
+            found = source if isinstance(source, Embeddings) else Embeddings(source)
+            return cls.of_embeddings(found, mirrors=mirrors, trimmed=trimmed)
+        parts = [source] if isinstance(source, Poses) else source
+        return cls.of_parts(parts, encoder, mirrors=mirrors, trimmed=trimmed, **options)
 
     @classmethod
-    def of_embeddings(cls, embeddings: Embeddings, *, mirrors: bool = False) -> Library:
+    def of_embeddings(cls, embeddings: Embeddings, *, mirrors: bool = False, trimmed: bool = False) -> Library:
         """Takes stored embeddings; see `of`."""
         if mirrors:
             raise ValueError("mirrors= embeds the mirror images of clips, so it needs poses, not stored embeddings")
+        if trimmed:
+            raise ValueError("trimmed= embeds parts of clips, so it needs poses, not stored embeddings")
         rows = np.asarray(check_rows(embeddings.rows, "embeddings"))
         ids = np.arange(len(rows)) if embeddings.ids is None else embeddings.ids
         content = np.array([_digest(np.ascontiguousarray(row)) for row in rows])
@@ -93,6 +108,7 @@ class Library:
         encoder: Encoder | str | os.PathLike = "i2md-small",
         *,
         mirrors: bool = False,
+        trimmed: bool = False,
         skip: Skip | None = None,
         **options: Any,
     ) -> Library:
@@ -102,12 +118,13 @@ class Library:
             parts: The poses.
             encoder: As in `of`.
             mirrors: As in `of`.
+            trimmed: As in `of`.
             skip: Called with the id of a clip that cannot be embedded, and the error; by default it raises.
             **options: As in `of`.
         """
         encoder = encoder if isinstance(encoder, Encoder) else load_pretrained(encoder)
         model = maker(encoder, options.get("streams"))
-        rows, ids, content, seen, twins = [], [], [], [], []
+        rows, ids, content, seen, twins, cropped = [], [], [], [], [], []
         sample = _Sample(SAMPLE)
         for poses in merged(parts):
             for part in embedded(poses, encoder, model, skip, **options):
@@ -117,7 +134,11 @@ class Library:
                 ids += own.ids
                 content += [_digest(clip, own.skeleton.joints) for clip in own.clips]
                 seen += [int(np.logical_not(np.isnan(clip).any(axis=-1)).sum()) for clip in own.clips]
-                sample.add(own, part.rows)
+                parts_of = np.empty((0, *part.rows.shape), part.rows.dtype)
+                if trimmed:
+                    parts_of = np.stack([embed_batches(encoder, crop, **options) for crop in crops(own)])
+                    cropped.append(parts_of)
+                sample.add(own, part.rows, parts_of)
                 if mirrors:
                     twins.append(embed_batches(encoder, mirrored(own), **options))
         if not rows:
@@ -131,6 +152,8 @@ class Library:
             np.stack(sample.rows) if sample.rows else rows[0][:0],
             sample.copies(encoder, options),
             model,
+            np.concatenate(cropped, axis=1) if trimmed else None,
+            np.stack(sample.crops, axis=1) if trimmed and sample.crops else None,
         )
 
     def __len__(self) -> int:
@@ -164,8 +187,9 @@ class _Sample:
         self.size, self.count, self.rng = size, 0, np.random.default_rng(0)
         self.clips: list[Poses] = []
         self.rows: list[np.ndarray] = []
+        self.crops: list[np.ndarray] = []
 
-    def add(self, poses: Poses, rows: np.ndarray) -> None:
+    def add(self, poses: Poses, rows: np.ndarray, crops: np.ndarray) -> None:
         for i in range(len(poses)):
             if poses.clips[i].shape[1] < SHORTEST:
                 continue
@@ -174,14 +198,15 @@ class _Sample:
             if at == len(self.clips):
                 self.clips.append(poses[i])
                 self.rows.append(rows[i])
+                self.crops.append(crops[:, i])
             elif at < self.size:
-                self.clips[at], self.rows[at] = poses[i], rows[i]
+                self.clips[at], self.rows[at], self.crops[at] = poses[i], rows[i], crops[:, i]
 
     def copies(self, encoder: Encoder, options: dict[str, Any]) -> dict[str, np.ndarray]:
         """For each kind of copy, the embeddings of the copies of these clips; empty if there is no clip."""
         options = options | {"show_progress": False}
         return {
             kind: np.concatenate([embed_batches(encoder, copies(part, kind), **options) for part in merged(self.clips)])
-            for kind in KINDS
+            for kind in (*KINDS, QUARTER)
             if self.clips
         }

@@ -1,6 +1,6 @@
 """How well are action points of gestures found, and how soon? F-score at a latency of 333 ms, on MSRC-12.
 
-    python -m tests.benchmarks.action_points [--model i2md-small ...] [--quick]
+    python -m tests.benchmarks.action_points [--model i2md-small untrained raw] [--quick]
 
 MSRC-12 (Fothergill et al., CHI 2012) has 592 recordings of 30 people who repeat one of twelve gestures each; an action
 point is the moment at which a gesture is recognisable to a person. A detection is right if it lies within 333 ms of an
@@ -27,10 +27,10 @@ from typing import NamedTuple
 import numpy as np
 
 from skelrep import Poses, load_pretrained
-from skelrep.encoder import Encoder
 from skelrep.recordings import Classifier
 from skelrep.skeletons import SKELETONS
 from tests.benchmarks.accuracy import untrained
+from tests.benchmarks.recordings import Rows, raw_rows
 from tests.benchmarks.segment_measures import f_score, point_matches
 from tests.motion_data import _raw
 
@@ -39,6 +39,7 @@ BEFORE_END = 0.1, 0.3  # of a window, where the action point lies
 LATENCY, APART = 1 / 3, 1.0  # seconds
 NONE, BACKGROUND_STEP = -1, 5  # every so many windows of no gesture are enough to train on
 THRESHOLDS = np.linspace(0.1, 0.9, 17).tolist()
+AT_ONCE = 4096  # windows
 
 
 class Windows(NamedTuple):
@@ -50,7 +51,7 @@ class Windows(NamedTuple):
     label: np.ndarray  # (N,)
 
 
-def windows_of(encoder: Encoder, people: np.ndarray) -> tuple[Windows, list[np.ndarray], dict[str, np.ndarray]]:
+def windows_of(rows_of: Rows, people: np.ndarray) -> tuple[Windows, list[np.ndarray], dict[str, np.ndarray]]:
     """The windows, the action points of each recording in seconds, and what is known of each recording."""
     raw = _raw("msrc12")
     fps, points = float(raw["fps"]), np.split(raw["tag_frames"], np.cumsum(raw["tag_counts"])[:-1])
@@ -67,7 +68,8 @@ def windows_of(encoder: Encoder, people: np.ndarray) -> tuple[Windows, list[np.n
         near = ((before >= BEFORE_END[0]) & (before <= BEFORE_END[1])).any(axis=1)
         label[own] = np.where(near, raw["labels"][chosen[at]], NONE)
     about = {key: raw[key][chosen] for key in ("subjects", "labels", "instruction")}
-    return Windows(encoder.embed(windows, show_progress=False), recording, end, label), times, about
+    rows = np.concatenate([rows_of(windows[first : first + AT_ONCE]) for first in range(0, len(windows), AT_ONCE)])
+    return Windows(rows, recording, end, label), times, about
 
 
 def detections(end: np.ndarray, probability: np.ndarray, threshold: float) -> list[float]:
@@ -79,9 +81,9 @@ def detections(end: np.ndarray, probability: np.ndarray, threshold: float) -> li
     return found
 
 
-def measure(encoder: Encoder, people: np.ndarray, instructions: Sequence[int] = (1, 2, 3)) -> dict[str, float]:
+def measure(rows_of: Rows, people: np.ndarray, instructions: Sequence[int] = (1, 2, 3)) -> dict[str, float]:
     """F-scores in per cent: of all recordings, and of those of each instruction."""
-    windows, points, about = windows_of(encoder, people)
+    windows, points, about = windows_of(rows_of, people)
     gestures = np.unique(about["labels"])
     fold_of = {person: i % 5 for i, person in enumerate(people)}
     fold = np.array([fold_of[person] for person in about["subjects"]])
@@ -90,7 +92,7 @@ def measure(encoder: Encoder, people: np.ndarray, instructions: Sequence[int] = 
         train = np.flatnonzero(fold[windows.recording] != out)
         background = train[windows.label[train] == NONE][::BACKGROUND_STEP]
         train = np.sort(np.concatenate([train[windows.label[train] != NONE], background]))
-        classifier = Classifier(encoder, C=0.001)
+        classifier = Classifier(C=0.001)
         classifier.fit_folds(windows.rows[train], windows.label[train], [])
         for recording in np.flatnonzero(fold == out):
             own = np.flatnonzero(windows.recording == recording)
@@ -128,15 +130,16 @@ def measure(encoder: Encoder, people: np.ndarray, instructions: Sequence[int] = 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="+", default=["i2md-small"], help='names, or "untrained"')
+    parser.add_argument("--model", nargs="+", default=["i2md-small"], help='names, "untrained", or "raw" for poses')
     parser.add_argument("--quick", action="store_true", help="every third person")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     people = np.arange(1, 31)[:: 3 if arguments.quick else 1]
     for name in arguments.model:
-        encoder = load_pretrained("i2md-small" if name == "untrained" else name, device="cpu")
+        encoder = load_pretrained("i2md-small" if name in ("untrained", "raw") else name, device="cpu")
         encoder = untrained(encoder, 0) if name == "untrained" else encoder
-        figures = {key: round(value, 1) for key, value in measure(encoder, people).items()}
+        rows_of = raw_rows if name == "raw" else lambda poses, n=encoder: n.embed(poses, show_progress=False)
+        figures = {key: round(value, 1) for key, value in measure(rows_of, people).items()}
         print(json.dumps({"model": name, "people": len(people), **figures}), flush=True)
 
 

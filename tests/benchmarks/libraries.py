@@ -1,6 +1,6 @@
 """How well are copies found in libraries of real recordings, and how well do clusters agree with labels?
 
-    python -m tests.benchmarks.libraries [--model i2md-small] [--only duplicates cluster]
+    python -m tests.benchmarks.libraries [--model i2md-small] [--only duplicates cluster] [--trimmed]
 
 Duplicates: a library is a set of recordings and copies of a third of them, each of another kind: exact, trimmed (a
 tenth or a quarter of the frames is cut off), noisy (errors of 1 or 2 % of the body's size), resampled (half to twice
@@ -40,11 +40,12 @@ Copy = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def cut(fraction: float) -> Copy:
-    """Cuts a fraction of the frames off at one of both ends."""
+    """Cuts a fraction of the frames off, some of them at the start and the others at the end."""
 
     def copy(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         count = max(1, round(fraction * clip.shape[1]))
-        return clip[:, count:] if rng.random() < 0.5 else clip[:, :-count]
+        before = int(rng.integers(count + 1))
+        return clip[:, before : clip.shape[1] - (count - before)]
 
     return copy
 
@@ -96,19 +97,25 @@ def with_copies(poses: Poses, seed: int = 0) -> tuple[Poses, np.ndarray, np.ndar
     return Poses.concatenate([poses, copies])[order], recording, np.array([""] * len(poses) + kinds)[order]
 
 
-def measure_duplicates(name: str, encoder: Encoder) -> dict:
+def measure_duplicates(name: str, encoder: Encoder, trimmed: bool) -> dict:
     """Recall by kind of copy, and false duplicates."""
     poses = load(name)
     _, distinct = np.unique([clip.tobytes() for clip in poses.clips], return_index=True)
     poses = poses[np.sort(distinct)]  # exact copies that the set itself has would count as false
     library, recording, kind = with_copies(poses)
-    found = duplicates(library, encoder, show_progress=False)
+    found = duplicates(library, encoder, trimmed=trimmed, show_progress=False)
     group = np.arange(len(library)) + len(library)  # each clip is a group of its own
     group[found.rows] = found.group
     kept = {number: row for number, row, keep in zip(found.group, found.rows, found.keep) if keep}
     own = np.empty(len(poses), dtype=int)
     own[recording[kind == ""]] = group[kind == ""]
-    line: dict = {"task": "duplicates", "library": name, "recordings": len(poses), "copies": int((kind != "").sum())}
+    line: dict = {
+        "task": "duplicates",
+        "trimmed": trimmed,
+        "library": name,
+        "recordings": len(poses),
+        "copies": int((kind != "").sum()),
+    }
     line |= {"threshold": round(found.protocol["threshold"], 4), "stated false %": found.protocol["clip_rate"] * 100}
     for one in COPIES:
         of_kind = np.flatnonzero(kind == one)
@@ -153,12 +160,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="i2md-small")
     parser.add_argument("--only", nargs="+", choices=("duplicates", "cluster"), default=("duplicates", "cluster"))
+    parser.add_argument("--sets", nargs="+", choices=LIBRARIES, default=LIBRARIES, help="for duplicates")
+    parser.add_argument("--trimmed", action="store_true", help="duplicates(trimmed=True)")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     encoder = load_pretrained(arguments.model, device="cpu")
     if "duplicates" in arguments.only:
-        for name in LIBRARIES:
-            print(json.dumps(_rounded(measure_duplicates(name, encoder))), flush=True)
+        for name in arguments.sets:
+            print(json.dumps(_rounded(measure_duplicates(name, encoder, arguments.trimmed))), flush=True)
     if "cluster" in arguments.only:
         fresh = untrained(encoder, 0)
         for name in LABELLED:

@@ -16,7 +16,7 @@ from skelrep.io.embeddings import Embeddings
 from skelrep.io.embeddings import save as save_embeddings
 from skelrep.libraries import Duplicates, Library, duplicates
 from skelrep.libraries.background import Background
-from skelrep.libraries.copies import mirrored, noisy, resampled, trimmed
+from skelrep.libraries.copies import mirrored, noisy, resampled, trimmed, trimmed_by_a_quarter
 from tests.recordings.made_up import clips_of
 
 
@@ -128,8 +128,28 @@ def test_trimmed_noisy_and_resampled_copies_are_near(motion_clips):
     assert same[0::3].mean() >= 0.7 and same[1::3].all() and same[2::3].all()
     removed = set(found.id[~found.keep].tolist())
     assert len(removed & set(motion_clips.ids) - set(originals)) <= 1
-    assert set(found.protocol["found"]) == {"trimmed", "noisy", "resampled"} and found.protocol["adapted"]
-    assert min(found.protocol["found"].values()) > 0.9 and 0 < found.protocol["clip_rate"] < 0.1
+    rates = found.protocol["found"]
+    assert set(rates) == {"trimmed", "noisy", "resampled", "trimmed by a quarter"} and found.protocol["adapted"]
+    assert min(rates[kind] for kind in ("trimmed", "noisy", "resampled")) > 0.9
+    assert 0 < found.protocol["clip_rate"] < 0.1
+    assert found.protocol["near_rate"] == (found.kind == "near").sum() / len(library)
+
+
+def test_copies_without_many_frames_are_an_option(motion_clips):
+    rng = np.random.default_rng(4)
+    parts = [(i, trimmed_by_a_quarter(motion_clips.clips[i], rng)) for i in range(12)]
+    library = _copied(motion_clips, *parts)
+    shares = []
+    for option in (False, True):
+        found = duplicates(library, trimmed=option)
+        group = dict(zip(found.id.tolist(), found.group.tolist()))
+        pairs = [(f"copy {n} of {motion_clips.ids[i]}", motion_clips.ids[i]) for n, (i, _) in enumerate(parts)]
+        shares.append(np.mean([group.get(one, -1) == group.get(other) for one, other in pairs]))
+        rate = found.protocol["found"]["trimmed by a quarter"]
+        assert (rate > 0.7) == option == ("trimmed" in found.kind)
+        assert ("--trimmed" in str(found)) != option and "15 %" in str(found)
+    assert shares[0] < 0.5 < 0.8 < shares[1]
+    assert len(set(found.id[~found.keep].tolist()) & set(motion_clips.ids[12:])) <= 2
 
 
 def test_mirror_images_are_an_option(motion_clips):
