@@ -201,6 +201,8 @@ def change_archive(data: bytes, rng: random.Random) -> bytes:
             members = [(info.filename, archive.read(info)) for info in archive.infolist()]
     except Exception:  # the archive is damaged already
         return flip_early_bytes(data, rng)
+    if not members:
+        return flip_early_bytes(data, rng)
     one, other = rng.randrange(len(members)), rng.randrange(len(members))
     (name, content), (other_name, other_content) = members[one], members[other]
     match rng.randrange(5):
