@@ -180,7 +180,7 @@ def i2md_stream() -> Recipe:
         std_weight=2.0,
         window=(1.0, 4.5),
         crop=(0.5, 1.0),
-        steps=3000,
+        steps=12_000,
         warmup=200,
     )
 
