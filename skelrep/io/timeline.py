@@ -195,6 +195,10 @@ def as_seconds(values: Sequence[Any]) -> np.ndarray:
     return np.array(seconds, dtype=np.float64)
 
 
+#: A number in a name; nanoseconds since 1970 have 19 digits, and what has more is no time or frame.
+_NUMBER = r"(?<!\d)(\d{1,19})(?!\d)"
+
+
 def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
     """The recording and the frame number in the names of files of one frame each.
 
@@ -207,7 +211,7 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
     Returns:
         For each name the recording, and the frame number, or None if the name contains no number.
     """
-    parts = [re.split(r"(\d+)", re.sub(r"_(keypoints|pose|skeleton|landmarks|results?)$", "", name)) for name in names]
+    parts = [re.split(_NUMBER, re.sub(r"_(keypoints|pose|skeleton|landmarks|results?)$", "", name)) for name in names]
     alike: dict[tuple[str, ...], list[int]] = {}
     for row, words in enumerate(parts):
         alike.setdefault(tuple(words[::2]), []).append(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from skelrep import read
 from skelrep.io.key_names import unit_of
 from skelrep.io.timeline import as_seconds, frame_numbers, timeline
 
@@ -158,3 +159,21 @@ def test_seconds_of_text():
 )
 def test_numbers_in_names_of_files(names, recordings, numbers):
     assert frame_numbers(names.split()) == (recordings, numbers)
+
+
+def test_numbers_in_names_that_are_too_long_for_a_frame_are_a_part_of_the_name():
+    nanoseconds = ["1700000000123456789", "1700000000156790122"]
+    assert frame_numbers([f"img_{number}" for number in nanoseconds]) == (["img"] * 2, [int(n) for n in nanoseconds])
+    for digits in (20, 400, 5_000):  # Python does not convert the longest
+        names = [f"img_{'9' * digits}", f"img_{'8' * digits}"]
+        assert frame_numbers(names) == (names, [None, None])
+
+
+def test_a_frame_that_is_too_large_is_one_sentence(tmp_path):
+    joints = "".join(f"{{}},{name},{i},0,{i}\n" for i, name in enumerate(["pelvis", "head", "neck", "left_hip"]))
+    (tmp_path / "a.csv").write_text(
+        "frame,joint,x,y,z\n" + joints.format(*"0000") + joints.format(*["a" + "9" * 400] * 4)
+    )
+    with pytest.raises(ValueError, match=r"a\.csv has a frame or time that is not a number") as caught:
+        read(tmp_path / "a.csv")
+    assert "\n" not in str(caught.value)
