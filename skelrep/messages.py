@@ -62,7 +62,7 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
-def one_line(error: BaseException, most: int = 300) -> str:
+def one_line(error: BaseException, most: int = 600) -> str:
     """An error's text without line breaks, of bounded length; its type if it has no text."""
     return " ".join(str(error).split())[:most] or type(error).__name__
 

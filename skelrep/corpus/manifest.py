@@ -78,7 +78,7 @@ class Manifest:
             plain = json.loads(content)
             version = plain["format_version"]
             if version != FORMAT_VERSION:
-                raise ValueError(f"its format_version is {version!r}, this skelrep reads {FORMAT_VERSION}")
+                raise ValueError(f"its format_version is {version!r:.100}, this skelrep reads {FORMAT_VERSION}")
             manifest = cls(
                 encoder={key: _typed(plain["encoder"], key, *kinds) for key, kinds in _ENCODER.items()},
                 options=_typed(plain, "options", dict),

@@ -143,7 +143,7 @@ class EncoderConfig:
         version = plain.pop("format_version", None)
         if version != FORMAT_VERSION or not isinstance(version, int) or isinstance(version, bool):
             raise ValueError(
-                f"the config's format_version is {version!r}, but this version of skelrep reads {FORMAT_VERSION}: "
+                f"the config's format_version is {version!r:.100}, but this version of skelrep reads {FORMAT_VERSION}: "
                 "it is from another version of skelrep, or not a skelrep config"
             )
         backbone = plain.get("backbone")

@@ -11,6 +11,7 @@ from skelrep.files import read_text
 from skelrep.io.kinematics import positions, rotation
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.memory_budget import bounded
+from skelrep.messages import one_line
 from skelrep.poses import Poses
 from skelrep.skeletons import custom, resolve
 
@@ -135,7 +136,7 @@ def _asf(path: Path) -> tuple[float, float, dict[str, dict[str, Any]], dict[str,
             if not (kinds >= {*bone["dof"]} and {*bone["order"]} <= {*"xyz"}):
                 raise ValueError(f"bone {name} has an unknown axis")
     except (ValueError, IndexError, KeyError, ZeroDivisionError) as error:
-        raise ValueError(f"{path}, line {number}: not a valid Acclaim skeleton ({error})") from None
+        raise ValueError(f"{path}, line {number}: not a valid Acclaim skeleton ({one_line(error)})") from None
     return metres, degrees, bones, parent_of
 
 

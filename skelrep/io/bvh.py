@@ -11,6 +11,7 @@ from skelrep.io.kinematics import positions, rotation
 from skelrep.io.reader import Reader, ReadOptions, RootOffset
 from skelrep.io.timeline import rate
 from skelrep.memory_budget import bounded
+from skelrep.messages import one_line
 from skelrep.poses import Poses
 from skelrep.skeletons import SKELETONS, Skeleton, custom, mapping, resolve
 
@@ -177,7 +178,7 @@ def _hierarchy(path: Path, lines: list[str]) -> tuple[list[str], list[int], list
         if opened or not names:
             raise ValueError("the file ends before every joint is closed")
     except ValueError as error:
-        raise ValueError(f"{path}, line {number}: not a valid BVH hierarchy ({error})") from None
+        raise ValueError(f"{path}, line {number}: not a valid BVH hierarchy ({one_line(error)})") from None
     except (IndexError, StopIteration):
         raise ValueError(f"{path}, line {number}: not a valid BVH hierarchy (incomplete or unbalanced)") from None
     return names, parents, offsets, channels

@@ -12,7 +12,7 @@ from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_pickle_bytes
 from skelrep.io.timeline import timeline
 from skelrep.memory_budget import bounded
-from skelrep.messages import optional
+from skelrep.messages import one_line, optional
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeletons import resolve
@@ -46,7 +46,7 @@ def read_hdf5(path: Path, options: ReadOptions) -> Poses:
                     "SLEAP's analysis files (File > Export Analysis HDF5), or the df_with_missing of DeepLabCut"
                 )
     except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged or not an HDF5 file of a pose tracker ({error})") from error
+        raise ValueError(f"{path} is damaged or not an HDF5 file of a pose tracker ({one_line(error)})") from error
     clip = absent_as_nan(clip)
     scores = None if scores is None else [np.nan_to_num(scores)]
     skeleton = resolve(names if options.skeleton is None else options.skeleton, len(names))

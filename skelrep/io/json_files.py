@@ -22,6 +22,7 @@ from skelrep.io.people import Recording, poses_of
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.timeline import as_seconds, frame_numbers
 from skelrep.json_text import check_numbers
+from skelrep.messages import one_line
 from skelrep.poses import Poses
 
 # What may follow the frame number in the name of a file with one frame.
@@ -97,7 +98,7 @@ def _loaded(path: Path, changed: int, size: int) -> Any:
     try:
         return parsed(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        return ValueError(f"{path} is not JSON ({error})")
+        return ValueError(f"{path} is not JSON ({one_line(error)})")
 
 
 def parsed(text: bytes) -> Any:

@@ -22,6 +22,7 @@ from skelrep.io import any_json
 from skelrep.io.json_files import parsed
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.text_lines import lines_between
+from skelrep.messages import one_line
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, resolve
 
@@ -87,7 +88,7 @@ def read_json_lines(path: Path, options: ReadOptions) -> Iterator[Poses]:
         try:
             yield _from_object(json.loads(line.decode("utf-8-sig")), f"{path.stem}/{number - 1}", options)
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ValueError(f"{path}, line {number}: not a clip as a JSON object ({error})") from error
+            raise ValueError(f"{path}, line {number}: not a clip as a JSON object ({one_line(error)})") from error
 
 
 def count(path: Path, options: ReadOptions) -> int | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from skelrep.memory_budget import bounded
+from skelrep.messages import one_line
 
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
@@ -50,7 +51,7 @@ def read_mat_array(path: Path, name: str | None = None) -> np.ndarray:
             if array is not None and array.ndim > 2:
                 several.append(array)
     except (ValueError, struct.error, zlib.error, IndexError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged or not a .mat file of numbers ({error})") from error
+        raise ValueError(f"{path} is damaged or not a .mat file of numbers ({one_line(error)})") from error
     if len(several) == 1:
         return several[0]
     expected = f"the array {name}" if name is not None else "one array of numbers with three axes or more"

@@ -10,6 +10,7 @@ import numpy as np
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.timeline import timeline
 from skelrep.memory_budget import bounded
+from skelrep.messages import one_line
 from skelrep.poses import Poses
 from skelrep.skeletons import Skeleton, custom, resolve
 
@@ -65,7 +66,7 @@ def read_mvnx(path: Path, options: ReadOptions) -> Poses:
                 subjects.append((about, segments, rows, numbers))
                 element.clear()
     except (ElementTree.ParseError, LookupError) as error:
-        raise ValueError(f"{path} is damaged or not an MVNX file ({error})") from None
+        raise ValueError(f"{path} is damaged or not an MVNX file ({one_line(error)})") from None
     subjects = [subject for subject in subjects if subject[2]]
     if not subjects:
         raise ValueError(f"{path} contains no subject with frames of type 'normal'")

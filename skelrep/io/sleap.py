@@ -12,7 +12,7 @@ import numpy as np
 from skelrep.io.people import Person, Recording, poses_of
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.memory_budget import bounded
-from skelrep.messages import optional
+from skelrep.messages import one_line, optional
 from skelrep.poses import Poses
 
 _BY_HAND = 0  # an instance_type; 1 is predicted
@@ -45,7 +45,7 @@ def read_slp(path: Path, options: ReadOptions) -> Poses:
             tables = {name: file[name][()] for name in names}
             recordings = list(_recordings(about, videos, tracks, tables))
     except (OSError, RuntimeError, KeyError, TypeError, AttributeError, IndexError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged or not a SLEAP file ({error})") from error
+        raise ValueError(f"{path} is damaged or not a SLEAP file ({one_line(error)})") from error
     if not recordings:
         raise ValueError(f"{path} contains no instances")
     return poses_of(recordings, str(path), path.stem, options)

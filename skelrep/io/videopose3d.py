@@ -14,6 +14,7 @@ import numpy as np
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.safe_pickle import load_numpy_object
 from skelrep.memory_budget import bounded
+from skelrep.messages import one_line
 from skelrep.missing import absent_as_nan
 from skelrep.npy import npz_members
 from skelrep.poses import Poses
@@ -98,7 +99,7 @@ def _object(path: Path, name: str) -> Any:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
             return load_numpy_object(stream, archive.getinfo(f"{name}.npy").file_size, f"{name} in {path}")
     except (zipfile.BadZipFile, zlib.error, KeyError, OSError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+        raise ValueError(f"{path} is damaged ({one_line(error)})") from error
 
 
 def _recordings(content: Any, name: str) -> Iterator[tuple[str, str, int | None, Any]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from skelrep.messages import one_line
 from skelrep.npy import Archive, opened, save_npz
 from skelrep.skeletons import Skeleton
 
@@ -63,7 +64,9 @@ def load(path: str | os.PathLike, clips: tuple[int, int] | None = None) -> dict[
     try:
         version = int(arrays.get("format_version", 0))
     except (ValueError, TypeError, OverflowError):
-        raise ValueError(f"{path} is not a skelrep .npz: its format_version is {arrays['format_version']!r}") from None
+        raise ValueError(
+            f"{path} is not a skelrep .npz: its format_version is {arrays['format_version']!r:.100}"
+        ) from None
     if version > POSES_VERSION:
         raise ValueError(f"{path} has format version {version}, this skelrep reads up to {POSES_VERSION}: update it")
     if missing := sorted(_NEEDED - set(arrays)):
@@ -92,7 +95,7 @@ def _arrays(path: str | os.PathLike, clips: tuple[int, int] | None) -> dict[str,
                 raise ValueError("it is a single array; skelrep.read takes it")
             return {key: file[key] for key in file.files} if clips is None else _some(file, *clips)
     except ValueError as error:
-        raise ValueError(f"{path} is not a skelrep .npz, or damaged ({error})") from error
+        raise ValueError(f"{path} is not a skelrep .npz, or damaged ({one_line(error)})") from error
 
 
 def _some(file: Archive, first: int, last: int) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skelrep.files import check_file, read_text
+from skelrep.messages import one_line
 from skelrep.npy import opened
 from skelrep.skeletons import Skeleton
 from skelrep.train.prepare import FORMAT_VERSION
@@ -53,7 +54,7 @@ def read_stored(folder: Path) -> StoredCorpus:
         if not isinstance(about, dict) or not isinstance(about.get("skeleton"), dict):
             raise ValueError("corpus.json has no skeleton")
         if about.get("format_version") != FORMAT_VERSION:
-            raise ValueError(f"its format_version is {about.get('format_version')!r}, not {FORMAT_VERSION}")
+            raise ValueError(f"its format_version is {about.get('format_version')!r:.100}, not {FORMAT_VERSION}")
         sources = about.get("sources", [])
         if not isinstance(sources, list) or not all(isinstance(source, dict) for source in sources):
             raise ValueError("sources in corpus.json must be a list of objects")
@@ -69,7 +70,7 @@ def read_stored(folder: Path) -> StoredCorpus:
     except OSError:
         raise
     except Exception as error:  # a damaged file can raise any exception in numpy, zipfile and json
-        reason = f"no {error}" if isinstance(error, KeyError) else error
+        reason = f"no {one_line(error)}" if isinstance(error, KeyError) else one_line(error)
         raise ValueError(f"{folder} cannot be read as a training corpus ({reason}); prepare it again") from error
     return stored
 

@@ -71,6 +71,14 @@ def test_a_damaged_description_is_refused(corpus, text):
         Corpus.load(corpus, EncoderConfig())
 
 
+def test_a_long_value_is_shortened_in_the_message(corpus):
+    about = json.loads((corpus / "corpus.json").read_text())
+    (corpus / "corpus.json").write_text(json.dumps(about | {"format_version": "x" * 5_000}))
+    with pytest.raises(ValueError, match="format_version is 'xxx") as caught:
+        Corpus.load(corpus, EncoderConfig())
+    assert len(str(caught.value)) < 1_000
+
+
 def test_another_version_is_refused(corpus):
     about = json.loads((corpus / "corpus.json").read_text())
     (corpus / "corpus.json").write_text(json.dumps(about | {"format_version": 99}))

@@ -12,6 +12,7 @@ from skelrep.files import read_text
 from skelrep.io.data_sets.clips import clip_of, train_and_test
 from skelrep.io.reader import Reader, ReadOptions
 from skelrep.memory_budget import bounded
+from skelrep.messages import one_line
 from skelrep.poses import Poses
 
 JOINTS = 20
@@ -56,7 +57,7 @@ def read_msr_daily_activity(path: Path, options: ReadOptions) -> Poses:
             at += 4 * rows
             clip[: len(cells[:_BODIES]), frame] = cells[:_BODIES, :, 0, :3]
     except (IndexError, ValueError) as error:
-        raise ValueError(f"{path} is not a skeleton file of MSR Daily Activity 3D ({error})") from None
+        raise ValueError(f"{path} is not a skeleton file of MSR Daily Activity 3D ({one_line(error)})") from None
     seen = ~np.isnan(clip).all(axis=(1, 2, 3)) & (np.nan_to_num(clip) != 0).any(axis=(1, 2, 3))
     seen[0] |= not seen.any()
     label = None

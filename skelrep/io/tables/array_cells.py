@@ -12,6 +12,7 @@ from skelrep.io.json_files import recordings_in
 from skelrep.io.people import poses_of
 from skelrep.io.people_json import FAMILY
 from skelrep.io.reader import ReadOptions
+from skelrep.messages import one_line
 from skelrep.poses import Poses
 
 
@@ -37,7 +38,7 @@ def read_array_cells(path: Path, names: Sequence[str], rows: Iterable[Sequence[A
         try:
             content.append({name: _value(cell) for name, cell in zip(names, row)})
         except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-            raise ValueError(f"{path}, line {line}: a cell is not an array ({error})") from None
+            raise ValueError(f"{path}, line {line}: a cell is not an array ({one_line(error)})") from None
     if not FAMILY.recognises(content):
         raise ValueError(f"{path} has no column of keypoints or joints (it has: {', '.join(names)[:200]})")
     return poses_of(recordings_in(FAMILY, content, f"{path}"), f"{path}", path.stem, options)

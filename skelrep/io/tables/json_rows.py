@@ -15,6 +15,7 @@ from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.tables.columns import Columns, columns_of
 from skelrep.io.tables.rows import Rows, clips_of
 from skelrep.memory_budget import bounded
+from skelrep.messages import one_line
 from skelrep.poses import Poses
 
 
@@ -56,7 +57,7 @@ def read_table(content: Any, path: Path, options: ReadOptions) -> Poses:
         cells = [[np.nan if row.get(name) is None else row[name] for name in picked] for row in rows]
         numbers = np.array(cells, dtype=np.float32)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"{path} has a coordinate that is not a number ({error})") from error
+        raise ValueError(f"{path} has a coordinate that is not a number ({one_line(error)})") from error
     keys = {key: [names[at] for at in columns_of_key] for key, columns_of_key in columns.keys.items()}
     texts = {key: ["/".join(_text(row.get(name)) for name in named) for row in rows] for key, named in keys.items()}
     fps = rate_of(content) if isinstance(content, Mapping) else None

@@ -16,7 +16,7 @@ from skelrep.io.row_groups import recordings_of
 from skelrep.io.tables.columns import SCORE, Columns
 from skelrep.io.timeline import Timeline, as_seconds, frame_numbers, timeline
 from skelrep.memory_budget import bounded
-from skelrep.messages import warn
+from skelrep.messages import one_line, warn
 from skelrep.missing import absent_as_nan
 from skelrep.poses import Poses
 from skelrep.skeleton_guess import skeleton_of
@@ -248,7 +248,7 @@ def _time(
             return None, None
         return timeline(frames=frames, times=times, unit=unit, fps=rows.fps), note
     except ValueError as error:
-        raise ValueError(f"{path} has a frame or time that is not a number ({error})") from None
+        raise ValueError(f"{path} has a frame or time that is not a number ({one_line(error)})") from None
 
 
 def _frame_numbers(path: Path, rows: Rows, texts: list[str]) -> np.ndarray:

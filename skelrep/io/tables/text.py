@@ -19,6 +19,7 @@ from skelrep.io.tables.clip_runs import BATCH, ClipRuns, Texts, clip_runs
 from skelrep.io.tables.columns import Columns, columns_of
 from skelrep.io.tables.rows import Rows, clips_of
 from skelrep.io.text_lines import lines_before, lines_between
+from skelrep.messages import one_line
 from skelrep.poses import Poses
 
 _HEAD = 60  # lines within which a header ends
@@ -49,7 +50,7 @@ def read_csv(path: Path, options: ReadOptions) -> Poses:
         try:
             return _read(path, file, options)
         except csv.Error as error:
-            raise ValueError(f"{path} is not a text table ({error})") from error
+            raise ValueError(f"{path} is not a text table ({one_line(error)})") from error
 
 
 def is_table(path: Path) -> bool:
