@@ -242,16 +242,15 @@ def _predicted(classifier: Classifier, arguments: Namespace) -> Iterator[Event]:
 
     reject = not arguments.no_reject
     path = arguments.poses[0] if len(arguments.poses) == 1 else arguments.poses
-    parts = read_parts(path, **reading_options(arguments))
     if not (arguments.segments or arguments.window):
-        for poses in parts:
+        for poses in read_parts(path, **reading_options(arguments)):
             yield from clip_events(classifier, poses, per=arguments.per, reject=reject)
         return
     window, rules = _window_and_rules(classifier, arguments)
-    for poses in parts:
-        yield from segment_events(
-            classifier, poses, window, arguments.stride, per=arguments.per, rules=rules, reject=reject
-        )
+    parts = read_parts(path, in_stretches=True, **reading_options(arguments))
+    yield from segment_events(
+        classifier, parts, window, arguments.stride, per=arguments.per, rules=rules, reject=reject
+    )
 
 
 def _predicted_live(classifier: Classifier, lines: Iterator[str], arguments: Namespace) -> Iterator[Event]:

@@ -53,7 +53,7 @@ def read_numpy(path: Path, options: ReadOptions) -> Poses | Iterator[Poses]:
             for name, said in (("layout", layout), ("channels", options.channels)):
                 if said is not None:
                     raise ValueError(f"{name}= is for bare arrays, but {path} states its axes")
-            poses = Poses(**npz.load(path, options.clips))
+            poses = Poses(**npz.load(path, options.clips, options.frames))
             return poses if skeleton is None else replace(poses, skeleton=resolve(skeleton, len(poses.skeleton)))
         if {"x_train", "x_test"} & set(content.files):
             return _ctrgcn(path, options)

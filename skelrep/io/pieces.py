@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ from skelrep.io.reader import Reader, ReadOptions
 from skelrep.io.registry import collected, readers, recognised, suffixes
 from skelrep.io.sources import Sources
 from skelrep.messages import warn
+from skelrep.poses import npz
 
 PIECE_BYTES = 2**26  # of a file that is read in ranges of clips: 64 MB, which need about 300 MB of memory
+STRETCH_BYTES = 2**23  # of a recording that is read in ranges of frames: 8 MB, 18 minutes of 20 joints at 30 fps
 COUNTED_BYTES = 2**20  # larger files are opened to count their clips, where that is possible
 
 
@@ -24,12 +27,29 @@ class Piece(NamedTuple):
         reader: Name of the format, if its files belong together (`Reader.collect`).
         clips: First and last clip (exclusive) of a file that is read in ranges; None for the whole file.
         counted: Number of clips, where they were counted.
+        frames: First and last frame (exclusive) of a single clip; None for all.
     """
 
     files: tuple[Path, ...]
     reader: str | None = None
     clips: tuple[int, int] | None = None
     counted: int | None = None
+    frames: tuple[int, int] | None = None
+
+
+def stretches(some: Iterable[Piece], most_bytes: int) -> Iterator[Piece]:
+    """The pieces, with clips of skelrep's own `.npz` above so many bytes in consecutive ranges of frames."""
+    for piece in some:
+        [file, *more] = piece.files
+        parts = []
+        if not more and piece.reader is None and file.suffix.lower() == ".npz" and file.stat().st_size > most_bytes:
+            with contextlib.suppress(ValueError, OSError):  # said when it is read, where it may be skipped
+                if (count := npz.count(file)) is not None:
+                    parts = list(npz.stretches(file, piece.clips or (0, count), most_bytes))
+        if not parts:
+            yield piece
+        for clip, *frames in parts:
+            yield piece._replace(clips=(clip, clip + 1), counted=1, frames=(frames[0], frames[1]))
 
 
 def whole(found: Sources, reader: Reader | None, divided: ReadOptions | None = None) -> Iterator[Piece]:

@@ -39,6 +39,7 @@ class ReadOptions:
             by the height of the feet.
         pose_model: The model that detects persons in videos: a MediaPipe bundle, or a pose estimator.
         clips: First and last clip (exclusive) to read, only for readers with `count`.
+        frames: First and last frame (exclusive) of a single clip to read, only for skelrep's own `.npz`.
         ids: The ids that `read_many` gives to the clips of each file, if already known; None: the reader decides.
     """
 
@@ -53,6 +54,7 @@ class ReadOptions:
     root_offset: RootOffset | None = None
     pose_model: str | PathLike[str] | PoseEstimator | None = None
     clips: tuple[int, int] | None = None
+    frames: tuple[int, int] | None = None
     ids: Mapping[Path, str] | None = None
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 
 from skelrep.fractions import check_unit, fractions_postponed
 from skelrep.io.labelling import Column, splits_in_folders
-from skelrep.io.pieces import Piece, whole
+from skelrep.io.pieces import STRETCH_BYTES, Piece, stretches, whole
 from skelrep.io.reader import Reader, ReadOptions, RootOffset
 from skelrep.io.registry import reader_called, reader_for, recognised, suffixes
 from skelrep.io.report import ReadReport
@@ -27,6 +27,7 @@ from skelrep.splits import in_split, split_names
 
 _ARRAYS = ("npy", "npz", "mat")  # readers of bare arrays
 _LONGEST = 1000  # characters of a message that quotes the content of a file
+_Divided = Literal["clips", "stretches"] | None  # whether large files are read in parts, and large clips, too
 # Clips, and the path of each clip's file below the folder that is read.
 _Part = tuple[Poses, list[str]]
 
@@ -101,7 +102,7 @@ def read(
     declared = Declared(
         format, layout, skeleton, split, fps, scale, min_score, zeros, body_model, channels, root_offset, pose_model
     )
-    parts = list(_parts(path, declared, labels, subjects, unlabelled, on_error, report, divided=False))
+    parts = list(_parts(path, declared, labels, subjects, unlabelled, on_error, report, None))
     return parts[0] if len(parts) == 1 else Poses.concatenate(parts)
 
 
@@ -113,6 +114,7 @@ def read_parts(
     unlabelled: Literal["stop", "skip"] = "stop",
     on_error: Literal["stop", "skip"] = "stop",
     report: ReadReport | None = None,
+    in_stretches: bool = False,
     **declared: Any,
 ) -> Iterator[Poses]:
     """As `read`, but yields a data set in parts, so that it need not fit into memory.
@@ -126,10 +128,14 @@ def read_parts(
         unlabelled: As in `read`.
         on_error: As in `read`.
         report: As in `read`.
+        in_stretches: Whether recordings above 8 MB in skelrep's own `.npz` are read in consecutive ranges of frames.
+            Each is a part, with the columns `stretch_first` (its first frame) and `stretch_of` (the frames of the
+            recording) in `info`.
         **declared: The options of `read` that describe the poses: `format`, `layout`, `skeleton`, `split`, `fps`,
             `scale`, `min_score`, `zeros`, `channels`, `root_offset`, `body_model` and `pose_model`.
     """
-    return _parts(path, Declared(**declared), labels, subjects, unlabelled, on_error, report, divided=True)
+    how: _Divided = "stretches" if in_stretches else "clips"
+    return _parts(path, Declared(**declared), labels, subjects, unlabelled, on_error, report, how)
 
 
 def _parts(
@@ -140,7 +146,7 @@ def _parts(
     unlabelled: Literal["stop", "skip"],
     on_error: Literal["stop", "skip"],
     report: ReadReport | None,
-    divided: bool,
+    divided: _Divided,
 ) -> Iterator[Poses]:
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error must be 'stop' or 'skip', got {on_error!r}")
@@ -342,10 +348,13 @@ def _no_lone_frames(parts: Iterator[_Part], found: Sources) -> Iterator[_Part]:
     yield from held
 
 
-def _read_all(found: Sources, reader: Reader | None, options: ReadOptions, divided: bool) -> Iterator[_Part]:
+def _read_all(found: Sources, reader: Reader | None, options: ReadOptions, divided: _Divided) -> Iterator[_Part]:
     """The clips of all files, in parts, with the path of each clip's file below the root."""
     some = False
-    for part in _read_pieces(found, whole(found, reader, options if divided else None), reader, options):
+    pieces = whole(found, reader, options if divided else None)
+    if divided == "stretches":
+        pieces = stretches(pieces, STRETCH_BYTES)
+    for part in _read_pieces(found, pieces, reader, options):
         some = True
         yield part
     if not some and options.skip is None and not found.alone:
@@ -359,7 +368,7 @@ def _read_pieces(found: Sources, some: Iterable[Piece], reader: Reader | None, o
     """The clips of some pieces, in parts, with the path of each clip's file below the root."""
     names, unknown = found.names(), []
     for piece in some:
-        chosen, files = replace(options, clips=piece.clips), piece.files
+        chosen, files = replace(options, clips=piece.clips, frames=piece.frames), piece.files
         if piece.clips is not None:  # a range may have no clip of a split
             chosen = replace(chosen, splits=())
         if piece.reader is not None:

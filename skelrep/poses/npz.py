@@ -8,6 +8,7 @@ Its arrays are `format_version` (1), `poses` (R, V, C) with R the sum of M x T, 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from skelrep.poses.poses import Poses
 
 POSES_VERSION = 1  # raised only when the meaning of a stored array changes
+#: Columns of a recording that is read in stretches: the first frame of a stretch, and the frames of the recording.
+STRETCH = ("stretch_first", "stretch_of")
 _BY_POSE = ("poses", "scores")  # the large arrays
 _NOT_BY_CLIP = ("joints", "parents", "person_ids")  # which may be as many as clips by chance
 _NEEDED = {"format_version", "poses", "persons", "frames", "skeleton", "joints", "parents", "ids"}
@@ -50,17 +53,21 @@ def save(poses: Poses, path: str | os.PathLike) -> None:
     save_npz(path, {key: np.asarray(value) for key, value in found.items() if value is not None})
 
 
-def load(path: str | os.PathLike, clips: tuple[int, int] | None = None) -> dict[str, Any]:
+def load(
+    path: str | os.PathLike, clips: tuple[int, int] | None = None, frames: tuple[int, int] | None = None
+) -> dict[str, Any]:
     """What `save` wrote, as the arguments of `Poses`.
 
     Args:
         path: The file.
         clips: First and last clip (exclusive); the coordinates of others are not read.
+        frames: First and last frame (exclusive) of a single clip; the others are not read. The columns of `STRETCH`
+            say which frames they are.
 
     Raises:
         ValueError: if the file is not of this format, of a newer version, or inconsistent.
     """
-    arrays = _arrays(path, clips)
+    arrays = _arrays(path, clips, frames)
     try:
         version = int(arrays.get("format_version", 0))
     except (ValueError, TypeError, OverflowError):
@@ -77,6 +84,24 @@ def load(path: str | os.PathLike, clips: tuple[int, int] | None = None) -> dict[
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
+def stretches(path: str | os.PathLike, clips: tuple[int, int], most_bytes: int) -> Iterator[tuple[int, int, int]]:
+    """Clips and ranges of their frames for `load` that have at most about so many bytes: clip, first and last frame.
+
+    Empty if none of the clips is larger, or the file is not of this format.
+    """
+    with opened(path) as file:
+        if isinstance(file, np.ndarray) or not set(file.files) >= _NEEDED:
+            return
+        persons, frames = (file[key][slice(*clips)].astype(int).tolist() for key in ("persons", "frames"))
+        frame_bytes = 4 * int(np.prod(file.mapped("poses").shape[1:]))
+    if all(some * length * frame_bytes <= most_bytes for some, length in zip(persons, frames)):
+        return
+    for clip, (some, length) in enumerate(zip(persons, frames), clips[0]):
+        step = max(1, most_bytes // (some * frame_bytes))
+        for first in range(0, length, step):
+            yield clip, first, min(first + step, length)
+
+
 def count(path: str | os.PathLike) -> int | None:
     """Number of clips in a file that `save` wrote; None for other files."""
     with opened(path) as file:
@@ -88,18 +113,20 @@ def count(path: str | os.PathLike) -> int | None:
         return len(persons)
 
 
-def _arrays(path: str | os.PathLike, clips: tuple[int, int] | None) -> dict[str, np.ndarray]:
+def _arrays(
+    path: str | os.PathLike, clips: tuple[int, int] | None, frames: tuple[int, int] | None
+) -> dict[str, np.ndarray]:
     try:
         with opened(path) as file:
             if isinstance(file, np.ndarray):
                 raise ValueError("it is a single array; skelrep.read takes it")
-            return {key: file[key] for key in file.files} if clips is None else _some(file, *clips)
+            return {key: file[key] for key in file.files} if clips is None else _some(file, *clips, frames)
     except ValueError as error:
         raise ValueError(f"{path} is not a skelrep .npz, or damaged ({one_line(error)})") from error
 
 
-def _some(file: Archive, first: int, last: int) -> dict[str, np.ndarray]:
-    """The arrays of some of the clips."""
+def _some(file: Archive, first: int, last: int, part: tuple[int, int] | None) -> dict[str, np.ndarray]:
+    """The arrays of some of the clips, or of some frames of a single one."""
     small = {key: file[key] for key in file.files if key not in _BY_POSE}
     persons, frames = small["persons"], small["frames"]
     if persons.shape != frames.shape or persons.ndim != 1 or {persons.dtype.kind, frames.dtype.kind} - {*"iu"}:
@@ -110,7 +137,17 @@ def _some(file: Archive, first: int, last: int) -> dict[str, np.ndarray]:
     arrays = {key: array[first:last] if key in by_clip else array for key, array in small.items()}
     if "person_ids" in small:
         arrays["person_ids"] = small["person_ids"][persons_until[first] : persons_until[last]]
-    return arrays | {key: np.array(file.mapped(key)[rows]) for key in _BY_POSE if key in file.files}
+    if part is None:
+        return arrays | {key: np.array(file.mapped(key)[rows]) for key in _BY_POSE if key in file.files}
+    length = int(frames[first])
+    begins = range(int(rows.start), int(rows.stop), length)  # of the persons
+    large = {
+        key: np.concatenate([file.mapped(key)[begin + part[0] : begin + part[1]] for begin in begins])
+        for key in _BY_POSE
+        if key in file.files
+    }
+    of_file = {f"info_{name}": np.array([value]) for name, value in zip(STRETCH, (part[0], length))}
+    return arrays | large | of_file | {"frames": np.array([part[1] - part[0]])}
 
 
 def _parts(arrays: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from skelrep.evaluate.inputs import check_rows, encode, is_whole
 from skelrep.evaluate.linear import CANDIDATES_OF_C
 from skelrep.hub import load_pretrained
 from skelrep.hub.publish import upload
-from skelrep.io import read
+from skelrep.io import read, read_parts
 from skelrep.io.embeddings import Embeddings
 from skelrep.poses import Poses, as_poses
 from skelrep.recordings.events import Events
@@ -245,7 +245,8 @@ class Classifier(ClassifierMixin, BaseEstimator):
     ) -> Events:
         """The segments of recordings: a table with start, end, label, probability and person.
 
-        Windows are classified one after the other; memory does not grow with the duration of a recording.
+        Windows are classified one after the other, so memory does not grow with the duration of a recording, beyond its
+        poses; recordings above 8 MB in a skelrep `.npz` are read in parts.
 
         Args:
             X: Recordings, with fps: `Poses`, a file, a list of arrays.
@@ -260,7 +261,9 @@ class Classifier(ClassifierMixin, BaseEstimator):
             ValueError: without fps, for a window or stride that is not positive, and as `embed`.
         """
         check_is_fitted(self, "head_")
-        poses = as_poses(self._read(X), skeleton=self.skeleton, layout=self.layout, fps=self.fps)
+        how = {"skeleton": self.skeleton, "layout": self.layout, "fps": self.fps}
+        is_file = isinstance(X, (str, os.PathLike))
+        poses = read_parts(X, in_stretches=True, **how) if is_file else as_poses(X, **how)
         return Events.of(segment_events(self, poses, window, stride, per=per, rules=rules, reject=reject))
 
     # -- embeddings -----------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from skelrep.encoder import Encoder
 from skelrep.encoder.inference import embed_batches
 from skelrep.messages import warn
 from skelrep.poses import Poses
+from skelrep.poses.npz import STRETCH
+from skelrep.poses.windows import windows_of_stretches
 from skelrep.recordings.events import Event
 from skelrep.recordings.segments import Segmenter, SegmentRules
 
@@ -72,7 +75,7 @@ def clip_events(classifier: Classifier, poses: Poses, *, per: Per = "clip", reje
 
 def segment_events(
     classifier: Classifier,
-    poses: Poses,
+    poses: Poses | Iterable[Poses],
     window: float | None = None,
     stride: float | None = None,
     *,
@@ -84,7 +87,7 @@ def segment_events(
 
     Args:
         classifier: A fitted classifier.
-        poses: Recordings, with fps.
+        poses: Recordings, with fps; or parts of them, as `skelrep.io.read_parts(..., in_stretches=True)` yields them.
         window: Seconds of a window; by default the median duration of the training clips.
         stride: Seconds from one window to the next; by default a quarter of the window.
         per: Whether all persons together have one track of segments, or each person has one.
@@ -98,15 +101,40 @@ def segment_events(
     stride = window / 4 if stride is None else stride
     rules = SegmentRules(smooth=window / 2, shortest=window / 2) if rules is None else rules
     encoder, options = classifier.loaded_encoder(), classifier.embedding_options()
-    warn_of_first_frames(poses)
-    for recording in poses:
-        windows = recording.windows(window, stride)
-        starts, ends = windows.info["start"].tolist(), windows.info["end"].tolist()
-        tracks = OpenTracks(classifier, stride, rules, reject, recording.ids[0])
-        for first in range(0, len(windows), _AT_ONCE):
-            part = slice(first, first + _AT_ONCE)
-            yield from tracks.feed(tracks_of(encoder, windows[part], per, options), starts[part], ends[part])
+    for name, parts in _recordings(poses, window, stride):
+        tracks = OpenTracks(classifier, stride, rules, reject, name)
+        for windows in parts:
+            starts, ends = windows.info["start"].tolist(), windows.info["end"].tolist()
+            for first in range(0, len(windows), _AT_ONCE):
+                part = slice(first, first + _AT_ONCE)
+                yield from tracks.feed(tracks_of(encoder, windows[part], per, options), starts[part], ends[part])
         yield from tracks.finish()
+
+
+def _recordings(poses: Poses | Iterable[Poses], window: float, stride: float) -> Iterator[tuple[str, Iterable[Poses]]]:
+    """Each recording by its id, with its windows in one or more parts."""
+    every = (one for part in ([poses] if isinstance(poses, Poses) else poses) for one in _checked(part))
+    for recording in every:
+        if STRETCH[0] not in recording.info:
+            yield recording.ids[0], [recording.windows(window, stride)]
+            continue
+        stretches = itertools.chain([recording], every)  # ends itself, before the next recording
+        yield recording.ids[0], windows_of_stretches(_until_the_end(stretches), window, stride)
+
+
+def _checked(poses: Poses) -> Poses:
+    if STRETCH[0] not in poses.info or not poses.info[STRETCH[0]].any():
+        warn_of_first_frames(poses)
+    return poses
+
+
+def _until_the_end(stretches: Iterable[Poses]) -> Iterator[Poses]:
+    """The stretches of one recording."""
+    for stretch in stretches:
+        yield stretch
+        first, total = (int(stretch.info[name][0]) for name in STRETCH)
+        if first + stretch.clips[0].shape[1] == total:
+            return
 
 
 class Guess(NamedTuple):

@@ -9,6 +9,8 @@ import pytest
 
 from skelrep import Poses
 from skelrep.evaluate.folds import folds_of_clips
+from skelrep.io import read_parts, reading
+from skelrep.poses.windows import windows_of_stretches
 from skelrep.recordings import Event, Events, annotated, fit
 from skelrep.recordings import prediction as module
 from skelrep.recordings.annotations import groups_of
@@ -41,6 +43,57 @@ def test_parts_of_a_recording_make_the_same_segments(classifier, monkeypatch):
             np.testing.assert_allclose(column, expected, atol=1e-6)
         else:
             np.testing.assert_array_equal(column, expected)
+
+
+@pytest.mark.parametrize(
+    ("window", "stride", "frames"), [(2.0, 0.5, 37), (2.0, 0.7, 200), (1.0, 3.0, 11), (30.0, 1.0, 50)]
+)
+def test_windows_of_stretches_are_those_of_the_whole_recording(window, stride, frames):
+    recording = session(SCRIPT)
+    recording.clips[0][:, 100:160] = np.nan
+    [clip], expected = recording.clips, recording.windows(window, stride)
+    total = clip.shape[1]
+    parts = [
+        replace(
+            recording,
+            clips=[clip[:, first : first + frames]],
+            info={"stretch_first": np.array([first]), "stretch_of": np.array([total])},
+        )
+        for first in range(0, total, frames)
+    ]
+    found = list(windows_of_stretches(parts, window, stride))
+    assert [each for part in found for each in part.ids] == expected.ids
+    for key in ("start", "end"):
+        np.testing.assert_allclose(np.concatenate([part.info[key] for part in found]), expected.info[key])
+    for one, other in zip([each for part in found for each in part.clips], expected.clips):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("per", ["clip", "person"])
+def test_large_recordings_are_read_in_stretches(classifier, tmp_path, monkeypatch, per):
+    squat, kick = session([("squat", 9.0), ("kick", 7.0)]), session([("kick", 16.0)])
+    both = [np.concatenate([squat.clips[0], kick.clips[0]]), squat.clips[0]]
+    recordings = Poses(
+        both,
+        squat.skeleton,
+        ids=["two", "one"],
+        fps=20,
+        person_ids=[("ann", "bob"), ("ann",)],
+        scores=[np.ones(clip.shape[:3], np.float32) for clip in both],
+    )
+    recordings.save(tmp_path / "both.npz")
+    expected = classifier.segments(tmp_path / "both.npz", per=per, reject=False)
+    assert len(expected) >= 3
+    monkeypatch.setattr(reading, "STRETCH_BYTES", 20_000)  # 49 and 98 frames
+    parts = list(read_parts(tmp_path / "both.npz", in_stretches=True))
+    assert [(part.ids, part.clips[0].shape[1]) for part in parts[:2]] == [(["two"], 49), (["two"], 49)]
+    assert sum(part.clips[0].shape[1] for part in parts) == 640 and len(parts) == 7 + 4
+    found = classifier.segments(tmp_path / "both.npz", per=per, reject=False)
+    for name, column in found.columns():
+        if name == "score":
+            np.testing.assert_allclose(column, expected.score, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(column, dict(expected.columns())[name])
 
 
 def test_each_person_has_separate_segments(classifier):
