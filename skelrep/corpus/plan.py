@@ -11,6 +11,7 @@ from skelrep.io.pieces import Piece, pieces
 from skelrep.io.reader import ReadOptions
 from skelrep.io.registry import reader_called
 from skelrep.io.sources import Sources
+from skelrep.messages import shortened
 
 SHARD_FILES = 2048  # at most a minute of work for text formats
 SHARD_BYTES = 2**29
@@ -52,7 +53,7 @@ def planned(
         differences = _differences(old, encoder, options, present)
         if differences and not refresh:
             raise ValueError(
-                f"{where} has changed: {'; '.join(differences)}. Give another folder, or pass refresh=True to "
+                f"{where} has changed: {shortened('; '.join(differences))}. Give another folder, or pass refresh=True to "
                 "make again what differs"
             )
         shards = [_current(shard, present) for shard in old.shards]
@@ -114,7 +115,7 @@ def _differences(
     for key in sorted({*old.options, *options}):
         before, now = old.options.get(key), options.get(key)
         if before != now:
-            found.append(f"{key}={before!r} is now {key}={now!r}")
+            found.append(f"{key}={before!r:.200} is now {key}={now!r:.200}")
     inputs = {item.path: item for shard in old.shards for item in shard.inputs}
     gone = [path for path in inputs if path not in present]
     changed = [path for path, item in inputs.items() if path in present and _input(present[path], item) != item]

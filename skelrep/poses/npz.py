@@ -7,6 +7,7 @@ Its arrays are `format_version` (1), `poses` (R, V, C) with R the sum of M x T, 
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ POSES_VERSION = 1  # raised only when the meaning of a stored array changes
 STRETCH = ("stretch_first", "stretch_of")
 _BY_POSE = ("poses", "scores")  # the large arrays
 _NOT_BY_CLIP = ("joints", "parents", "person_ids")  # which may be as many as clips by chance
+#: What numpy raises for arrays of another shape or type, and for text that is no Unicode (the last).
+_DAMAGED = (ValueError, TypeError, LookupError, OverflowError, SystemError)
 _NEEDED = {"format_version", "poses", "persons", "frames", "skeleton", "joints", "parents", "ids"}
 
 
@@ -80,8 +83,8 @@ def load(
         raise ValueError(f"{path} is not a skelrep .npz: it lacks {', '.join(missing)}")
     try:
         return _parts(arrays)
-    except (ValueError, TypeError, LookupError, OverflowError, SystemError) as error:  # the last: no Unicode
-        raise ValueError(f"{path} is damaged: {error}") from error
+    except _DAMAGED as error:
+        raise ValueError(f"{path} is damaged: {one_line(error)}") from error
 
 
 def stretches(path: str | os.PathLike, clips: tuple[int, int], most_bytes: int) -> Iterator[tuple[int, int, int]]:
@@ -92,12 +95,19 @@ def stretches(path: str | os.PathLike, clips: tuple[int, int], most_bytes: int) 
     with opened(path) as file:
         if isinstance(file, np.ndarray) or not set(file.files) >= _NEEDED:
             return
-        persons, frames = (file[key][slice(*clips)].astype(int).tolist() for key in ("persons", "frames"))
-        frame_bytes = 4 * int(np.prod(file.mapped("poses").shape[1:]))
+        try:
+            persons, frames = (file[key][slice(*clips)].astype(int).tolist() for key in ("persons", "frames"))
+            rows, *shape = file.mapped("poses").shape
+        except _DAMAGED:  # said when the clips are read
+            return
+    frame_bytes = max(1, 4 * int(np.prod(shape)))
+    # Billions of frames that are not there would be billions of ranges.
+    if min(persons + frames, default=0) < 0 or sum(map(operator.mul, persons, frames)) > rows:
+        return
     if all(some * length * frame_bytes <= most_bytes for some, length in zip(persons, frames)):
         return
     for clip, (some, length) in enumerate(zip(persons, frames), clips[0]):
-        step = max(1, most_bytes // (some * frame_bytes))
+        step = max(1, most_bytes // max(1, some * frame_bytes))
         for first in range(0, length, step):
             yield clip, first, min(first + step, length)
 
@@ -121,7 +131,7 @@ def _arrays(
             if isinstance(file, np.ndarray):
                 raise ValueError("it is a single array; skelrep.read takes it")
             return {key: file[key] for key in file.files} if clips is None else _some(file, *clips, frames)
-    except ValueError as error:
+    except _DAMAGED as error:
         raise ValueError(f"{path} is not a skelrep .npz, or damaged ({one_line(error)})") from error
 
 

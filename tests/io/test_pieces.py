@@ -13,7 +13,7 @@ from skelrep.io import read, read_parts, write
 from skelrep.io.pieces import pieces
 from skelrep.io.reading import Declared, read_pieces
 from skelrep.io.sources import sources
-from skelrep.poses import Poses
+from skelrep.poses import Poses, npz
 from skelrep.skeletons import SKELETONS
 from tests.pose_files import agcn_folder, assert_same, moving, pku_frames, skeleton_text, write_pku_recording
 
@@ -210,3 +210,31 @@ def test_a_fault_in_a_range_names_its_line(tmp_path):
     for call in (lambda: in_pieces(tmp_path / "table.csv"), lambda: read(tmp_path / "table.csv")):
         with pytest.raises(ValueError, match=f"line {len(lines) - 1}:"):
             call()
+
+
+@pytest.mark.parametrize("name", ["poses", "persons", "frames", "scores", "ids", "fps", "person_ids"])
+@pytest.mark.parametrize("content", [np.array(1.0), np.zeros((0, 1)), np.array("x"), np.full(2, -1)])
+def test_pieces_of_a_damaged_file_are_one_sentence(content, name, tmp_path):
+    clips().save(tmp_path / "poses.npz")
+    with np.load(tmp_path / "poses.npz") as stored:
+        arrays = dict(stored)
+    np.savez(tmp_path / "poses.npz", **(arrays | {name: content}))
+    try:
+        in_pieces(tmp_path / "poses.npz")
+    except ValueError as error:
+        assert "\n" not in str(error) and "poses.npz" in str(error)
+
+
+@pytest.mark.parametrize(
+    "frames", [np.full(4, 2**60), np.full(4, -1), np.array(7), np.full(4, 2.5), np.array(["x"] * 4)]
+)
+def test_stretches_of_a_damaged_file_are_none(frames, tmp_path):
+    """The damage is said when the clips are read."""
+    clips().save(tmp_path / "poses.npz")
+    with np.load(tmp_path / "poses.npz") as stored:
+        arrays = dict(stored) | {"frames": frames}
+    np.savez(tmp_path / "poses.npz", **arrays)
+    assert list(npz.stretches(tmp_path / "poses.npz", (0, 4), 100)) in (
+        [],
+        [(i, k, k + 1) for i in range(4) for k in range(2)],
+    )
