@@ -53,8 +53,8 @@ def planned(
         differences = _differences(old, encoder, options, present)
         if differences and not refresh:
             raise ValueError(
-                f"{where} has changed: {shortened('; '.join(differences))}. Give another folder, or pass refresh=True to "
-                "make again what differs"
+                f"{where} has changed: {shortened('; '.join(differences))}. Give another folder, or pass refresh=True "
+                "to make again what differs"
             )
         shards = [_current(shard, present) for shard in old.shards]
     known = {root / item.path for shard in shards for item in shard.inputs}
