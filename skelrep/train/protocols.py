@@ -156,7 +156,7 @@ def protocols(
     subsets = [[subset(labels, fraction, seed, groups) for seed in all_seeds] for _, fraction in trainings]
 
     frozen = copy.deepcopy(encoder).eval()
-    data = _Data(frozen, frozen.prepare(train), labels, frozen.prepare(test), test_labels, groups)
+    data = _Data(frozen, train, labels, test, test_labels, groups, keep=bool(trainings))
     dataset = dataset or f"{len(train)} training and {len(test)} test clips, {len(classes)} classes"
     table = _Table("+".join(frozen.config.modalities), _pretraining_data(encoder), dataset)
     if "knn" in which:
@@ -240,25 +240,36 @@ class _Data:
     def __init__(
         self,
         encoder: Encoder,
-        train: Tensor,
+        train: Poses,
         labels: np.ndarray,
-        test: Tensor,
+        test: Poses,
         test_labels: np.ndarray,
         groups: np.ndarray | None,
+        keep: bool,
     ) -> None:
-        """Computes the features of prepared clips (N, M, T, V, 3) and (Q, M, T, V, 3)."""
+        """Prepares the clips, and computes their features; `keep`: the prepared clips are needed again."""
         self.encoder, self.groups = encoder, groups
-        self.train, self.labels = train, labels
-        self.test, self.test_labels = test, test_labels
-        self.features, self.test_features = _features(encoder, train), _features(encoder, test)
+        self.labels, self.test_labels = labels, test_labels
+        self.train, self.features = _prepared(encoder, train, keep)
+        self.test, self.test_features = _prepared(encoder, test, keep)
         self.fused, self.test_fused = encoder.fuse(self.features), encoder.fuse(self.test_features)
 
 
 @torch.no_grad()
-def _features(encoder: Encoder, prepared: Tensor) -> dict[str, Tensor]:
-    """The frozen features of every stream, (N, D of the stream)."""
-    parts = [encoder(part) for part in prepared.split(BATCH_WITHOUT_GRADIENTS)]
-    return {name: torch.cat([part[name] for part in parts]) for name in encoder.config.modalities}
+def _prepared(encoder: Encoder, poses: Poses, keep: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    """Prepared clips (N, M, T, V, 3), or none of them unless `keep`, and the features of every stream, (N, D).
+
+    Batch by batch, because preprocessing needs several times the memory of its result.
+    """
+    parts: list[dict[str, Tensor]] = []
+    prepared = torch.empty(0)
+    for begin in range(0, len(poses), BATCH_WITHOUT_GRADIENTS):
+        part = encoder.prepare(poses[begin : begin + BATCH_WITHOUT_GRADIENTS])
+        parts.append(encoder(part))
+        if keep:
+            prepared = prepared if begin else part.new_empty(len(poses), *part.shape[1:])
+            prepared[begin : begin + len(part)] = part
+    return prepared, {name: torch.cat([part[name] for part in parts]) for name in encoder.config.modalities}
 
 
 def _neighbours(data: _Data) -> Iterator[tuple[str, int, float]]:
