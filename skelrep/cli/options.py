@@ -192,10 +192,13 @@ def add_computing(group: Any) -> None:
 
 
 def load_encoder(arguments: Namespace) -> Encoder:
-    """The encoder that `add_embedding` names."""
+    """The encoder that `add_embedding` names; streams that it does not have are an error before the work."""
+    from skelrep.encoder.inference import chosen_streams
     from skelrep.hub import load_pretrained
 
-    return load_pretrained(arguments.model, revision=arguments.revision, device=arguments.device)
+    encoder = load_pretrained(arguments.model, revision=arguments.revision, device=arguments.device)
+    chosen_streams(encoder, arguments.streams)
+    return encoder
 
 
 def embedding_options(arguments: Namespace) -> dict[str, Any]:

@@ -123,6 +123,7 @@ def test_a_finetuned_encoder_is_saved_with_its_classifier(folder, capsys):
         (["fit", "missing.npz", "-m", "model", "-o", "clips.npz/head"], 1, ("clips.npz is a file",)),
         (["fit", "missing.npz", "-m", "model", "-o", "head", "--events", "no.csv"], 1, ("no.csv",)),
         (["fit", "missing.npz", "-m", "no-such-model", "-o", "head"], 1, ("'no-such-model'",)),
+        (["fit", "missing.npz", "-m", "model", "-o", "head", "--streams", "bones"], 1, ("bones", "joint")),
     ],
 )
 def test_errors_are_one_sentence(folder, capsys, monkeypatch, words, code, facts):
