@@ -42,7 +42,7 @@ def test_damaged_inputs(format, worker):
 @pytest.mark.slow
 @pytest.mark.parametrize("format", SEEDS)
 def test_many_damaged_inputs(format, worker):
-    check(format, 60 if format in SLOW else 300, 1, worker)
+    check(format, 30 if format in SLOW else 300, 1, worker)
 
 
 def test_every_reader_has_a_seed(tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 from skelrep.files import read_text
 from skelrep.io.key_names import compact, of_role
 from skelrep.io.sources import Sources
-from skelrep.messages import nearest, warn
+from skelrep.messages import nearest, one_line, warn
 from skelrep.poses import Poses
 from skelrep.poses.joining import Join
 
@@ -165,11 +165,11 @@ def _read_table(path: Path, column: str | None, what: str, found: Sources) -> di
     delimiter = max(_DELIMITERS, key=first.count)
     if delimiter not in first:
         delimiter = " "
-    rows = [
-        [cell.strip() for cell in row]
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        if any(row)
-    ]
+    cells = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        rows = [[cell.strip() for cell in row] for row in cells if any(row)]
+    except csv.Error as error:  # such as a cell of more than 131 072 characters
+        raise ValueError(f"{path} is not a text table ({one_line(error)})") from error
     if not rows:
         raise ValueError(f"{path} is empty")
     header, columns = [cell.lower() for cell in rows[0]], ", ".join(rows[0])[:500]

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from skelrep import Poses, read
+from skelrep.io.pieces import Piece, pieces
+from skelrep.io.reading import Declared
 from skelrep.io.safe_pickle import load_pickle
+from skelrep.io.sources import sources
 from tests.bodies import walking
 
 
@@ -98,3 +101,16 @@ def test_columns_of_objects_are_strings_numbers_or_refused():
     for labels in ([None, 1], np.array(["a", 1], dtype=object), [2**80, 1]):
         with pytest.raises(ValueError, match="labels hold"):
             Poses(clips, "coco-17", labels=labels)
+
+
+def test_cells_that_are_too_long_are_one_sentence(tmp_path):
+    """Python's csv refuses them with an error that is no ValueError."""
+    Poses([walking("coco-17")], "coco-17").save(tmp_path / "poses.npz")
+    (tmp_path / "labels.csv").write_text("id,label\n" + "0," + "x" * 200_000 + "\n")
+    with pytest.raises(ValueError, match=r"labels\.csv is not a text table"):
+        read(tmp_path / "poses.npz", labels=str(tmp_path / "labels.csv"))
+    (tmp_path / "poses.csv").write_text("clip,hips_x,hips_y," + "x" * 2_000_000 + "\n")
+    found = sources(tmp_path / "poses.csv")
+    assert list(pieces(found, None, Declared().options(None), most=1)) == [Piece((tmp_path / "poses.csv",))]
+    with pytest.raises(ValueError, match=r"poses\.csv"):
+        read(tmp_path / "poses.csv")

@@ -156,7 +156,10 @@ def _read(path: Path, file: IO[str], options: ReadOptions) -> Poses:
 
 def count(path: Path, options: ReadOptions) -> int | None:
     """Number of clips, if each is in rows that stand together and its joints have names."""
-    runs = remembered(_clip_runs, path)
+    try:
+        runs = remembered(_clip_runs, path)
+    except csv.Error:  # said when it is read
+        return None
     return None if runs is None else len(runs.starts) - 1
 
 
