@@ -24,8 +24,6 @@ ORDER = [
     "messages",
     "memory_budget",
     "npy",
-    "thrift",
-    "parquet_layout",
     "parquet",
     "checkpoints",
     "json_text",

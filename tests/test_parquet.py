@@ -12,7 +12,7 @@ from skelrep import read
 from skelrep.io import embeddings
 from skelrep.memory_budget import MemoryBudget
 from skelrep.parquet import read_columns
-from skelrep.parquet_layout import Layout
+from skelrep.parquet.layout import Layout
 from skelrep.recordings import Events
 from tests.memory import peak_below
 from tests.parquet_files import (

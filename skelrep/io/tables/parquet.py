@@ -18,7 +18,7 @@ from skelrep.io.tables.rows import Rows, clips_of
 from skelrep.memory_budget import MemoryBudget, bounded, budget_of
 from skelrep.messages import optional
 from skelrep.parquet import CELL_BYTES, cells_of, dictionaries, opened, readable
-from skelrep.parquet_layout import Layout
+from skelrep.parquet.layout import Layout
 from skelrep.poses import Poses
 
 _POINTER_BYTES = 16  # of a text that exists already, in a list and in a copy of the list

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from skelrep.memory_budget import MemoryBudget
-from skelrep.thrift import Compact, DamagedError, EndError
+from skelrep.parquet.thrift import Compact, DamagedError, EndError
 
 # Bytes, measured with pyarrow 26 and in Python: a column needs 1400, and its part in a row group 700 and more.
 _STRUCT_BYTES = 500

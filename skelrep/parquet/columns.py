@@ -1,4 +1,4 @@
-"""Safe reading of untrusted Parquet: the memory that columns need is counted before they are read.
+"""Columns of untrusted Parquet files: the memory that they need is counted before they are read.
 
 Runs of one value take no room in a Parquet file, but do so in memory. pyarrow's errors are of many kinds and have
 several lines; here all of them raise one kind of error with one sentence.
@@ -16,8 +16,8 @@ import numpy as np
 
 from skelrep.memory_budget import MemoryBudget
 from skelrep.messages import one_line, optional
-from skelrep.parquet_layout import Layout
-from skelrep.thrift import DamagedError
+from skelrep.parquet.layout import Layout
+from skelrep.parquet.thrift import DamagedError
 
 _NUMBER_BYTES = 16  # of a value as pyarrow holds it, and as numpy does
 _TEXTS = ("string", "large_string", "binary", "large_binary")
