@@ -47,8 +47,7 @@ class replacing:  # noqa: N801 - reads as a verb: `with replacing(path) as tempo
         Raises:
             OSError: if the folder does not exist, or `path` is a folder, a device or a pipe, or may not be written.
         """
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"cannot write {self.path}: the folder {self.path.parent} does not exist")
+        check_parent(self.path)
         replaced = not self.follow_links and self.path.is_symlink()
         try:
             old = None if replaced else self.path.stat()
@@ -156,6 +155,16 @@ def write_together(folder: Path, contents: Mapping[str, bytes]) -> None:
             file = files.enter_context(replacing(folder / name, follow_links=False))
             file.write(content)
             synced(file)  # so that a disk that fails is noticed before the first file is renamed
+
+
+def check_parent(path: Path) -> None:
+    """Raises an error for a file that is to be written into a folder that does not exist.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
 
 
 def check_no_link(path: Path) -> None:

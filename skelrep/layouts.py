@@ -91,10 +91,10 @@ def channels_of_all(arrays: Sequence[np.ndarray | None]) -> str | None:
     sizes = {None if array is None or array.ndim < 3 else array.shape[-1] for array in arrays}
     if len(arrays) < 2 or not sizes <= {3, 4} or len(sizes) != 1:
         return None
-    cells = [array.reshape(-1, array.shape[-1]) for array in arrays if array is not None]
-    if any(map(are_certainly_coordinates, cells)):  # usually of the first clip, so that the others are not copied
+    known = [array for array in arrays if array is not None]
+    if any(map(are_certainly_coordinates, known)):  # usually the first clip, so that the others are not copied
         return "xyz"
-    letters, note = judged(np.concatenate(cells))
+    letters, note = judged(np.concatenate([array.reshape(-1, array.shape[-1]) for array in known]))
     if note is not None:
         warn(f"the channels of {len(arrays)} clips {note}")
     return letters
@@ -176,19 +176,20 @@ def _check_sizes(
 ) -> None:
     """Raises an error if axis C has an impossible size, or axis V another size than the skeleton."""
     found, joints = batch.shape[4], None if known is None else len(known)
-    if (channels is not None or 2 <= found <= 7) and joints in (None, batch.shape[3]):
+    has_channels, has_joints = channels is not None or 2 <= found <= 7, joints in (None, batch.shape[3])
+    if has_channels and has_joints:
         return
     others = [other for other in likely_layouts(array.shape, joints) if other != layout]
-    if channels is None and not 2 <= found <= 7:
+    if not has_channels:
         raise ValueError(
             f"axis C of the array {array.shape} read as {layout} has {found} channel{'s' * (found != 1)}, not 2 or 3 "
             f"(a score may follow); {_offer(others, 'pass layout= if the axes are in another order')}"
         )
-    if known is not None and batch.shape[3] != joints:
-        raise ValueError(
-            f"{known.name!r} has {joints} joints but the array {array.shape} read as {layout} has {batch.shape[3]}; "
-            + _offer(others, "pass another skeleton=, or layout= if the axes are in another order")
-        )
+    assert known is not None
+    raise ValueError(
+        f"{known.name!r} has {joints} joints but the array {array.shape} read as {layout} has {batch.shape[3]}; "
+        + _offer(others, "pass another skeleton=, or layout= if the axes are in another order")
+    )
 
 
 def _offer(layouts: list[str], otherwise: str) -> str:

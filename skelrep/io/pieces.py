@@ -48,8 +48,8 @@ def stretches(some: Iterable[Piece], most_bytes: int) -> Iterator[Piece]:
                     parts = list(npz.stretches(file, piece.clips or (0, count), most_bytes))
         if not parts:
             yield piece
-        for clip, *frames in parts:
-            yield piece._replace(clips=(clip, clip + 1), counted=1, frames=(frames[0], frames[1]))
+        for clip, begin, end in parts:
+            yield piece._replace(clips=(clip, clip + 1), counted=1, frames=(begin, end))
 
 
 def whole(found: Sources, reader: Reader | None, divided: ReadOptions | None = None) -> Iterator[Piece]:

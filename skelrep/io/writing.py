@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skelrep.files import replacing
+from skelrep.files import check_parent, replacing
 from skelrep.io import json_lines, tables
 from skelrep.poses import Poses
 
@@ -46,8 +46,7 @@ def check_output(path: str | os.PathLike) -> None:
     path = Path(path).expanduser()
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"poses are written as {', '.join(SUFFIXES)}, but {path} ends in {path.suffix or 'no suffix'}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
+    check_parent(path)
 
 
 def _write_array(poses: Poses, path: Path) -> None:

@@ -39,7 +39,7 @@ class Background:
         count = len(rows)
         if count < LEAST:
             return None
-        chosen = np.unique(np.linspace(0, count - 1, min(count, _QUERIES)).astype(int))
+        chosen = _queries(count)
         own = np.arange(count)
         found = nearest_rows(
             rows[chosen],
@@ -76,7 +76,7 @@ class Background:
         count = len(rows)
         if count < LEAST:
             return None
-        chosen = np.unique(np.linspace(0, count - 1, min(count, _QUERIES)).astype(int))
+        chosen = _queries(count)
         last = _ranks(count)[1]
         nearest = []
         for some in np.array_split(chosen, -(-len(chosen) * count * 8 // block_bytes)):
@@ -100,6 +100,11 @@ class Background:
             middle = (low + high) / 2
             low, high = (middle, high) if self.rate(middle) > rate else (low, middle)
         return high
+
+
+def _queries(count: int) -> np.ndarray:
+    """The clips whose neighbours are looked at, evenly chosen from so many."""
+    return np.unique(np.linspace(0, count - 1, min(count, _QUERIES)).astype(int))
 
 
 def _ranks(count: int) -> tuple[int, int]:

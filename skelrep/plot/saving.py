@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from skelrep.files import replacing
+from skelrep.files import check_parent, replacing
 from skelrep.messages import optional
 from skelrep.plot.animation import Film
 from skelrep.plot.drawing import draw
@@ -91,14 +91,14 @@ def check_output(path: str | os.PathLike) -> None:
     """Raises the errors of `save` that concern the path, for callers who read videos before they draw.
 
     Raises:
-        ValueError: for an unknown suffix, or a folder that does not exist.
+        ValueError: for an unknown suffix.
+        FileNotFoundError: for a folder that does not exist.
         ModuleNotFoundError: for `.mp4` without PyAV.
     """
     path = Path(path)
     if path.suffix.lower() not in PICTURES + ANIMATIONS:
         raise ValueError(f"the file must end in {', '.join(PICTURES + ANIMATIONS)}, got {str(path)!r}")
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
+    check_parent(path)
     if path.suffix.lower() == ".mp4":
         optional("av", "video")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,16 +127,13 @@ class Classifier(ClassifierMixin, BaseEstimator):
         if labels is None:
             raise ValueError("the training clips have no labels; give y, one label per clip")
         self._check_parameters()
-        labels = [*labels] if isinstance(labels, Iterator) else labels
-        groups = [*groups] if isinstance(groups, Iterator) else groups
-        if isinstance(X, Poses):  # before they are embedded
-            check_classes(encode(train=(labels, len(X)))[0])
-            _ = groups is None or encode(groups=(groups, len(X)))
-        rows = self._rows(X)
-        classes, (codes,) = encode(train=(labels, len(rows)))
-        group_codes = None if groups is None else encode(groups=(groups, len(rows)))[1][0]
-        info = getattr(X, "info", {})
-        splits = folds_of_clips(info, codes, group_codes, self.folds, self.seed) if len(classes) > 1 else []
+        rows = None if isinstance(X, Poses) else self._rows(X)  # labels are checked before poses are embedded
+        count = len(X) if rows is None else len(rows)
+        classes, (codes,) = encode(train=(labels, count))
+        check_classes(classes)
+        group_codes = None if groups is None else encode(groups=(groups, count))[1][0]
+        rows = self._rows(X) if rows is None else rows
+        splits = folds_of_clips(getattr(X, "info", {}), codes, group_codes, self.folds, self.seed)
         folds = [Fold(rows[kept], codes[kept], rows[out], codes[out]) for kept, out in splits]
         n_groups = None if group_codes is None else int(group_codes.max()) + 1
         self.fit_folds(rows, classes[codes], folds, n_groups=n_groups)
@@ -223,7 +220,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: as `predict`.
         """
-        return self.nearest(X) >= self.head_.threshold
+        return self.head_.is_known(self._rows_to_classify(X))
 
     def nearest(self, X: Any) -> np.ndarray:
         """The cosine of each clip to the nearest prototype, (N,); `head_.threshold` is the least of a known class.
@@ -231,7 +228,7 @@ class Classifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: as `predict`.
         """
-        return self.head_.cosines(self._rows_to_classify(X)).max(axis=1)
+        return self.head_.nearest(self._rows_to_classify(X))
 
     def segments(
         self,

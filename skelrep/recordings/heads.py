@@ -66,9 +66,13 @@ class Head:
         """Cosines (N, K) of standardised rows to the prototypes."""
         return _unit(self._standardised(rows)) @ self.prototypes.T
 
+    def nearest(self, rows: np.ndarray) -> np.ndarray:
+        """(N,) the cosine to the nearest prototype."""
+        return self.cosines(rows).max(axis=1)
+
     def is_known(self, rows: np.ndarray) -> np.ndarray:
         """(N,) bool: whether the nearest prototype is near enough."""
-        return self.cosines(rows).max(axis=1) >= self.threshold
+        return self.nearest(rows) >= self.threshold
 
     def _standardised(self, rows: np.ndarray) -> np.ndarray:
         return (rows - self.mean) / self.deviation
