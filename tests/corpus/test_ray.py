@@ -52,7 +52,9 @@ def test_an_error_in_an_actor_is_the_error(cluster, inputs, model, tmp_path):
         corpus.embed(inputs, tmp_path / "rows", model, shard_size=2, engine="ray", workers=2)
     found = parts(tmp_path / "rows")
     summary = corpus.embed(inputs, tmp_path / "rows", model, engine="ray", on_error="skip")
-    assert summary.made == 6 - len(found) and summary.rows == 11 and len(summary.skipped) == 1
+    # Not equal: the other actor may still finish the shard that it works on.
+    assert summary.made <= 6 - len(found) and summary.finished == 6
+    assert summary.rows == 11 and len(summary.skipped) == 1
 
 
 def test_an_actor_that_is_killed_is_replaced(cluster, inputs, model, whole, tmp_path):
@@ -110,5 +112,7 @@ def test_a_driver_that_is_killed_loses_nothing(inputs, model, tmp_path):
     print("shards that remained after each kill:", remaining)  # noqa: T201  # shown by pytest -s
     found = parts(rows)
     summary = corpus.embed(inputs, rows, model, shard_size=1)
-    assert summary.made == len(whole) - len(found) and summary.rows == len(whole)
+    # Not equal: an actor that outlives the driver may still finish the shard that it works on.
+    assert summary.made <= len(whole) - len(found)
+    assert summary.finished == len(whole) and summary.rows == len(whole)
     assert parts(rows) == whole
