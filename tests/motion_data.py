@@ -4,7 +4,7 @@ It is not ours to publish and not part of this repository. `FOLDER` (the environ
 `../shared/data`) holds a `read.py` with `load(name)` and `folds(name)`; where it does not exist, what needs it is
 skipped.
 
-    python -m tests.motion_data OUT      writes every set as a skelrep .npz, for `python -m skelrep.train --data`
+    python -m tests.motion_data OUT      writes every set as a skelrep .npz, for `skelrep prepare`
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from skelrep.cli.command import UsageError, one_of, whole
 from skelrep.cli.options import check_no_unlabelled, embedding_options, reading_options
 from skelrep.cli.output import Status, duration, report, say
 from skelrep.cli.skipping import new_report
-from skelrep.files import check_file
+from skelrep.files import check_file, check_parent
 from skelrep.messages import shortened
 
 if TYPE_CHECKING:
@@ -117,9 +117,8 @@ class _Shown:
         self.log = arguments.log
         self.status = Status(arguments.quiet)
         self.said: set[str] = set()
-        if self.log is not None and not Path(self.log).absolute().parent.is_dir():
-            raise ValueError(f"cannot write {self.log}: the folder {Path(self.log).parent} does not exist")
         if self.log is not None:
+            check_parent(Path(self.log))
             check_file(self.log)
 
     def show(self, progress: Progress) -> None:

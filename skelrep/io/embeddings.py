@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from skelrep.files import open_to_read, replacing
+from skelrep.files import check_parent, open_to_read, replacing
 from skelrep.messages import optional
 from skelrep.npy import opened, save_npz
 from skelrep.parquet import read_columns
@@ -117,13 +117,13 @@ def check_output(path: str) -> None:
     """Raises the errors of `save` that concern the path, for callers who compute something long before saving.
 
     Raises:
-        ValueError: for an unknown suffix, or a folder that does not exist.
+        ValueError: for an unknown suffix.
+        FileNotFoundError: if the folder does not exist.
         ModuleNotFoundError: for .parquet without pyarrow.
     """
     if (suffix := Path(path).suffix) not in SUFFIXES:
         raise ValueError(f"-o takes a .npy, .npz or .parquet file, a folder or -, got {path!r}")
-    if not Path(path).parent.is_dir():
-        raise ValueError(f"cannot write {path}: the folder {Path(path).parent} does not exist")
+    check_parent(Path(path))
     if suffix == ".parquet":
         optional("pyarrow", "parquet")
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skelrep.files import replacing
+from skelrep.files import check_parent, replacing
 from skelrep.messages import optional
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
@@ -64,14 +64,14 @@ def check_output(path: str | os.PathLike, what: str) -> None:
     """Raises the errors of `save` that can be known before the work; `what` names the content, such as "events".
 
     Raises:
-        ValueError: for an unknown suffix, or a folder that does not exist.
+        ValueError: for an unknown suffix.
+        FileNotFoundError: if the folder does not exist.
         ModuleNotFoundError: for .parquet without pyarrow.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{what} are written to {', '.join(SUFFIXES)} files, got {str(path)!r}")
-    if not path.parent.is_dir():
-        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
+    check_parent(path)
     if path.suffix.lower() == ".parquet":
         optional("pyarrow", "parquet")
 

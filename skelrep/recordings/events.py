@@ -157,7 +157,8 @@ def check_output(path: str | os.PathLike) -> None:
     """Raises the errors of `Events.save` that concern the path, for callers who compute something long before saving.
 
     Raises:
-        ValueError: for an unknown suffix, or a folder that does not exist.
+        ValueError: for an unknown suffix.
+        FileNotFoundError: if the folder does not exist.
         ModuleNotFoundError: for .parquet without pyarrow.
     """
     records.check_output(path, "events")

@@ -21,7 +21,7 @@ from skelrep.corpus.local import in_processes
 from skelrep.corpus.manifest import Shard
 from skelrep.corpus.options import described
 from skelrep.corpus.plan import shards_of
-from skelrep.files import naming
+from skelrep.files import check_parent, naming
 from skelrep.io.labelling import Column
 from skelrep.io.reading import Declared
 from skelrep.io.report import ReadReport
@@ -134,8 +134,7 @@ def prepare(
         >>> prepare(["nturgb+d_skeletons"], "ntu60-xsub", splits=["ntu60", "xsub_train"], workers=8)["hours"]
     """
     folder = Path(folder).expanduser().resolve()
-    if not folder.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {folder}: the folder {folder.parent} does not exist")
+    check_parent(folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists and is not an empty folder; remove it or choose another name")
     target = None if skeleton is None else resolve(skeleton)
