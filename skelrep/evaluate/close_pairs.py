@@ -64,7 +64,7 @@ def close_pairs(
             pairs = pairs[pairs[:, 0] < pairs[:, 1]]
             for part in spans(len(pairs), _PAIRS_AT_ONCE):
                 one, two = pairs[part].T
-                exact = (grid.round(rows, one) * grid.round(bank, two)).sum(dim=1)
+                exact = grid.compare_pairs(grid.round(rows, one), grid.round(bank, two))
                 close = (exact >= least).cpu().numpy()
                 found.append(ClosePairs(one[close], two[close], grid.similarity(exact).cpu().numpy()[close]))
                 count += int(close.sum())

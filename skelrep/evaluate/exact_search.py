@@ -27,9 +27,9 @@ GRID = 2.0**24  # steps per unit of length: 24 + 24 bits of a product leave floa
 
 _SAMPLE_ROWS = 256  # rows from which the origin and unit of Euclidean rows are estimated
 
-# Bytes per entry of a block of comparisons: 8 for itself, and 32 if a stable sort decides ties: for the copy, the
-# sorted values, their indices and the working memory of the sort.
-_COMPARISON_BYTES = 8 + 32
+# Bytes per entry of a block of comparisons: 8 for itself, 8 for the copy of those of queries with nearer rows, and 24
+# where there are ties: for another copy, the tests against the k-th value and the number of equal values so far.
+_COMPARISON_BYTES = 8 + 8 + 24
 # Bytes per best row of a query so far: value and index, and about three times as much while they are merged.
 _BEST_BYTES = 4 * (8 + 8)
 
@@ -86,18 +86,23 @@ class Grid:
         """Exact integers that are larger for nearer rows.
 
         Args:
-            query: (..., S, D) from `round`.
-            bank: (..., S', D) from `round`.
+            query: (S, D) from `round`.
+            bank: (S', D) from `round`.
 
         Returns:
-            (..., S, S') float64 scalar products, or minus the squared distances.
+            (S, S') float64 scalar products, or minus the squared distances.
         """
-        dot = query @ bank.mT
+        dot = query @ bank.T
         if self.metric == "cosine":
             return dot
         # -|q - b|² = 2 q·b - |q|² - |b|²
-        dot = dot.mul_(2).sub_(query.square().sum(dim=-1, keepdim=True))
-        return dot.sub_(bank.square().sum(dim=-1)[..., None, :])
+        dot = dot.mul_(2).sub_(query.square().sum(dim=1, keepdim=True))
+        return dot.sub_(bank.square().sum(dim=1))
+
+    def compare_pairs(self, query: Tensor, bank: Tensor) -> Tensor:
+        """`compare` of row i with row i: (S,) from two times (S, D)."""
+        dot = (query * bank).sum(dim=1)
+        return dot if self.metric == "cosine" else 2 * dot - query.square().sum(dim=1) - bank.square().sum(dim=1)
 
     def similarity(self, compared: Tensor) -> Tensor:
         """The float32 similarities that users see, from the values of `compare`."""
@@ -143,15 +148,17 @@ def search(
     side = block_side(bank.shape[1], k, block_bytes)
     for span in spans(len(chosen), side):
         some_queries = grid.round(query, chosen[span])
-        best = torch.empty((len(some_queries), 0), dtype=torch.float64, device=grid.device)
-        best_rows = torch.empty((len(some_queries), 0), dtype=torch.int64, device=grid.device)
+        best = torch.full((len(some_queries), k), -math.inf, dtype=torch.float64, device=grid.device)
+        best_rows = torch.zeros((len(some_queries), k), dtype=torch.int64, device=grid.device)
         for bank_span in spans(len(bank), side):
             compared = grid.compare(some_queries, grid.round(bank, bank_span))
             exclude(compared, chosen[span], bank_span, excluded)
-            value, column = largest(compared, k)
-            # The best so far have lower rows than this block: placed before it, they win among equals.
-            best, order = largest(torch.cat([best, value], dim=1), k)
-            best_rows = torch.cat([best_rows, column + bank_span.start], dim=1).gather(1, order)
+            # The best so far have lower rows than this block, so that only nearer ones displace them.
+            nearer = (compared > best[:, -1:]).any(dim=1)
+            value, column = largest(compared[nearer], k)
+            best[nearer], order = largest(torch.cat([best[nearer], value], dim=1), k)
+            rows = torch.cat([best_rows[nearer], column + bank_span.start], dim=1)
+            best_rows[nearer] = rows.gather(1, order)
         indices[span] = best_rows.cpu().numpy()
         similarities[span] = grid.similarity(best).cpu().numpy()
     return indices, similarities
@@ -163,13 +170,15 @@ def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
     `torch.topk` does not specify which of several columns with the k-th value it returns, nor their order.
     """
     value, column = values.topk(min(k, values.shape[1]), dim=1)
-    ties_beyond_k = (values >= value[:, -1:]).sum(dim=1) > value.shape[1]
-    if ties_beyond_k.any():
-        ranked = values[ties_beyond_k].sort(dim=1, descending=True, stable=True)
-        value[ties_beyond_k] = ranked.values[:, : value.shape[1]]
-        column[ties_beyond_k] = ranked.indices[:, : value.shape[1]]
-    column, order = column.sort(dim=1)
-    value, order = value.gather(1, order).sort(dim=1, descending=True, stable=True)
+    crowded = (values >= value[:, -1:]).sum(dim=1) > value.shape[1]
+    if crowded.any():
+        some, least = values[crowded], value[crowded, -1:]
+        above, equal = some > least, some == least
+        room = value.shape[1] - above.sum(dim=1, keepdim=True)
+        kept = above | equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room)
+        column[crowded] = kept.nonzero()[:, 1].unflatten(0, (-1, value.shape[1]))
+    column = column.sort(dim=1).values
+    value, order = values.gather(1, column).sort(dim=1, descending=True, stable=True)
     return value, column.gather(1, order)
 
 

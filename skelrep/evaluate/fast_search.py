@@ -55,7 +55,8 @@ class _BlockSizes(NamedTuple):
     queries: int  # in float32, with their candidates
     bank_rows: int  # in float32
     compared_queries: int  # how many of `queries` are compared with `bank_rows` at once
-    exact_bytes: int  # for exact comparisons
+    exact_queries: int  # how many of `queries` are compared exactly with their candidates at once
+    exact_pairs: int  # of these queries and candidates, how many at once
 
     @classmethod
     def of(cls, dim: int, kept: int, block_bytes: int) -> _BlockSizes:
@@ -63,13 +64,16 @@ class _BlockSizes(NamedTuple):
         row = 4 * dim
         candidates = (4 + 8) * kept  # value and index
         bank_rows = max(kept, quarter // (2 * row))  # twice: the product makes a copy
+        rounded = 2 * 8 * dim  # float64, twice while it is made
         return cls(
             # One and a half quarters, because each block of queries requires rounding the whole bank again. The
             # candidates are held three times while new ones are merged.
             queries=max(1, 3 * quarter // (2 * (row + 3 * candidates))),
             bank_rows=bank_rows,
             compared_queries=max(1, quarter // ((4 + 8) * bank_rows)),  # a comparison, and an index if it is selected
-            exact_bytes=quarter,
+            # A candidate takes seven numbers of 8 bytes: its row, query, column and comparison, and their order.
+            exact_queries=max(1, quarter // (2 * (rounded + 7 * 8 * kept))),
+            exact_pairs=max(1, quarter // (2 * 2 * rounded)),  # a query and a row each
         )
 
 
@@ -98,9 +102,7 @@ def _search_candidates(
         threshold = best[:, k - 1].double() - 2 * error_bound(grid.metric, length, longest, dim)
         decided = best[:, -1] < threshold  # true if all rows above the threshold were kept; false for NaN
         undecided.append(np.arange(span.start, span.stop)[~decided.cpu().numpy()])
-        _compare_candidates(
-            grid, query, span.start, bank, decided, rows, best >= threshold[:, None], sizes.exact_bytes, results
-        )
+        _compare_candidates(grid, query, span.start, bank, decided, rows, best >= threshold[:, None], sizes, results)
     return np.concatenate(undecided)
 
 
@@ -155,7 +157,7 @@ def _compare_candidates(
     decided: Tensor,
     rows: Tensor,
     is_candidate: Tensor,
-    exact_bytes: int,
+    sizes: _BlockSizes,
     results: tuple[np.ndarray, np.ndarray],
 ) -> None:
     """Compares each decided query with its candidates exactly and writes the k nearest into `results`.
@@ -166,23 +168,27 @@ def _compare_candidates(
         first_query: The query that row 0 of `decided`, `rows` and `is_candidate` belongs to.
         bank: (N, D).
         decided: (S,) bool.
-        rows: (S, K) int64 rows of the bank, the best first.
-        is_candidate: (S, K) bool; true up to some column of each row, then false.
-        exact_bytes: Upper bound of the blocks held at once.
+        rows: (S, K) int64 rows of the bank.
+        is_candidate: (S, K) bool.
+        sizes: Sizes of the blocks.
         results: (Q, k) int64 rows of the bank and (Q, k) float32 similarities.
     """
-    if not decided.any():
-        return
     indices, similarities = results
-    most = int(is_candidate[decided].sum(dim=1).max())
-    rounded_bytes = 2 * 8 * bank.shape[1] * most  # of a query's candidates, twice while they are made
-    for some in decided.nonzero()[:, 0].split(max(1, exact_bytes // rounded_bytes)):
-        # In the order of the bank, so that lower rows come first among equals.
-        candidate_rows, order = rows[some, :most].sort(dim=1)
+    for some in decided.nonzero()[:, 0].split(sizes.exact_queries):
         queries = some.cpu().numpy() + first_query
-        candidates = grid.round(bank, candidate_rows.flatten().cpu().numpy()).unflatten(0, candidate_rows.shape)
-        compared = grid.compare(grid.round(query, queries)[:, None], candidates)[:, 0]
-        compared.masked_fill_(~is_candidate[some, :most].gather(1, order), -math.inf)
+        rounded = grid.round(query, queries)
+        # In the order of the bank, so that lower rows come first among equals.
+        candidate_rows, order = rows[some].sort(dim=1)
+        chosen = is_candidate[some].gather(1, order)
+        compared = torch.full(chosen.shape, -math.inf, dtype=torch.float64, device=grid.device)
+        owner, column = chosen.nonzero(as_tuple=True)
+        # All pairs in the order of the bank, so that the parts of a bank on the disk are read once, and a row that is a
+        # candidate of several queries is rounded once.
+        row_of, order = candidate_rows[chosen].sort()
+        for row, pair in zip(row_of.split(sizes.exact_pairs), order.split(sizes.exact_pairs), strict=True):
+            distinct, which = row.unique_consecutive(return_inverse=True)
+            candidates = grid.round(bank, distinct.cpu().numpy())[which]
+            compared[owner[pair], column[pair]] = grid.compare_pairs(rounded[owner[pair]], candidates)
         value, column = largest(compared, indices.shape[1])
         indices[queries] = candidate_rows.gather(1, column).cpu().numpy()
         similarities[queries] = grid.similarity(value).cpu().numpy()
@@ -226,8 +232,8 @@ def error_bound(metric: str, query_length: Tensor, longest: Tensor, dim: int) ->
 def _candidates_above(values: Tensor, least: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Values and columns that include each row's k largest, if they exceed `least`.
 
-    After the first block, few values exceed the worst candidate so far; selecting them takes a CPU a tenth of the time
-    of `topk`.
+    After the first block, few values exceed the worst candidate so far; counting and selecting them takes a CPU a tenth
+    of the time of `topk`.
 
     Args:
         values: (S, S') float32.
@@ -238,16 +244,18 @@ def _candidates_above(values: Tensor, least: Tensor, k: int) -> tuple[Tensor, Te
         (S, W) values and (S, W) columns; W varies, and rows with fewer values are filled with minus infinity.
     """
     if values.device.type == "cpu":
-        flat = np.flatnonzero((values > least).numpy())
-        row = flat // values.shape[1]
-        count = np.bincount(row, minlength=len(values))
-        width = int(count.max(initial=0))
-        if width <= _DENSE * k:
-            position = torch.from_numpy(np.arange(len(flat)) - (count.cumsum() - count)[row])  # among those of its row
-            row_index = torch.from_numpy(row)
-            value = values.new_full((len(values), width), -math.inf)
-            column = torch.zeros((len(values), width), dtype=torch.int64)
-            value[row_index, position] = values.flatten()[torch.from_numpy(flat)]
-            column[row_index, position] = torch.from_numpy(flat - row * values.shape[1])
-            return value, column
+        above = (values > least).numpy()
+        if np.count_nonzero(above) <= _DENSE * k * len(above):
+            flat = np.flatnonzero(above)
+            row = flat // values.shape[1]
+            count = np.bincount(row, minlength=len(values))
+            width = int(count.max(initial=0))
+            if width <= _DENSE * k:
+                position = torch.from_numpy(np.arange(len(flat)) - (count.cumsum() - count)[row])  # within its row
+                row_index = torch.from_numpy(row)
+                value = values.new_full((len(values), width), -math.inf)
+                column = torch.zeros((len(values), width), dtype=torch.int64)
+                value[row_index, position] = values.flatten()[torch.from_numpy(flat)]
+                column[row_index, position] = torch.from_numpy(flat - row * values.shape[1])
+                return value, column
     return values.topk(min(k, values.shape[1]), dim=1)

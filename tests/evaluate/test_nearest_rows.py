@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -157,6 +158,65 @@ def test_fast_search_equals_exact_search(metric, kind):
         assert len(undecided) == {"near": 9, "wild": 70 if metric == "euclidean" else 0}.get(kind, 0)
         decided = np.setdiff1d(np.arange(len(query)), undecided)
         assert (results[0][decided] == indices[decided]).all() and (results[0][undecided] == -1).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 400),
+    st.integers(1, 6),
+    st.integers(1, 60),
+    st.sampled_from([None, 2, 40]),
+    st.sampled_from(["cosine", "euclidean"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_copies_are_ranked_as_by_a_stable_sort(n, distinct, k, groups, metric, seed):
+    # Up to 400 copies of a row: as many as k, fewer and more, in one block and in several, of own and other groups.
+    generator = np.random.default_rng(seed)
+    bank = generator.normal(size=(distinct, 5))[generator.integers(0, distinct, n)]
+    query, excluded = np.concatenate([bank[:4], generator.normal(size=(3, 5))]), None
+    if groups:
+        codes = generator.integers(0, groups, n)
+        excluded = generator.integers(0, groups, len(query)), codes
+        k = min(k, n - int(np.bincount(codes).max()))
+    k = min(k, n)
+    assume(k)
+    grid = exact_search.Grid.of(bank, metric, None)
+    compared = grid.compare(grid.round(query, slice(None)), grid.round(bank, slice(None)))
+    if excluded:
+        compared[torch.from_numpy(excluded[0][:, None] == excluded[1])] = -math.inf
+    expected = np.argsort(-compared.numpy(), axis=1, kind="stable")[:, :k]
+    for block_bytes in (2**15, 2**28):
+        for module in (exact_search, fast_search):
+            found = module.nearest_rows(
+                query, bank, k, metric=metric, excluded=excluded, device=None, block_bytes=block_bytes
+            )
+            assert (found[0] == expected).all()
+            assert (found[1] == grid.similarity(compared).numpy()[np.arange(len(query))[:, None], expected]).all()
+
+
+def test_candidates_of_many_queries_are_read_together():
+    # Every row of a bank on the disk is a query; its candidates are in all parts.
+    matrix = np.random.default_rng(0).normal(size=(1500, 200)).astype(np.float32)
+    reads, last = 0, None
+
+    class Parts:
+        shape, dtype, ndim = matrix.shape, matrix.dtype, 2
+
+        def __len__(self):
+            return len(matrix)
+
+        def __getitem__(self, index):
+            nonlocal reads, last
+            for part in np.unique(np.arange(len(matrix))[index] // 150):
+                reads, last = reads + (part != last), part
+            return matrix[index]
+
+    every = np.arange(1500)
+    options: dict = {"metric": "cosine", "excluded": (every, every), "device": None, "block_bytes": 2**21}
+    rows: Any = Parts()
+    indices, _ = fast_search.nearest_rows(rows, rows, 6, **options)
+    assert (indices == exact_search.nearest_rows(matrix, matrix, 6, **options)[0]).all()
+    assert reads < 500  # 10 parts; 2200 reads if the candidates of few queries are read at a time
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
