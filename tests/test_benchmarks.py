@@ -28,6 +28,7 @@ from skelrep.train.recipes import LOSSES, i2md_small
 from tests.benchmarks import __main__ as command
 from tests.benchmarks import (
     corpora,
+    evaluation_scale,
     gpu_run,
     indexes,
     large_files,
@@ -264,6 +265,21 @@ def test_made_up_rows_are_a_corpus_around_real_ones(tmp_path, monkeypatch):
     assert clips.rows.counts == {0: 40, 1: 40, 2: 20} and clips.labels is not None
     assert clips.labels.tolist() == [i // 5 for i in range(100)]
     assert indexes.exact(tmp_path, 100) == {"queries": 100, "CPU s": pytest.approx(0, abs=60), "found itself": 1.0}
+
+
+def test_evaluation_at_scale_reports_every_figure(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pyarrow", reason="needs pyarrow: pip install '.[parquet]'")
+    monkeypatch.setattr(evaluation_scale, "CLASSES", 4)
+    monkeypatch.setattr(evaluation_scale, "ROWS_PER_PART", 120)
+    sizes = tmp_path, 300, 70
+    found = evaluation_scale.probe(*sizes)
+    assert 0.5 < found["accuracy"] <= 1 and found["C"] > 0 and len(found["of each C"]) == 7
+    found = evaluation_scale.copies(*sizes)
+    assert found["copies, 1-NN"] < 0.5 < found["none, 1-NN"]  # the labels of copies are by chance
+    assert evaluation_scale.make(*sizes) == {"rows": 300}
+    for stage in (evaluation_scale.neighbours, evaluation_scale.groups):
+        assert stage(*sizes) == {"matrix MB": 0.084}
+        assert "300 clips" in capsys.readouterr().out
 
 
 @pytest.mark.slow

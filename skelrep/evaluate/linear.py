@@ -246,5 +246,6 @@ def _probe(
 
 def _as_array(rows: Rows) -> np.ndarray:
     """Embeddings as a numpy array: float64 stays, every other dtype becomes float32, the dtype of `embed`."""
-    array = rows.detach().cpu().double().numpy() if isinstance(rows, Tensor) else rows
-    return np.asarray(array, dtype=np.float64 if rows.dtype in (np.float64, torch.float64) else np.float32)
+    if isinstance(rows, Tensor):
+        return rows.detach().to("cpu", torch.float64 if rows.dtype == torch.float64 else torch.float32).numpy()
+    return np.asarray(rows, dtype=np.float64 if rows.dtype == np.float64 else np.float32)

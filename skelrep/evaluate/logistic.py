@@ -1,13 +1,14 @@
 """Multinomial logistic regression on a CPU: the objective of scikit-learn's `LogisticRegression`, solved by L-BFGS.
 
-It is faster than scikit-learn for three reasons. Products are computed in the precision of the rows (scikit-learn
-converts float32 rows to float64 in every iteration). Where there are far fewer rows than dimensions, the rows are
-replaced by their coordinates in the subspace that they span. Each C starts from the solution for the previous one.
+It is faster than scikit-learn for four reasons. Products are computed in the precision of the rows (scikit-learn
+converts float32 rows to float64 in every iteration). Where there are fewer rows than dimensions, the rows are replaced
+by their coordinates in the subspace that they span. Each C starts from the solution for the previous one. And L-BFGS
+works in variables in which the objective has about the same curvature in all directions (see `_scale`): if classes
+overlap, it needs a fifth to a fifteenth of the iterations.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ from skelrep.matmul import product
 TOLERANCE = 1e-6
 
 _CORRECTIONS = 10  # previous steps from which L-BFGS estimates the curvature; 20 saved few iterations
-_BLOCK_ROWS = 256  # rows per block: a block stays in the processor's cache between the two products that use it
+_BLOCK_ROWS = 1024  # rows per block: a block stays in the processor's cache between the two products that use it
 _LEAST_LOG_PROBABILITY = -60.0  # smaller ones do not change the gradient, but denormal numbers take 10 times as long
 
 Objective = Callable[[Tensor], tuple[float, Tensor]]
@@ -36,7 +37,7 @@ def regularisation_path(
     """Fits a classifier for each C: the minimum of the mean cross-entropy plus |weights|² / (2 C N).
 
     Args:
-        rows: (N, D) float32 or float64, standardised.
+        rows: (N, D) float32 or float64, standardised; they are overwritten.
         codes: (N,) int64 classes from 0 to K - 1, each with at least one row, K > 1.
         candidates: Values of C; ascending ones are fastest.
         max_iter: Largest number of iterations for each C.
@@ -44,22 +45,21 @@ def regularisation_path(
     Yields:
         (K, D) weights; (K,) intercepts; whether the fit has converged.
     """
-    n_classes, basis = int(codes.max()) + 1, None
-    if 2 * len(rows) < rows.shape[1]:
-        # The optimal weights are combinations of the rows. With Xᵀ = Q R and orthonormal Q, the rows of Rᵀ have the
-        # same products and lengths as those of X, in fewer dimensions.
-        basis, triangle = torch.linalg.qr(rows.T)
-        rows = triangle.T.contiguous()
-    # The intercept is the weight of a constant column. With correlated columns, a column of ones converges far more
-    # slowly than the other weights; a column as large as the first principal component does not.
-    intercept_scale = _first_deviation(rows)
+    n_classes = int(codes.max()) + 1
+    rows, axes, variance = _principal_axes(rows)
     point = rows.new_zeros(n_classes, rows.shape[1] + 1)
+    uncertainty = None
     for C in candidates:
         # For two classes scikit-learn penalises the difference of their weights: twice the square of each.
         penalty = (2 if n_classes == 2 else 1) / (C * len(rows))
-        point, converged = _minimise(_objective(rows, codes, penalty, intercept_scale), point, max_iter)
-        weights, intercept = point[:, :-1], intercept_scale * point[:, -1]
-        yield weights if basis is None else weights @ basis.T, intercept, converged
+        before, uncertainty = uncertainty, _uncertainty(rows, point)
+        # Where classes are separable, predictions become much more certain with every C. Extrapolated from the last C,
+        # twice as far because the next one is reached at the end of the fit: a tenth to a quarter fewer iterations.
+        expected = uncertainty if before is None else uncertainty * (uncertainty / before).clamp(max=1).square()
+        scale = _scale(expected, variance, penalty)
+        scaled, converged = _minimise(_objective(rows, codes, penalty, scale), point / scale, max_iter)
+        point = scaled * scale
+        yield point[:, :-1] @ axes.T, point[:, -1], converged
 
 
 def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,20 +84,57 @@ def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
     return mean + remainder, deviation
 
 
-def _first_deviation(rows: Tensor) -> float:
-    """Roughly the standard deviation along the first principal component, by power iteration."""
-    direction = torch.randn(rows.shape[1], generator=torch.Generator().manual_seed(0)).to(rows.dtype)
-    for _ in range(4):
-        direction = rows.T @ (rows @ torch.nn.functional.normalize(direction, dim=0))
-    return math.sqrt(torch.linalg.vector_norm(direction).item() / len(rows)) or 1.0  # 0 where all columns are constant
+def _principal_axes(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rotates standardised rows to their principal axes; the optimal weights rotate with them.
+
+    Returns:
+        (N, R) coordinates of the rows, which may overwrite them, R = min(N, D); (D, R) axes, as columns of length 1;
+        (R,) variances along the axes.
+    """
+    basis = None
+    if len(rows) < rows.shape[1]:
+        # The optimal weights are combinations of the rows. With Xᵀ = Q R and orthonormal Q, the rows of Rᵀ have the
+        # same products and lengths as those of X, in fewer dimensions.
+        basis, triangle = torch.linalg.qr(rows.T)
+        rows = triangle.T.contiguous()
+    covariance = rows.new_zeros(rows.shape[1], rows.shape[1])
+    for block in rows.split(_BLOCK_ROWS):
+        covariance += product(block.T, block.T)
+    variance, axes = torch.linalg.eigh(covariance / len(rows))
+    for block in rows.split(_BLOCK_ROWS):
+        block.copy_(product(block, axes.T))
+    return rows, axes if basis is None else basis @ axes, variance.clamp_(min=0)  # rounding leaves negative ones
 
 
-def _objective(rows: Tensor, codes: Tensor, penalty: float, intercept_scale: float) -> Objective:
-    """Value and gradient as a function of (K, D + 1): weights, and intercepts divided by `intercept_scale`."""
+def _uncertainty(rows: Tensor, point: Tensor) -> Tensor:
+    """(K, 1) the mean of p (1 - p) over the rows, for the probability p of each class."""
+    total = point.new_zeros(len(point), 1)
+    for block in rows.split(_BLOCK_ROWS):
+        probability = product(point[:, :-1].contiguous(), block).add_(point[:, -1:]).softmax(dim=0)
+        total += (probability - probability.square()).sum(dim=1, keepdim=True)
+    return total / len(rows)
+
+
+def _scale(uncertainty: Tensor, variance: Tensor, penalty: float) -> Tensor:
+    """(K, R + 1) weights and intercepts in units in which the objective has a curvature of about 1.
+
+    Along a principal axis, the curvature of the mean cross-entropy for class k is the mean of p (1 - p) x² over the
+    rows, taken as the product of the means of p (1 - p) and x². The intercept is the weight of a constant column x = 1,
+    which is orthogonal to standardised rows and has no penalty.
+    """
+    least = torch.finfo(variance.dtype).eps  # predictions may be certain
+    curvature = uncertainty.clamp(min=least) * torch.cat([variance, variance.new_ones(1)])
+    curvature[:, :-1] += penalty
+    return curvature.rsqrt_()
+
+
+def _objective(rows: Tensor, codes: Tensor, penalty: float, scale: Tensor) -> Objective:
+    """Value and gradient as a function of (K, R + 1): weights and intercepts, both divided by `scale`."""
     blocks = list(zip(rows.split(_BLOCK_ROWS), codes[None].split(_BLOCK_ROWS, dim=1), strict=True))
 
     def objective(point: Tensor) -> tuple[float, Tensor]:
-        weights, intercept = point[:, :-1].contiguous(), intercept_scale * point[:, -1:]
+        unscaled = point * scale
+        weights, intercept = unscaled[:, :-1].contiguous(), unscaled[:, -1:]
         total = torch.zeros((), dtype=torch.float64)
         grad_weights, grad_intercept = torch.zeros_like(weights), torch.zeros_like(intercept)
         for block, code in blocks:
@@ -110,7 +147,7 @@ def _objective(rows: Tensor, codes: Tensor, penalty: float, intercept_scale: flo
             grad_intercept += error.sum(dim=1, keepdim=True)
         value = total.item() / len(rows) + penalty / 2 * weights.square().sum(dtype=torch.float64).item()
         grad_weights = grad_weights.div_(len(rows)).add_(weights, alpha=penalty)
-        return value, torch.cat([grad_weights, grad_intercept * (intercept_scale / len(rows))], dim=1)
+        return value, torch.cat([grad_weights, grad_intercept / len(rows)], dim=1) * scale
 
     return objective
 

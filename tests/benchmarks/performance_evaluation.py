@@ -163,7 +163,7 @@ def probe(sizes: Sizes) -> list[Row]:
     seconds = rounds(sizes.few, {"skelrep": ours, "scikit-learn": theirs}, warm=False)
     difference = float((one == test_labels).mean() - (other == test_labels).mean())
     rows = np.asarray(scaler.transform(train))
-    [(weights, intercept, _)] = regularisation_path(torch.from_numpy(rows), torch.from_numpy(labels), [C], 1000)
+    [(weights, intercept, _)] = regularisation_path(torch.from_numpy(rows.copy()), torch.from_numpy(labels), [C], 1000)
     losses = [
         penalised_loss(rows, labels, C, *fit)
         for fit in ((weights.numpy(), intercept.numpy()), (classifier.coef_, np.asarray(classifier.intercept_)))

@@ -20,7 +20,7 @@ def test_every_fit_of_a_path_reaches_the_minimum_of_scikit_learn(count, dim, n_c
     rows = 3 * common + generator.normal(size=(count, dim)) + 0.5 * generator.normal(size=(n_classes, dim))[codes]
     rows = StandardScaler().fit_transform(rows).astype(kind)
     candidates = [1e-4, 1e-2, 1, 10]
-    fits = list(logistic.regularisation_path(torch.from_numpy(rows), torch.from_numpy(codes), candidates, 1000))
+    fits = list(logistic.regularisation_path(torch.from_numpy(rows.copy()), torch.from_numpy(codes), candidates, 1000))
     for C, (weights, intercept, converged) in zip(candidates, fits, strict=True):
         exact = LogisticRegression(C=C, max_iter=10_000, tol=1e-8).fit(rows.astype(np.float64), codes)
         coef, offset = exact.coef_, exact.intercept_
@@ -42,11 +42,40 @@ def test_objective_and_gradient_equal_autograd():
     rows = torch.randn(logistic._BLOCK_ROWS + 40, 6, generator=generator, dtype=torch.float64)
     codes = torch.randint(3, (len(rows),), generator=generator)
     point = torch.randn(3, 7, generator=generator, dtype=torch.float64).requires_grad_()
-    scores = rows @ point[:, :-1].T + 5 * point[:, -1]
-    expected = torch.nn.functional.cross_entropy(scores, codes) + 0.3 / 2 * point[:, :-1].square().sum()
-    value, gradient = logistic._objective(rows, codes, 0.3, 5.0)(point.detach())
+    scale = torch.rand(3, 7, generator=generator, dtype=torch.float64) + 0.5
+    weights, intercept = (point * scale).split([6, 1], dim=1)
+    expected = torch.nn.functional.cross_entropy(rows @ weights.T + intercept.T, codes)
+    expected = expected + 0.3 / 2 * weights.square().sum()
+    value, gradient = logistic._objective(rows, codes, 0.3, scale)(point.detach())
     assert value == pytest.approx(expected.item())
     torch.testing.assert_close(gradient, torch.autograd.grad(expected, point)[0])
+
+
+@pytest.mark.parametrize(("count", "dim"), [(logistic._BLOCK_ROWS + 200, 30), (30, 50)])
+def test_principal_axes_keep_products_and_have_no_correlation(count, dim):
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(count, dim, generator=generator, dtype=torch.float64)
+    rows = rows @ torch.randn(dim, dim, generator=generator, dtype=torch.float64)
+    rows[:, 3] = 0  # a constant column
+    rows -= rows.mean(dim=0)
+    given = rows.clone()
+    coordinates, axes, variance = logistic._principal_axes(rows)
+    torch.testing.assert_close(coordinates @ axes.T, given)
+    torch.testing.assert_close(coordinates.T @ coordinates / count, torch.diag(variance))
+
+
+def test_scale_is_that_of_the_curvature_where_nothing_is_known():
+    # At zero all probabilities are 1/K, and p (1 - p) does not depend on the row: the approximation is exact.
+    generator = torch.Generator().manual_seed(2)
+    rows = torch.randn(400, 5, generator=generator, dtype=torch.float64) * torch.tensor([10.0, 3, 1, 0.1, 0.01])
+    coordinates, _, variance = logistic._principal_axes(rows - rows.mean(dim=0))
+    codes = torch.randint(4, (400,), generator=generator)
+    zero = torch.zeros(4, 6, dtype=torch.float64)
+    scale = logistic._scale(logistic._uncertainty(coordinates, zero), variance, 1e-4)
+    objective = logistic._objective(coordinates, codes, 1e-4, scale)
+    step = 1e-5 * torch.eye(24, dtype=torch.float64).view(24, 4, 6)
+    curvature = [(objective(d)[1] - objective(-d)[1]).flatten()[i] / 2e-5 for i, d in enumerate(step)]
+    torch.testing.assert_close(torch.stack(curvature), torch.ones(24, dtype=torch.float64), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
