@@ -275,7 +275,7 @@ def test_evaluation_at_scale_reports_every_figure(tmp_path, monkeypatch, capsys)
     found = evaluation_scale.probe(*sizes)
     assert 0.5 < found["accuracy"] <= 1 and found["C"] > 0 and len(found["of each C"]) == 7
     found = evaluation_scale.copies(*sizes)
-    assert found["copies, 1-NN"] < 0.5 < found["none, 1-NN"]  # the labels of copies are by chance
+    assert found["copies, 1-NN"] < 0.4 < found["none, 1-NN"]  # the labels of copies are by chance
     assert evaluation_scale.make(*sizes) == {"rows": 300}
     for stage in (evaluation_scale.neighbours, evaluation_scale.groups):
         assert stage(*sizes) == {"matrix MB": 0.084}

@@ -185,8 +185,11 @@ def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def exclude(compared: Tensor, query_span: slice | np.ndarray, bank_span: slice, excluded: Excluded) -> None:
     """Sets excluded pairs in a block of comparisons to minus infinity."""
     if excluded is not None:
-        query_codes, bank_codes = torch.from_numpy(excluded[0][query_span]), torch.from_numpy(excluded[1][bank_span])
-        compared.masked_fill_((query_codes[:, None] == bank_codes).to(compared.device), -math.inf)
+        query_codes, bank_codes = excluded[0][query_span], excluded[1][bank_span]
+        # False for most pairs of blocks if a row is excluded for itself alone; then comparing all pairs takes longer.
+        if np.isin(query_codes, bank_codes).any():
+            same = torch.from_numpy(query_codes)[:, None] == torch.from_numpy(bank_codes)
+            compared.masked_fill_(same.to(compared.device), -math.inf)
 
 
 def block_side(dim: int, k: int, block_bytes: int) -> int:
