@@ -6,12 +6,14 @@ in all frames of a track in the input, and zero in the output.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skelrep.completion import complete
 from skelrep.matmul import product
@@ -28,23 +30,6 @@ class Landmarks(NamedTuple):
     right: Tensor  # becomes +x, or as near to it as z allows
     scale: Tensor  # gets length 1
     origin: Tensor
-
-
-class RunningSums(NamedTuple):
-    """Sums over the frames so far of each of R tracks, from which `normalise_running` computes means.
-
-    Attributes:
-        up: (R, C) of the direction that becomes +z.
-        right: (R, C) of the direction that becomes +x.
-        sizes: (R, K) of the lengths that may be scaled to 1: that of `scale`, those of `scale_else`, and the root mean
-            square distance of the joints from the origin.
-        counts: (R, K) in how many frames each of them is known.
-    """
-
-    up: Tensor
-    right: Tensor
-    sizes: Tensor
-    counts: Tensor
 
 
 def normalise(
@@ -72,7 +57,7 @@ def normalise(
         (R, T, W, 3), zero where missing.
     """
     if config.align == "running":
-        return normalise_running(poses, matrix, skeleton, config, unseen=unseen)[0]
+        return _normalise_running(poses, matrix, skeleton, config, unseen)
     known = _known(poses[:, 0], matrix)
     if unseen is not None:
         known = known & ~unseen
@@ -84,15 +69,17 @@ def normalise(
     else:
         up, right = marks.up.mean(dim=1, keepdim=True), marks.right.mean(dim=1, keepdim=True)
     size, origin = _size(centred, known, marks, skeleton, config), marks.origin
+    apart: Tensor | None = None  # from the leader's origin
     if leaders is not None:
-        up, right, size, origin = up[leaders], right[leaders], size[leaders], origin[leaders]
+        up, right, size, origin = (part.index_select(0, leaders) for part in (up, right, size, origin))
         apart = marks.origin - origin
         if config.pairs == "partner":
             alone = leaders == torch.arange(len(leaders), device=leaders.device)
             right = torch.where(alone[:, None, None], right, apart.mean(dim=1, keepdim=True))
-        centred.add_(apart[:, :, None])
     turn = _rotation(up, right, config) / size[:, None, None, None]
     placed = _apply(turn, centred)
+    if apart is not None:  # a product, because adding one vector to all joints takes several times as long
+        placed.flatten(2).baddbmm_(apart, turn[:, 0].mT.repeat(1, 1, len(skeleton)))
     if not _any(~known):
         return placed
     placed = placed * known[:, None, :, None]
@@ -101,27 +88,16 @@ def normalise(
     return placed if poses.shape[-1] == 3 else placed * placed.new_tensor([1.0, 0.0, 1.0])
 
 
-def normalise_running(
+def _normalise_running(
     poses: Annotated[Tensor, "R T V C"],
     matrix: Annotated[Tensor, "W V"],
     skeleton: Skeleton,
     config: PreprocessConfig,
-    *,
-    before: RunningSums | None = None,
-    unseen: Annotated[Tensor, "R W"] | None = None,
-) -> tuple[Tensor, RunningSums]:
-    """`normalise` without the future: rotation and scale are means over the frames so far.
+    unseen: Annotated[Tensor, "R W"] | None,
+) -> Annotated[Tensor, "R T W 3"]:
+    """`normalise` without the future: rotation and scale are means over the frames so far, of each track alone.
 
-    Args:
-        poses: (R, T, V, C) the next frames of tracks; NaN where a joint was not seen so far.
-        matrix: As in `normalise`.
-        skeleton: As in `normalise`.
-        config: As in `normalise`; its persons are normalised separately.
-        before: The sums of the frames before; None at the beginning.
-        unseen: As in `normalise`.
-
-    Returns:
-        (R, T, W, 3), zero where missing; and the sums after these frames.
+    NaN where a joint was not seen so far.
     """
     tracks, frames = poses.shape[:2]
     known = _known(poses.flatten(0, 1), matrix).unflatten(0, (tracks, frames))  # (R, T, W)
@@ -134,30 +110,19 @@ def normalise_running(
         marks = Landmarks(*parts)
     else:
         centred, marks = _centred(poses, matrix, known[:, 0], landmarks(known[:, 0], skeleton, config))
-    if before is None:
-        none = poses.new_zeros(tracks, poses.shape[-1])
-        lengths = poses.new_zeros(tracks, len(config.scale_else) + 2)
-        before = RunningSums(none, none, lengths, lengths)
-    up = before.up[:, None] + marks.up.cumsum(dim=1)
-    right = before.right[:, None] + marks.right.cumsum(dim=1)
-    sizes, counts = before.sizes[:, None], before.counts[:, None]
     size = poses.new_ones(tracks, frames)
     if config.scale is not None:
         length = torch.linalg.vector_norm(marks.scale, dim=-1, keepdim=True)
-        if others := _any(counts[..., :1] + (length[:, :1] > SHORTEST) == 0):
+        if others := _any(~(length[:, :1] > SHORTEST)):
             length = torch.cat([length, _other_lengths(centred, known, skeleton, config)], dim=-1)
-        else:  # they will never be used
-            length = nn.functional.pad(length, (0, len(config.scale_else) + 1))
-        sizes = sizes + length.cumsum(dim=1)
-        counts = counts + (length > SHORTEST).to(length).cumsum(dim=1)
-        means = sizes / counts.clamp(min=1)
+        counts = (length > SHORTEST).to(length).cumsum(dim=1)
+        means = length.cumsum(dim=1) / counts.clamp(min=1)
         size = means[..., 0]
         if others:
             size = torch.ones_like(size)  # a person of size 0 is not scaled
             for k in reversed(range(means.shape[-1])):
                 size = torch.where(counts[..., k] > 0, means[..., k], size)
-    after = RunningSums(up[:, -1], right[:, -1], sizes[:, -1], counts[:, -1])
-    turn = _rotation(up, right, config) / size[..., None, None]
+    turn = _rotation(marks.up.cumsum(dim=1), marks.right.cumsum(dim=1), config) / size[..., None, None]
     placed = _apply(turn, centred)
     if _any(~known):
         placed = placed * known[..., None]
@@ -168,7 +133,63 @@ def normalise_running(
             placed = placed[:, 0].unflatten(0, (tracks, frames))
         if poses.shape[-1] == 2:
             placed = placed * placed.new_tensor([1.0, 0.0, 1.0])
-    return placed, after
+    return placed
+
+
+class RunningAlignment:
+    """`normalise` with align="running", of one track frame by frame.
+
+    In numpy: for a single frame, a call of torch takes longer than its work.
+    """
+
+    def __init__(self, matrix: Annotated[np.ndarray, "W V"], skeleton: Skeleton, config: PreprocessConfig) -> None:
+        """Before the first frame; arguments as in `normalise`."""
+        self.matrix, self.skeleton, self.config = torch.from_numpy(matrix), skeleton, config
+        self.missing: bytes | None = None  # the joints that were missing in the last frame
+        self.directions = np.zeros((2, 1))  # sums over the frames so far of those that become +z and +x, (2, C)
+        # Sums of the lengths that may be scaled to 1 (see `_other_lengths`), and in how many frames they are known.
+        self.sizes, self.counts = ([0.0] * (len(config.scale_else) + 2) for _ in range(2))
+
+    def step(self, pose: Annotated[np.ndarray, "V C"]) -> Annotated[np.ndarray, "W 3"]:
+        """The next frame, aligned; NaN where a joint was not seen so far, zero in the result where missing."""
+        missing = np.isnan(pose).any(axis=-1)
+        if missing.tobytes() != self.missing:
+            known = _known(torch.from_numpy(pose)[None], self.matrix)
+            marks = landmarks(known, self.skeleton, self.config)
+            weights = _weights(self.matrix, known, marks)[0].numpy()
+            self.missing, self.known, self.weights = missing.tobytes(), known, weights
+            self.complete = bool(known.all())
+        points = self.weights @ (np.nan_to_num(pose) if missing.any() else pose)
+        centred, scale, origin = points[:-4], points[-2], points[-1]
+        self.directions = self.directions + points[-4:-2]
+        size = self._size(scale, centred)
+        up, right = torch.from_numpy(self.directions).float()[:, None, None]
+        turn = _rotation(up, right, self.config)[0, 0].numpy() / size
+        placed = centred @ turn.T
+        return placed if self.complete else self._completed(placed, turn @ origin)
+
+    def _size(self, scale: np.ndarray, centred: np.ndarray) -> float:
+        """The length that is scaled to 1: the mean over the frames so far of the first one that is known."""
+        if self.config.scale is None:
+            return 1.0
+        lengths = [math.sqrt(scale @ scale)]
+        if not self.counts[0] and not lengths[0] > SHORTEST:
+            frame, known = torch.from_numpy(centred)[None, None], self.known[None]
+            lengths += _other_lengths(frame, known, self.skeleton, self.config).flatten().tolist()
+        for k, length in enumerate(lengths):
+            self.sizes[k] += length
+            self.counts[k] += length > SHORTEST
+        known_sizes = (size / count for size, count in zip(self.sizes, self.counts) if count)
+        return next(known_sizes, 1.0)  # a person of size 0 is not scaled
+
+    def _completed(self, placed: np.ndarray, origin: np.ndarray) -> np.ndarray:
+        """A frame with missing joints, which become zero or are derived."""
+        frame = torch.from_numpy(placed)[None, None] * self.known[..., None]
+        if self.config.derive_missing:
+            origins = torch.from_numpy(origin)[None, None, None]
+            frame = _completed(frame, self.known, origins, self.skeleton, self.config)
+        depth = float(self.directions.shape[1] == 3)
+        return frame[0, 0].numpy() * np.array([1.0, depth, 1.0], np.float32)
 
 
 def _other_lengths(centred: Tensor, known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> Tensor:
@@ -248,19 +269,23 @@ def _chosen(names: Joints, joints: tuple[str, ...]) -> Tensor:
     return torch.tensor([float(joint in names) for joint in joints], device="cpu")
 
 
-def _centred(poses: Tensor, matrix: Tensor, known: Tensor, weights: Landmarks) -> tuple[Tensor, Landmarks]:
+def _centred(poses: Tensor, matrix: Tensor, known: Tensor, marks: Landmarks) -> tuple[Tensor, Landmarks]:
     """Tracks (R, T, V, C) mapped and centred, (R, T, W, C), zero where missing; and the landmarks' positions.
 
     Both are weighted sums of joints, so one product computes them.
     """
     if _any(poses[:, 0].isnan()):
         poses = poses.nan_to_num(nan=0.0)
+    points = _combined(_weights(matrix, known, marks), poses)
+    return points[:, :, :-4], Landmarks(*points[:, :, -4:].unbind(2))
+
+
+def _weights(matrix: Tensor, known: Tensor, marks: Landmarks) -> Tensor:
+    """Of (V,) joints in the W centred joints and the four landmarks: (R or 1, W + 4, V)."""
     known = known if _any(~known) else known[:1]
     matrix = matrix * known[:, :, None]
-    marks = torch.stack(weights, dim=1) @ matrix  # (R or 1, 4, V)
-    joints = matrix - known[:, :, None] * marks[:, 3:]
-    points = _combined(torch.cat([joints, marks], dim=1), poses)
-    return points[:, :, :-4], Landmarks(*points[:, :, -4:].unbind(2))
+    landmarks = torch.stack(marks, dim=1) @ matrix  # (R or 1, 4, V)
+    return torch.cat([matrix - known[:, :, None] * landmarks[:, 3:], landmarks], dim=1)
 
 
 def _combined(weights: Tensor, points: Tensor) -> Tensor:
@@ -296,8 +321,11 @@ def _apply(turn: Tensor, points: Tensor) -> Tensor:
     """Applies matrices (R, 1 or T, 3, C) to (R, T, W, C) points: (R, T, W, 3)."""
     if turn.shape[1] > 1:
         return points @ turn.mT
-    matrices = turn.mT.expand(-1, points.shape[2], -1, -1)
-    return (points.flatten(2) @ block_diagonal(matrices)).unflatten(2, (-1, 3))
+    rows, matrices = points.flatten(1, 2), turn[:, 0].mT
+    if rows.device.type != "cpu":
+        return (rows @ matrices).unflatten(1, points.shape[1:3])
+    # torch takes several times as long for products of matrices with three columns.
+    return torch.from_numpy(rows.numpy() @ matrices.numpy()).unflatten(1, points.shape[1:3])
 
 
 def _completed(placed: Tensor, known: Tensor, origin: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> Tensor:
@@ -314,17 +342,6 @@ def _completed(placed: Tensor, known: Tensor, origin: Tensor, skeleton: Skeleton
     middle = middle / middle.sum(dim=1, keepdim=True).clamp(min=1)
     joints = (joints - _combined(middle[:, None], joints)) * known[:, None, :, None]
     return placed.index_copy(0, lost, joints)
-
-
-def block_diagonal(matrices: Tensor) -> Tensor:
-    """Block-diagonal matrices (R, V C, V D) from (R, V, C, D), so that one product applies each joint's own matrix.
-
-    They are mostly zeros, but several times as fast as products with three columns.
-    """
-    tracks, joints, rows, columns = matrices.shape
-    blocks = matrices.new_zeros(tracks, joints, rows, joints, columns)
-    blocks.diagonal(dim1=1, dim2=3).copy_(matrices.permute(0, 2, 3, 1))
-    return blocks.flatten(3).flatten(1, 2)
 
 
 def select_joints(poses: Tensor, joints: Sequence[int]) -> Tensor:
@@ -352,7 +369,6 @@ def _rotation(up: Tensor, right: Tensor, config: PreprocessConfig) -> Tensor:
 
 def _upright(up: Tensor, right: Tensor, keep_up: bool) -> Tensor:
     """Rotations (R, 3, 3) of `up` (R, 3) to +z, and then of `right` (R, 3) to +x, or as near to it as z allows."""
-    x, _, z = torch.eye(3, dtype=up.dtype, device=up.device)
     if keep_up:
         height = torch.linalg.vector_norm(up, dim=-1, keepdim=True)
         upward = up / height
@@ -361,6 +377,7 @@ def _upright(up: Tensor, right: Tensor, keep_up: bool) -> Tensor:
         if not _any(~(torch.minimum(height, width) > SHORTEST)):  # then there is only one such rotation
             rightward = across / width
             return torch.stack([rightward, torch.linalg.cross(upward, rightward), upward], dim=1)
+    x, _, z = torch.eye(3, dtype=up.dtype, device=up.device)
     first = _rotation_between(up, z)
     across = (first @ right[:, :, None])[:, :, 0]
     if keep_up:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skelrep.alignment import RunningSums, normalise_running
+from skelrep.alignment import RunningAlignment, normalise
 from skelrep.completion import derive
 from skelrep.persons import most_active
 from skelrep.preprocess import kept_frames
@@ -89,7 +89,7 @@ def prepare_causal(
     dense = torch.zeros(len(clips) * config.persons, filled.shape[1], len(target), 3, device=device)
     if len(present):
         rows, on_target = torch.from_numpy(poses[filled]).to(device), torch.from_numpy(matrix).to(device)
-        placed, _ = normalise_running(rows, on_target, target, config)
+        placed = normalise(rows, on_target, target, config, first=rows[:, 0])
         # Means over the frames so far go on changing where the last frame is repeated; the result must not.
         last = torch.from_numpy(filled - starts[:, None]).to(device)[..., None, None].expand_as(placed)
         dense[torch.from_numpy(slots[present]).to(device)] = placed.gather(1, last)
@@ -185,12 +185,12 @@ def _derive(poses: np.ndarray, lengths: np.ndarray, source: Skeleton, config: Pr
 class _Person:
     """One person of a stream so far."""
 
-    def __init__(self, pose: np.ndarray) -> None:
+    def __init__(self, pose: np.ndarray, alignment: RunningAlignment) -> None:
+        self.alignment = alignment
         self.before = self.now = np.full_like(pose, np.nan)  # (V, C) the last two frames
         self.shown = False  # in the last frame
         self.waiting = False  # seen in a frame since the last step
         self.sightings = 0
-        self.sums: RunningSums | None = None
 
     def see(self, pose: np.ndarray, used: np.ndarray) -> None:
         """Adds a recorded frame."""
@@ -217,9 +217,8 @@ class LivePreparation:
         assert config.rate is not None
         self.source, self.target, self.config = source, target, config
         self.fps, self.rate = fps, config.rate
-        matrix = mapping(source, target)
-        self.used = np.flatnonzero(matrix.any(axis=0))
-        self.matrix = torch.from_numpy(matrix).to(device)
+        self.matrix, self.device = mapping(source, target), device
+        self.used = np.flatnonzero(self.matrix.any(axis=0))
         self.persons: list[_Person] = []
         self.frames = self.steps = 0
 
@@ -234,7 +233,8 @@ class LivePreparation:
         """
         if not self.frames and np.isnan(pose[:, self.used]).any(axis=-1).all():
             return []
-        self.persons += [_Person(pose[0]) for _ in range(len(pose) - len(self.persons))]
+        while len(self.persons) < len(pose):
+            self.persons.append(_Person(pose[0], RunningAlignment(self.matrix, self.target, self.config)))
         nobody = np.full_like(pose[0], np.nan)
         for index, person in enumerate(self.persons):
             person.see(pose[index] if index < len(pose) else nobody, self.used)
@@ -253,9 +253,7 @@ class LivePreparation:
 
     def _prepared(self, person: _Person, pose: np.ndarray) -> Tensor:
         _derive(pose, np.array([1]), self.source, self.config)
-        rows = torch.from_numpy(pose)[None].to(self.matrix.device)
-        placed, person.sums = normalise_running(rows, self.matrix, self.target, self.config, before=person.sums)
-        return placed[:, 0]
+        return torch.from_numpy(person.alignment.step(pose[0]))[None].to(self.device)
 
     def weights(self) -> np.ndarray:
         """The weights (M,) of the persons' features until the last frame."""

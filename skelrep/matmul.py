@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -115,6 +116,10 @@ class Product:
         if self._small and rows.numel() <= _FEW_ROWS * rows.shape[-1]:
             return self._plain(rows)
         return (self._with(_settings()) if rows.device.type == "cpu" else self._run)(rows)
+
+    def of_array(self, rows: Annotated[np.ndarray, "R D"]) -> Annotated[np.ndarray, "R W"]:
+        """The product of (R, in) float32 rows of numpy, on the device of the weights: (R, out) float32."""
+        return self(torch.from_numpy(rows).to(self._weight.device)).float().cpu().numpy()
 
     def _with(self, settings: _Settings) -> Callable[[Tensor], Tensor]:
         """The product that is used with these settings."""

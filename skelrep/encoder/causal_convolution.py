@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -135,12 +136,11 @@ class State(NamedTuple):
     """After the frames so far.
 
     Attributes:
-        before: For the entry and each block its last kernel - 1 inputs, (N, kernel - 1, width); none before the first
-            frame.
+        windows: For the entry and each block its last inputs, (N, kernel, width); none before the first frame.
         moments: Of the states.
     """
 
-    before: list[Tensor]
+    windows: list[np.ndarray]
     moments: moments.Moments
 
 
@@ -180,25 +180,33 @@ class PackedCausalConvolution:
 
     def start(self, clips: int) -> State:
         """The state before the first frame."""
-        none = self.network.entry.weight.new_zeros(clips, self.network.entry.out_features)
+        none = np.zeros((clips, self.network.entry.out_features), np.float32)
         return State([], moments.Moments(0, none, none))
 
     def step(self, poses: Tensor, state: State) -> tuple[Tensor, State]:
-        """Processes one frame; see `CausalNetwork.step`."""
-        kernel, kept = self.network.kernel, []
+        """Processes one frame; see `CausalNetwork.step`.
 
-        def with_those_before(x: Tensor) -> Tensor:
-            x = torch.cat([state.before[len(kept)], x], dim=1) if state.before else preceded(x, kernel)
-            kept.append(x[:, 1:kernel])
-            return x
+        In numpy, apart from the products: for a single frame, a call of torch takes longer than its work.
+        """
+        states = [state]
+        for rows in self._rows(poses[:, 0]).cpu().numpy().swapaxes(0, 1):
+            states.append(self._after(rows, states[-1]))
+        return states[-1].moments.feature(self.network.std_weight).to(poses.device), states[1]
 
-        x = self._entered(with_those_before(self._rows(poses[:, 0])))
+    def _after(self, x: Annotated[np.ndarray, "N F"], state: State) -> State:
+        """The state after one more frame."""
+        windows = []
+
+        def window(x: Annotated[np.ndarray, "N W"]) -> Annotated[np.ndarray, "N K W"]:
+            x = x[:, None]
+            before = state.windows[len(windows)][:, 1:] if state.windows else x.repeat(self.network.kernel - 1, axis=1)
+            windows.append(np.concatenate([before, x], axis=1))
+            return windows[-1]
+
+        x = self.entry.of_array(window(x).reshape(len(x), -1))
         for block in self.blocks:
-            x = block(x, with_those_before(x))
-        after = now = state.moments.after(x[:, 0])
-        for looked in x[:, 1:].unbind(1):
-            now = now.after(looked)
-        return now.feature(self.network.std_weight), State(kept, after)
+            x = block.step(x, window(x))
+        return State(windows, state.moments.after(x))
 
 
 def frames_until(x: Annotated[Tensor, "R S W"], kernel: int) -> Annotated[Tensor, "R T K"]:

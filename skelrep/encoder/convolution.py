@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -243,9 +244,6 @@ class Block(nn.Module):
 
         If the block is causal, kernel - 1 frames precede the T frames of x.
         """
-        if not (self.padded or torch.is_grad_enabled()) and x.shape[1] <= self.kernel + 1:
-            # Of one or two frames: a tenth of the time of a call of the convolution.
-            return (x.unfold(1, self.kernel, 1) * self.time.weight[:, 0, :, 0]).sum(dim=3).flatten(0, 1)
         # As (R, width, T, 1), with strides that torch recognises as channels-last.
         mixed = self.time(x[:, :, None].permute(0, 3, 1, 2))
         return mixed.squeeze(3).transpose(1, 2).flatten(0, 1)  # the gradient of an index would be a copy
@@ -277,10 +275,18 @@ class PackedBlock:
         self.expand = Product(weight * scale, block.expand.bias + weight @ shift, precision, relu=True)
         scale, shift = affine(block.norm)
         self.reduce = Product(block.reduce.weight * scale[:, None], shift, precision)
+        self.weight = block.time.weight.detach()[:, 0, :, 0].mT.contiguous().cpu().numpy()  # (kernel, width)
 
     def __call__(self, x: Tensor, around: Tensor | None = None) -> Tensor:
         """`Block.forward`; `around` as in `Block.mixed`."""
         return x + self.reduce(self.expand(self.block.mixed(x if around is None else around))).view_as(x)
+
+    def step(
+        self, x: Annotated[np.ndarray, "N W"], window: Annotated[np.ndarray, "N K W"]
+    ) -> Annotated[np.ndarray, "N W"]:
+        """`Block.forward` of one frame of a stream; `window` is the frame with the kernel - 1 frames before it."""
+        mixed = np.einsum("nkw,kw->nw", window, self.weight)
+        return x + self.reduce.of_array(self.expand.of_array(mixed))
 
 
 def affine(norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ and a live stream updates them at constant cost (Welford, Technometrics 1962).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -53,22 +53,22 @@ class Moments(NamedTuple):
 
     Attributes:
         frames: Number of frames.
-        mean: (N, D) mean of the states.
+        mean: (N, D) mean of the states, which are tensors or arrays of numpy.
         squares: (N, D) sums of the squared differences from the mean.
     """
 
     frames: int
-    mean: Tensor
-    squares: Tensor
+    mean: Any
+    squares: Any
 
-    def after(self, state: Annotated[Tensor, "N D"]) -> Moments:
+    def after(self, state: Annotated[Any, "N D"]) -> Moments:
         """The moments after one more frame."""
         mean = self.mean + (state - self.mean) / (self.frames + 1)
         return Moments(self.frames + 1, mean, self.squares + (state - self.mean) * (state - mean))
 
     def feature(self, std_weight: float = STD_WEIGHT) -> Annotated[Tensor, "N E"]:
         """The result of `of_clip` for these frames, (N, 2 D)."""
-        return _feature(self.mean, self.squares / self.frames, std_weight)
+        return _feature(torch.as_tensor(self.mean), torch.as_tensor(self.squares / self.frames), std_weight)
 
 
 def _feature(mean: Tensor, variance: Tensor, std_weight: float) -> Tensor:

@@ -77,7 +77,7 @@ class EmbeddingStream:
             )
         check_precision(precision)
         self.networks: dict[str, CausalNetwork] = encoder.packed(names, precision)
-        self.encoder = encoder
+        self.encoder, self.device = encoder, encoder.device
         self.skeleton = skeleton
         self.preparation: LivePreparation | _FirstFrame
         if preprocess.rate is None:
@@ -88,7 +88,7 @@ class EmbeddingStream:
                 f"finite number above 0, got {fps}"
             )
         else:
-            self.preparation = LivePreparation(skeleton, encoder.skeleton, preprocess, fps, encoder.device)
+            self.preparation = LivePreparation(skeleton, encoder.skeleton, preprocess, fps, self.device)
         self.inputs: dict[int, _Input] = {}  # by person; 0 if all persons are one input
         self.row: np.ndarray | None = None
         # Only an encoder of a constant frame rate takes two-dimensional frames; then all frames must be.
@@ -108,7 +108,7 @@ class EmbeddingStream:
         Raises:
             ValueError: for a frame of another shape.
         """
-        with threads_for(1, self.encoder.device):
+        with threads_for(1, self.device):
             return self._embedded(frame)
 
     def _embedded(self, frame: Any) -> np.ndarray | None:
@@ -131,7 +131,7 @@ class EmbeddingStream:
                     self.inputs[index] = _Input(self.networks, self.encoder.skeleton.parents)
                 self.inputs[index].advance(current[None])
         weights = self.preparation.weights()[list(self.inputs)]
-        shares = torch.from_numpy(weights / weights.sum()).to(self.encoder.device)
+        shares = torch.from_numpy(weights / weights.sum()).to(self.device)
         rows = [each.features for each in self.inputs.values()]
         features = {name: shares[None] @ torch.cat([row[name] for row in rows]) for name in self.networks}
         self.row = self.encoder.fuse(features)[0].cpu().numpy()

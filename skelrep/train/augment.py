@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skelrep.alignment import block_diagonal
 from skelrep.encoder.encoder import persons_present
 from skelrep.skeletons import Skeleton
 
@@ -150,7 +149,18 @@ def corrupt_or_shear(poses: Tensor, config: CMDAugmentConfig) -> Tensor:
     unit = torch.eye(3, device=poses.device)
     rest = torch.where(corrupted[:, None, None], unit, shear)
     linear = torch.where(hit[:, :, None, None], matrix[:, None], rest[:, None])  # (B, V, 3, 3)
-    return (poses.flatten(3).flatten(1, 2) @ block_diagonal(linear.mT)).view_as(poses)
+    return (poses.flatten(3).flatten(1, 2) @ _block_diagonal(linear.mT)).view_as(poses)
+
+
+def _block_diagonal(matrices: Tensor) -> Tensor:
+    """Block-diagonal matrices (R, V C, V D) from (R, V, C, D), so that one product applies each joint's own matrix.
+
+    They are mostly zeros, but several times as fast as products with three columns.
+    """
+    tracks, joints, rows, columns = matrices.shape
+    blocks = matrices.new_zeros(tracks, joints, rows, joints, columns)
+    blocks.diagonal(dim1=1, dim2=3).copy_(matrices.permute(0, 2, 3, 1))
+    return blocks.flatten(3).flatten(1, 2)
 
 
 def augment(

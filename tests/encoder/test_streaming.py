@@ -96,6 +96,24 @@ def test_a_stream_at_a_constant_rate_equals_clips_and_rows_per_frame(backbone, f
             np.testing.assert_allclose(part[newest], [live[frame] for frame in frames[newest]], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("precision", "least"), [("bfloat16", 0.999), ("int8", 0.99)])
+def test_streams_in_other_precisions_are_similar(precision, least):
+    encoder = untrained(EncoderConfig(preprocess=STREAMING, backbone=CausalConvolutionConfig(16, 2, 5)))
+    exact, fast = encoder.stream(KINECT, fps=15), encoder.stream(KINECT, fps=15, precision=precision)
+    for frame in moving(20, 1, KINECT):
+        one, other = exact.step(frame), fast.step(frame)
+        assert one @ other > least * np.linalg.norm(one) * np.linalg.norm(other) and (one != other).any()
+
+
+def test_a_modality_that_looks_ahead_in_a_stream_of_convolutions():
+    config = EncoderConfig(modalities=("motion",), preprocess=STREAMING, backbone=CausalConvolutionConfig(16, 2, 5))
+    encoder, clip = untrained(config), moving(20, 1, KINECT).astype(np.float32)
+    stream = encoder.stream(KINECT, fps=15)
+    live = [stream.step(frame) for frame in clip]
+    expected = embed(Poses([clip[None, : frame + 1] for frame in range(20)], KINECT, fps=15), encoder)
+    np.testing.assert_allclose(live, expected, rtol=0, atol=1e-5)
+
+
 def test_two_dimensional_frames_at_a_constant_rate():
     encoder = untrained(EncoderConfig(preprocess=STREAMING, backbone=CausalConvolutionConfig(16, 1)))
     clip = moving(20, 1, KINECT)[:, :, [0, 2]].astype(np.float32)
