@@ -7,6 +7,7 @@ number, such as "xys" or "xyzs".
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -80,6 +81,7 @@ def are_certainly_coordinates(cells: np.ndarray) -> bool:
     return cells.shape[-1] == 3 and _is_outside(cells[..., 2], _PERCENT) and _is_outside(cells[..., 0], 1)
 
 
+@lru_cache(maxsize=256)
 def check_channels(channels: str, count: int | None = None) -> str:
     """The letters in lower case.
 

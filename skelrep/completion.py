@@ -143,17 +143,17 @@ def complete(poses: Tensor, known: Tensor, skeleton: Skeleton) -> tuple[Tensor, 
         The poses with these joints, and (R, W) which joints are known now.
     """
     index = {joint: i for i, joint in enumerate(skeleton.joints)}
-    poses, known = poses.clone(), known.clone()
+    poses, shown = poses.clone(), known.cpu().numpy().copy()
     for rule in AT_EASE:
         joint, *others = (index.get(name, -1) for name in _names(rule))
         if min(joint, *others) < 0:
             continue
-        wanted = ~known[:, joint] & known[:, others].all(dim=1)
-        tracks = torch.nonzero(wanted)[:, 0]
-        if len(tracks):
+        wanted = shown[:, others].all(axis=1) > shown[:, joint]
+        if wanted.any():
+            tracks = torch.from_numpy(np.flatnonzero(wanted)).to(poses.device)
             poses[tracks, :, joint] = _position(rule, *(poses[tracks, :, other] for other in others))
-            known[:, joint] |= wanted
-    return poses, known
+            shown[wanted, joint] = True
+    return poses, torch.from_numpy(shown).to(known.device)
 
 
 def _names(rule: Rigid | Standing | Bent) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def zeros_as_nan(
     zeros = zeros or _assumed.get()
     if zeros == "coordinates":
         return clip, ()
-    first = clip[..., 0]
+    first = np.ascontiguousarray(clip[..., 0])  # which is read several times
     found = [value for value in _PLACEHOLDERS if (first == value).any()]  # usually none, so the rest is skipped
     at = {value: where for value in found if (where := (clip == value).all(axis=-1)).any()}
     if not at:

@@ -72,14 +72,13 @@ def prepare_weighted(
     used = np.flatnonzero(matrix.any(axis=0))
     tracks = _Tracks.of(clips, source, used, config)
     dropped = ((1 - config.crop) * tracks.lengths / 2).astype(np.int64)  # at either end; float64, as CMD counts them
-    rows, starts, lengths, slots, leaders, weights = (torch.from_numpy(part).to(device) for part in tracks)
+    rows, starts, lengths, slots, leaders, weights = (torch.from_numpy(part).to(device) for part in tracks[:6])
     dropped, matrix = torch.from_numpy(dropped).to(device), torch.from_numpy(matrix).to(device)
     poses = resample(rows, starts + dropped, lengths - 2 * dropped, config.frames)
     first = rows[starts]
     # Landmarks of the few tracks that lack joints are not those of the others. Those of one clip may lead each other.
-    partial = np.isnan(tracks.rows[tracks.starts].take(used, axis=1)).any(axis=(1, 2))
     clip_of = tracks.slots // config.persons
-    partial = torch.from_numpy(np.isin(clip_of, clip_of[partial]))
+    partial = torch.from_numpy(np.isin(clip_of, clip_of[tracks.partial]))
     alone = bool((tracks.leaders == np.arange(len(tracks.leaders))).all())
     if poses.device.type == "cpu" and 0 < partial.sum() < len(partial):
         placed = poses.new_empty(*poses.shape[:2], len(target), 3)
@@ -106,6 +105,7 @@ class _Tracks(NamedTuple):
     slots: np.ndarray  # (R,) clip * persons + person: the index in the result
     leaders: np.ndarray  # (R,) the track whose alignment each track gets
     weights: np.ndarray  # (R,) weight among the persons of the clip
+    partial: np.ndarray  # (R,) whether a joint that is used is missing in all frames
 
     @classmethod
     def of(cls, clips: list[np.ndarray], source: Skeleton, used: np.ndarray, config: PreprocessConfig) -> _Tracks:
@@ -142,10 +142,12 @@ class _Tracks(NamedTuple):
             lost = np.bincount(np.searchsorted(starts, of_used, side="right") - 1, minlength=len(starts))
             share = sightings(lengths * len(used) - lost, clip_of)
         fill_gaps(rows, starts, lengths, (row, joint))
-        if config.derive_missing:
-            derive(rows, starts, lengths, ~_missing(rows[starts]), source)
-        # A person who is never seen has no track, and its slot stays zero. Without gaps, the first row shows this.
-        seen = np.asarray(~_missing(rows[starts]).all(axis=-1))
+        # Without gaps, the first row shows which joints are never seen.
+        never = _missing(rows[starts])
+        if config.derive_missing and never.any():
+            derive(rows, starts, lengths, ~never, source)
+            never = _missing(rows[starts])
+        seen = np.logical_not(never.all(axis=1))  # a person who is never seen has no track, and its slot stays zero
         firsts = np.cumsum(counts) - counts
         slots = clip_of * config.persons + np.arange(len(lengths)) - np.repeat(firsts, counts)
         clip_of, share = clip_of[seen], share[seen]
@@ -156,6 +158,7 @@ class _Tracks(NamedTuple):
             slots=slots[seen],
             leaders=_leaders(clip_of, share, config),
             weights=(share if config.weigh == "sightings" else np.ones(len(share))).astype(np.float32),
+            partial=np.asarray(never[seen][:, used].any(axis=1)),
         )
 
 
@@ -290,7 +293,7 @@ def resample(rows: Tensor, starts: Tensor, lengths: Tensor, frames: int) -> Tens
     time = torch.minimum(time.clamp(min=0), 2 * frames * last)
     left = time // (2 * frames)
     right = torch.minimum(left + 1, last)
-    share = (time % (2 * frames)).to(rows.dtype) / (2 * frames)
+    share = (time - 2 * frames * left).to(rows.dtype) / (2 * frames)
     # `embedding_bag` computes the sums of two weighted rows in one pass.
     resampled = torch.nn.functional.embedding_bag(
         (starts[:, None, None] + torch.stack([left, right], dim=-1)).flatten(0, 1),

@@ -59,7 +59,7 @@ class Skeleton:
         """The name and the number of joints."""
         return f"Skeleton({self.name!r}, {len(self)} joints)"
 
-    @property
+    @functools.cached_property
     def mirror(self) -> tuple[int, ...]:
         """For every joint, the index of the same joint on the other side; its own index if it has no side."""
         index = {joint: i for i, joint in enumerate(self.joints)}

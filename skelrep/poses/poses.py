@@ -71,6 +71,7 @@ class Poses:
         clips = [np.asarray(clip, dtype=np.float32) for clip in self.clips]
         ids = [str(name) for name in self.ids] or [str(i) for i in range(len(clips))]
         check_text(ids)
+        marked = []
         for name, clip in zip(ids, clips):
             if clip.ndim != 4 or clip.shape[2] != len(self.skeleton) or clip.shape[3] not in (2, 3):
                 raise ValueError(
@@ -81,9 +82,16 @@ class Poses:
                 raise ValueError(f"clip {name!r} has shape {clip.shape}: it contains no pose")
             if not is_certainly_finite(clip) and np.isinf(clip).any():
                 raise ValueError(f"clip {name!r} contains infinite coordinates; use NaN for joints that were not seen")
+            marked.append(zeros_as_nan(clip, self.skeleton, self.zeros))  # here, while the clip is in the cache
         if len({clip.shape[3] for clip in clips}) > 1:
             raise ValueError("some clips are 2-D and some 3-D; put them into two sets of poses and embed each of them")
-        set_(self, "clips", self._without_zeros(clips))
+        set_(self, "clips", [clip for clip, _ in marked])
+        if found := {value for _, by_rule in marked for value in by_rule}:
+            numbers = " or ".join(", ".join([str(value)] * self.channels) for value in sorted(found, reverse=True))
+            warn(
+                f"joints of {self.skeleton.name!r} at exactly {numbers} count as not seen; zeros='coordinates' keeps "
+                "them, zeros='missing' confirms this"
+            )
         set_(self, "ids", ids)
         set_(self, "info", {key: plain_column(column, key) for key, column in self.info.items()})
         if self.labels is not None:
@@ -111,16 +119,6 @@ class Poses:
             for name, clip, persons in zip(self.ids, self.clips, names):
                 if len(persons) != len(clip):
                     raise ValueError(f"clip {name!r} has {len(clip)} persons but {len(persons)} person_ids")
-
-    def _without_zeros(self, clips: list[np.ndarray]) -> list[np.ndarray]:
-        marked = [zeros_as_nan(clip, self.skeleton, self.zeros) for clip in clips]
-        if found := {value for _, by_rule in marked for value in by_rule}:
-            numbers = " or ".join(", ".join([str(value)] * clips[0].shape[3]) for value in sorted(found, reverse=True))
-            warn(
-                f"joints of {self.skeleton.name!r} at exactly {numbers} count as not seen; zeros='coordinates' keeps "
-                "them, zeros='missing' confirms this"
-            )
-        return [clip for clip, _ in marked]
 
     # -- inspection ---------------------------------------------------------------------------------------------
 
