@@ -158,15 +158,16 @@ class RunningAlignment:
             marks = landmarks(known, self.skeleton, self.config)
             weights = _weights(self.matrix, known, marks)[0].numpy()
             self.missing, self.known, self.weights = missing.tobytes(), known, weights
-            self.complete = bool(known.all())
+            derived = self.config.derive_missing and not known.all()
+            self.completion = self._completion(pose.shape[1]) if derived else None
         points = self.weights @ (np.nan_to_num(pose) if missing.any() else pose)
-        centred, scale, origin = points[:-4], points[-2], points[-1]
+        centred, scale = points[:-4], points[-2]
         self.directions = self.directions + points[-4:-2]
         size = self._size(scale, centred)
         up, right = torch.from_numpy(self.directions).float()[:, None, None]
         turn = _rotation(up, right, self.config)[0, 0].numpy() / size
         placed = centred @ turn.T
-        return placed if self.complete else self._completed(placed, turn @ origin)
+        return placed if self.completion is None else self.completion[0] @ placed + self.completion[1]
 
     def _size(self, scale: np.ndarray, centred: np.ndarray) -> float:
         """The length that is scaled to 1: the mean over the frames so far of the first one that is known."""
@@ -182,18 +183,25 @@ class RunningAlignment:
         known_sizes = (size / count for size, count in zip(self.sizes, self.counts) if count)
         return next(known_sizes, 1.0)  # a person of size 0 is not scaled
 
-    def _completed(self, placed: np.ndarray, origin: np.ndarray) -> np.ndarray:
-        """A frame with missing joints, which become zero or are derived."""
-        frame = torch.from_numpy(placed)[None, None] * self.known[..., None]
-        if self.config.derive_missing:
-            origins = torch.from_numpy(origin)[None, None, None]
-            frame = _completed(frame, self.known, origins, self.skeleton, self.config)
-        depth = float(self.directions.shape[1] == 3)
-        return frame[0, 0].numpy() * np.array([1.0, depth, 1.0], np.float32)
+    def _completion(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """The matrix (W, W) and the offset (W, 3) that derive the missing joints of a frame.
+
+        In a single frame, they are an affine function of the others: `_completed` of a frame of zeros, and of frames in
+        which one joint is elsewhere, gives its coefficients.
+        """
+        joints = len(self.skeleton)
+        frames = torch.cat([torch.zeros(1, joints), torch.eye(joints)])[:, None, :, None] * torch.eye(3)[0]
+        origin = torch.zeros(joints + 1, 1, 1, 3)
+        found = _completed(frames, self.known.expand(joints + 1, -1), origin, self.skeleton, self.config)[:, 0].numpy()
+        depth = [1.0, float(channels == 3), 1.0]
+        return (found[1:, :, 0] - found[0, :, 0]).T.copy(), found[0] * np.array(depth, np.float32)
 
 
 def _other_lengths(centred: Tensor, known: Tensor, skeleton: Skeleton, config: PreprocessConfig) -> Tensor:
-    """What may be scaled to 1 in each frame if `scale` is not seen, (R, T, K): see `RunningSums`; 0 if not known."""
+    """What may be scaled to 1 in each frame if `scale` is not seen, (R, T, K); zero if not known.
+
+    The lengths of `scale_else`, and the root mean square distance of the joints from the origin.
+    """
     lengths = []
     for start, end, expected in config.scale_else:
         pair = [skeleton.joints.index(name) for name in (start, end)]
