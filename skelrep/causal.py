@@ -221,6 +221,7 @@ class LivePreparation:
         self.used = np.flatnonzero(self.matrix.any(axis=0))
         self.persons: list[_Person] = []
         self.frames = self.steps = 0
+        self.position = _position(np.zeros(1), fps, self.rate)  # of the next step
 
     def step(self, pose: np.ndarray) -> list[dict[int, Tensor]]:
         """Adds a recorded frame.
@@ -235,13 +236,12 @@ class LivePreparation:
             return []
         while len(self.persons) < len(pose):
             self.persons.append(_Person(pose[0], RunningAlignment(self.matrix, self.target, self.config)))
-        nobody = np.full_like(pose[0], np.nan)
         for index, person in enumerate(self.persons):
-            person.see(pose[index] if index < len(pose) else nobody, self.used)
+            person.see(pose[index] if index < len(pose) else np.full_like(pose[0], np.nan), self.used)
         self.frames += 1
         due = []
-        while (after := _position(np.array([self.steps]), self.fps, self.rate))[1] < self.frames:
-            left, right, weight = after
+        while self.position[1] < self.frames:
+            left, right, weight = self.position
             due.append({})
             for index, person in enumerate(self.persons):
                 if person.waiting or person.shown:
@@ -249,6 +249,7 @@ class LivePreparation:
                     due[-1][index] = self._prepared(person, _interpolated(earlier[None], person.now[None], weight))
                 person.waiting = False
             self.steps += 1
+            self.position = _position(np.array([self.steps]), self.fps, self.rate)
         return due
 
     def _prepared(self, person: _Person, pose: np.ndarray) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,10 @@ def clips_from_array(
     if layout is None and array.ndim == 2:
         array = _rows_of_joints(array, joints, channels)
     layout = layout.upper() if layout is not None else _by_number_of_axes(array, joints)
-    if len(set(layout)) != len(layout) or not set("TVC") <= set(layout) <= set("NMTVC"):
-        raise ValueError(f"layout {layout!r} must name each of T, V, C once, and N and M at most once")
+    absent, order = _order(layout)
     if len(layout) != array.ndim:
         raise ValueError(f"layout {layout!r} has {len(layout)} axes but the array has shape {array.shape}")
-    absent = [axis for axis in "NM" if axis not in layout]
-    order = [(("".join(absent)) + layout).index(axis) for axis in "NMTVC"]
-    batch = array.reshape((1,) * len(absent) + array.shape).transpose(order)
+    batch = array.reshape((1,) * absent + array.shape).transpose(order)
     _check_sizes(array, layout, batch, channels, known)
     try:
         letters, note = (channels, None) if channels is not None else judged(batch)
@@ -81,6 +79,15 @@ def clips_from_array(
         if scores is not None:
             kept.append(np.asarray(scores[i][:, : seen.shape[1]], dtype=np.float32))
     return clips, kept if scores is not None else None
+
+
+@lru_cache(maxsize=256)
+def _order(layout: str) -> tuple[int, tuple[int, ...]]:
+    """How many of N and M a layout lacks, and the order of its axes, after these, that gives NMTVC."""
+    if len(set(layout)) != len(layout) or not set("TVC") <= set(layout) <= set("NMTVC"):
+        raise ValueError(f"layout {layout!r} must name each of T, V, C once, and N and M at most once")
+    absent = "".join(axis for axis in "NM" if axis not in layout)
+    return len(absent), tuple((absent + layout).index(axis) for axis in "NMTVC")
 
 
 def channels_of_all(arrays: Sequence[np.ndarray | None]) -> str | None:

@@ -130,10 +130,13 @@ class EmbeddingStream:
                 if index not in self.inputs:
                     self.inputs[index] = _Input(self.networks, self.encoder.skeleton.parents)
                 self.inputs[index].advance(current[None])
-        weights = self.preparation.weights()[list(self.inputs)]
-        shares = torch.from_numpy(weights / weights.sum()).to(self.device)
-        rows = [each.features for each in self.inputs.values()]
-        features = {name: shares[None] @ torch.cat([row[name] for row in rows]) for name in self.networks}
+        features, *others = (each.features for each in self.inputs.values())
+        if others:
+            weights = self.preparation.weights()[list(self.inputs)]
+            shares = torch.from_numpy(weights / weights.sum()).to(self.device)[None]
+            features = {
+                name: shares @ torch.cat([rows, *(row[name] for row in others)]) for name, rows in features.items()
+            }
         self.row = self.encoder.fuse(features)[0].cpu().numpy()
         return self.row
 
