@@ -1,7 +1,9 @@
-"""Choosing the device to compute on, and the number of threads."""
+"""Choosing the device to compute on, the number of threads, and how much freed memory is kept."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -68,3 +70,24 @@ def threads_for(clips: int, device: torch.device) -> Iterator[None]:
         with _LOCK:
             _limited -= 1
             torch.set_num_threads(before)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_kept = 0
+
+
+def keep_freed_memory(size: int) -> None:
+    """Lets glibc keep up to `size` bytes of freed memory for later, in the whole process; more than before, never less.
+
+    Otherwise, depending on the order of blocks in memory, glibc returns what a batch or a training step has freed to
+    the system, which clears it before the next one: a tenth of the time on a CPU. Blocks of more than 32 MB are still
+    returned.
+    """
+    global _kept
+    if size <= _kept:
+        return
+    _kept = size
+    with contextlib.suppress(OSError, AttributeError):  # another operating system, or another C library
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(_TRIM_THRESHOLD, size)
+        mallopt(_MMAP_THRESHOLD, 2**25)  # the largest allowed value

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from skelrep.encoder.device import as_device, threads_for
+from skelrep.encoder.device import as_device, keep_freed_memory, threads_for
 from skelrep.matmul import PRECISIONS
 from skelrep.messages import nearest
 from skelrep.poses import Poses
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 # Clips per batch: on a CPU, larger batches do not fit into the cache; on a GPU, smaller ones leave it idle.
 BATCH_SIZES = {"cpu": 64, "cuda": 1024}
+KEPT = 2**27  # bytes of freed memory that are kept from batch to batch on a CPU; a batch needs about 40 MB
 
 
 class PersonEmbeddings(NamedTuple):
@@ -228,6 +229,8 @@ def _batches(
         batch_size = BATCH_SIZES.get(target.type, 64)
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if target.type == "cpu" and len(poses) > batch_size:
+        keep_freed_memory(KEPT)
 
     with _evaluating(encoder, target):
         done = 0

@@ -7,7 +7,6 @@ the state of a generator nor the position of a sampler.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import functools
 import importlib.util
@@ -27,6 +26,7 @@ from tqdm.auto import tqdm
 
 from skelrep import checkpoints
 from skelrep.encoder import Encoder
+from skelrep.encoder.device import keep_freed_memory
 from skelrep.files import check_no_link, read_bytes, replacing
 from skelrep.matmul import check_products
 from skelrep.train import distributed
@@ -107,7 +107,7 @@ def pretrain(
         if recipe.compile:
             forward = torch.compile(forward)
 
-        _keep_memory()
+        keep_freed_memory(2**30)
         log = _Log(folder, begin) if writes else None
         bar = tqdm(
             range(begin, steps),
@@ -190,20 +190,6 @@ def _losses(forward: Any, recipe: Recipe, progress: float, first: Tensor, *rest:
 STOP_EVERY = 10  # steps between which several processes ask each other whether to stop
 LINE_EVERY = 60.0  # seconds, if checkpoints are further apart
 SHOW_EVERY = 20  # steps; reading a loss synchronises with the device
-
-
-def _keep_memory() -> None:
-    """Lets glibc keep the memory that a step frees for the next step.
-
-    Otherwise glibc returns it to the system, which clears it again; that takes a tenth of a step on a CPU.
-    """
-    with contextlib.suppress(OSError, AttributeError):  # another operating system, or another C library
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-        mallopt(_TRIM_THRESHOLD, 2**30)
-        mallopt(_MMAP_THRESHOLD, 2**25)  # the largest allowed value
-
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def _finished(trained: Encoder, recipe: Recipe) -> Encoder:

@@ -1,20 +1,23 @@
-"""The number of threads that few and many clips use."""
+"""The number of threads that few and many clips use, and the memory that is kept from batch to batch."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from skelrep import matmul
+from skelrep import embed, matmul
 from skelrep.encoder import device
 from skelrep.encoder.device import THREADED_CLIPS, threads_for
+from skelrep.encoder.inference import KEPT
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.preprocess_config import CMD_LINE
 from tests.conftest import untrained
+from tests.ragged_clips import ragged
 
 CPU = torch.device("cpu")
 
@@ -107,3 +110,19 @@ def test_weights_are_packed_once_for_all_numbers_of_threads(monkeypatch):
         torch.set_num_threads(threads)
         torch.testing.assert_close(product(rows), rows @ weight.T + bias, rtol=1e-4, atol=1e-4)
     assert len(packed) <= 1
+
+
+def test_freed_memory_is_kept_for_the_next_batch(tiny_encoder, monkeypatch):
+    asked = []
+    glibc = SimpleNamespace(mallopt=lambda name, value: asked.append((name, value)))
+    monkeypatch.setattr(device, "_kept", 0)
+    monkeypatch.setattr(device, "ctypes", SimpleNamespace(CDLL=lambda name: glibc))
+    clips = ragged(3)
+    embed(clips, tiny_encoder, batch_size=3)
+    assert not asked  # a single batch needs nothing later
+    embed(clips, tiny_encoder, batch_size=2)
+    assert asked == [(-1, KEPT), (-3, 2**25)]  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
+    device.keep_freed_memory(KEPT // 2)  # less than before
+    assert len(asked) == 2
+    device.keep_freed_memory(2 * KEPT)
+    assert asked[2] == (-1, 2 * KEPT)
