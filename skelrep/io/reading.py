@@ -396,7 +396,7 @@ def _read_pieces(found: Sources, some: Iterable[Piece], reader: Reader | None, o
             chosen = replace(chosen, splits=())  # of several files, some may have no clip of a split
         for poses in _guarded(_read_file(file, its_reader, chosen), file, options):
             ids = [(name if each == file.stem else f"{name}/{each}") if name else each for each in poses.ids]
-            yield replace(poses, ids=ids), [where] * len(poses)
+            yield poses if ids == poses.ids else replace(poses, ids=ids), [where] * len(poses)
     if unknown:
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         warn(

@@ -306,7 +306,7 @@ class Poses:
         Raises:
             ValueError: if there are none, or if the skeletons differ.
         """
-        return Poses(**concatenated(parts))
+        return parts[0] if len(parts) == 1 else Poses(**concatenated(parts))
 
     # -- construction and storage -----------------------------------------------------------------------------------
 
