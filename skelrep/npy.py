@@ -187,15 +187,19 @@ def holds_one_object(path: Path) -> bool:
         return False
 
 
-def npz_members(path: Path) -> set[str]:
+def npz_members(path: Path) -> frozenset[str]:
     """The names of the arrays in a `.npz`, without reading one.
 
     Raises:
         ValueError: if the file is not a `.npz` or is damaged.
     """
+    return remembered(_members, path)  # a file that is read in ranges is recognised anew in each of them
+
+
+def _members(path: Path) -> frozenset[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy") for name in archive.namelist()}
+            return frozenset(name.removesuffix(".npy") for name in archive.namelist())
     except OSError:
         raise
     except Exception as error:  # a damaged directory fails in as many ways as it has fields

@@ -77,8 +77,8 @@ def _named_clips(content: Archive, path: Path, options: ReadOptions) -> Poses:
     if options.clips is None:
         return poses_of_arrays({name: content[name] for name in content.files}, path, options)
     first, last = options.clips
-    names = [name for name in content.files if name not in (*_LABELS, "fps")]
-    arrays = {name: content[name] for name in content.files if name in names[first:last] or name == "fps"}
+    names = [name for name in content.files if name not in (*_LABELS, "fps")][first:last]
+    arrays = {name: content[name] for name in [*names, *({"fps"} & {*content.files})]}
     if labels := next((name for name in _LABELS if name in content.files), None):
         arrays[labels] = content[labels].reshape(-1)[first:last]
     return poses_of_arrays(arrays, path, replace(options, clips=None), one_each=True)
