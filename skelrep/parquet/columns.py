@@ -193,7 +193,9 @@ def readable(where: object) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (*kinds, UnicodeError, OSError) as error:  # pyarrow's OSError is of the content, not of the disk
-        raise ValueError(f"{where} is damaged or not a Parquet table ({one_line(error)})") from error
+        short = isinstance(error, MemoryError)
+        said = "needs more memory than there is" if short else "is damaged or not a Parquet table"
+        raise ValueError(f"{where} {said} ({one_line(error)})") from error
 
 
 def _is_list(kind: Any) -> bool:

@@ -50,8 +50,9 @@ def read_parquet(path: Path, options: ReadOptions) -> Poses:
             first, last = (int(runs.starts[at]) for at in options.clips)
             bounded(last - first, len(picked))
             rows, several = _rows(table, first, last, wanted), runs.several
-        numbers = np.stack([rows[name].to_numpy() for name in picked], axis=1).astype(np.float32)
+        numbers = np.stack([rows[name].to_numpy() for name in picked], axis=1, dtype=np.float32, casting="unsafe")
         texts = _texts(rows, columns, table)
+        del rows  # as large as the numbers, which are copied into clips below
     if not len(numbers):
         raise ValueError(f"{path} contains column names but no rows")
     named = {key: names[places[0]] for key, places in columns.keys.items()}
@@ -142,7 +143,9 @@ def _rows(table: _Table, first: int, last: int, names: list[str]) -> Any:
     at = int(ends[groups[0] - 1]) if groups[0] else 0
     parts = []
     for batch in file.iter_batches(BATCH, row_groups=list(groups), columns=names):
-        parts.append(batch.slice(max(first - at, 0), max(min(last - at, len(batch)) - max(first - at, 0), 0)))
+        begin, end = max(first - at, 0), min(last - at, len(batch))
+        if begin < end:  # even an empty slice would keep its batch in memory
+            parts.append(batch.slice(begin, end - begin))
         at += len(batch)
     return arrow.Table.from_batches(parts)
 
