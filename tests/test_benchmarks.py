@@ -35,6 +35,7 @@ from tests.benchmarks import (
     measuring,
     performance,
     performance_training,
+    second_run,
     workloads,
 )
 from tests.benchmarks.baselines import NaiveTraining, Stepping, naive_losses, views_one_by_one
@@ -280,6 +281,25 @@ def test_evaluation_at_scale_reports_every_figure(tmp_path, monkeypatch, capsys)
     for stage in (evaluation_scale.neighbours, evaluation_scale.groups):
         assert stage(*sizes) == {"matrix MB": 0.084}
         assert "300 clips" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_another_index_of_faiss_is_compared_with_the_exact_search(tmp_path):
+    pytest.importorskip("faiss", reason="needs FAISS")
+    base = np.random.default_rng(0).normal(size=(20, 12)).astype(np.float32)
+    indexes.make_corpus(tmp_path, base, 400)
+    figures = indexes.other_index("PCA8,IVF4,SQ8", tmp_path, 300)  # of the first 300 rows
+    assert figures["recall@10, 4 lists"][10] < figures["recall@10, 4 lists"][300] == 1.0
+    assert figures["recall@10, 1 lists"][300] < 1.0 and 16 < figures["bytes per row"] < 30
+
+
+@pytest.mark.slow
+def test_a_second_run_is_compared_with_the_network(tmp_path, capsys):
+    pytest.importorskip("pyarrow", reason="needs pyarrow: pip install '.[parquet]'")
+    corpora.make_clips(tmp_path, 200)
+    second_run.main([str(tmp_path / "00000.npz"), "--clips", "150", "--rounds", "1"])
+    rates = {line.split(":")[0]: float(line.split(": ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()}
+    assert list(rates)[0] == "the network alone" and len(rates) == 4 and min(rates.values()) > 0
 
 
 @pytest.mark.slow

@@ -1,12 +1,14 @@
 """Search in many embeddings: skelrep's exact search, and the recipes of docs/corpora.md for FAISS and LanceDB.
 
-    python -m tests.benchmarks.indexes FOLDER [--rows 1000000] [--only rows exact FAISS LanceDB]
+    python -m tests.benchmarks.indexes FOLDER [--rows 1000000] [--only rows exact FAISS LanceDB] [--index FACTORY ...]
 
 The rows are made from embeddings of real motion (see tests/motion_data.py): a row is a random mixture of an embedding
 and its nearest neighbours, with a little noise. They lie in clusters as real ones do, on as few directions as those
-leave. FOLDER/rows is a corpus of them, which stays: 6 GB for a million. Each measurement runs in a process of its own,
-which reports its processor time and its largest memory; memory-mapped files are part of it. The recipes are run as they
-stand on the page.
+leave. FOLDER/rows is a corpus of them, which stays: 6 GB for a million, and FOLDER/rows.npy of the same size, which the
+recipe with FAISS writes. Each measurement runs in a process of its own, whose processor time and largest memory without
+mapped files (Linux only) are printed. The recipes are run as they stand on the page. `--index` compares other indexes
+of FAISS, such as IVF1000,SQ8: how many of the ten nearest rows are among their first candidates. With fewer `--rows`
+than the corpus has, they contain its first ones, which are as dense.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,8 @@ NOISE = 0.1  # length of the noise, relative to the distance to the nearest neig
 ROWS_PER_PART = 10_000
 MODEL = "made-up"
 QUERIES = 1000
+CANDIDATES = (10, 100, 300, 1000)
+PROBES = (1, 4, 16, 64)
 
 
 def real_rows() -> np.ndarray:
@@ -114,23 +119,62 @@ def exact(folder: Path, count: int) -> dict[str, Any]:
     }
 
 
-def faiss_recipe(folder: Path, count: int) -> dict[str, Any]:
-    """The recipe with FAISS, and the time of each search by its index."""
-    import faiss
+def nearest(folder: Path, bank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A hundred rows of a bank, and the (100, 10) rows that are nearest to each; kept in the folder."""
+    queries = bank[np.sort(np.random.default_rng(1).permutation(len(bank))[:100])]
+    where = folder / f"nearest-{len(bank)}.npy"
+    if not where.exists():
+        np.save(where, retrieve(queries, bank, k=10).indices)
+    return queries, np.load(where)
 
+
+def faiss_recipe(folder: Path, count: int) -> dict[str, Any]:
+    """The recipe with FAISS, and the time of searches for one row each, with the comparison of their candidates."""
     found = recipe("FAISS", folder)
-    index, queries = found["index"], found["queries"]
+    queries, search = found["queries"], found["search"]
     figures: dict[str, Any] = {
         "CPU s of the recipe": found["seconds"],
-        "bytes per row": len(faiss.serialize_index(index)) / count,
+        "bytes per row": _bytes(found["index"], folder) / count,
         "recall@10": {str(probes): round(float(value), 4) for probes, value in found["recall"].items()},
     }
     for probes in found["recall"]:
-        index.nprobe = probes
         started = time.process_time()
         for query in queries:
-            index.search(query[None], 100)
+            search(query[None], probes=probes)
         figures[f"CPU ms per query, {probes} lists"] = 1000 * (time.process_time() - started) / len(queries)
+    return figures
+
+
+def other_index(factory: str, folder: Path, count: int) -> dict[str, Any]:
+    """An index of FAISS in the place of the recipe's: time, size, and recall among the first candidates."""
+    import faiss
+
+    def scaled(rows: np.ndarray) -> np.ndarray:
+        return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+    where = folder / "rows.npy"
+    if not where.exists():
+        corpus.open(folder / "rows").rows.save(where)
+    bank = np.load(where, mmap_mode="r")[:count]
+    queries, wanted = nearest(folder, bank)
+    started = time.process_time()
+    index = faiss.index_factory(bank.shape[1], factory)
+    lists = faiss.extract_index_ivf(index)
+    index.train(scaled(bank[np.sort(np.random.default_rng(0).permutation(count)[: 64 * lists.nlist])]))
+    trained = time.process_time()
+    for start in range(0, count, ROWS_PER_PART):
+        index.add(scaled(bank[start : start + ROWS_PER_PART]))
+    figures: dict[str, Any] = {
+        "CPU s to train": trained - started,
+        "CPU s to add rows": time.process_time() - trained,
+        "bytes per row": _bytes(index, folder) / count,
+    }
+    for probes in PROBES:
+        lists.nprobe = probes
+        started = time.process_time()
+        found = np.concatenate([index.search(scaled(query[None]), max(CANDIDATES))[1] for query in queries])
+        figures[f"CPU ms per query, {probes} lists"] = 1000 * (time.process_time() - started) / len(queries)
+        figures[f"recall@10, {probes} lists"] = {most: _recall(found[:, :most], wanted) for most in CANDIDATES}
     return figures
 
 
@@ -138,21 +182,37 @@ def lancedb_recipe(folder: Path, count: int) -> dict[str, Any]:
     """The recipe with LanceDB, and time and recall of searches as it does them."""
     found = recipe("LanceDB", folder)
     table, clips = found["table"], corpus.open(folder / "rows")
-    queries = chosen(clips, 100)
     bank: Any = clips.rows
-    nearest = clips.ids[retrieve(queries, bank, k=10).indices]
+    queries, wanted = nearest(folder, bank)
     figures: dict[str, Any] = {"CPU s of the recipe": found["seconds"]}
     files = [path for path in (folder / "bank.lancedb").rglob("*") if path.is_file()]
     figures["bytes on disk per row"] = sum(path.stat().st_size for path in files) / count
-    for probes in (1, 4, 16, 64):
-        recalls, started = [], time.process_time()
-        for query, wanted in zip(queries, nearest):
-            search = table.search(query, vector_column_name="embedding").nprobes(probes).refine_factor(10)
-            got = [row["id"] for row in search.select(["id", "_distance"]).limit(10).to_list()]
-            recalls.append(float(np.isin(wanted, got).mean()))
-        figures[f"CPU ms per query, {probes} lists"] = 1000 * (time.process_time() - started) / len(queries)
-        figures[f"recall@10, {probes} lists"] = float(np.mean(recalls))
+    for probes in PROBES:
+        for refine in (10, 100):
+            got, started = [], time.process_time()
+            for query in queries:
+                search = table.search(query, vector_column_name="embedding").nprobes(probes).refine_factor(refine)
+                got.append([row["id"] for row in search.select(["id", "_distance"]).limit(10).to_list()])
+            setting = f"{probes} lists, refine_factor {refine}"
+            figures[f"CPU ms per query, {setting}"] = 1000 * (time.process_time() - started) / len(queries)
+            figures[f"recall@10, {setting}"] = _recall(np.array(got), clips.ids[wanted])
     return figures
+
+
+def _bytes(index: Any, folder: Path) -> int:
+    """The size of an index of FAISS, written to a file: in memory, that would take a second copy."""
+    import faiss
+
+    where = folder / "index.faiss"
+    faiss.write_index(index, str(where))
+    size = where.stat().st_size
+    where.unlink()
+    return size
+
+
+def _recall(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The mean fraction of the (Q, k) wanted entries that are among the (Q, n) found ones."""
+    return float(np.mean([np.isin(one, other).mean() for one, other in zip(wanted, found)]))
 
 
 def recipe(library: str, folder: Path) -> dict[str, Any]:
@@ -172,19 +232,33 @@ STAGES: dict[str, Callable[[Path, int], dict[str, Any]]] = {
 }
 
 
+def own_bytes(process: int) -> int:
+    """The memory of a process without mapped files; 0 where the system does not say."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return 1024 * next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
+
+
 def in_a_process(stage: str, folder: Path, count: int) -> dict[str, Any]:
     """The figures of a stage, with the processor time and the memory of its process."""
     command = [sys.executable, "-m", "tests.benchmarks.indexes", str(folder), "--rows", str(count), "--stage", stage]
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
+    peak = 0
+    ended, status, used = os.wait4(process.pid, os.WNOHANG)
+    while not ended:  # what a stage prints fits into a pipe
+        time.sleep(0.05)
+        peak = max(peak, own_bytes(process.pid))
+        ended, status, used = os.wait4(process.pid, os.WNOHANG)
     said = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{stage} ended with {os.waitstatus_to_exitcode(status)}")
     figures = json.loads(said.splitlines()[-1])
     whole = {"process, CPU s": used.ru_utime + used.ru_stime, "elapsed s": time.monotonic() - started}
-    return figures | whole | {"memory MB": used.ru_maxrss * 1024 / 1e6}
+    return figures | whole | {"memory MB": peak / 1e6}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -195,14 +269,16 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--rows", type=int, default=1_000_000, help="default: %(default)s")
-    parser.add_argument("--only", nargs="+", choices=STAGES, default=list(STAGES), help="default: all")
-    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)  # in this process
+    parser.add_argument("--only", nargs="*", choices=STAGES, default=list(STAGES), help="default: all")
+    parser.add_argument("--index", nargs="+", metavar="FACTORY", default=[], help="more indexes of FAISS")
+    parser.add_argument("--stage", help=argparse.SUPPRESS)  # in this process: one of the stages, or a FACTORY
     arguments = parser.parse_args(words)
     folder = arguments.folder.absolute()
     if arguments.stage:
-        print(json.dumps(STAGES[arguments.stage](folder, arguments.rows)))
+        measure = STAGES.get(arguments.stage) or partial(other_index, arguments.stage)
+        print(json.dumps(measure(folder, arguments.rows)))
         return
-    for stage in arguments.only:
+    for stage in [*arguments.only, *arguments.index]:
         print(f"\n{stage}")
         for name, value in in_a_process(stage, folder, arguments.rows).items():
             print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}", flush=True)
