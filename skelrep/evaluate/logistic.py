@@ -3,8 +3,8 @@
 It is faster than scikit-learn for four reasons. Products are computed in the precision of the rows (scikit-learn
 converts float32 rows to float64 in every iteration). Where there are fewer rows than dimensions, the rows are replaced
 by their coordinates in the subspace that they span. Each C starts from the solution for the previous one. And L-BFGS
-works in variables in which the objective has about the same curvature in all directions (see `_scale`): if classes
-overlap, it needs a fifth to a fifteenth of the iterations.
+works in variables in which the objective has about the same curvature in all directions (see `_scale`), unless finding
+them would take longer: if classes overlap, it needs a fifth to a fifteenth of the iterations.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ _CORRECTIONS = 10  # previous steps from which L-BFGS estimates the curvature; 2
 _BLOCK_ROWS = 1024  # rows per block: a block stays in the processor's cache between the two products that use it
 _LEAST_LOG_PROBABILITY = -60.0  # smaller ones do not change the gradient, but denormal numbers take 10 times as long
 
+# Evaluations of the objective that principal axes are expected to save for each C: hundreds if classes overlap, none if
+# they are separable or the columns are not correlated.
+_SAVED_EVALUATIONS = 10
+
 Objective = Callable[[Tensor], tuple[float, Tensor]]
 
 
@@ -46,7 +50,13 @@ def regularisation_path(
         (K, D) weights; (K,) intercepts; whether the fit has converged.
     """
     n_classes = int(codes.max()) + 1
-    rows, axes, variance = _principal_axes(rows)
+    rows, axes = _spanned(rows)
+    # Covariance and rotation take as long as D / K evaluations of the objective.
+    if rows.shape[1] <= _SAVED_EVALUATIONS * n_classes * len(candidates):
+        rotation, variance = _rotate_to_principal_axes(rows)
+        axes = rotation if axes is None else axes @ rotation
+    else:
+        variance = _largest_variance(rows).expand(rows.shape[1])
     point = rows.new_zeros(n_classes, rows.shape[1] + 1)
     uncertainty = None
     for C in candidates:
@@ -59,7 +69,7 @@ def regularisation_path(
         scale = _scale(expected, variance, penalty)
         scaled, converged = _minimise(_objective(rows, codes, penalty, scale), point / scale, max_iter)
         point = scaled * scale
-        yield point[:, :-1] @ axes.T, point[:, -1], converged
+        yield point[:, :-1] if axes is None else point[:, :-1] @ axes.T, point[:, -1], converged
 
 
 def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,26 +94,39 @@ def standardise(train: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
     return mean + remainder, deviation
 
 
-def _principal_axes(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotates standardised rows to their principal axes; the optimal weights rotate with them.
+def _spanned(rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Rows (N, D) in the subspace that they span, (N, N), and its axes, (D, N); if N >= D, the rows and None.
+
+    The optimal weights are combinations of the rows. With Xᵀ = Q R and orthonormal Q, the rows of Rᵀ have the same
+    products and lengths as those of X, in fewer dimensions.
+    """
+    if len(rows) >= rows.shape[1]:
+        return rows, None
+    axes, triangle = torch.linalg.qr(rows.T)
+    return triangle.T.contiguous(), axes
+
+
+def _rotate_to_principal_axes(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotates standardised rows (N, R) in place; the optimal weights rotate with them.
 
     Returns:
-        (N, R) coordinates of the rows, which may overwrite them, R = min(N, D); (D, R) axes, as columns of length 1;
-        (R,) variances along the axes.
+        (R, R) axes, as columns of length 1; (R,) variances along the axes.
     """
-    basis = None
-    if len(rows) < rows.shape[1]:
-        # The optimal weights are combinations of the rows. With Xᵀ = Q R and orthonormal Q, the rows of Rᵀ have the
-        # same products and lengths as those of X, in fewer dimensions.
-        basis, triangle = torch.linalg.qr(rows.T)
-        rows = triangle.T.contiguous()
     covariance = rows.new_zeros(rows.shape[1], rows.shape[1])
     for block in rows.split(_BLOCK_ROWS):
         covariance += product(block.T, block.T)
     variance, axes = torch.linalg.eigh(covariance / len(rows))
     for block in rows.split(_BLOCK_ROWS):
         block.copy_(product(block, axes.T))
-    return rows, axes if basis is None else basis @ axes, variance.clamp_(min=0)  # rounding leaves negative ones
+    return axes, variance.clamp_(min=0)  # rounding leaves negative ones
+
+
+def _largest_variance(rows: Tensor) -> Tensor:
+    """Roughly the variance of standardised rows along the first principal axis, by power iteration."""
+    direction = torch.randn(rows.shape[1], generator=torch.Generator().manual_seed(0)).to(rows.dtype)
+    for _ in range(4):
+        direction = rows.T @ (rows @ torch.nn.functional.normalize(direction, dim=0)) / len(rows)
+    return torch.linalg.vector_norm(direction)
 
 
 def _uncertainty(rows: Tensor, point: Tensor) -> Tensor:
@@ -120,7 +143,8 @@ def _scale(uncertainty: Tensor, variance: Tensor, penalty: float) -> Tensor:
 
     Along a principal axis, the curvature of the mean cross-entropy for class k is the mean of p (1 - p) x² over the
     rows, taken as the product of the means of p (1 - p) and x². The intercept is the weight of a constant column x = 1,
-    which is orthogonal to standardised rows and has no penalty.
+    which is orthogonal to standardised rows and has no penalty. Without principal axes, `variance` is the largest one
+    for all weights, so that they do not converge much faster than the intercept.
     """
     least = torch.finfo(variance.dtype).eps  # predictions may be certain
     curvature = uncertainty.clamp(min=least) * torch.cat([variance, variance.new_ones(1)])

@@ -11,9 +11,11 @@ from sklearn.preprocessing import StandardScaler
 from skelrep.evaluate import logistic
 
 
+@pytest.mark.parametrize("saved", [0, 1000], ids=["columns", "principal-axes"])
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize(("count", "dim", "n_classes"), [(300, 20, 5), (300, 20, 2), (60, 300, 4), (60, 300, 2)])
-def test_every_fit_of_a_path_reaches_the_minimum_of_scikit_learn(count, dim, n_classes, kind):
+def test_every_fit_of_a_path_reaches_the_minimum_of_scikit_learn(count, dim, n_classes, kind, saved, monkeypatch):
+    monkeypatch.setattr(logistic, "_SAVED_EVALUATIONS", saved)
     generator = np.random.default_rng(2)
     codes = np.minimum(generator.integers(0, n_classes + 2, count), n_classes - 1)  # the last class has the most rows
     common = generator.normal(size=(count, 2)) @ generator.normal(size=(2, dim))  # columns that move together
@@ -59,8 +61,12 @@ def test_principal_axes_keep_products_and_have_no_correlation(count, dim):
     rows[:, 3] = 0  # a constant column
     rows -= rows.mean(dim=0)
     given = rows.clone()
-    coordinates, axes, variance = logistic._principal_axes(rows)
+    coordinates, subspace = logistic._spanned(rows)
+    axes, variance = logistic._rotate_to_principal_axes(coordinates)
+    axes = axes if subspace is None else subspace @ axes
     torch.testing.assert_close(coordinates @ axes.T, given)
+    largest = logistic._largest_variance(coordinates)
+    assert 0.5 * variance.max() <= largest <= variance.max() * (1 + 1e-9)
     torch.testing.assert_close(coordinates.T @ coordinates / count, torch.diag(variance))
 
 
@@ -68,7 +74,8 @@ def test_scale_is_that_of_the_curvature_where_nothing_is_known():
     # At zero all probabilities are 1/K, and p (1 - p) does not depend on the row: the approximation is exact.
     generator = torch.Generator().manual_seed(2)
     rows = torch.randn(400, 5, generator=generator, dtype=torch.float64) * torch.tensor([10.0, 3, 1, 0.1, 0.01])
-    coordinates, _, variance = logistic._principal_axes(rows - rows.mean(dim=0))
+    coordinates = rows - rows.mean(dim=0)
+    _, variance = logistic._rotate_to_principal_axes(coordinates)
     codes = torch.randint(4, (400,), generator=generator)
     zero = torch.zeros(4, 6, dtype=torch.float64)
     scale = logistic._scale(logistic._uncertainty(coordinates, zero), variance, 1e-4)
