@@ -32,6 +32,7 @@ from tests.benchmarks import (
     gpu_run,
     indexes,
     large_files,
+    made_up_corpus,
     measuring,
     performance,
     performance_training,
@@ -259,7 +260,7 @@ def test_a_corpus_has_a_curve_of_time_and_memory(tmp_path, capsys):
 
 def test_made_up_rows_are_a_corpus_around_real_ones(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow", reason="needs pyarrow: pip install '.[parquet]'")
-    monkeypatch.setattr(indexes, "ROWS_PER_PART", 40)
+    monkeypatch.setattr(made_up_corpus, "ROWS_PER_PART", 40)
     base = np.random.default_rng(0).normal(size=(20, 12)).astype(np.float32)
     indexes.make_corpus(tmp_path, base, 100)
     clips = corpus.open(tmp_path / "rows")
@@ -271,7 +272,7 @@ def test_made_up_rows_are_a_corpus_around_real_ones(tmp_path, monkeypatch):
 def test_evaluation_at_scale_reports_every_figure(tmp_path, monkeypatch, capsys):
     pytest.importorskip("pyarrow", reason="needs pyarrow: pip install '.[parquet]'")
     monkeypatch.setattr(evaluation_scale, "CLASSES", 4)
-    monkeypatch.setattr(evaluation_scale, "ROWS_PER_PART", 120)
+    monkeypatch.setattr(made_up_corpus, "ROWS_PER_PART", 120)
     sizes = tmp_path, 300, 70
     found = evaluation_scale.probe(*sizes)
     assert 0.5 < found["accuracy"] <= 1 and found["C"] > 0 and len(found["of each C"]) == 7

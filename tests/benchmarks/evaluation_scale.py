@@ -25,18 +25,14 @@ import numpy as np
 
 from skelrep import corpus, knn_eval, linear_eval
 from skelrep.cli.main import main as skelrep
-from skelrep.corpus.folder import folder_at
-from skelrep.corpus.manifest import Input, Manifest, Shard
-from skelrep.corpus.parts import finished, write_part
 from skelrep.io.embeddings import Embeddings
+from tests.benchmarks.made_up_corpus import MODEL, write_corpus
 
 ROOT = Path(__file__).parents[2]
 TRAIN, TEST = 40_091, 16_487  # clips of the cross-subject split
 CLASSES, SUBJECTS = 60, 40
 INFORMATIVE = 64  # principal axes along which classes differ
 COPIES = 100
-ROWS_PER_PART = 10_000
-MODEL = "made-up"
 
 
 class Labelled(NamedTuple):
@@ -95,20 +91,14 @@ def copies(folder: Path, count: int, dim: int) -> dict[str, Any]:
 
 
 def make(folder: Path, count: int, dim: int) -> dict[str, Any]:
-    """Writes a corpus of rows of all subjects, as `skelrep embed` does; parts that exist are kept."""
-    target = folder_at(folder / f"{count}x{dim}")
-    starts = range(0, count, ROWS_PER_PART)
-    shards = tuple(Shard((Input(f"{number:05}.npz", 0, 0, ""),)) for number in range(len(starts)))
-    encoder = {"name": MODEL, "commit": None, "fingerprint": MODEL, "dim": dim, "made_by": MODEL}
-    manifest = Manifest(encoder, {}, str(folder), False, shards)
-    manifest.write(target)
-    there = finished(target, manifest)
-    for number in set(range(len(starts))) - set(there):
-        index = range(starts[number], min(starts[number] + ROWS_PER_PART, count))
-        some = made_up(len(index), dim, 10 + number, range(SUBJECTS))
-        ids = np.array([f"S001C001P{who + 1:03}R001A{code + 1:03}_{i:08}" for i, code, who in zip(index, *some[1:])])
-        part = Embeddings(some.rows, ids, some.codes, {"subject": some.subjects}, MODEL)
-        write_part(target, number, manifest.digest(number), [part], [], dim=dim, model=MODEL)
+    """Writes a corpus of rows of all subjects; parts that exist are kept."""
+
+    def part_of(number: int, positions: range) -> Embeddings:
+        some = made_up(len(positions), dim, 10 + number, range(SUBJECTS))
+        ids = [f"S001C001P{who + 1:03}R001A{code + 1:03}_{i:08}" for i, code, who in zip(positions, *some[1:])]
+        return Embeddings(some.rows, np.array(ids), some.codes, {"subject": some.subjects}, MODEL)
+
+    write_corpus(folder / f"{count}x{dim}", count, dim, part_of)
     return {"rows": len(corpus.open(folder / f"{count}x{dim}"))}
 
 

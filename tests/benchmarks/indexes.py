@@ -28,10 +28,8 @@ from typing import Any
 import numpy as np
 
 from skelrep import corpus, load_pretrained, retrieve
-from skelrep.corpus.folder import folder_at
-from skelrep.corpus.manifest import Input, Manifest, Shard
-from skelrep.corpus.parts import finished, write_part
 from skelrep.io.embeddings import Embeddings
+from tests.benchmarks.made_up_corpus import MODEL, ROWS_PER_PART, write_corpus
 
 ROOT = Path(__file__).parents[2]
 _PAGE = (ROOT / "docs" / "corpora.md").read_text(encoding="utf-8")
@@ -40,8 +38,6 @@ RECIPES: dict[str, str] = dict(
 )
 NEIGHBOURS = 8  # that a row is mixed from
 NOISE = 0.1  # length of the noise, relative to the distance to the nearest neighbour
-ROWS_PER_PART = 10_000
-MODEL = "made-up"
 QUERIES = 1000
 CANDIDATES = (10, 100, 300, 1000)
 PROBES = (1, 4, 16, 64)
@@ -71,21 +67,14 @@ def mixtures(base: np.ndarray, near: np.ndarray, of: np.ndarray, seed: int) -> n
 
 def make_corpus(folder: Path, base: np.ndarray, count: int) -> None:
     """Writes a corpus of `count` rows into `folder/rows`; parts that exist are kept."""
-    target = folder_at(folder / "rows")
-    starts = range(0, count, ROWS_PER_PART)
-    shards = tuple(Shard((Input(f"{number:05}.npz", 0, 0, ""),)) for number in range(len(starts)))
-    encoder = {"name": MODEL, "commit": None, "fingerprint": MODEL, "dim": base.shape[1], "made_by": MODEL}
-    manifest = Manifest(encoder, {}, str(folder), False, shards)
-    manifest.write(target)
-    there = finished(target, manifest)
     near = retrieve(base, base, k=NEIGHBOURS).indices  # each is its own nearest neighbour
-    for number, start in enumerate(starts):
-        if number in there:
-            continue
-        index = np.arange(start, min(start + ROWS_PER_PART, count))
+
+    def part_of(number: int, positions: range) -> Embeddings:
+        index = np.asarray(positions)
         of = index * len(base) // count
-        part = Embeddings(mixtures(base, near, of, number), np.array([f"{i:08}" for i in index]), of, {}, MODEL)
-        write_part(target, number, manifest.digest(number), [part], [], dim=base.shape[1], model=MODEL)
+        return Embeddings(mixtures(base, near, of, number), np.array([f"{i:08}" for i in index]), of, {}, MODEL)
+
+    write_corpus(folder / "rows", count, base.shape[1], part_of)
 
 
 def rows(folder: Path, count: int) -> dict[str, Any]:
