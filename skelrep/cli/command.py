@@ -65,6 +65,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"skelrep: error: {printable(message)} (see {self.prog} --help)\n")
 
 
+class AddUp(argparse.Action):
+    """The action of an option with several values: if it is repeated, its values add up instead of being replaced."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
+        """Replaces the default by the values of the first occurrence, and extends these."""
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before is self.default else [*before, *values])
+
+
 # -- values of arguments, for the `type` of `add_argument` ------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skelrep.cli.command import Command, UsageError, fraction, one_of, whole
+from skelrep.cli.command import AddUp, Command, UsageError, fraction, one_of, whole
 from skelrep.cli.options import add_embedding, add_reading, add_train_and_test, column, read_poses, splits
 from skelrep.cli.output import print_result
 from skelrep.cli.stored import pair
@@ -22,6 +22,7 @@ def _add_knn(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-k",
         nargs="+",
+        action=AddUp,
         type=whole,
         metavar="N",
         default=[1, 5, 20],
@@ -110,6 +111,7 @@ def _add_protocols(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--which",
         nargs="+",
+        action=AddUp,
         default=["knn", "linear", "semi", "finetune"],
         **one_of("knn", "linear", "semi", "finetune"),
         help="protocols to run (default: all four)",
@@ -117,6 +119,7 @@ def _add_protocols(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fractions",
         nargs="+",
+        action=AddUp,
         type=fraction,
         metavar="F",
         default=[0.01, 0.05, 0.1, 0.2],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from skelrep.cli.command import UsageError, number, one_of, positive, whole
+from skelrep.cli.command import AddUp, UsageError, number, one_of, positive, whole
 from skelrep.cli.skipping import new_report
 
 if TYPE_CHECKING:
@@ -164,7 +164,11 @@ def add_embedding(parser: ArgumentParser) -> None:
     )
     group.add_argument("--revision", help="branch, tag or commit of a Hub model")
     group.add_argument(
-        "--streams", nargs="+", metavar="STREAM", help="use only these streams of the encoder: joint, bone, motion"
+        "--streams",
+        nargs="+",
+        action=AddUp,
+        metavar="STREAM",
+        help="use only these streams of the encoder: joint, bone, motion",
     )
     add_computing(group)
 

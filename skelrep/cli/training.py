@@ -7,7 +7,7 @@ import signal
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from skelrep.cli.command import Command, moment, one_of, whole
+from skelrep.cli.command import AddUp, Command, moment, one_of, whole
 from skelrep.cli.options import add_reading, check_no_unlabelled, reading_options, skeleton
 from skelrep.cli.output import Status, duration, is_terminal, report, say
 
@@ -23,6 +23,7 @@ def _add_prepare(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--splits",
         nargs="+",
+        action=AddUp,
         default=[],
         metavar="SPLIT",
         help="keep only clips that are in all of these splits: ntu60 xsub_train",
@@ -87,8 +88,15 @@ def _add_pretrain(parser: ArgumentParser) -> None:
         "-o", "--output", required=True, metavar="RUN", help="run folder; resumed if it already contains this run"
     )
     parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="MODEL",
+        help="go on training this encoder, instead of random weights: a bundled name, a folder, or ORG/NAME on the Hub",
+    )
+    parser.add_argument(
         "--set",
         nargs="+",
+        action=AddUp,
         default=[],
         metavar="FIELD=VALUE",
         help="change fields of the recipe: steps=100 method.slots=2048",
@@ -136,6 +144,7 @@ def _pretrain(arguments: Namespace) -> None:
             arguments.data,
             arguments.output,
             changes=changes,
+            start=arguments.start,
             device=arguments.device,
             monitor=arguments.monitor,
             save_every=arguments.save_every,
@@ -173,7 +182,12 @@ def _add_export(parser: ArgumentParser) -> None:
         "--results", metavar="JSON", help="file with a list of objects: dataset, protocol, metric, value, sd"
     )
     parser.add_argument(
-        "--note", nargs="+", default=[], metavar="SENTENCE", help="strengths and limitations, for the model card"
+        "--note",
+        nargs="+",
+        action=AddUp,
+        default=[],
+        metavar="SENTENCE",
+        help="strengths and limitations, for the model card",
     )
 
 
@@ -208,6 +222,7 @@ COMMANDS = (
         (
             "pretrain i2md_small --data corpus -o run  # the same command resumes a stopped run",
             "pretrain i2md --data ntu60 -o run --set epochs=100 --seed 1",
+            "pretrain i2md_small --from i2md-small --data corpus -o run --set steps=2000  # adapt it to your own poses",
         ),
         _add_pretrain,
         _pretrain,

@@ -7,6 +7,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
@@ -70,6 +71,29 @@ def threads_for(clips: int, device: torch.device) -> Iterator[None]:
         with _LOCK:
             _limited -= 1
             torch.set_num_threads(before)
+
+
+@contextmanager
+def pool_of_threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads that share the threads of a CPU: each of `workers` uses its part of them for an operation."""
+    before = torch.get_num_threads()
+    together = threading.Barrier(workers + 1)
+
+    def limit() -> None:
+        torch.get_num_threads()  # a thread's first call of this, or of an operation, sets its number to the default
+        torch.set_num_threads(max(1, before // workers))
+        together.wait()
+
+    with ThreadPoolExecutor(workers, "skelrep") as pool:
+        with _LOCK:
+            try:
+                for _ in range(workers):  # each waits, so that each has a thread of its own
+                    pool.submit(limit)
+                together.wait()
+            finally:
+                together.abort()  # does nothing if all are there; else one of them could not be started
+                torch.set_num_threads(before)  # has changed the default for threads that the caller starts later
+        yield pool
 
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h

@@ -46,6 +46,7 @@ def pretrain(
     corpus: Corpus,
     folder: Path,
     *,
+    start: Encoder | None = None,
     method: Callable[[Encoder, MethodConfig], Method] = Method,
     save_every: int = 200,
     monitor: Callable[[Encoder], dict[str, float]] | None = None,
@@ -61,6 +62,9 @@ def pretrain(
         folder: Folder for `recipe.json`, `corpus.json` (sources and licence), `log.jsonl`, `checkpoint.pt`, and
             TensorBoard files if TensorBoard is installed. A checkpoint of the same recipe and corpus in it is resumed,
             with the same result as an uninterrupted run.
+        start: An encoder whose weights training starts from; by default they are random. Projection heads, momentum
+            encoders and banks start anew. It must have the config of the recipe's encoder, except for its pooling,
+            which has no weights.
         method: Creates the module to train from the encoder and the recipe's `method`: a subclass of `Method`, or a
             function such as `partial(Method, losses=...)`. Resume with the same method; a checkpoint contains only
             weights.
@@ -75,8 +79,9 @@ def pretrain(
         The trained encoder, in evaluation mode.
 
     Raises:
-        ValueError: if the folder has a run of another recipe or corpus, or a damaged checkpoint; or if losses or
-            weights are no longer finite (the last good checkpoint is kept).
+        ValueError: if the folder has a run of another recipe, corpus or start, or a damaged checkpoint; if the weights
+            to start from do not fit the recipe; or if losses or weights are no longer finite (the last good checkpoint
+            is kept).
         Stopped: after SIGTERM or SIGUSR1, or at `until`.
     """
     recipe.check()
@@ -94,11 +99,13 @@ def pretrain(
 
     torch.manual_seed(recipe.seed)  # every process starts with the same weights and banks
     encoder = Encoder(recipe.in_training).to(device)
+    if start is not None:
+        _copy_weights(start, encoder)
     module = method(encoder, recipe.method).to(device).train()
     optimizer = _optimizer(module, recipe)
     # After the checks, so that an invalid recipe leaves no files.
     with (
-        _claimed(folder, recipe, corpus.about) if writes else contextlib.nullcontext(),
+        _claimed(folder, recipe, corpus.about, start) if writes else contextlib.nullcontext(),
         _asked_to_stop() as asked,
         distributed.ended_processes_named(folder),
     ):
@@ -199,11 +206,33 @@ def _finished(trained: Encoder, recipe: Recipe) -> Encoder:
     return encoder
 
 
-def _claim(folder: Path, recipe: Recipe, about: dict[str, Any]) -> None:
-    """Writes recipe and corpus into the folder, or checks that its checkpoint belongs to them."""
+def _copy_weights(start: Encoder, encoder: Encoder) -> None:
+    """Copies the weights that training starts from; encoders that differ only in their pooling have the same ones."""
+    try:
+        encoder.load_state_dict(start.state_dict())
+    except RuntimeError as error:  # torch lists every tensor that does not fit, one per line
+        raise ValueError(
+            f"the weights of {start.source.name} do not fit the recipe's encoder: skeleton, streams and sizes of the "
+            "backbone must be the same"
+        ) from error
+
+
+def _origin(start: Encoder) -> dict[str, Any]:
+    """What a run remembers of the encoder that it started from: its identity, and what its model card must repeat."""
+    training = {key: start.config.training[key] for key in ("license", "data") if key in start.config.training}
+    return {**start.source._asdict(), "fingerprint": start.fingerprint(), **training}
+
+
+def _claim(folder: Path, recipe: Recipe, about: dict[str, Any], start: Encoder | None) -> None:
+    """Writes recipe, corpus and start into the folder, or checks that its checkpoint belongs to them."""
     check_no_link(folder / "encoder")
     begun = any((folder / name).exists() for name in ("checkpoint.pt", "encoder"))
     plain = {"recipe": dataclasses.asdict(recipe) | {"encoder": recipe.encoder.to_dict()}, "corpus": about}
+    if start is not None:
+        plain["start"] = _origin(start)
+    if begun and ("start" in plain) != (folder / "start.json").exists():
+        began = "random weights" if start is not None else "the weights of an encoder (start.json)"
+        raise ValueError(f"the run in {folder} started from {began}; start in the same way or choose another folder")
     for name, part in plain.items():
         path, text = folder / f"{name}.json", json.dumps(part, indent=2)
         if begun and path.exists():
@@ -226,7 +255,7 @@ def _of_older_version(path: Path, recipe: dict[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def _claimed(folder: Path, recipe: Recipe, about: dict[str, Any]) -> Iterator[None]:
+def _claimed(folder: Path, recipe: Recipe, about: dict[str, Any], start: Encoder | None) -> Iterator[None]:
     """Locks the folder and claims it for a run; the system releases the lock of a killed process."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / ".lock")
@@ -235,7 +264,7 @@ def _claimed(folder: Path, recipe: Recipe, about: dict[str, Any]) -> Iterator[No
     except filelock.Timeout:
         raise ValueError(f"another process is training in {folder}; wait for it, or choose another folder") from None
     try:
-        _claim(folder, recipe, about)
+        _claim(folder, recipe, about, start)
         yield
     finally:
         lock.release()

@@ -35,6 +35,7 @@ def run(
     folder: str | os.PathLike,
     *,
     changes: Sequence[str] = (),
+    start: str | os.PathLike | None = None,
     device: str | None = None,
     monitor: str | os.PathLike | None = None,
     save_every: int = 200,
@@ -51,6 +52,8 @@ def run(
         data: A folder written by `skelrep prepare`.
         folder: Folder of the run.
         changes: Changes of the recipe: "steps=100", "method.slots=2048", "window=None".
+        start: An encoder, as `load_pretrained` takes it, whose training goes on: the run starts from its weights, and
+            trains an encoder of its config. By default, weights are random.
         device: Where to train; by default the best available device.
         monitor: Labelled poses on which the frozen encoder is evaluated at every checkpoint with 1-NN: test against
             train if the file has these splits, else each clip against all others.
@@ -61,11 +64,15 @@ def run(
 
     Raises:
         ValueError: for an unknown recipe or field, and as `Corpus.load` and `pretrain`.
+        FileNotFoundError: if there is no encoder to start from; further errors as in `load_pretrained`.
         Stopped: as `pretrain`.
     """
     if name not in RECIPES:
         raise ValueError(f"there is no recipe {name!r}; known recipes: {', '.join(RECIPES)}{nearest(name, RECIPES)}")
     recipe = RECIPES[name]()
+    origin = None if start is None else load_pretrained(start, device="cpu")
+    if origin is not None:
+        recipe = dataclasses.replace(recipe, encoder=dataclasses.replace(origin.config, training={}))
     for change in changes:
         recipe = changed(recipe, change)
     folder = Path(folder)
@@ -77,6 +84,7 @@ def run(
             recipe,
             corpus,
             folder,
+            start=origin,
             save_every=save_every,
             monitor=evaluate,
             until=until,
@@ -84,7 +92,8 @@ def run(
             show_progress=show_progress,
         ).cpu()
         if distributed.rank() == 0:
-            encoder.config.training.update(_training(name, changes, recipe, corpus, folder, monitor, protocol))
+            training = _training(name, changes, start, recipe, corpus, folder, monitor, protocol)
+            encoder.config.training.update(training)
             save_pretrained(encoder, folder / "encoder", replace_card=True)
             encoder.source = Source(str(folder / "encoder"))
         return encoder
@@ -182,13 +191,26 @@ def _of_checkpoint(folder: Path) -> Encoder:
     except Exception as error:  # torch lists every tensor that does not fit, one per line
         raise ValueError(f"the checkpoint in {folder} does not match its recipe.json") from error
     hyper = {key: value for key, value in plain.items() if key != "encoder"}
+    begun, origin = _of_start(folder)
     encoder.config.training.update(
-        recipe=f"The checkpoint after {state['step']} steps of the run that the hyper-parameters describe.",
-        data=_data(about, folder),
+        recipe=f"The checkpoint after {state['step']} steps of the run that the hyper-parameters describe{begun}.",
+        data=[*origin.pop("data", []), *_data(about, folder)],
         hyper_parameters=hyper,
+        **origin,
     )
     encoder.source = Source(str(folder))
     return encoder
+
+
+def _of_start(folder: Path) -> tuple[str, dict[str, Any]]:
+    """What a card says of the encoder that a run started from, and the training entries that it takes over from it."""
+    path = folder / "start.json"
+    if not path.exists():
+        return "", {}
+    origin = read_object(path)
+    taken = {key: origin[key] for key, kind in (("license", str), ("data", list)) if isinstance(origin.get(key), kind)}
+    commit = f" at commit {origin['commit']}" if origin.get("commit") else ""
+    return f", starting from the weights of {origin.get('name')}{commit}", taken
 
 
 def _data(about: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
@@ -208,7 +230,14 @@ def _data(about: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
 
 
 def _training(
-    name: str, changes: Sequence[str], recipe: Recipe, corpus: Corpus, folder: Path, monitor: Any, protocol: str
+    name: str,
+    changes: Sequence[str],
+    start: str | os.PathLike | None,
+    recipe: Recipe,
+    corpus: Corpus,
+    folder: Path,
+    monitor: Any,
+    protocol: str,
 ) -> dict[str, Any]:
     """The entries of a run in the model card."""
     method = recipe.method
@@ -219,7 +248,9 @@ def _training(
         "mutual distillation between each stream's two branches": method.intra_modal,
     }
     losses = [part for part, weight in parts.items() if weight]
-    command = " ".join(["skelrep pretrain", name, *(["--set", *changes] if changes else [])])
+    begun, origin = _of_start(folder)
+    options = [*(["--from", start] if start is not None else []), *(["--set", *changes] if changes else [])]
+    command = " ".join(["skelrep pretrain", name, *map(str, options)])
     lines = read_text(folder / "log.jsonl", errors="replace").splitlines()
     last = json.loads(lines[-1]) if lines else {}  # empty if the log was removed after the last step
     results = [
@@ -233,8 +264,9 @@ def _training(
         if monitor is not None and f"knn/{stream}" in last
     ]
     return {
-        "recipe": f"Pretrained without labels by {', '.join(losses)}: `{command}`.",
-        "data": _data(corpus.about, folder),
+        **origin,
+        "recipe": f"Pretrained without labels by {', '.join(losses)}{begun}: `{command}`.",
+        "data": [*origin.get("data", []), *_data(corpus.about, folder)],
         "hyper_parameters": {k: v for k, v in dataclasses.asdict(recipe).items() if k != "encoder"},
         **({"results": results} if results else {}),
     }

@@ -13,7 +13,7 @@ import torch
 from skelrep import embed, matmul
 from skelrep.encoder import device
 from skelrep.encoder.device import THREADED_CLIPS, threads_for
-from skelrep.encoder.inference import KEPT
+from skelrep.encoder.inference import KEPT, MAX_WORKERS
 from skelrep.encoder.recurrent import RecurrentConfig
 from skelrep.preprocess_config import CMD_LINE
 from tests.conftest import untrained
@@ -53,6 +53,67 @@ def test_few_clips_use_one_thread(tiny_encoder, used):
         used.clear()
         tiny_encoder.embed(clips(count), skeleton="ntu-25")
         assert used and {*used} == {threads} and torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("threads", [2, 3, 2 * MAX_WORKERS])
+def test_batches_are_embedded_at_once_and_give_the_same_bits_as_one_thread(tiny_encoder, used, threads):
+    poses = clips(5 * 4 + 3)
+    torch.set_num_threads(1)
+    expected = tiny_encoder.embed(poses, skeleton="ntu-25", batch_size=4)
+    persons = tiny_encoder.embed_persons(poses, skeleton="ntu-25", batch_size=4)
+    used.clear()
+    torch.set_num_threads(threads)
+    np.testing.assert_array_equal(tiny_encoder.embed(poses, skeleton="ntu-25", batch_size=4), expected)
+    assert {*used} == {max(1, threads // min(MAX_WORKERS, 6))} and torch.get_num_threads() == threads
+    again = tiny_encoder.embed_persons(poses, skeleton="ntu-25", batch_size=4)
+    np.testing.assert_array_equal(again.rows, persons.rows)
+    np.testing.assert_array_equal(again.clips, persons.clips)
+    started = []  # threads that the caller starts afterwards have the default
+    later = threading.Thread(target=lambda: started.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert started == [threads]
+
+
+def test_batches_are_really_at_work_at_the_same_time(tiny_encoder, monkeypatch):
+    together = threading.Barrier(2)
+    prepare = tiny_encoder.prepare_weighted
+
+    def waiting(batch):
+        together.wait(timeout=60)  # raises if no other batch is at work
+        return prepare(batch)
+
+    monkeypatch.setattr(tiny_encoder, "prepare_weighted", waiting)
+    assert len(tiny_encoder.embed(clips(8), skeleton="ntu-25", batch_size=2)) == 8
+
+
+def test_an_error_in_one_of_several_batches_ends_the_call(tiny_encoder, monkeypatch):
+    prepare, begun = tiny_encoder.prepare_weighted, []
+
+    def infinite(batch):
+        begun.append(batch.ids[0])
+        poses, weights = prepare(batch)
+        return poses * (torch.inf if "21" in batch.ids else 1), weights
+
+    monkeypatch.setattr(tiny_encoder, "prepare_weighted", infinite)
+    with pytest.raises(ValueError, match="the embeddings of 4 clips are not finite: 20, 21, 22, 23"):
+        tiny_encoder.embed(clips(400), skeleton="ntu-25", batch_size=4)
+    assert len(begun) < 20  # of 100; those that were waiting are given up
+    assert torch.get_num_threads() == 2 and not [t for t in threading.enumerate() if t.name.startswith("skelrep")]
+
+
+def test_a_thread_that_cannot_be_started_is_an_error_and_not_a_wait(tiny_encoder, monkeypatch):
+    start = threading.Thread.start
+
+    def second_fails(self):
+        if self.name.endswith("_1"):
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", second_fails)
+    with pytest.raises(RuntimeError, match="can't start"):
+        tiny_encoder.embed(clips(8), skeleton="ntu-25", batch_size=2)
+    assert torch.get_num_threads() == 2
 
 
 def test_an_error_restores_the_threads(tiny_encoder):

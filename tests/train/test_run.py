@@ -207,6 +207,55 @@ def test_an_unfinished_run_can_be_exported(finished, files, tmp_path, monkeypatc
     )
 
 
+def test_training_goes_on_from_an_encoder(finished, files, tmp_path, capsys):
+    model, run = tmp_path / "model", tmp_path / "run"
+    assert main(["export", str(finished), str(model), "--licence", "cc-by-nc-4.0", "-q"]) == 0
+    start = load_pretrained(model, device="cpu")
+    command = [
+        "pretrain",
+        "i2md_small",
+        "--data",
+        files / "corpus",
+        "-o",
+        run,
+        "--device",
+        "cpu",
+        "--from",
+        model,
+        "-q",
+    ]
+    # Without any change of the weights, the result is the encoder itself, also of another recipe's sizes.
+    still = [*map(str, command), "--set", "steps=2", "--set", "batch=8", *SMALL[1:], "learning_rate=1e-30"]
+    sizes = [change for change in still if not change.startswith("encoder.")]
+    assert main(sizes) == 0
+    encoder = load_pretrained(run / "encoder", device="cpu")
+    assert encoder.config.numerical() == start.config.numerical()
+    weights = dict(encoder.named_parameters())
+    assert all(torch.equal(weights[name], value) for name, value in start.named_parameters())
+
+    about = json.loads((run / "start.json").read_text())
+    assert about["fingerprint"] == start.fingerprint() and about["license"] == "cc-by-nc-4.0"
+    card = (run / "encoder" / "README.md").read_text()
+    assert f"starting from the weights of {model}: `skelrep pretrain i2md_small --from {model} --set steps=2" in card
+    assert "license: cc-by-nc-4.0" in card and card.count("| moves |") == 2
+
+    # The same command is a finished run; without --from, or from other weights, it is another one.
+    assert main(sizes) == 0
+    from_option = sizes.index("--from")
+    without = sizes[:from_option] + sizes[from_option + 2 :]
+    assert "started from the weights of an encoder" in refused(capsys, *without, "--set", *SMALL)
+    other = [str(run / "encoder") if word == str(model) else word for word in sizes]
+    assert "has a run with another start" in refused(capsys, *other)
+    assert "started from random weights" in refused(
+        capsys, *(str(finished) if word == str(run) else word for word in sizes)
+    )
+    wider = [*sizes, "encoder.backbone.width=12"]
+    assert "do not fit the recipe's encoder" in refused(
+        capsys, *(str(tmp_path / "new") if word == str(run) else word for word in wider)
+    )
+    assert not (tmp_path / "new").exists()
+
+
 def test_errors_of_pretrain_are_one_sentence(finished, files, tmp_path, capsys):
     def said(recipe: str, *options: object, data: Path = files / "corpus", run: Path = tmp_path / "run") -> str:
         return refused(capsys, "pretrain", recipe, "--data", data, "-o", run, *options)
