@@ -13,10 +13,10 @@ from torch import Tensor
 
 from skelrep.alignment import normalise
 from skelrep.encoder import EncoderConfig
+from skelrep.io.prepared import read_stored
 from skelrep.preprocess import resample
 from skelrep.skeletons import mapping
 from skelrep.train.augment import AugmentConfig, CMDAugmentConfig, hidden
-from skelrep.train.stored_corpus import read_stored
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Corpus:
                 person is left.
         """
         device = torch.device(device)
-        about, skeleton, stored, start, length, clip, seen, fps = read_stored(Path(folder))
+        about, skeleton, stored, start, length, clip, seen, fps, _ = read_stored(Path(folder))
         rows = torch.from_numpy(stored)
         matrix = mapping(skeleton, config.skeleton)
         if config.preprocess.per_person:

@@ -23,6 +23,7 @@ from skelrep.corpus.options import described
 from skelrep.corpus.plan import shards_of
 from skelrep.files import check_parent, naming
 from skelrep.io.labelling import Column
+from skelrep.io.prepared import FORMAT_VERSION
 from skelrep.io.reading import Declared
 from skelrep.io.report import ReadReport
 from skelrep.io.sources import sources
@@ -44,7 +45,6 @@ from skelrep.train.tracks import (
 )
 from skelrep.version import __version__
 
-FORMAT_VERSION = 1
 PART_FILES = 500  # of a part: 15 MB of NTU's tracks, two seconds of work
 PART_BYTES = 2**27  # of the files of a part
 FEW_BYTES = 2**26  # of all files: to start processes takes longer than to read so little

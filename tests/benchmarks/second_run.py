@@ -3,8 +3,8 @@
     python -m tests.benchmarks.second_run FILE [--clips 4000] [--rounds 3]
 
 FILE is what `skelrep convert` writes, such as a .npz. In turns, in one process: the network on clips that are prepared
-already, `Encoder.embed` on clips in memory, and `corpus.embed`, which reads the file and writes a folder. Prints the
-clips of each per second of processor time, best of the rounds.
+already, `Encoder.embed` on clips in memory, and `corpus.embed`, which writes a folder, of the file and of what `skelrep
+prepare --to common-15` makes of it. Prints the clips of each per second of processor time, best of the rounds.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 from skelrep import corpus, load_pretrained
 from skelrep.encoder.inference import embed_prepared
 from skelrep.io import read
+from skelrep.train.prepare import prepare
 
 BATCH = 64  # as `embed` takes on a CPU
 
@@ -41,28 +42,30 @@ def main(words: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "clips.npz"
         poses.save(file)
+        prepare([str(file)], f"{folder}/corpus", skeleton=encoder.skeleton)
 
         @torch.inference_mode()
         def network() -> None:
             for prepared in batches:
                 embed_prepared(encoder, prepared, lambda x: encoder.features(x, names))
 
-        def prepare() -> None:
+        def preprocess() -> None:
             for at in range(0, len(poses), BATCH):
                 encoder.prepare_weighted(poses[at : at + BATCH])
 
         def embed() -> None:
             encoder.embed(poses, show_progress=False)
 
-        def whole() -> None:
+        def whole(inputs: str | Path) -> None:
             with tempfile.TemporaryDirectory() as rows:
-                corpus.embed(file, f"{rows}/rows", encoder, workers=1)
+                corpus.embed(inputs, f"{rows}/rows", encoder, workers=1)
 
         cases: dict[str, Callable[[], None]] = {
             "the network alone": network,
-            "preparing alone": prepare,
+            "preprocessing alone": preprocess,
             "embed, clips in memory": embed,
-            "embed of a file into a folder": whole,
+            "embed of a file into a folder": lambda: whole(file),
+            "embed of a prepared corpus into a folder": lambda: whole(f"{folder}/corpus"),
         }
         seconds: dict[str, list[float]] = {name: [] for name in cases}
         for _ in range(arguments.rounds):
