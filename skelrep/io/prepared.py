@@ -149,10 +149,10 @@ def divide(files: Sequence[Path]) -> Iterator[list[Path]]:
     return ([folder / name for name in FILES] for folder in folders)
 
 
-def count(path: Path, options: ReadOptions) -> int:
-    """Number of clips in the corpus."""
+def count(path: Path, options: ReadOptions) -> int | None:
+    """Number of clips in the corpus; None for a damaged one, whose fault is reported when it is read."""
     with opened(path.parent / "tracks.npz") as tracks:
-        return len(tracks["fps"])
+        return tracks["fps"].size if isinstance(tracks, Archive) and "fps" in tracks else None
 
 
 def read_prepared(path: Path, options: ReadOptions) -> Iterator[Poses]:

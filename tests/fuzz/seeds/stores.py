@@ -53,6 +53,14 @@ def corpus(folder: Path) -> Seed:
     return Seed("training_corpus", folder / "corpus", tuple(sorted((folder / "corpus").iterdir())), {})
 
 
+def corpus_poses(folder: Path) -> Seed:
+    return dataclasses.replace(corpus(folder), kind="poses")
+
+
+def corpus_pieces(folder: Path) -> Seed:
+    return dataclasses.replace(corpus(folder), kind="pieces")
+
+
 def cmd_checkpoint(folder: Path) -> Seed:
     import torch
 
