@@ -99,6 +99,15 @@ def embedding(sizes: Sizes) -> list[Row]:
     return table
 
 
+def _in_one_thread(work: Callable[[], object]) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        work()
+    finally:
+        torch.set_num_threads(threads)
+
+
 def bundled(sizes: Sizes) -> list[Row]:
     """The bundled encoder on raw clips, against the per-frame loop at paper size over three streams."""
     limit = peaks(sizes.product[0])
@@ -148,7 +157,8 @@ def bundled(sizes: Sizes) -> list[Row]:
             "whole": whole,
             "memory map": functools.partial(whole, out),
             "bfloat16": functools.partial(whole, precision="bfloat16"),
-            "prepare": prepare,
+            "whole, one thread": functools.partial(_in_one_thread, whole),
+            "prepare, one thread": functools.partial(_in_one_thread, prepare),
             "loop": lambda: [stepping[n](modality(n, normal, large.skeleton.parents)) for n in names],
         }
         seconds = rounds(sizes.few, with_peaks(limit, cases))
@@ -176,7 +186,13 @@ def bundled(sizes: Sizes) -> list[Row]:
         ),
         Row("the same, bfloat16", rate(seconds, "bfloat16", count), "clips/s"),
         Row("the same, float32, out= a memory map: x the time without", ratio(seconds, "memory map", "whole")),
-        Row("fraction of preprocessing", 100 * ratio(seconds, "prepare", "whole"), "%", at_most=15),
+        Row(f"the same, {torch.get_num_threads()} threads: x one thread", ratio(seconds, "whole, one thread", "whole")),
+        Row(
+            "fraction of preprocessing, one thread",
+            100 * ratio(seconds, "prepare, one thread", "whole, one thread"),
+            "%",
+            at_most=15,
+        ),
         Row(f"preprocessing alone, batch {batch}", rate(parts, "prepare", batch), "clips/s"),
         Row("preprocessing, one clip in ten with gaps: x the time without", ratio(parts, "with gaps", "prepare")),
         Row("preprocessing and modalities: x one by one", ratio(parts, "one by one", "views")),
