@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +13,13 @@ import torch
 
 from skelrep import embed, matmul
 from skelrep.encoder import device
+from skelrep.encoder.causal_convolution import CausalConvolutionConfig
 from skelrep.encoder.device import THREADED_CLIPS, threads_for
 from skelrep.encoder.inference import KEPT, MAX_WORKERS
 from skelrep.encoder.recurrent import RecurrentConfig
+from skelrep.matmul import PRECISIONS
 from skelrep.preprocess_config import CMD_LINE
+from skelrep.skeletons import SKELETONS
 from tests.conftest import untrained
 from tests.ragged_clips import ragged
 
@@ -75,6 +79,19 @@ def test_batches_are_embedded_at_once_and_give_the_same_bits_as_one_thread(tiny_
     assert started == [threads]
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("backbone", [RecurrentConfig(hidden=32, layers=2), CausalConvolutionConfig(width=16)])
+def test_batches_at_once_share_packed_weights_of_every_kind(tiny_config, backbone, precision):
+    encoder = untrained(replace(tiny_config, backbone=backbone))
+    torch.set_num_threads(1)
+    expected = encoder.embed(clips(40), skeleton="ntu-25", batch_size=8, precision=precision)
+    torch.set_num_threads(4)
+    for _ in range(3):
+        encoder.__dict__.pop("_packed_streams", None)
+        rows = encoder.embed(clips(40), skeleton="ntu-25", batch_size=8, precision=precision)
+        np.testing.assert_array_equal(rows, expected)
+
+
 def test_batches_are_really_at_work_at_the_same_time(tiny_encoder, monkeypatch):
     together = threading.Barrier(2)
     prepare = tiny_encoder.prepare_weighted
@@ -123,10 +140,6 @@ def test_an_error_restores_the_threads(tiny_encoder):
 
 
 def test_a_frame_of_a_stream_uses_one_thread(tiny_config, used):
-    from dataclasses import replace
-
-    from skelrep.skeletons import SKELETONS
-
     config = replace(
         tiny_config, skeleton=SKELETONS["ntu-25"], backbone=RecurrentConfig(hidden=4, layers=1), preprocess=CMD_LINE
     )
