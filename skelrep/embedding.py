@@ -62,7 +62,8 @@ def embed(
         streams: Some of the encoder's streams, for example "joint"; by default all.
         batch_size: Clips per batch; by default 64 on a CPU and 1024 on a GPU. The result does not depend on it beyond
             rounding: up to 1e-5, and with int8, which has one scale for all rows of a product, as much as int8 itself
-            changes an embedding.
+            changes an embedding. On a CPU, up to eight batches are computed at once, one per thread of PyTorch; smaller
+            ones need less memory.
         device: Where to compute; by default the device of the model. The model is moved back afterwards.
         precision: Precision of the network's matrix products. "bfloat16" is about twice as fast where the hardware
             supports it and changes an embedding by a cosine distance of 1e-5 to 1e-4. "int8", for CPUs, is up to five
