@@ -58,17 +58,17 @@ if clips.labels is not None:
 
 # %% [markdown]
 # ## Left and right
-# There are two clusters of drinking, because the encoder distinguishes left from right and some persons use the left
-# hand. If a clip of drinking is mirrored, it changes its cluster. If the side does not matter, use the mean of the
+# There are two clusters of throwing, because the encoder distinguishes left from right and some persons use the left
+# hand. If a clip of throwing is mirrored, it changes its cluster. If the side does not matter, use the mean of the
 # embeddings of a clip and its mirror image.
 
 # %%
 if not files:
     mirrored = [clip[:, :, clips.skeleton.mirror] * (-1, 1, 1) for clip in clips.clips]
     mirrored = encoder.embed(mirrored, skeleton=clips.skeleton, normalize=True)
-    drink = clips.labels == "drink"
-    changed = fit.predict(mirrored[drink]) != fit.labels_[drink]
-    print(f"{changed.sum()} of {len(changed)} clips of drinking change their cluster when mirrored")
+    throw = clips.labels == "throw"
+    changed = fit.predict(mirrored[throw]) != fit.labels_[throw]
+    print(f"{changed.sum()} of {len(changed)} clips of throwing change their cluster when mirrored")
     both = KMeans(k, n_init=10, random_state=0).fit_predict(normalize(embeddings + mirrored))
     print(f"adjusted Rand index of means with the mirror image: {adjusted_rand_score(clips.labels, both):.2f}")
 

@@ -51,7 +51,7 @@ def clustering_and_map(text):
     plain = number(r"^adjusted Rand index: ([\d.]+)", text)
     assert plain > 0.5
     assert number(r"mirror image: ([\d.]+)", text) > plain
-    assert number(r"^(\d+) of 20 clips of drinking", text) >= 15
+    assert number(r"^(\d+) of 20 clips of throwing", text) >= 15
     [page] = named("written", text)
     assert page.read_text(encoding="utf-8").count("kick-s") >= 20, "the page has every clip"
 
@@ -95,7 +95,8 @@ def few_shot_labelling(text):
     }
     assert len(mean) == 4
     for accuracies in mean.values():
-        assert (np.diff(accuracies, prepend=CHANCE) > 0).all(), "more labels, more right"
+        more_right = np.diff(accuracies, prepend=CHANCE) > 0
+        assert (more_right | (accuracies > 99)).all(), "more labels, more right, unless nearly all are"
     assert (mean["embeddings, balanced"] > mean["poses, balanced"] + 10).all()
     assert (mean["embeddings, medoids"] > mean["embeddings, random"]).all()
     assert number(r"^least similar fifth: ([\d.]+)%", text) <= number(r"^all others: +([\d.]+)%", text)

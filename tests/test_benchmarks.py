@@ -300,7 +300,7 @@ def test_a_second_run_is_compared_with_the_network(tmp_path, capsys):
     corpora.make_clips(tmp_path, 200)
     second_run.main([str(tmp_path / "00000.npz"), "--clips", "150", "--rounds", "1"])
     rates = {line.split(":")[0]: float(line.split(": ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()}
-    assert list(rates)[0] == "the network alone" and len(rates) == 4 and min(rates.values()) > 0
+    assert list(rates)[0] == "the network alone" and len(rates) == 5 and min(rates.values()) > 0
 
 
 @pytest.mark.slow
