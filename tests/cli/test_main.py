@@ -184,3 +184,12 @@ def test_nothing_of_stderr_goes_to_stdout_if_stderr_is_closed(files):
     command = f"{sys.executable} -m skelrep convert train.npz copy.npz 2>&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == "" and Path("copy.npz").exists()
+
+
+def test_values_of_a_repeated_option_add_up():
+    from skelrep.cli.command import AddUp, Parser
+
+    parser = Parser(examples=[])
+    parser.add_argument("-k", nargs="+", type=int, action=AddUp, default=[1, 5])
+    for line, expected in (("", [1, 5]), ("-k 3", [3]), ("-k 3 4 -k 9", [3, 4, 9])):
+        assert parser.parse_args(line.split()).k == expected
