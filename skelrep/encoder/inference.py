@@ -82,7 +82,8 @@ def embed_batches(
             return _embed_stepped(encoder, stepped, lambda *x: encoder.features(x[0], names, precision, x[1]))
         return _embed_steps(encoder, stepped, steps, lambda x: encoder.per_frame(x, names, precision))
 
-    for first, rows in _batches(encoder, names, poses, embed_batch, batch_size, device, precision, show_progress):
+    packed = () if per_frame else names  # features per frame are computed by the modules themselves
+    for first, rows in _batches(encoder, packed, poses, embed_batch, batch_size, device, precision, show_progress):
         if out is None:
             out = np.empty((len(poses), *rows.shape[1:]), dtype=np.float32)
         if first == 0:
@@ -221,7 +222,7 @@ def embed_persons(
 
 def _batches(
     encoder: Encoder,
-    streams: Sequence[str],
+    packed: Sequence[str],
     poses: Poses,
     embed_batch: Callable[[Poses], Rows],
     batch_size: int | None,
@@ -229,13 +230,10 @@ def _batches(
     precision: str,
     show_progress: bool | None,
 ) -> Iterator[tuple[int, Rows]]:
-    """Calls `embed_batch` on each batch, in evaluation mode on the device; yields (index of the first clip, result)."""
+    """Calls `embed_batch` on each batch, in evaluation mode on the device; yields (index of the first clip, result).
 
-    def compute(batch: Poses) -> Rows:
-        # Both are settings of a thread. `precision` decides, not the caller's autocast.
-        with torch.inference_mode(), torch.autocast(target.type, enabled=False):
-            return embed_batch(batch)
-
+    `packed` are the streams whose packed weights `embed_batch` uses on a CPU.
+    """
     check_precision(precision)
     poses = covering_joints(poses, encoder.skeleton)
     home = encoder.device
@@ -248,6 +246,11 @@ def _batches(
     if target.type == "cpu" and len(poses) > batch_size:
         keep_freed_memory(KEPT)
         workers = min(MAX_WORKERS, torch.get_num_threads(), -(-len(poses) // batch_size))
+
+    def compute(batch: Poses) -> Rows:
+        # Both are settings of a thread. `precision` decides, not the caller's autocast.
+        with torch.inference_mode(), torch.autocast(target.type, enabled=False):
+            return embed_batch(batch)
 
     with (
         _evaluating(encoder, target),
@@ -263,16 +266,16 @@ def _batches(
             results = _in_turn(compute, poses, batch_size, target)
         else:
             # All threads share the packed weights, so that they are packed before and only once.
-            results = _at_once(compute, poses, batch_size, workers, lambda: encoder.packed(streams, precision))
-        for first, rows in results:
-            yield first, rows
-            bar.update(min(batch_size, len(poses) - first))
+            results = _at_once(compute, poses, batch_size, workers, lambda: encoder.packed(packed, precision))
+        for clips, rows in results:
+            yield clips.start, rows
+            bar.update(len(clips))
 
 
 def _in_turn(
     compute: Callable[[Poses], Rows], poses: Poses, batch_size: int, target: torch.device
-) -> Iterator[tuple[int, Rows]]:
-    """Batches one after the other, smaller ones if a GPU's memory is too small: (index of the first clip, result)."""
+) -> Iterator[tuple[range, Rows]]:
+    """Batches one after the other, smaller ones if a GPU's memory is too small: (the clips, result)."""
     done = 0
     while done < len(poses):
         batch = poses[done : done + batch_size]
@@ -285,30 +288,31 @@ def _in_turn(
             batch_size //= 2
             logger.info("out of GPU memory: continuing with batches of %d", batch_size)
             continue
-        yield done, rows
+        yield range(done, done + len(batch)), rows
         done += len(batch)
 
 
 def _at_once(
     compute: Callable[[Poses], Rows], poses: Poses, batch_size: int, workers: int, begin: Callable[[], object]
-) -> Iterator[tuple[int, Rows]]:
-    """Several batches at a time, each in one of `workers` threads, after `begin` has run: (index of the first, result).
+) -> Iterator[tuple[range, Rows]]:
+    """Several batches at a time, each in one of `workers` threads, after `begin` has run: (the clips, result).
 
     Threads that share each operation instead wait for each other some hundred times per batch, and for everything that
     runs in one thread, such as most of the preprocessing. On two cores, that takes 1.3 to 1.5 times as long.
     """
-    running: deque[tuple[int, Future[Rows]]] = deque()
+    running: deque[tuple[range, Future[Rows]]] = deque()
     with pool_of_threads(workers) as pool:
         try:
             pool.submit(begin).result()
             for first in range(0, len(poses), batch_size):
-                running.append((first, pool.submit(compute, poses[first : first + batch_size])))
+                batch = poses[first : first + batch_size]
+                running.append((range(first, first + len(batch)), pool.submit(compute, batch)))
                 if len(running) > 2 * workers:
-                    first, future = running.popleft()
-                    yield first, future.result()
+                    clips, future = running.popleft()
+                    yield clips, future.result()
             while running:
-                first, future = running.popleft()
-                yield first, future.result()
+                clips, future = running.popleft()
+                yield clips, future.result()
         finally:
             for _, future in running:
                 future.cancel()

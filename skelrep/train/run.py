@@ -92,7 +92,7 @@ def run(
             show_progress=show_progress,
         ).cpu()
         if distributed.rank() == 0:
-            training = _training(name, changes, start, recipe, corpus, folder, monitor, protocol)
+            training = _training(name, changes, recipe, corpus, folder, monitor, protocol)
             encoder.config.training.update(training)
             save_pretrained(encoder, folder / "encoder", replace_card=True)
             encoder.source = Source(str(folder / "encoder"))
@@ -191,7 +191,7 @@ def _of_checkpoint(folder: Path) -> Encoder:
     except Exception as error:  # torch lists every tensor that does not fit, one per line
         raise ValueError(f"the checkpoint in {folder} does not match its recipe.json") from error
     hyper = {key: value for key, value in plain.items() if key != "encoder"}
-    begun, origin = _of_start(folder)
+    _, begun, origin = _of_start(folder)
     encoder.config.training.update(
         recipe=f"The checkpoint after {state['step']} steps of the run that the hyper-parameters describe{begun}.",
         data=[*origin.pop("data", []), *_data(about, folder)],
@@ -202,15 +202,16 @@ def _of_checkpoint(folder: Path) -> Encoder:
     return encoder
 
 
-def _of_start(folder: Path) -> tuple[str, dict[str, Any]]:
-    """What a card says of the encoder that a run started from, and the training entries that it takes over from it."""
+def _of_start(folder: Path) -> tuple[list[str], str, dict[str, Any]]:
+    """Of the encoder that a run started from: the option, the words of the card, and the entries that it repeats."""
     path = folder / "start.json"
     if not path.exists():
-        return "", {}
+        return [], "", {}
     origin = read_object(path)
     taken = {key: origin[key] for key, kind in (("license", str), ("data", list)) if isinstance(origin.get(key), kind)}
     commit = f" at commit {origin['commit']}" if origin.get("commit") else ""
-    return f", starting from the weights of {origin.get('name')}{commit}", taken
+    name = str(origin.get("name"))
+    return ["--from", name], f", starting from the weights of {name}{commit}", taken
 
 
 def _data(about: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
@@ -230,14 +231,7 @@ def _data(about: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
 
 
 def _training(
-    name: str,
-    changes: Sequence[str],
-    start: str | os.PathLike | None,
-    recipe: Recipe,
-    corpus: Corpus,
-    folder: Path,
-    monitor: Any,
-    protocol: str,
+    name: str, changes: Sequence[str], recipe: Recipe, corpus: Corpus, folder: Path, monitor: Any, protocol: str
 ) -> dict[str, Any]:
     """The entries of a run in the model card."""
     method = recipe.method
@@ -248,9 +242,8 @@ def _training(
         "mutual distillation between each stream's two branches": method.intra_modal,
     }
     losses = [part for part, weight in parts.items() if weight]
-    begun, origin = _of_start(folder)
-    options = [*(["--from", start] if start is not None else []), *(["--set", *changes] if changes else [])]
-    command = " ".join(["skelrep pretrain", name, *map(str, options)])
+    option, begun, origin = _of_start(folder)
+    command = " ".join(["skelrep pretrain", name, *option, *(["--set", *changes] if changes else [])])
     lines = read_text(folder / "log.jsonl", errors="replace").splitlines()
     last = json.loads(lines[-1]) if lines else {}  # empty if the log was removed after the last step
     results = [

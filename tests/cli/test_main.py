@@ -193,3 +193,15 @@ def test_values_of_a_repeated_option_add_up():
     parser.add_argument("-k", nargs="+", type=int, action=AddUp, default=[1, 5])
     for line, expected in (("", [1, 5]), ("-k 3", [3]), ("-k 3 4 -k 9", [3, 4, 9])):
         assert parser.parse_args(line.split()).k == expected
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[command.name for command in COMMANDS])
+def test_every_option_with_several_values_adds_up(command):
+    from skelrep.cli.command import AddUp
+
+    several = [
+        action
+        for action in command_parser(command)._actions
+        if action.option_strings and action.nargs == "+" and action.dest != "scale"  # which has one value per axis
+    ]
+    assert all(isinstance(action, AddUp) for action in several), [action.dest for action in several]
